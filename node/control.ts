@@ -1,0 +1,161 @@
+// What people and programs may ask of a running node. The control server puts it on a socket, the CLI speaks to that,
+// and createNode() hands it out directly; the field names are those of DESIGN section 11 and stay.
+
+import type { InstanceState } from '../services-registry/record.ts'
+
+export interface StatusView {
+  readonly node: string
+  readonly name: string
+  readonly federation: string
+  readonly domain: string
+  readonly incarnation: number
+  /** Whether it can take work: it knows a proven leader of its cluster and of the root. */
+  readonly ready: boolean
+  /** What it still waits for; empty when ready. */
+  readonly waitingFor: readonly string[]
+  readonly pressure: number
+  readonly addresses: readonly string[]
+  readonly proxies: { readonly http: string | null; readonly socks: string | null; readonly dns: string | null }
+  readonly domains: readonly DomainView[]
+  readonly peers: readonly PeerView[]
+  /** Things counted since the start: messages dropped by reason, refusals, bytes. */
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface DomainView {
+  readonly path: string
+  readonly role: 'leader' | 'candidate' | 'follower' | 'learner' | 'observer'
+  /** The leader's id: a node for a cluster, a child domain above (then `leaderNode` is the node that speaks for it). */
+  readonly leader: string | null
+  readonly leaderNode: string | null
+  readonly leaderName: string | null
+  readonly epoch: number
+  readonly term: number
+  readonly electors: readonly string[]
+  /** Whether a leader with a quorum was heard within the last election timeout. */
+  readonly quorum: boolean
+}
+
+export interface PeerView {
+  readonly node: string
+  readonly name: string
+  readonly domain: string
+  readonly state: 'alive' | 'suspect' | 'dead' | 'left' | 'unknown'
+  readonly path: 'direct' | 'relay' | null
+  readonly via: string | null
+  readonly rttMs: number | null
+  /** Why it is not direct, or not connected. */
+  readonly reason: string | null
+}
+
+export interface NodeView {
+  readonly node: string
+  readonly name: string
+  readonly domain: string
+  readonly state: 'alive' | 'suspect' | 'dead' | 'left'
+  readonly incarnation: number
+  readonly summary: Readonly<Record<string, unknown>> | null
+}
+
+export interface InstanceView {
+  readonly service: string
+  readonly number: number
+  readonly state: InstanceState | 'pending'
+  readonly node: string | null
+  readonly name: string | null
+  readonly domain: string | null
+  readonly endpoint: string | null
+  /** ISO 8601, by the clock of the node that runs it. */
+  readonly since: string | null
+  readonly restarts: number
+  readonly reason: string
+}
+
+export interface ServiceView {
+  readonly id: string
+  readonly address: string
+  readonly domain: string
+  /** Where the request stands when the domain's leader could not be reached yet. */
+  readonly accepted: boolean
+  readonly instances: readonly InstanceView[]
+}
+
+export interface DeployView {
+  readonly services: readonly ServiceView[]
+  readonly warnings: readonly { readonly field: string; readonly problem: string }[]
+}
+
+export interface InspectView extends ServiceView {
+  readonly spec: Readonly<Record<string, unknown>>
+  readonly placements: readonly Readonly<Record<string, unknown>>[]
+}
+
+export interface ResolveView {
+  readonly service: string
+  readonly policy: string
+  readonly endpoints: readonly {
+    readonly number: number
+    readonly node: string
+    readonly name: string | null
+    readonly path: 'local' | 'direct' | 'relay' | null
+    readonly rttMs: number | null
+  }[]
+  readonly virtualAddress: string | null
+  /** Why there is no endpoint; null when there is one. */
+  readonly reason: string | null
+}
+
+export interface PingView {
+  readonly node: string
+  readonly name: string | null
+  readonly path: 'direct' | 'relay' | null
+  readonly via: string | null
+  readonly rttMs: number
+}
+
+export interface EventView {
+  /** ISO 8601. */
+  readonly at: string
+  readonly name: string
+  readonly level: 'debug' | 'info' | 'warn'
+  readonly domain: string | null
+  readonly fields: Readonly<Record<string, string | number | boolean | null>>
+}
+
+export interface LogRequest {
+  readonly service: string
+  /** The instance; the first that runs when null. */
+  readonly number: number | null
+  readonly follow: boolean
+  readonly tail: number | null
+}
+
+/** All methods reject with CoppiceError when the caller's request cannot be met. */
+export interface NodeControl {
+  status(): StatusView
+  nodes(): readonly NodeView[]
+  instances(): readonly InstanceView[]
+  /** Checks a descriptor (SLA JSON or Compose YAML) and submits it; returns once it is accepted or kept for later. */
+  deploy(descriptor: string, options: { readonly domain: string | null }): Promise<DeployView>
+  /** The services named, as this node knows them now. */
+  services(ids: readonly string[]): readonly ServiceView[]
+  inspect(service: string): InspectView
+  remove(service: string): Promise<ServiceView>
+  scale(service: string, replicas: number): Promise<ServiceView>
+  resolve(address: string, signal: AbortSignal): Promise<ResolveView>
+  /** One line of text. */
+  invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
+  /** Revokes a node's membership; signed with the operator key on this device. */
+  revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
+  ping(node: string, signal: AbortSignal): Promise<PingView>
+  events(signal: AbortSignal): AsyncIterable<EventView>
+  logs(request: LogRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  /** Listens on loopback (a free port when `localPort` is 0) until the signal aborts. */
+  forward(
+    address: string,
+    localPort: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly host: string; readonly port: number }>
+  /** Prometheus text format. */
+  metrics(): Promise<string>
+}

@@ -1,0 +1,39 @@
+// The settings of one node, with the defaults that a device in the field needs.
+
+import type { DomainPath } from '../overlay/kernel/ids.ts'
+
+export type Preset = 'lan' | 'wan' | 'metered'
+
+export interface NodeOptions {
+  /** The node's folder: keys, store, instances, control.sock. */
+  readonly dataDir: string
+  /** Multiaddrs to listen on; default `/ip4/0.0.0.0/tcp/0` (a free port, remembered in the folder). */
+  readonly listen?: readonly string[]
+  /** The cluster of a node that founds a federation; one that joins gets its own from its credential. Default `/home`. */
+  readonly domain?: DomainPath
+  /** For people; default the host name. */
+  readonly name?: string
+  /** How far apart the nodes are, which sets the pace. Default `lan`. */
+  readonly preset?: Preset
+  /** Finds members on the local network by mDNS. Default true. */
+  readonly mdns?: boolean
+  /** Serves as a relay for its federation. Default false. */
+  readonly relay?: boolean
+  /** Multiaddrs under which this node is reachable from outside (port forwarded, public address). */
+  readonly announce?: readonly string[]
+  /** Runtimes to offer; default `process`, and `docker` where an engine answers. */
+  readonly runtimes?: readonly string[]
+  /** Port of the HTTP proxy on loopback; 0 takes a free one, null turns it off. Default 0. */
+  readonly httpProxyPort?: number | null
+  /** Loopback addresses per service (127.30.0.0/16). Default true. */
+  readonly virtualListeners?: boolean
+  /** Labels that selectors may name. */
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+/** What starting a node from an invite needs besides its options. */
+export interface JoinOptions extends NodeOptions {
+  readonly invite: string
+  /** Told what the join waits for, a sentence at a time. */
+  readonly onProgress?: (text: string) => void
+}

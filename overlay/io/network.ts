@@ -1,0 +1,127 @@
+// The port to other nodes: datagram-like messages, gossip, and tunnels. It promises little (anything may be lost), so that
+// the machines above it have to be right; what it hands up was said by a member, over a connection whose hello was checked.
+
+import type { Duplex } from 'node:stream'
+import type { NodeId, ServiceId } from '../kernel/ids.ts'
+import type { Result } from '../kernel/result.ts'
+import type { SignerFacts } from '../wire/envelope.ts'
+
+/** How two nodes are connected. */
+export type PathKind = 'direct' | 'relay'
+
+export interface PeerConnected {
+  readonly peer: NodeId
+  readonly facts: SignerFacts
+  readonly name: string
+  readonly path: PathKind
+  /** The relay's node id when `path` is `relay`. */
+  readonly via: NodeId | null
+}
+
+export interface WantedPeer {
+  readonly peer: NodeId
+  /** Multiaddrs where it may answer; may be empty, then the peer store and the DHT are asked. */
+  readonly addresses: readonly string[]
+}
+
+/** What a tunnel is for: the bytes of one instance's port, or an instance's log. */
+export type TunnelHeader =
+  | {
+      readonly kind: 'instance'
+      readonly service: ServiceId
+      readonly number: number
+      /** The declared port. */
+      readonly port: number
+      readonly protocol: 'tcp' | 'udp'
+      /** `app.namespace` of the calling service, or empty for a person on the device. */
+      readonly callerNamespace: string
+    }
+  | {
+      readonly kind: 'logs'
+      readonly service: ServiceId
+      readonly number: number
+      readonly follow: boolean
+      readonly tail: number | null
+    }
+
+export type TunnelRefusalCode =
+  | 'no-such-instance'
+  | 'no-such-port'
+  | 'not-running'
+  | 'dial-failed'
+  | 'not-allowed'
+  | 'limit'
+  | 'unreachable'
+  | 'malformed'
+
+/** Why no tunnel came to be; nothing was carried, so the caller may try another instance. */
+export interface TunnelRefusal {
+  readonly code: TunnelRefusalCode
+  readonly detail: string
+}
+
+export type TunnelHandler = (
+  from: NodeId,
+  facts: SignerFacts,
+  header: TunnelHeader,
+  signal: AbortSignal,
+) => Promise<Result<Duplex, TunnelRefusal>>
+
+/** What the network tells its host. */
+export interface NetworkEvents {
+  /** A sealed envelope, not yet opened. `topic` is null when it was sent to this node alone. */
+  onMessage(bytes: Uint8Array, deliveredBy: NodeId, topic: string | null): void
+  /** A peer passed hello on its first connection, or its best path changed. */
+  onConnected(peer: PeerConnected): void
+  /** The last connection to a peer closed. */
+  onDisconnected(peer: NodeId): void
+  /** A measured round-trip time. */
+  onRoundTrip(peer: NodeId, ms: number): void
+  /** What a person may want to know: refused strangers, failed dials, limits reached. */
+  onNotice(code: string, detail: string): void
+}
+
+/** Who is believed: membership as the network needs to know it. Bootstrap implements it. */
+export interface Gate {
+  /** What this node says first on every connection. */
+  ownHello(): Uint8Array
+  /** Checks what the peer said; the code is stable, e.g. `stranger`, `revoked`, `expired`, `other-federation`, `forged`. */
+  checkHello(
+    peer: NodeId,
+    hello: Uint8Array,
+  ): Promise<
+    Result<{ readonly facts: SignerFacts; readonly name: string }, { readonly code: string; readonly detail: string }>
+  >
+  /** Answers a request to join; the answer says yes or why not. */
+  serveJoin(peer: NodeId, request: Uint8Array): Promise<Uint8Array>
+  /** A credential by its hash, to hand to peers that ask. */
+  credentialByHash(hash: Uint8Array): Uint8Array | null
+  /** Takes in a credential that a peer handed over; false when it is not valid. */
+  learnCredential(credential: Uint8Array): Promise<boolean>
+  /** Whether the peer was revoked since its hello. */
+  isRevoked(peer: NodeId): boolean
+}
+
+export interface NetworkPort {
+  readonly self: NodeId
+  /** Multiaddrs, each with `/p2p/<id>`, under which others may reach this node. */
+  addresses(): readonly string[]
+  /** Sends a sealed envelope; dials when an address is known; drops (and counts) when there is no path or the queue is full. */
+  send(to: NodeId, bytes: Uint8Array): void
+  publish(topic: string, bytes: Uint8Array): void
+  /** The topics to receive from now on; others are left. */
+  follow(topics: readonly string[]): void
+  /** The peers to stay connected to; others are left alone until they idle out. */
+  want(peers: readonly WantedPeer[]): void
+  connectedPeers(): readonly NodeId[]
+  /** Closes every connection to a peer, e.g. after its revocation. */
+  cut(peer: NodeId): Promise<void>
+  /** Asks a connected peer for a credential; resolves to whether it was learned. */
+  fetchCredential(hash: Uint8Array, from: NodeId, signal: AbortSignal): Promise<boolean>
+  /** Opens a tunnel; bytes both ways with back-pressure, half-close kept. */
+  openTunnel(to: NodeId, header: TunnelHeader, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>>
+  /** Round-trip time in ms; rejects when there is no answer. */
+  ping(to: NodeId, signal: AbortSignal): Promise<number>
+  counters(): Readonly<Record<string, number>>
+  stop(): Promise<void>
+}

@@ -1,0 +1,66 @@
+// Bytes to message and back: deterministic CBOR (RFC 8949, section 4.2, as DAG-CBOR narrows it), bounded, refusing instead of throwing.
+
+import { decode as decodeCbor, encode as encodeCbor } from '@ipld/dag-cbor'
+import { invariant } from '../kernel/assert.ts'
+import { err, ok, type Result } from '../kernel/result.ts'
+import { type OpenNested, readWith, type Schema } from './schema.ts'
+
+/** The largest message that leaves or enters a node, in bytes (DESIGN section 7). */
+export const MESSAGE_BYTES_MAX = 65_536
+
+/** Any message: a plain object whose `kind` is `folder/name`. */
+export interface AnyMessage {
+  readonly kind: string
+}
+
+/** The schemas of some messages by their kind. */
+export type MessageSchemas<M extends AnyMessage> = {
+  readonly [K in M['kind']]: Schema<Extract<M, { readonly kind: K }>>
+}
+
+/** Why bytes were not understood. `unknown-kind` is what a newer version says; the others are malformed. */
+export interface DecodeProblem {
+  readonly kind: 'too-large' | 'not-cbor' | 'unknown-kind' | 'malformed'
+  readonly detail: string
+}
+
+export interface Codec<M extends AnyMessage> {
+  /** Lays a message out as bytes. Throws InvariantError for a kind without schema: that is a bug of ours. */
+  encode(message: M): Uint8Array
+  decode(bytes: Uint8Array, open: OpenNested, depth: number): Result<M, DecodeProblem>
+}
+
+export function createCodec<M extends AnyMessage>(schemas: MessageSchemas<M>): Codec<M> {
+  const byKind = new Map(Object.entries(schemas) as [string, Schema<M>][])
+  return {
+    encode: (message) => {
+      const schema = byKind.get(message.kind)
+      invariant(schema !== undefined, `no schema for the message kind ${message.kind}`)
+      return encodeCbor(schema.write(message))
+    },
+    decode: (bytes, open, depth) => {
+      const raw = decodeBounded(bytes)
+      if (!raw.ok) return raw
+      const kind = (raw.value as { kind?: unknown } | null)?.kind
+      if (typeof kind !== 'string') return err({ kind: 'malformed', detail: 'kind: expected text' })
+      const schema = byKind.get(kind)
+      if (schema === undefined) return err({ kind: 'unknown-kind', detail: kind.slice(0, 64) })
+      const read = readWith(schema, raw.value, open, depth)
+      return read.ok ? read : err({ kind: 'malformed', detail: `${kind}: ${read.error}` })
+    },
+  }
+}
+
+/** Decodes CBOR of at most MESSAGE_BYTES_MAX bytes; anything the decoder throws, too deep a nesting included, is a refusal. */
+export function decodeBounded(bytes: Uint8Array): Result<unknown, DecodeProblem> {
+  if (bytes.length > MESSAGE_BYTES_MAX) {
+    return err({ kind: 'too-large', detail: `${bytes.length} bytes, at most ${MESSAGE_BYTES_MAX}` })
+  }
+  try {
+    return ok(decodeCbor(bytes))
+  } catch (problem) {
+    return err({ kind: 'not-cbor', detail: problem instanceof Error ? problem.message : 'not CBOR' })
+  }
+}
+
+export { encodeCbor }

@@ -1,0 +1,136 @@
+// The signed outer frame of every message: who says it, under which credential, and the proof. Whoever relays an envelope
+// cannot change it, so a fact is believed for its signature and not for the connection it came over.
+
+import type { DomainPath, FederationId, NodeId, OperatorId } from '../kernel/ids.ts'
+import { err, ok, type Result } from '../kernel/result.ts'
+import type { UnixMillis } from '../kernel/time.ts'
+import { type AnyMessage, type Codec, decodeBounded, encodeCbor, MESSAGE_BYTES_MAX } from './codec.ts'
+
+/** What a verified credential says of the node that signed. */
+export interface SignerFacts {
+  readonly node: NodeId
+  readonly operator: OperatorId
+  readonly domain: DomainPath
+  /** `work`, `lead`, `relay`, `deploy:<namespace>` (or `deploy:*`), `enrol`. */
+  readonly capabilities: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly expiresAt: UnixMillis
+}
+
+/** A message whose signature and credential were checked, with the bytes that prove it to others. */
+export interface Opened<M extends AnyMessage = AnyMessage> {
+  readonly from: NodeId
+  readonly signer: SignerFacts
+  readonly message: M
+  readonly bytes: Uint8Array
+}
+
+/** Signs for one node; Ed25519 in a real node. */
+export interface Signer {
+  readonly facts: SignerFacts
+  readonly credentialHash: Uint8Array
+  sign(payload: Uint8Array): Uint8Array
+}
+
+export type VerifyProblem = 'unknown-credential' | 'revoked' | 'bad-signature'
+
+/** Checks a signature under a credential known by its hash. */
+export interface Verifier {
+  verify(
+    from: NodeId,
+    credentialHash: Uint8Array,
+    payload: Uint8Array,
+    signature: Uint8Array,
+  ): Result<SignerFacts, VerifyProblem>
+}
+
+/** Why an envelope was not opened. With `unknown-credential`, `credentialHash` is what to ask the deliverer for. */
+export interface OpenProblem {
+  readonly kind: 'too-large' | 'not-cbor' | 'unknown-kind' | 'malformed' | 'too-deep' | VerifyProblem
+  readonly detail: string
+  readonly credentialHash?: Uint8Array
+}
+
+/** Envelopes inside envelopes: a leader's announcement holds votes, and a domain's vote holds that domain's announcement. */
+export const NESTING_DEPTH_MAX = 6
+
+const VERSION = 1
+const CREDENTIAL_HASH_BYTES = 32
+const SIGNATURE_BYTES_MAX = 64
+
+export interface Sealer<M extends AnyMessage> {
+  seal(message: M): Opened<M>
+  open(bytes: Uint8Array): Result<Opened<M>, OpenProblem>
+}
+
+export function createSealer<M extends AnyMessage>(
+  codec: Codec<M>,
+  federation: FederationId,
+  signer: Signer,
+  verifier: Verifier,
+): Sealer<M> {
+  const open = (bytes: Uint8Array, depth: number): Result<Opened<M>, OpenProblem> => {
+    if (depth > NESTING_DEPTH_MAX)
+      return err({ kind: 'too-deep', detail: `more than ${NESTING_DEPTH_MAX} envelopes deep` })
+    const raw = decodeBounded(bytes)
+    if (!raw.ok) return raw
+    const frame = readFrame(raw.value)
+    if (frame === null) return err({ kind: 'malformed', detail: 'not an envelope' })
+    const { from, credentialHash, body, signature } = frame
+    const facts = verifier.verify(
+      from,
+      credentialHash,
+      signedPayload(federation, from, credentialHash, body),
+      signature,
+    )
+    if (!facts.ok) return err({ kind: facts.error, detail: `signed by ${from}`, credentialHash })
+    let nestedProblem: OpenProblem | null = null
+    const openNested = (inner: Uint8Array, innerDepth: number): Result<Opened<M>, string> => {
+      const opened = open(inner, innerDepth)
+      if (opened.ok) return opened
+      nestedProblem = opened.error
+      return err(opened.error.kind)
+    }
+    const message = codec.decode(body, openNested, depth)
+    if (!message.ok) return err(nestedProblem ?? message.error)
+    return ok({ from, signer: facts.value, message: message.value, bytes })
+  }
+  return {
+    seal: (message) => {
+      const from = signer.facts.node
+      const body = codec.encode(message)
+      const signature = signer.sign(signedPayload(federation, from, signer.credentialHash, body))
+      const bytes = encodeCbor([VERSION, from, signer.credentialHash, body, signature])
+      return { from, signer: signer.facts, message, bytes }
+    },
+    open: (bytes) => open(bytes, 0),
+  }
+}
+
+/** Whether a sealed message may leave: the bound that its receivers enforce. */
+export const fitsTheWire = (sealed: Opened): boolean => sealed.bytes.length <= MESSAGE_BYTES_MAX
+
+interface Frame {
+  readonly from: NodeId
+  readonly credentialHash: Uint8Array
+  readonly body: Uint8Array
+  readonly signature: Uint8Array
+}
+
+function readFrame(raw: unknown): Frame | null {
+  if (!Array.isArray(raw) || raw.length !== 5 || raw[0] !== VERSION) return null
+  const [, from, credentialHash, body, signature] = raw
+  if (typeof from !== 'string' || from.length > 128) return null
+  if (!(credentialHash instanceof Uint8Array) || credentialHash.length !== CREDENTIAL_HASH_BYTES) return null
+  if (!(body instanceof Uint8Array)) return null
+  if (!(signature instanceof Uint8Array) || signature.length > SIGNATURE_BYTES_MAX) return null
+  return { from: from as NodeId, credentialHash, body, signature }
+}
+
+/** What is signed: the federation is part of it, so that nothing said in one is worth anything in another. */
+const signedPayload = (
+  federation: FederationId,
+  from: NodeId,
+  credentialHash: Uint8Array,
+  body: Uint8Array,
+): Uint8Array => encodeCbor(['coppice/envelope/1', federation, from, credentialHash, body])

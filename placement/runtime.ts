@@ -1,0 +1,69 @@
+// The port to whatever runs an instance. A driver starts, stops, finds again and listens to; it decides nothing.
+
+import type { InstanceKey } from '../overlay/kernel/ids.ts'
+import type { Endpoint } from '../services-registry/record.ts'
+import type { ServiceSpec } from './spec.ts'
+
+/** What a driver is told to run. `specId` (hex hash of the canonical spec) tells whether a found instance is the wanted one. */
+export interface Launch {
+  readonly key: InstanceKey
+  readonly spec: ServiceSpec
+  readonly specId: string
+  /** How often this instance was started on this node before. */
+  readonly restarts: number
+}
+
+/** What a driver says happened. Each start ends in `exited` or `failed` some time; nothing is said after that. */
+export type RuntimeEvent =
+  | { readonly kind: 'pulling'; readonly key: InstanceKey; readonly detail: string }
+  | {
+      readonly kind: 'running'
+      readonly key: InstanceKey
+      readonly specId: string
+      readonly endpoint: Endpoint
+      readonly adopted: boolean
+    }
+  | { readonly kind: 'health'; readonly key: InstanceKey; readonly healthy: boolean; readonly detail: string }
+  /** `code` is null when it is not known (the process was not our child) or when a signal ended it. */
+  | { readonly kind: 'exited'; readonly key: InstanceKey; readonly code: number | null; readonly detail: string }
+  /** It could not be started at all: no such image, no such program, no port. */
+  | { readonly kind: 'failed'; readonly key: InstanceKey; readonly detail: string }
+
+export interface FoundInstance {
+  readonly key: InstanceKey
+  readonly specId: string
+  readonly running: boolean
+}
+
+export interface LogOptions {
+  readonly follow: boolean
+  /** Lines from the end; all that is kept when null. */
+  readonly tail: number | null
+  readonly signal: AbortSignal
+}
+
+export interface RuntimeDriver {
+  /** The name that specs use: `process`, `docker`. */
+  readonly name: string
+  /** Whether work can be run now; `detail` is the engine's version or why not. */
+  probe(signal: AbortSignal): Promise<{ readonly available: boolean; readonly detail: string }>
+  /** Starts an instance, or adopts it when it already runs with the same specId. Outcomes arrive through `onEvent`. */
+  start(launch: Launch): void
+  /** Ends an instance and forgets it: SIGTERM, then SIGKILL after the grace. Ends in an `exited` event, also when it was not running. */
+  stop(key: InstanceKey, graceMs: number): void
+  /** All instances of this node that are there, also from before a restart. */
+  list(): Promise<readonly FoundInstance[]>
+  logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array>
+  /** Stops listening and closes handles; instances go on running. */
+  close(): Promise<void>
+}
+
+export interface RuntimeDriverOptions {
+  /** The node's folder; a driver keeps what it must remember in `<dataDir>/instances`. */
+  readonly dataDir: string
+  /** Tells the instances of several nodes on one machine apart. */
+  readonly nodeId: string
+  readonly onEvent: (event: RuntimeEvent) => void
+  /** For what a person should see in the log. */
+  readonly onWarning: (text: string) => void
+}
