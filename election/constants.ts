@@ -1,0 +1,82 @@
+// The pace of an election, by place, and the relations that make it safe. A preset is a place (DESIGN section 6, Timing).
+
+import { invariant } from '../overlay/kernel/assert.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+
+export type PresetName = 'lan' | 'wan' | 'metered'
+
+export interface ElectionTiming {
+  /** How often a leader speaks to each elector. */
+  readonly heartbeatMs: Millis
+  /** The shortest silence after which an elector may stand. */
+  readonly electionTimeoutMsMin: Millis
+  /** The longest; the draw between the two spreads candidates out (Raft, section 5.2) and is shorter for fitter nodes. */
+  readonly electionTimeoutMsMax: Millis
+  /** How long a leader counts on a majority that answered; it gives no order afterwards. */
+  readonly leaseMs: Millis
+  /** The longest wait before standing when the connection to the leader closed: enough for one of five to be first. */
+  readonly hintDelayMsMax: Millis
+  /** How long a node with no register listens for a line that exists before the lowest of its kin starts one. */
+  readonly formationMs: Millis
+  /** How long a child has to be steady before it is promoted to elector (DESIGN section 6). */
+  readonly steadyMs: Millis
+  /** How often a leader repeats its announcement, for those who missed it. */
+  readonly announceMs: Millis
+  /** How long an elector without a leader waits before it gives the quorum up for lost, in clusters and above. */
+  readonly quorumLossMs: { readonly cluster: Millis; readonly above: Millis }
+}
+
+// heartbeatMs: DESIGN section 6. The timeouts are six to ten heartbeats: a guess between etcd's ten and Raft's "an order of
+// magnitude above the broadcast time" (Raft, section 5.6), to be replaced by measured times (Dynatune) in the election's own issue.
+const lan: ElectionTiming = {
+  heartbeatMs: 250,
+  electionTimeoutMsMin: 1_500,
+  electionTimeoutMsMax: 2_500,
+  leaseMs: 1_200,
+  hintDelayMsMax: 40,
+  formationMs: 1_500,
+  steadyMs: 10_000,
+  announceMs: 10_000,
+  quorumLossMs: { cluster: 60_000, above: 300_000 },
+}
+
+const wan: ElectionTiming = {
+  ...lan,
+  heartbeatMs: 1_000,
+  electionTimeoutMsMin: 6_000,
+  electionTimeoutMsMax: 10_000,
+  leaseMs: 4_800,
+  hintDelayMsMax: 300,
+  formationMs: 5_000,
+  announceMs: 30_000,
+}
+
+const metered: ElectionTiming = {
+  ...lan,
+  heartbeatMs: 5_000,
+  electionTimeoutMsMin: 30_000,
+  electionTimeoutMsMax: 50_000,
+  leaseMs: 24_000,
+  hintDelayMsMax: 1_000,
+  formationMs: 10_000,
+  announceMs: 120_000,
+}
+
+export const ELECTION_TIMINGS: Readonly<Record<PresetName, ElectionTiming>> = { lan, wan, metered }
+
+/** Electors of a domain at most: 3, 5 or 7 (DESIGN section 6). */
+export const ELECTORS_MAX_DEFAULT = 5
+
+/** Proofs of leadership kept per domain: older orders than that many leaders ago can no longer be checked by a newcomer. */
+export const PROOFS_PER_DOMAIN_MAX = 256
+
+/** Bytes that a domain remembers across leaders under one key, and how many keys. */
+export const MEMORY_BYTES_MAX = 16_000
+export const MEMORY_KEYS_MAX = 8
+
+for (const timing of Object.values(ELECTION_TIMINGS)) {
+  invariant(timing.leaseMs < timing.electionTimeoutMsMin, 'a lease ends before anyone may stand')
+  invariant(timing.heartbeatMs * 4 <= timing.leaseMs, 'a lease outlives three lost heartbeats')
+  invariant(timing.electionTimeoutMsMin < timing.electionTimeoutMsMax, 'timeouts are drawn from a range')
+  invariant(timing.quorumLossMs.cluster > 3 * timing.electionTimeoutMsMax || timing.heartbeatMs > 1_000, 'patience')
+}

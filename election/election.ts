@@ -1,0 +1,211 @@
+// Raft-lite: one elector of one domain, the same at every level of the tree. It is Raft (Ongaro and Ousterhout, ATC 2014) with a log
+// of one entry, a register that is replaced as a whole; what it decides is who leads, and what the domain must remember.
+
+import { unreachable } from '../overlay/kernel/assert.ts'
+import { emit } from '../overlay/kernel/effect.ts'
+import type { ChildId } from '../overlay/kernel/ids.ts'
+import type { Step, StepContext } from '../overlay/kernel/machine.ts'
+import { earliest, type Millis } from '../overlay/kernel/time.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import { nextSteadyAt } from './electors.ts'
+import {
+  changeElectors,
+  commit,
+  leadOn,
+  onElectorClosed,
+  onHeartbeatAnswer,
+  propose,
+  stepDown,
+  transfer,
+} from './leading.ts'
+import type { ElectorMessage, Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
+import { onAnnounced, onSilence } from './recovery.ts'
+import { compareTerms, compareVersions, electorIds, type RegisterVersion, versionOf } from './register.ts'
+import { onPreVote, onPreVoteAnswer, onStandNow, onVote, onVoteRefused, onVoteRequest } from './standing.ts'
+import {
+  drawTimeout,
+  type ElectionEffect,
+  type ElectionInput,
+  type ElectionState,
+  isElector,
+  lineOf,
+  save,
+} from './state.ts'
+
+export const step: Step<ElectionState, ElectionInput, ElectionEffect> = (state, input, context) => {
+  const effects: ElectionEffect[] = []
+  return { state: handle(state, input, context, effects), effects }
+}
+
+function handle(
+  state: ElectionState,
+  input: ElectionInput,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  switch (input.kind) {
+    case 'start':
+      return onStart(state, context, out)
+    case 'message':
+      return onMessage(state, input.opened, context, out)
+    case 'children': {
+      const children = new Map(input.children.map((fact) => [fact.child, fact]))
+      return changeElectors({ ...state, children }, context, out)
+    }
+    case 'connection-closed':
+      return onClosed(state, input.child, context, out)
+    case 'connection-open':
+      return onOpen(state, input.child, context)
+    case 'propose':
+      return propose(state, input, context, out)
+    case 'announced':
+      return onAnnounced(state, input.announcement, context, out)
+    case 'fitness':
+      return { ...state, fitness: input.fitness }
+    case 'speaker':
+      return { ...state, speaker: input.speaker }
+    case 'transfer':
+      return transfer(state, out)
+    case 'written':
+      return onWritten(state, input.version, context, out)
+    case 'wake':
+      return onWake(state, context, out)
+    default:
+      return unreachable(input)
+  }
+}
+
+/** When this machine next has something to do. */
+export function wakeAt(state: ElectionState): Millis | null {
+  if (state.role.kind !== 'leader') return state.standAt
+  const { heartbeatAt, leaseUntil, announceAt } = state.role
+  return earliest(heartbeatAt, leaseUntil, announceAt, nextSteadyAt(state, heartbeatAt))
+}
+
+function onStart(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+  const { now, random } = context
+  if (state.register === null) {
+    // The ticket is drawn once; on disk before anybody hears of it, or a crash would make this a stranger again.
+    return save({ ...state, standAt: now + state.timing.formationMs * (1 + random.next()) }, out, [])
+  }
+  const electors = electorIds(state.register)
+  // Alone there is nobody to wait for; and whoever led last under this very name need not wait for its own lease.
+  const isAlone = electors.length === 1 && isElector(state)
+  const ledBefore = isElector(state) && state.votedFor === state.self
+  const waitMs = isAlone ? 0 : ledBefore ? random.next() * state.timing.hintDelayMsMax : drawTimeout(state, random)
+  return { ...state, standAt: now + waitMs }
+}
+
+function onMessage(
+  state: ElectionState,
+  opened: Opened<ElectorMessage>,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const { message } = opened
+  switch (message.kind) {
+    case 'election/pre-vote':
+      return onPreVote(state, message, context, out)
+    case 'election/pre-vote-answer':
+      return onPreVoteAnswer(state, message, context, out)
+    case 'election/vote-request':
+      return onVoteRequest(state, message, context, out)
+    case 'election/vote':
+      return onVote(state, opened as Opened<Vote>, context, out)
+    case 'election/vote-refused':
+      return onVoteRefused(state, message, context, out)
+    case 'election/heartbeat':
+      return onHeartbeat(state, message, context, out)
+    case 'election/heartbeat-answer':
+      return onHeartbeatAnswer(state, message, context, out)
+    case 'election/stand-now':
+      return onStandNow(state, message, context, out)
+    default:
+      return unreachable(message)
+  }
+}
+
+/** A leader speaks: follow it, take its register if it is newer, and say what is held. */
+function onHeartbeat(
+  state: ElectionState,
+  message: Heartbeat,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const isOwnLine = state.register === null ? message.register !== null : message.line === lineOf(state)
+  if (!isOwnLine || message.leader === state.self) return state
+  if (compareTerms(message, state) < 0) {
+    out.push({ kind: 'send', to: message.leader, message: answerTo(state, message, state.durable) })
+    return state
+  }
+  const isLater = compareTerms(message, state) > 0
+  const isNewer = message.register !== null && compareVersions(message.version, versionOf(state.register)) > 0
+  const yielding = isLater || state.role.kind !== 'follower' ? stepDown(state, context, out) : state
+  const following: ElectionState = {
+    ...yielding,
+    epoch: message.epoch,
+    term: message.term,
+    votedFor: isLater ? null : state.votedFor,
+    register: isNewer ? message.register : state.register,
+    leader: { child: message.leader, heardAt: context.now, honoured: true },
+    leaderlessSince: context.now,
+    standAt: context.now + drawTimeout(state, context.random),
+  }
+  if (state.leader?.child !== message.leader || isLater) {
+    out.push(emit('leader-followed', { domain: state.domain, leader: message.leader, term: message.term }, 'debug'))
+  }
+  if (!isLater && !isNewer) {
+    out.push({ kind: 'send', to: message.leader, message: answerTo(following, message, state.durable) })
+    return following
+  }
+  const held = versionOf(following.register)
+  return save(following, out, [{ kind: 'send', to: message.leader, message: answerTo(following, message, held) }])
+}
+
+const answerTo = (state: ElectionState, message: Heartbeat, held: RegisterVersion): HeartbeatAnswer => ({
+  kind: 'election/heartbeat-answer',
+  domain: state.domain,
+  line: message.line,
+  epoch: state.epoch,
+  term: state.term,
+  child: state.self,
+  ticket: state.ticket,
+  held,
+  echo: message.sentAt,
+})
+
+/** A closed connection is a hint: this elector no longer honours that leader's lease, and asks around whether others agree. */
+function onClosed(state: ElectionState, child: ChildId, context: StepContext, out: ElectionEffect[]): ElectionState {
+  const { now, random } = context
+  const closed = new Set(state.closed).add(child)
+  if (state.role.kind === 'leader') return onElectorClosed({ ...state, closed }, context, out)
+  if (state.leader?.child !== child || !isElector(state)) return { ...state, closed }
+  const waitMs = random.next() * state.timing.hintDelayMsMax * (1 - state.fitness / 2)
+  return { ...state, closed, leader: { ...state.leader, honoured: false }, standAt: now + waitMs }
+}
+
+function onOpen(state: ElectionState, child: ChildId, { now }: StepContext): ElectionState {
+  const closed = new Set(state.closed)
+  closed.delete(child)
+  const { role } = state
+  return { ...state, closed, role: role.kind === 'leader' ? { ...role, heartbeatAt: now } : role }
+}
+
+function onWritten(
+  state: ElectionState,
+  version: RegisterVersion,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  // A write that a change of line overtook says nothing about the register of now.
+  const isOfNow = compareVersions(version, versionOf(state.register)) <= 0
+  const isNewer = compareVersions(version, state.durable) > 0
+  if (!isOfNow || !isNewer) return state
+  return changeElectors(commit({ ...state, durable: version }, out), context, out)
+}
+
+function onWake(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+  if (state.role.kind === 'leader') return leadOn(state, context, out)
+  if (state.standAt === null || context.now < state.standAt) return state
+  return onSilence({ ...state, leader: null }, context, out)
+}

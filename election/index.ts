@@ -1,0 +1,34 @@
+// Who speaks for a domain: the election machine, what it says, and the book of proven leaders.
+
+export { ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT, type ElectionTiming, type PresetName } from './constants.ts'
+export { step, wakeAt } from './election.ts'
+export { type FitnessReading, fitnessOf } from './fitness.ts'
+export {
+  createLeaderBook,
+  type KnownLeadership,
+  type LeaderBook,
+  type LeaderBookView,
+  type LearnProblem,
+} from './leaders.ts'
+export {
+  type Announcement,
+  type ElectionMessage,
+  type ElectorMessage,
+  electionSchemas,
+  type Proof,
+  type ProofWanted,
+  type Vote,
+} from './messages.ts'
+export { checkProof, type ProofProblem, speaksFor } from './proof.ts'
+export { compareTerms, electorIds, majorityOf, type Register } from './register.ts'
+export {
+  type ChildFact,
+  createElection,
+  type ElectionEffect,
+  type ElectionInput,
+  type ElectionOptions,
+  type ElectionState,
+  type Fence,
+  isElector,
+  type OwnAnnouncement,
+} from './state.ts'

@@ -1,0 +1,118 @@
+// The leader book: who leads which domain, as every node knows it from proofs alone, and who led when, so that an order can still be
+// checked after its leader is gone. A device that merely claims to lead never gets in.
+
+import { type ChildId, type DomainPath, isDomain, type NodeId } from '../overlay/kernel/ids.ts'
+import { err, ok, type Result } from '../overlay/kernel/result.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import { PROOFS_PER_DOMAIN_MAX } from './constants.ts'
+import type { Announcement } from './messages.ts'
+import { checkProof, type ProofProblem } from './proof.ts'
+import { survives } from './recovery.ts'
+import { compareTerms, majorityOf } from './register.ts'
+import type { Fence } from './state.ts'
+
+export interface KnownLeadership {
+  readonly opened: Opened<Announcement>
+  readonly announcement: Announcement
+  readonly heardAt: Millis
+}
+
+/** `unconnected`: its electors do not follow from those that were known, while these still answer. */
+export type LearnProblem = ProofProblem | 'unconnected' | 'older'
+
+/** What others may read in the book. */
+export interface LeaderBookView {
+  /** The leader of a domain now, null when none was ever proven. */
+  leaderOf(domain: DomainPath): KnownLeadership | null
+  /** The node that a child is reached at: itself, or the node that speaks for a domain. */
+  nodeOf(child: ChildId): NodeId | null
+  /** The node that led a domain at a fence, null when there is no proof of it here. */
+  leaderAt(domain: DomainPath, fence: Fence): NodeId | null
+  proofAt(domain: DomainPath, fence: Fence): Opened<Announcement> | null
+  domains(): Iterable<DomainPath>
+}
+
+/** Owned by the node's core, which alone calls `learn`. */
+export interface LeaderBook extends LeaderBookView {
+  /**
+   * Takes an announcement in. `patienceMs` is how long the known line must have been silent before one that does not follow from it
+   * is believed. Resolves to whether this is news: another leader or other electors.
+   */
+  learn(
+    opened: Opened<Announcement>,
+    now: Millis,
+    patienceMs: Millis,
+  ): Result<{ readonly isNews: boolean }, LearnProblem>
+}
+
+export function createLeaderBook(): LeaderBook {
+  const current = new Map<DomainPath, KnownLeadership>()
+  const proofs = new Map<DomainPath, Map<string, Opened<Announcement>>>()
+  const leaderOf = (domain: DomainPath): KnownLeadership | null => current.get(domain) ?? null
+  const proofAt = (domain: DomainPath, fence: Fence): Opened<Announcement> | null =>
+    proofs.get(domain)?.get(fenceKey(fence)) ?? null
+  return {
+    leaderOf,
+    nodeOf: (child) => (isDomain(child) ? (leaderOf(child)?.announcement.node ?? null) : child),
+    leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
+    proofAt,
+    domains: () => current.keys(),
+    learn: (opened, now, patienceMs) => {
+      const checked = checkProof(opened)
+      if (!checked.ok) return checked
+      const announcement = checked.value
+      const known = leaderOf(announcement.domain)
+      const place = known === null ? 'newer' : placeOf(announcement, known, now - known.heardAt >= patienceMs)
+      if (place === 'unconnected') return err('unconnected')
+      keepProof(proofs, opened)
+      if (place === 'older') return err('older')
+      current.set(announcement.domain, { opened, announcement, heardAt: now })
+      return ok({ isNews: known === null || isChange(known.announcement, announcement) })
+    },
+  }
+}
+
+const fenceKey = ({ epoch, term }: Fence): string => `${epoch}.${term}`
+
+function keepProof(proofs: Map<DomainPath, Map<string, Opened<Announcement>>>, opened: Opened<Announcement>): void {
+  const { domain } = opened.message
+  const kept = proofs.get(domain) ?? new Map<string, Opened<Announcement>>()
+  proofs.set(domain, kept)
+  // The first proof of a fence stays: a later announcement of the same leader proves nothing else about it.
+  if (!kept.has(fenceKey(opened.message))) kept.set(fenceKey(opened.message), opened)
+  const oldest = kept.keys().next().value
+  if (kept.size > PROOFS_PER_DOMAIN_MAX && oldest !== undefined) kept.delete(oldest)
+}
+
+/** Where an announcement that is proven by itself stands to the one that is known. */
+function placeOf(
+  announcement: Announcement,
+  known: KnownLeadership,
+  isSilent: boolean,
+): 'newer' | 'older' | 'unconnected' {
+  const before = known.announcement
+  if (announcement.line === before.line) {
+    const order = compareTerms(announcement, before) || announcement.sequence - before.sequence
+    if (order < 0) return 'older'
+    return isSilent || follows(announcement, before) ? 'newer' : 'unconnected'
+  }
+  if (isSilent) return 'newer'
+  if (!hasMajorityOf(announcement, before.electors) && survives(before, announcement)) return 'unconnected'
+  return compareTerms(announcement, before) > 0 ? 'newer' : 'older'
+}
+
+/** Whether its electors may have grown out of the known ones: one step away, or backed by a majority of those. */
+function follows(announcement: Announcement, before: Announcement): boolean {
+  const added = announcement.electors.filter((child) => !before.electors.includes(child))
+  const removed = before.electors.filter((child) => !announcement.electors.includes(child))
+  return added.length + removed.length <= 1 || hasMajorityOf(announcement, before.electors)
+}
+
+function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[]): boolean {
+  const voters = announcement.votes.map((vote) => vote.message.voter)
+  return electors.filter((child) => voters.includes(child)).length >= majorityOf(electors.length)
+}
+
+const isChange = (before: Announcement, after: Announcement): boolean =>
+  compareTerms(before, after) !== 0 || before.electors.join() !== after.electors.join() || before.line !== after.line

@@ -1,0 +1,250 @@
+// The leader's side: it speaks to its electors, counts who holds the register, keeps its lease, and changes one elector at a time.
+
+import { emit } from '../overlay/kernel/effect.ts'
+import type { ChildId } from '../overlay/kernel/ids.ts'
+import type { StepContext } from '../overlay/kernel/machine.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import { nextElectorChange } from './electors.ts'
+import type { Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
+import {
+  compareTerms,
+  compareVersions,
+  electorIds,
+  majorityOf,
+  NO_VERSION,
+  type Register,
+  versionOf,
+} from './register.ts'
+import {
+  drawTimeout,
+  type ElectionEffect,
+  type ElectionState,
+  isElector,
+  type Leading,
+  lineOf,
+  otherElectors,
+  type Progress,
+  save,
+} from './state.ts'
+
+const NO_PROGRESS: Progress = { held: NO_VERSION, heardOf: Number.NEGATIVE_INFINITY, ticket: null }
+
+/** Won: re-commits the register in its own term, which also commits whatever an earlier leader left unfinished (Raft, section 5.4.2). */
+export function beginLeading(
+  state: ElectionState,
+  votes: readonly Opened<Vote>[],
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const { now } = context
+  const { epoch, term, timing } = state
+  const register = { ...(state.register as Register), epoch, term, index: versionOf(state.register).index + 1 }
+  const role: Leading = {
+    kind: 'leader',
+    votes,
+    established: false,
+    committedIndex: 0,
+    progress: new Map(),
+    proposals: [],
+    heartbeatAt: now,
+    announceAt: now,
+    leaseUntil: now + timing.leaseMs,
+    probation: null,
+    electorsIndex: register.index,
+    announcements: 0,
+  }
+  out.push(emit('leader-elected', { domain: state.domain, leader: state.self, epoch, term, votes: votes.length }))
+  const leading: ElectionState = { ...state, register, role, leader: null, standAt: null, leaderlessSince: now }
+  return announceIfDue(beat(save(leading, out, []), context, out), context, out)
+}
+
+/** No longer leader, candidate or pre-candidate; waits for somebody else first. */
+export function stepDown(state: ElectionState, { now, random }: StepContext, out: ElectionEffect[]): ElectionState {
+  if (state.role.kind === 'leader') {
+    out.push({ kind: 'unlead' })
+    out.push(emit('leader-stepped-down', { domain: state.domain, epoch: state.epoch, term: state.term }))
+  }
+  const leaderlessSince = state.role.kind === 'leader' ? now : state.leaderlessSince
+  return {
+    ...state,
+    role: { kind: 'follower' },
+    leader: null,
+    standAt: now + drawTimeout(state, random),
+    leaderlessSince,
+  }
+}
+
+/** Whatever the leader does by the clock. */
+export function leadOn(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+  if (state.role.kind !== 'leader') return state
+  if (!isElector(state) || context.now >= state.role.leaseUntil) return stepDown(state, context, out)
+  const beating = context.now >= state.role.heartbeatAt ? beat(state, context, out) : state
+  return announceIfDue(changeElectors(beating, context, out), context, out)
+}
+
+/** Speaks to every elector, and to the learner on probation; those who lack the newest register get it whole. */
+function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
+  const { role } = state
+  if (role.kind !== 'leader') return state
+  const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
+  for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
+  return renewLease({ ...state, role: { ...role, heartbeatAt: now + state.timing.heartbeatMs } }, now)
+}
+
+function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: Millis): Heartbeat {
+  const version = versionOf(state.register)
+  const held = role.progress.get(child)?.held ?? NO_VERSION
+  const { domain, epoch, term } = state
+  return {
+    kind: 'election/heartbeat',
+    domain,
+    line: lineOf(state),
+    epoch,
+    term,
+    leader: state.self,
+    register: compareVersions(held, version) < 0 ? state.register : null,
+    version,
+    sentAt: now,
+  }
+}
+
+export function onHeartbeatAnswer(
+  state: ElectionState,
+  message: HeartbeatAnswer,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const { role } = state
+  if (role.kind !== 'leader' || message.line !== lineOf(state) || message.echo > context.now) return state
+  if (compareTerms(message, state) > 0) {
+    const { epoch, term } = message
+    return save({ ...stepDown(state, context, out), epoch, term, votedFor: null }, out, [])
+  }
+  if (compareTerms(message, state) < 0) return state
+  const before = role.progress.get(message.child) ?? NO_PROGRESS
+  const after: Progress = {
+    held: message.held,
+    heardOf: Math.max(before.heardOf, message.echo),
+    ticket: message.ticket,
+  }
+  const progress = new Map(role.progress).set(message.child, after)
+  const heard = renewLease({ ...state, role: { ...role, progress } }, context.now)
+  return changeElectors(commit(heard, out), context, out)
+}
+
+/** The lease ends `leaseMs` after the newest moment at which a majority was heard of (itself at any time). */
+function renewLease(state: ElectionState, now: Millis): ElectionState {
+  const { role, register } = state
+  if (role.kind !== 'leader' || register === null) return state
+  const heard = register.electors.map(({ child, ticket }) => {
+    const progress = role.progress.get(child)
+    if (child === state.self) return now
+    return progress?.ticket === ticket ? progress.heardOf : Number.NEGATIVE_INFINITY
+  })
+  heard.sort((a, b) => b - a)
+  const majorityHeard = heard[majorityOf(heard.length) - 1] ?? Number.NEGATIVE_INFINITY
+  return { ...state, role: { ...role, leaseUntil: Math.max(role.leaseUntil, majorityHeard + state.timing.leaseMs) } }
+}
+
+/** Counts who durably holds the register of this term; what a majority holds is committed. */
+export function commit(state: ElectionState, out: ElectionEffect[]): ElectionState {
+  const { role, register } = state
+  if (role.kind !== 'leader' || register === null) return state
+  const held = register.electors.map(({ child, ticket }) => {
+    const progress = child === state.self ? { held: state.durable, ticket: state.ticket } : role.progress.get(child)
+    const isHeld = progress !== undefined && progress.ticket === ticket && compareTerms(progress.held, state) === 0
+    return isHeld ? progress.held.index : 0
+  })
+  held.sort((a, b) => b - a)
+  const committedIndex = Math.max(role.committedIndex, held[majorityOf(held.length) - 1] ?? 0)
+  if (committedIndex === role.committedIndex) return state
+  if (!role.established) {
+    const fence = { epoch: state.epoch, term: state.term }
+    out.push({ kind: 'lead', fence, memory: register.memory })
+  }
+  for (const proposal of role.proposals) {
+    if (proposal.index <= committedIndex) out.push({ kind: 'committed', token: proposal.token })
+  }
+  const proposals = role.proposals.filter((proposal) => proposal.index > committedIndex)
+  return { ...state, role: { ...role, established: true, committedIndex, proposals } }
+}
+
+/** Replaces one key of the domain's memory, and tells the electors at once. */
+export function propose(
+  state: ElectionState,
+  change: { readonly key: string; readonly value: Uint8Array; readonly token: string },
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const { role, register } = state
+  if (role.kind !== 'leader' || register === null) return state
+  const index = register.index + 1
+  const memory = { ...register.memory, [change.key]: change.value }
+  const proposals = [...role.proposals, { index, token: change.token }]
+  const next: ElectionState = { ...state, register: { ...register, index, memory }, role: { ...role, proposals } }
+  return beat(save(next, out, []), context, out)
+}
+
+/** One change of electors at a time, and only when the last one is committed in this term (Raft, section 6). */
+export function changeElectors(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+  const { role, register } = state
+  if (role.kind !== 'leader' || register === null || !role.established) return state
+  if (role.committedIndex < role.electorsIndex) return state
+  const change = nextElectorChange(state, role, register, context.now)
+  if (change === null) return role.probation === null ? state : { ...state, role: { ...role, probation: null } }
+  if (change.kind === 'probe') {
+    if (role.probation === change.child) return state
+    return beat({ ...state, role: { ...role, probation: change.child } }, context, out)
+  }
+  const index = register.index + 1
+  const { electors } = change
+  out.push(emit('electors-changed', { domain: state.domain, electors: electors.map(({ child }) => child).join(' ') }))
+  const next: ElectionState = {
+    ...state,
+    register: { ...register, index, electors },
+    role: { ...role, probation: null, electorsIndex: index, announceAt: context.now },
+  }
+  return beat(save(next, out, []), context, out)
+}
+
+function announceIfDue(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
+  const { role, register, domain, epoch, term, self } = state
+  if (role.kind !== 'leader' || register === null || now < role.announceAt) return state
+  const { line, predecessor } = register
+  const electors = electorIds(register)
+  const sequence = role.announcements + 1
+  out.push({
+    kind: 'announce',
+    announcement: { domain, line, epoch, term, leader: self, electors, predecessor, votes: role.votes, sequence },
+  })
+  return { ...state, role: { ...role, announcements: sequence, announceAt: now + state.timing.announceMs } }
+}
+
+/** Asks the best elector to stand at once: it holds all that is committed, is connected, and is the fittest of those. */
+export function transfer(state: ElectionState, out: ElectionEffect[]): ElectionState {
+  const { role, domain, epoch, term, self } = state
+  if (role.kind !== 'leader') return state
+  const version = versionOf(state.register)
+  const fitnessOf = (child: ChildId): number => state.children.get(child)?.fitness ?? 0
+  const heirs = otherElectors(state)
+    .filter((child) => !state.closed.has(child))
+    .filter((child) => compareVersions(role.progress.get(child)?.held ?? NO_VERSION, version) >= 0)
+    .sort((a, b) => fitnessOf(b) - fitnessOf(a) || (a < b ? -1 : 1))
+  const heir = heirs[0]
+  if (heir === undefined) return state
+  out.push({
+    kind: 'send',
+    to: heir,
+    message: { kind: 'election/stand-now', domain, line: lineOf(state), epoch, term, leader: self },
+  })
+  out.push(emit('leadership-transfer', { domain, to: heir }))
+  return state
+}
+
+/** A leader that sees the connections to a majority close steps down at once (DESIGN section 6). */
+export function onElectorClosed(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+  const electors = electorIds(state.register)
+  const open = electors.filter((child) => !state.closed.has(child)).length
+  return open < majorityOf(electors.length) ? stepDown(state, context, out) : state
+}

@@ -1,0 +1,221 @@
+// What electors say to each other. The README has one row for each: who says it, when, and what the hearer does.
+
+import type { ChildId, DomainPath, NodeId } from '../overlay/kernel/ids.ts'
+import type { MessageSchemas } from '../overlay/wire/codec.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import {
+  flag,
+  type Infer,
+  list,
+  literal,
+  nullable,
+  number,
+  object,
+  type Schema,
+  sealed,
+  text,
+  whole,
+} from '../overlay/wire/schema.ts'
+import { type Predecessor, predecessorSchema, registerSchema } from './register.ts'
+
+const domain = text<DomainPath>(256)
+const child = text<ChildId>(256)
+const line = text(32)
+const version = object({ epoch: whole(), term: whole(), index: whole() })
+
+/** Proof that the sender speaks for a child domain: that domain's own announcement; null in a cluster. */
+const speaker: Schema<Opened<Announcement> | null> = nullable(sealed<Announcement>('election/announcement'))
+
+const preVoteSchema = object({
+  kind: literal('election/pre-vote'),
+  domain,
+  line,
+  epoch: whole(),
+  /** The term that the sender would stand in. */
+  term: whole(),
+  candidate: child,
+  register: version,
+  speaker,
+})
+export type PreVote = Infer<typeof preVoteSchema>
+
+const preVoteAnswerSchema = object({
+  kind: literal('election/pre-vote-answer'),
+  domain,
+  line,
+  epoch: whole(),
+  /** When granted the term asked for, else the refuser's own. */
+  term: whole(),
+  voter: child,
+  granted: flag,
+})
+export type PreVoteAnswer = Infer<typeof preVoteAnswerSchema>
+
+const voteRequestSchema = object({
+  kind: literal('election/vote-request'),
+  domain,
+  line,
+  epoch: whole(),
+  term: whole(),
+  candidate: child,
+  register: version,
+  /** The leader itself asked the candidate to stand, so no lease is to be honoured. */
+  transfer: flag,
+  speaker,
+})
+export type VoteRequest = Infer<typeof voteRequestSchema>
+
+/** A vote that was given; a majority of these, signed, is the proof of leadership. */
+export interface Vote {
+  readonly kind: 'election/vote'
+  readonly domain: DomainPath
+  readonly line: string
+  readonly epoch: number
+  readonly term: number
+  readonly voter: ChildId
+  readonly candidate: ChildId
+  readonly speaker: Opened<Announcement> | null
+}
+const voteSchema: Schema<Vote> = object({
+  kind: literal('election/vote'),
+  domain,
+  line,
+  epoch: whole(),
+  term: whole(),
+  voter: child,
+  candidate: child,
+  speaker,
+})
+
+const voteRefusedSchema = object({
+  kind: literal('election/vote-refused'),
+  domain,
+  line,
+  epoch: whole(),
+  term: whole(),
+  voter: child,
+})
+export type VoteRefused = Infer<typeof voteRefusedSchema>
+
+const heartbeatSchema = object({
+  kind: literal('election/heartbeat'),
+  domain,
+  line,
+  epoch: whole(),
+  term: whole(),
+  leader: child,
+  /** The register where the hearer does not hold the newest, else null. */
+  register: nullable(registerSchema),
+  version,
+  /** The leader's monotonic clock, echoed in the answer. */
+  sentAt: number(),
+})
+export type Heartbeat = Infer<typeof heartbeatSchema>
+
+const heartbeatAnswerSchema = object({
+  kind: literal('election/heartbeat-answer'),
+  domain,
+  line,
+  epoch: whole(),
+  term: whole(),
+  child,
+  ticket: text(32),
+  /** What the sender holds durably. */
+  held: version,
+  echo: number(),
+})
+export type HeartbeatAnswer = Infer<typeof heartbeatAnswerSchema>
+
+const standNowSchema = object({
+  kind: literal('election/stand-now'),
+  domain,
+  line,
+  epoch: whole(),
+  term: whole(),
+  leader: child,
+})
+export type StandNow = Infer<typeof standNowSchema>
+
+/** Who leads, with the votes that prove it (DESIGN section 6, Proof of leadership). */
+export interface Announcement {
+  readonly kind: 'election/announcement'
+  readonly domain: DomainPath
+  readonly line: string
+  readonly epoch: number
+  readonly term: number
+  readonly leader: ChildId
+  /** The node that speaks for the leader; the leader itself in a cluster. */
+  readonly node: NodeId
+  readonly name: string
+  readonly electors: readonly ChildId[]
+  readonly predecessor: Predecessor | null
+  readonly votes: readonly Opened<Vote>[]
+  /** Multiaddrs where the node may be reached. */
+  readonly addresses: readonly string[]
+  /** Counts the leader's announcements within its term, so that an older one does not replace a newer. */
+  readonly sequence: number
+  /** 0 to 1; what the domain offers its parent as an elector. */
+  readonly fitness: number
+}
+const announcementSchema: Schema<Announcement> = object({
+  kind: literal('election/announcement'),
+  domain,
+  line,
+  epoch: whole(),
+  term: whole(),
+  leader: child,
+  node: text<NodeId>(128),
+  name: text(128),
+  electors: list(child, 16),
+  predecessor: nullable(predecessorSchema),
+  votes: list(sealed<Vote>('election/vote'), 16),
+  addresses: list(text(256), 16),
+  sequence: whole(),
+  fitness: number(0, 1),
+})
+
+const proofWantedSchema = object({
+  kind: literal('election/proof-wanted'),
+  domain,
+  epoch: whole(),
+  term: whole(),
+})
+/** Asks whoever passed on an order for the proof that its signer led. */
+export type ProofWanted = Infer<typeof proofWantedSchema>
+
+const proofSchema = object({
+  kind: literal('election/proof'),
+  announcement: sealed<Announcement>('election/announcement'),
+})
+/** Hands on somebody's announcement as it was signed. */
+export type Proof = Infer<typeof proofSchema>
+
+export type ElectionMessage =
+  | PreVote
+  | PreVoteAnswer
+  | VoteRequest
+  | Vote
+  | VoteRefused
+  | Heartbeat
+  | HeartbeatAnswer
+  | StandNow
+  | Announcement
+  | ProofWanted
+  | Proof
+
+export const electionSchemas: MessageSchemas<ElectionMessage> = {
+  'election/pre-vote': preVoteSchema,
+  'election/pre-vote-answer': preVoteAnswerSchema,
+  'election/vote-request': voteRequestSchema,
+  'election/vote': voteSchema,
+  'election/vote-refused': voteRefusedSchema,
+  'election/heartbeat': heartbeatSchema,
+  'election/heartbeat-answer': heartbeatAnswerSchema,
+  'election/stand-now': standNowSchema,
+  'election/announcement': announcementSchema,
+  'election/proof-wanted': proofWantedSchema,
+  'election/proof': proofSchema,
+}
+
+/** The messages that electors exchange; the rest is for everybody who wants to know who leads. */
+export type ElectorMessage = Exclude<ElectionMessage, Announcement | ProofWanted | Proof>

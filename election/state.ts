@@ -1,0 +1,247 @@
+// What one elector of one domain knows, and the few questions that every handler asks of it.
+
+import type { Emit, Persist, Send } from '../overlay/kernel/effect.ts'
+import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
+import type { StepContext } from '../overlay/kernel/machine.ts'
+import { type Random, randomInt } from '../overlay/kernel/random.ts'
+import { err, ok, type Result } from '../overlay/kernel/result.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import { nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import type { ElectionTiming } from './constants.ts'
+import type { Announcement, ElectorMessage, Vote } from './messages.ts'
+import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
+
+/** What the election has to know of a child: kept by the roster in a cluster, by announcements above. */
+export interface ChildFact {
+  readonly child: ChildId
+  readonly alive: boolean
+  /** Since when it has been alive without a break. */
+  readonly steadySince: Millis
+  /** 0 to 1. */
+  readonly fitness: number
+  readonly canLead: boolean
+}
+
+export interface Fence {
+  readonly epoch: number
+  readonly term: number
+}
+
+/** How far an elector has come, as its leader sees it. */
+export interface Progress {
+  readonly held: RegisterVersion
+  /** When the heartbeat was sent that it answered last. */
+  readonly heardOf: Millis
+  /** The ticket that it said it holds; null until it answered. */
+  readonly ticket: string | null
+}
+
+export interface Proposal {
+  readonly index: number
+  readonly token: string
+}
+
+export interface Leading {
+  readonly kind: 'leader'
+  readonly votes: readonly Opened<Vote>[]
+  /** Whether its register was committed in its own term: only then it gives orders. */
+  readonly established: boolean
+  readonly committedIndex: number
+  readonly progress: ReadonlyMap<ChildId, Progress>
+  readonly proposals: readonly Proposal[]
+  readonly heartbeatAt: Millis
+  readonly announceAt: Millis
+  readonly leaseUntil: Millis
+  /** A learner that is being brought up to date before its promotion. */
+  readonly probation: ChildId | null
+  /** The index that changed the electors last; nothing changes them again before it is committed. */
+  readonly electorsIndex: number
+  readonly announcements: number
+}
+
+export type Role =
+  | { readonly kind: 'follower' }
+  | { readonly kind: 'pre-candidate'; readonly term: number; readonly granted: ReadonlySet<ChildId> }
+  | { readonly kind: 'candidate'; readonly votes: ReadonlyMap<ChildId, Opened<Vote>> }
+  | Leading
+
+export interface KnownLeader {
+  readonly child: ChildId
+  readonly heardAt: Millis
+  /** Whether its lease is honoured; a closed connection to it ends that. */
+  readonly honoured: boolean
+}
+
+export interface ElectionState {
+  readonly domain: DomainPath
+  readonly self: ChildId
+  readonly timing: ElectionTiming
+  readonly quorumLossMs: Millis
+  readonly electorsMax: number
+  readonly fitness: number
+  /** The proof that this node speaks for `self` where that is a domain. */
+  readonly speaker: Opened<Announcement> | null
+
+  readonly epoch: number
+  readonly term: number
+  readonly votedFor: ChildId | null
+  readonly ticket: string
+  readonly register: Register | null
+  /** The register that is known to be on disk. */
+  readonly durable: RegisterVersion
+
+  readonly role: Role
+  readonly leader: KnownLeader | null
+  /** When to stand, or to found a line where there is no register; null while leading. */
+  readonly standAt: Millis | null
+  /** Since when no leader was heard. */
+  readonly leaderlessSince: Millis
+  readonly children: ReadonlyMap<ChildId, ChildFact>
+  /** Children whose connection closed and has not opened again. */
+  readonly closed: ReadonlySet<ChildId>
+}
+
+export type ElectionInput =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'message'; readonly opened: Opened<ElectorMessage> }
+  | { readonly kind: 'children'; readonly children: readonly ChildFact[] }
+  | { readonly kind: 'connection-closed'; readonly child: ChildId }
+  | { readonly kind: 'connection-open'; readonly child: ChildId }
+  /** Replaces one key of the domain's memory; `committed` with the token follows, or nothing when leadership is lost. */
+  | { readonly kind: 'propose'; readonly key: string; readonly value: Uint8Array; readonly token: string }
+  /** A proven announcement of this domain that is not this node's own. */
+  | { readonly kind: 'announced'; readonly announcement: Announcement }
+  | { readonly kind: 'fitness'; readonly fitness: number }
+  | { readonly kind: 'speaker'; readonly speaker: Opened<Announcement> }
+  /** Hand leadership over, e.g. before a shutdown. */
+  | { readonly kind: 'transfer' }
+  | { readonly kind: 'written'; readonly version: RegisterVersion }
+  | { readonly kind: 'wake' }
+
+export type ElectionEffect =
+  | Send<ElectorMessage>
+  | Persist<ElectionEffect>
+  | Emit
+  /** Feeds an input back to this machine, e.g. after a write. */
+  | { readonly kind: 'again'; readonly input: ElectionInput }
+  /** Publish that this node leads; the host adds its name and addresses, seals it and tells its own leader book. */
+  | { readonly kind: 'announce'; readonly announcement: OwnAnnouncement }
+  /** From here on this node gives orders under the fence, and speaks for the domain in its parent. */
+  | { readonly kind: 'lead'; readonly fence: Fence; readonly memory: Readonly<Record<string, Uint8Array>> }
+  | { readonly kind: 'unlead' }
+  | { readonly kind: 'committed'; readonly token: string }
+
+export type OwnAnnouncement = Pick<
+  Announcement,
+  'domain' | 'line' | 'epoch' | 'term' | 'leader' | 'electors' | 'predecessor' | 'votes' | 'sequence'
+>
+
+export interface ElectionOptions {
+  readonly domain: DomainPath
+  readonly self: ChildId
+  readonly timing: ElectionTiming
+  readonly electorsMax: number
+  readonly fitness: number
+  readonly speaker: Opened<Announcement> | null
+  /** What `persist` wrote last; null on a first start. */
+  readonly saved: Uint8Array | null
+}
+
+const savedSchema = object({
+  epoch: whole(),
+  term: whole(),
+  votedFor: nullable(text<ChildId>(256)),
+  ticket: text(32),
+  register: nullable(registerSchema),
+})
+
+/**
+ * The state to start from. A saved state that cannot be read is worth no vote: the elector starts with a new ticket, as a
+ * learner, and `damaged` says so.
+ */
+export function createElection(
+  options: ElectionOptions,
+  { now, random }: StepContext,
+): { readonly state: ElectionState; readonly damaged: string | null } {
+  const { saved, ...rest } = options
+  const read = saved === null ? ok(null) : readSaved(saved)
+  const known = read.ok ? read.value : null
+  const isCluster = !options.self.startsWith('/')
+  const state: ElectionState = {
+    ...rest,
+    quorumLossMs: isCluster ? options.timing.quorumLossMs.cluster : options.timing.quorumLossMs.above,
+    epoch: known?.epoch ?? 0,
+    term: known?.term ?? 0,
+    votedFor: known?.votedFor ?? null,
+    ticket: known?.ticket ?? drawName(random),
+    register: known?.register ?? null,
+    durable: versionOf(known?.register ?? null),
+    role: { kind: 'follower' },
+    leader: null,
+    standAt: null,
+    leaderlessSince: now,
+    children: new Map(),
+    closed: new Set(),
+  }
+  return { state, damaged: read.ok ? null : read.error }
+}
+
+function readSaved(saved: Uint8Array): Result<ReturnType<typeof savedSchema.read>, string> {
+  const raw = decodeBounded(saved)
+  if (!raw.ok) return err(raw.error.detail)
+  return readWith(savedSchema, raw.value, () => err('no envelope belongs here'))
+}
+
+/** Writes what must outlive a crash; `then` happens only when it has reached the disk (or the child's own majority). */
+export function save(state: ElectionState, out: ElectionEffect[], then: readonly ElectionEffect[]): ElectionState {
+  const { epoch, term, votedFor, ticket, register } = state
+  const written: ElectionEffect = { kind: 'again', input: { kind: 'written', version: versionOf(register) } }
+  out.push({
+    kind: 'persist',
+    key: `election/${state.domain}`,
+    value: encodeCbor(savedSchema.write({ epoch, term, votedFor, ticket, register })),
+    sync: true,
+    then: [written, ...then],
+  })
+  return state
+}
+
+/** A name that nobody else draws: 52 bits, twice. */
+export const drawName = (random: Random): string =>
+  [0, 0]
+    .map(() =>
+      randomInt(random, 0, 2 ** 52)
+        .toString(16)
+        .padStart(13, '0'),
+    )
+    .join('')
+
+/** Whether this child has a vote: its ticket stands in the register. */
+export const isElector = (state: ElectionState): boolean =>
+  state.register?.electors.some(({ child, ticket }) => child === state.self && ticket === state.ticket) ?? false
+
+/** The electors besides this one. */
+export const otherElectors = (state: ElectionState): readonly ChildId[] =>
+  electorIds(state.register).filter((child) => child !== state.self)
+
+export const lineOf = (state: ElectionState): string => state.register?.line ?? ''
+
+/** How long this elector waits in silence: drawn from the range, and the shorter the fitter it is. */
+export function drawTimeout(state: ElectionState, random: Random): Millis {
+  const { electionTimeoutMsMin, electionTimeoutMsMax } = state.timing
+  return electionTimeoutMsMin + (electionTimeoutMsMax - electionTimeoutMsMin) * random.next() * (1 - state.fitness / 2)
+}
+
+/** How long a candidate waits before it tries again: a fraction of a timeout, since nobody leads anyway. */
+export const drawRetry = (state: ElectionState, random: Random): Millis =>
+  (state.timing.electionTimeoutMsMin / 5) * (1 + random.next())
+
+/** Whether another leader's lease forbids this elector to help a candidate. */
+export function honoursAnother(state: ElectionState, candidate: ChildId, now: Millis): boolean {
+  if (state.role.kind === 'leader') return candidate !== state.self && now < state.role.leaseUntil
+  const { leader } = state
+  if (leader === null || !leader.honoured || leader.child === candidate) return false
+  return now < leader.heardAt + state.timing.electionTimeoutMsMin
+}
