@@ -1,0 +1,38 @@
+// How a device becomes a member of a federation, and who is believed.
+
+export {
+  type CharterEntry,
+  type CharterProblem,
+  type CharterView,
+  compareChains,
+  decodeChain,
+  type Operator,
+  signaturesNeeded,
+  verifyChain,
+} from './charter.ts'
+export {
+  CLOCK_SKEW_MS,
+  CREDENTIAL_LIFETIME_MS,
+  type CredentialProblem,
+  FOUNDER_CAPABILITIES,
+  isDueForRenewal,
+  MEMBER_CAPABILITIES,
+} from './credential.ts'
+export { INVITE_LIFETIME_MS_MAX, INVITE_USES_MAX, type RedeemRefusalCode } from './enrolment.ts'
+export { BootstrapError, type BootstrapErrorCode } from './errors.ts'
+export { decodeInvite, INVITE_ADDRESSES_MAX, type Invite, type InviteProblem } from './invite.ts'
+export type { MintOptions } from './io/enrolment-desk.ts'
+export { createGate, type GateOptions, type MembershipGate } from './io/gate.ts'
+export {
+  createOperatorKey,
+  loadOperatorKey,
+  loadOrCreateNodeKey,
+  NODE_KEY_FILE,
+  type NodeKey,
+  OPERATOR_KEY_FILE,
+  type OperatorKey,
+} from './io/key-file.ts'
+export { type FoundOptions, foundFederation, loadMembership, type Membership } from './io/membership.ts'
+export { type RedeemOptions, readInvite, redeemInvite } from './io/redeem-invite.ts'
+export type { Store } from './io/store.ts'
+export { type BootstrapMessage, bootstrapSchemas, type CharterChain, HELLO_BYTES_MAX } from './messages.ts'

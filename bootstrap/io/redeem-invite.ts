@@ -1,0 +1,103 @@
+// The guest's side of a join: asks, and believes nothing in the answer that does not follow from the invite itself.
+
+import type { FederationId } from '../../overlay/kernel/ids.ts'
+import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import type { UnixMillis } from '../../overlay/kernel/time.ts'
+import { compareChains, NAME_CHARS_MAX } from '../charter.ts'
+import { isDueForRenewal } from '../credential.ts'
+import { BootstrapError } from '../errors.ts'
+import { decodeInvite, type Invite } from '../invite.ts'
+import { type JoinAnswer, joinAnswerFrame, joinRequestFrame } from '../messages.ts'
+import { type Charter, openCharter } from './charter-keeper.ts'
+import { type HeldCredential, openCredential } from './credential-signer.ts'
+import type { NodeKey } from './key-file.ts'
+import { loadMembership, type Membership, saveMembership } from './membership.ts'
+import type { Store } from './store.ts'
+
+export interface RedeemOptions {
+  readonly store: Store
+  readonly nodeKey: NodeKey
+  /** Of this node, for people. */
+  readonly nodeName: string
+  readonly wall: UnixMillis
+}
+
+/** Reads an invite that a person pasted. Throws BootstrapError `bad-invite`, which says what is wrong with it. */
+export function readInvite(line: string): Invite {
+  const decoded = decodeInvite(line)
+  if (decoded.ok) return decoded.value
+  const hint = 'Copy the whole line again from where it was made, or make a new one there: `coppice invite`.'
+  throw new BootstrapError('bad-invite', decoded.error.detail, hint)
+}
+
+/**
+ * Becomes a member, on disk when the promise resolves. A folder that is a member already stays as it is, unless its
+ * credential is in the last third of its life: then the invite renews it. `exchange` carries the request to one of the
+ * invite's addresses and brings the answer back. Rejects with BootstrapError `other-federation`, `join-refused` (its
+ * `refusal` is the code given), `bad-join-answer`, `damaged-store`, `wrong-node-key`, and as `exchange` does.
+ */
+export async function redeemInvite(
+  invite: Invite,
+  exchange: (request: Uint8Array) => Promise<Uint8Array>,
+  options: RedeemOptions,
+): Promise<Membership> {
+  const { store, nodeKey, wall } = options
+  const present = await loadMembership(store, nodeKey)
+  if (present !== null && present.federation !== invite.federation) throw otherFederation(present, invite)
+  if (present !== null && !isDueForRenewal(present.credential.facts, wall)) return present
+  const request = joinRequestFrame.encode({
+    kind: 'join',
+    inviteId: invite.inviteId,
+    secret: invite.secret,
+    name: options.nodeName.slice(0, NAME_CHARS_MAX),
+  })
+  const answer = joinAnswerFrame.decode(await exchange(request))
+  if (!answer.ok) throw badAnswer(`it cannot be read (${answer.error})`)
+  if (answer.value.kind === 'refused') throw refused(answer.value.code, answer.value.detail)
+  const accepted = await checkAccepted(answer.value, invite.federation, nodeKey)
+  if (!accepted.ok) throw badAnswer(accepted.error)
+  const charter = longerOf(present?.charter ?? null, accepted.value.charter)
+  return saveMembership(store, charter, accepted.value.credential)
+}
+
+/** A renewal never takes back what this node knows of revocations. */
+const longerOf = (ours: Charter | null, theirs: Charter): Charter =>
+  ours !== null && compareChains(ours.view, theirs.view).kind !== 'theirs-is-longer' ? ours : theirs
+
+async function checkAccepted(
+  answer: Extract<JoinAnswer, { readonly kind: 'accepted' }>,
+  federation: FederationId,
+  nodeKey: NodeKey,
+): Promise<Result<{ readonly charter: Charter; readonly credential: HeldCredential }, string>> {
+  const charter = openCharter(answer.charter)
+  if (!charter.ok) return err(`its charter is not valid (${charter.error.detail})`)
+  if (charter.value.view.federation !== federation)
+    return err('its charter is not that of the federation in the invite')
+  const credential = await openCredential(answer.credential, charter.value.view)
+  if (!credential.ok) return err(`its credential is not valid (${credential.error.detail})`)
+  if (credential.value.facts.node !== nodeKey.node) return err('its credential is for another node')
+  return ok({ charter: charter.value, credential: credential.value })
+}
+
+const otherFederation = (present: Membership, invite: Invite): BootstrapError =>
+  new BootstrapError(
+    'other-federation',
+    `this folder belongs to the federation "${present.federationName}", the invite is of "${invite.federationName}"`,
+    'Choose another folder with --data to join with; one folder is one node of one federation.',
+  )
+
+const badAnswer = (why: string): BootstrapError =>
+  new BootstrapError(
+    'bad-join-answer',
+    `the answer to the join was not believed: ${why}`,
+    'Nothing was changed. Ask for a new invite; if this happens again, the device that answers is not what it claims.',
+  )
+
+/** The code is stable; the sentence is the other side's, so it is shown as such. */
+function refused(code: string, detail: string): BootstrapError {
+  const hint =
+    code === 'revoked-node'
+      ? 'A revoked device comes back only with a new identity: an empty folder and a new invite.'
+      : 'Ask for a new invite where this one was made: `coppice invite`.'
+  return new BootstrapError('join-refused', `the join was refused (${code}): ${detail}`, hint, code)
+}

@@ -1,0 +1,13 @@
+// The little that bootstrap needs of the node's store, and where in it each thing stands.
+
+/** A durable map. A `put` with `sync` resolves when the value has reached the disk; a failure rejects. */
+export interface Store {
+  get(key: string): Promise<Uint8Array | null>
+  put(key: string, value: Uint8Array, options: { readonly sync: boolean }): Promise<void>
+  del(key: string): Promise<void>
+}
+
+export const CHARTER_KEY = 'bootstrap/charter'
+export const OWN_CREDENTIAL_KEY = 'bootstrap/own-credential'
+export const inviteKey = (slot: number): string => `bootstrap/invite/${slot}`
+export const credentialKey = (slot: number): string => `bootstrap/credential/${slot}`
