@@ -1,0 +1,78 @@
+// Makes dist/: the library and the CLI as one bundle with shared pieces, the types beside it. Whoever installs Coppice
+// gets one dependency, the store (it is native); all other libraries are inside, with their licences.
+
+import { spawnSync } from 'node:child_process'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build, type Metafile } from 'esbuild'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const OUT = 'dist'
+const LICENCES_FILE = 'THIRD-PARTY-LICENSES'
+
+/**
+ * classic-level is native and the one runtime dependency; the other two make SSH faster where they are present, and
+ * nobody here uses SSH.
+ */
+const EXTERNAL = ['classic-level', 'cpu-features', '*.node']
+
+/** CommonJS libraries inside an ES module still ask for these three names. */
+const BANNER = [
+  "import { createRequire as createRequireHere } from 'node:module';",
+  'const require = createRequireHere(import.meta.url), { filename: __filename, dirname: __dirname } = import.meta;',
+].join('\n')
+
+/** `node_modules/x` or `node_modules/@scope/x`, the innermost of nested ones. */
+const packageFolder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/
+
+await rm(join(ROOT, OUT), { recursive: true, force: true })
+const { metafile } = await build({
+  absWorkingDir: ROOT,
+  entryPoints: ['node/index.ts', 'node/cli/main.ts'],
+  outdir: OUT,
+  outbase: 'node',
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node22',
+  external: EXTERNAL,
+  banner: { js: BANNER },
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning',
+})
+await writeFile(join(ROOT, OUT, LICENCES_FILE), await licencesOf(metafile))
+emitTypes()
+console.log(`${OUT}: ${Object.keys(metafile.outputs).length} files, ${Math.round(bytesOf(metafile) / 1_000)} kB`)
+
+/** The declarations of the library's entry and of what it mentions. */
+function emitTypes(): void {
+  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const { status } = spawnSync(process.execPath, [compiler, '-p', 'node/tsconfig.types.json'], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+function bytesOf(made: Metafile): number {
+  return Object.values(made.outputs).reduce((sum, output) => sum + output.bytes, 0)
+}
+
+/** The licence texts of all packages that went into the bundle, as those licences ask for. */
+async function licencesOf(made: Metafile): Promise<string> {
+  const folders = new Set(Object.keys(made.inputs).flatMap((input) => packageFolder.exec(input)?.[0] ?? []))
+  const sections = await Promise.all([...folders].sort().map(licenceOf))
+  return sections.join('\n\n')
+}
+
+async function licenceOf(folder: string): Promise<string> {
+  const facts = JSON.parse(await readFile(join(ROOT, folder, 'package.json'), 'utf8')) as Record<string, unknown>
+  const files = (await readdir(join(ROOT, folder))).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file)).sort()
+  const texts = await Promise.all(files.map((file) => readFile(join(ROOT, folder, file), 'utf8')))
+  const title = `${facts.name} ${facts.version} (${JSON.stringify(facts.license ?? 'see below')})`
+  return [title, '='.repeat(title.length), ...texts.map((text) => text.trim())].join('\n')
+}

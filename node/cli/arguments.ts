@@ -1,0 +1,49 @@
+// How words on the command line become values. A word that is wrong ends in a sentence that shows a right one.
+
+import { InvalidArgumentError } from 'commander'
+import { type DomainPath, parseDomainPath } from '../../overlay/kernel/ids.ts'
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const RUNTIMES: readonly string[] = ['process', 'docker']
+const PORT_MAX = 65_535
+
+/** `90s`, `30m`, `1h`, `7d` in milliseconds. */
+export function duration(word: string): number {
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(word) ?? []
+  const unitMs = UNIT_MS[unit]
+  if (amount === undefined || unitMs === undefined) {
+    throw new InvalidArgumentError('A duration is a number with a unit: 90s, 30m, 1h or 7d.')
+  }
+  return Math.round(Number(amount) * unitMs)
+}
+
+/** A whole number from `least` to `most`. */
+export const whole = (least: number, most: number) => (word: string) => {
+  const value = Number(word)
+  if (/^\d+$/.test(word) && value >= least && value <= most) return value
+  throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`)
+}
+
+export const port = whole(0, PORT_MAX)
+
+export function domainPath(word: string): DomainPath {
+  const parsed = parseDomainPath(word)
+  if (parsed.ok) return parsed.value
+  throw new InvalidArgumentError(`${parsed.error}.`)
+}
+
+export function multiaddrs(word: string, before: readonly string[] = []): readonly string[] {
+  if (word.startsWith('/')) return [...before, word]
+  throw new InvalidArgumentError('It is a multiaddr such as /ip4/0.0.0.0/tcp/4001.')
+}
+
+export function runtimes(word: string, before: readonly string[] = []): readonly string[] {
+  if (RUNTIMES.includes(word)) return [...before, word]
+  throw new InvalidArgumentError(`It is one of ${RUNTIMES.join(', ')}.`)
+}
+
+export function labels(word: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const cut = word.indexOf('=')
+  if (cut > 0) return { ...before, [word.slice(0, cut)]: word.slice(cut + 1) }
+  throw new InvalidArgumentError('A label is written key=value, as in power=mains.')
+}

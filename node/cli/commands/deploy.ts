@@ -1,0 +1,76 @@
+// `coppice deploy`: hands a descriptor to the node and says where each instance went and why; with --wait it stays
+// until they run.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { DeployView, InspectView, ServiceView } from '../../control.ts'
+import { CoppiceError } from '../../errors.ts'
+import type { ControlClient } from '../../io/control-client.ts'
+import type { CliContext } from '../context.ts'
+import { clean, renderService } from '../render.ts'
+import { readDescriptor } from './descriptor-file.ts'
+
+/** How often a waiting deploy looks: well below what a start takes, and one local question each. A guess. */
+const LOOK_AGAIN_MS = 200
+
+export interface DeployWords {
+  readonly domain?: string
+  readonly wait?: boolean
+  readonly timeout: number
+}
+
+export async function deploy(context: CliContext, file: string, words: DeployWords): Promise<void> {
+  const descriptor = await readDescriptor(file)
+  const client = await context.client()
+  const deployed = await client.deploy(descriptor, { domain: words.domain ?? null })
+  for (const warning of deployed.warnings) context.say(`warning: ${warning.field}: ${clean(warning.problem)}`)
+  const services = words.wait ? await untilRunning(context, client, deployed, words.timeout) : deployed.services
+  context.answer({ ...deployed, services }, (view) => view.services.map(renderService).join('\n'))
+}
+
+/** Looks until every wanted instance runs; rejects with what is missing when `timeoutMs` have passed. */
+async function untilRunning(
+  context: CliContext,
+  client: ControlClient,
+  deployed: DeployView,
+  timeoutMs: number,
+): Promise<readonly ServiceView[]> {
+  const started = performance.now()
+  let told = ''
+  for (;;) {
+    const services = await Promise.all(deployed.services.map((service) => client.inspect(service.id)))
+    const missing = services.flatMap(missingOf)
+    if (missing.length === 0) return services.map(withoutDetails)
+    if (performance.now() - started >= timeoutMs) throw notRunning(missing, timeoutMs)
+    const progress = missing.join('\n')
+    if (progress !== told) context.say(progress)
+    told = progress
+    await delay(LOOK_AGAIN_MS)
+  }
+}
+
+/** One line for each instance that does not run yet. */
+function missingOf(service: InspectView): readonly string[] {
+  const wanted = Number(service.spec.replicas ?? 1)
+  const unseen = wanted - new Set(service.instances.map((instance) => instance.number)).size
+  const waiting = service.instances
+    .filter((instance) => !runs(service, instance.number))
+    .map((instance) =>
+      clean(`${service.id} #${instance.number}: ${instance.state}${instance.reason && `, ${instance.reason}`}`),
+    )
+  return unseen > 0 ? [...waiting, `${service.id}: ${unseen} of ${wanted} instances are not placed yet`] : waiting
+}
+
+/** An instance that moves is there twice, on its old node and on its new one; one that runs is enough. */
+const runs = (service: InspectView, number: number): boolean =>
+  service.instances.some((instance) => instance.number === number && instance.state === 'running')
+
+function withoutDetails({ id, address, domain, accepted, instances }: InspectView): ServiceView {
+  return { id, address, domain, accepted, instances }
+}
+
+const notRunning = (missing: readonly string[], timeoutMs: number): CoppiceError =>
+  new CoppiceError(
+    'not-running',
+    `not all instances run after ${timeoutMs / 1_000} s:\n${missing.map((line) => `  ${line}`).join('\n')}`,
+    'They are still wanted and start as soon as they can: see `coppice ps`. `coppice rm SERVICE` takes the order back.',
+  )

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+// The launcher. It is plain old JavaScript, so that a Node that is too old still says in one sentence what is missing.
+
+// biome-ignore-start lint/style/useNodejsImportProtocol: Node 12 does not know the protocol
+import { existsSync } from 'fs'
+import { fileURLToPath } from 'url'
+
+// biome-ignore-end lint/style/useNodejsImportProtocol: as above
+
+const SOURCE_MAIN = './main.ts'
+const BUNDLED_MAIN = '../../dist/cli/main.js'
+
+// Node 22 is the oldest that libp2p 3 starts on; 22.18 the first that runs TypeScript files as they are.
+const isCheckout = existsSync(fileURLToPath(new URL(SOURCE_MAIN, import.meta.url)))
+const needed = isCheckout ? [22, 18] : [22, 0]
+const found = process.versions.node.split('.').map(Number)
+
+if (found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])) {
+  const remedy = isCheckout ? 'run `npm run coppice -- ARGS`, which brings its own' : 'see https://nodejs.org'
+  console.error(`coppice: needs Node.js ${needed.join('.')} or newer, and this is ${process.versions.node}: ${remedy}.`)
+  process.exitCode = 1
+} else {
+  import(isCheckout ? SOURCE_MAIN : BUNDLED_MAIN)
+    .then((cli) => cli.main(process.argv.slice(2)))
+    .then((exitCode) => {
+      process.exitCode = exitCode
+    })
+}

@@ -1,0 +1,197 @@
+// All commands with their words. What a command does is loaded only when it is called: `coppice status` pulls in no
+// libp2p.
+
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { Argument, Command, Option } from 'commander'
+import { INVITE_USES_MAX, LOG_LINES_MAX, REPLICAS_MAX } from '../io/control-limits.ts'
+import { domainPath, duration, labels, multiaddrs, port, runtimes, whole } from './arguments.ts'
+import type { UpWords } from './commands/up.ts'
+import { type CliContext, createContext } from './context.ts'
+
+const HOUR_MS = 3_600_000
+/** Enough to pull a small image over a slow link; a guess. */
+const DEPLOY_WAIT_MS = 60_000
+
+/** With `json`, help that nobody asked for stays unsaid: stderr carries the error's JSON alone. */
+export function createProgram(options: { readonly json: boolean }): Command {
+  const program = new Command('coppice')
+    .description('An edge orchestrator without an orchestrator machine.')
+    .option('--data <dir>', "the node's folder (or COPPICE_DATA; default ~/.coppice)")
+    .option('--json', 'print one JSON value')
+    .exitOverride()
+    // Errors are printed in one place, main.ts, where they may become JSON.
+    .configureOutput({ outputError: () => {}, ...(options.json && { writeErr: () => {} }) })
+    .configureHelp({ showGlobalOptions: true })
+    .showSuggestionAfterError()
+  addNodeCommands(program)
+  addMemberCommands(program)
+  addServiceCommands(program)
+  addInstanceCommands(program)
+  addOverlayCommands(program)
+  return program
+}
+
+/** The words that `up` and `join` share. */
+const addUpOptions = (command: Command): Command =>
+  command
+    .option('--listen <multiaddr>', 'where to listen; may be given more than once', multiaddrs)
+    .option('--domain <path>', 'the cluster of a node that founds a federation', domainPath)
+    .option('--name <name>', "the node's name for people (default: the host name)")
+    .addOption(new Option('--preset <preset>', 'how far apart the nodes are').choices(['lan', 'wan', 'metered']))
+    .option('--no-mdns', 'do not look for members on the local network')
+    .option('--relay', 'carry connections between members that cannot reach each other')
+    .option('--announce <multiaddr>', 'an address that reaches this node from outside', multiaddrs)
+    .option('--runtime <name>', 'a runtime to offer: process, docker', runtimes)
+    .option('--http-proxy <port>', 'the port of the HTTP proxy on loopback (default: a free one)', port)
+    .option('--no-http-proxy', 'no HTTP proxy')
+    .option('--no-virtual-listeners', 'no loopback address per service')
+    .option('--label <key=value>', 'a label that selectors may name', labels)
+
+function addNodeCommands(program: Command): void {
+  addUpOptions(
+    program.command('up').description('run the node in the foreground; the first one founds a federation'),
+  ).action(async (words: UpWords, command: Command) => (await import('./commands/up.ts')).up(contextOf(command), words))
+  addUpOptions(program.command('join').description('join with an invite, then run like up'))
+    .argument('<invite>', 'the line that `coppice invite` printed')
+    .action(async (invite: string, words: UpWords, command: Command) =>
+      (await import('./commands/up.ts')).join(contextOf(command), invite, words),
+    )
+  program
+    .command('status')
+    .description('what this node is, whom it follows and whom it reaches')
+    .action(async (_words: object, command: Command) => (await import('./commands/look.ts')).status(contextOf(command)))
+  program
+    .command('nodes')
+    .description('the nodes of this cluster')
+    .action(async (_words: object, command: Command) => (await import('./commands/look.ts')).nodes(contextOf(command)))
+  program
+    .command('events')
+    .description('what happens, as it happens; with --json one JSON value a line')
+    .action(async (_words: object, command: Command) => (await import('./commands/look.ts')).events(contextOf(command)))
+  program
+    .command('version')
+    .description('the version of Coppice')
+    .action(async (_words: object, command: Command) =>
+      (await import('./commands/version.ts')).version(contextOf(command)),
+    )
+}
+
+function addMemberCommands(program: Command): void {
+  program
+    .command('operator')
+    .description("the operator's key")
+    .command('init')
+    .description('make an operator key')
+    .requiredOption('--name <name>', 'the name of the organisation')
+    .action(async (words: { readonly name: string }, command: Command) =>
+      (await import('./commands/operator.ts')).initOperator(contextOf(command), words.name),
+    )
+  program
+    .command('invite')
+    .description('print an invite: one line that lets a device join')
+    .option('--domain <path>', 'the cluster that the device joins', domainPath)
+    .option('--uses <number>', 'how many devices may use it', whole(1, INVITE_USES_MAX), 1)
+    .option('--ttl <duration>', 'how long it may be used, as in 30m, 1h or 7d', duration, HOUR_MS)
+    .action(async (words: { domain?: string; uses: number; ttl: number }, command: Command) =>
+      (await import('./commands/member.ts')).invite(contextOf(command), words),
+    )
+  program
+    .command('revoke')
+    .description("end a node's membership")
+    .argument('<node>', "the node's id or name")
+    .action(async (node: string, _words: object, command: Command) =>
+      (await import('./commands/member.ts')).revoke(contextOf(command), node),
+    )
+}
+
+function addServiceCommands(program: Command): void {
+  program
+    .command('validate')
+    .description('check a service descriptor; needs no node')
+    .argument('<file>', 'the descriptor, or - for standard input')
+    .action(async (file: string, _words: object, command: Command) =>
+      (await import('./commands/validate.ts')).validate(contextOf(command), file),
+    )
+  program
+    .command('deploy')
+    .description('run the services of a descriptor')
+    .argument('<file>', 'the descriptor, or - for standard input')
+    .option('--wait', 'return when all instances run')
+    .option('--timeout <duration>', 'how long to wait', duration, DEPLOY_WAIT_MS)
+    .option('--domain <path>', 'the domain whose leader places them (default: the root)', domainPath)
+    .action(async (file: string, words: { domain?: string; wait?: boolean; timeout: number }, command: Command) =>
+      (await import('./commands/deploy.ts')).deploy(contextOf(command), file, words),
+    )
+  program
+    .command('rm')
+    .description('stop and remove a service')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .action(async (service: string, _words: object, command: Command) =>
+      (await import('./commands/service.ts')).remove(contextOf(command), service),
+    )
+  program
+    .command('scale')
+    .description('set how many instances of a service run')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .addArgument(new Argument('<replicas>', 'how many').argParser(whole(0, REPLICAS_MAX)))
+    .action(async (service: string, replicas: number, _words: object, command: Command) =>
+      (await import('./commands/service.ts')).scale(contextOf(command), service, replicas),
+    )
+}
+
+function addInstanceCommands(program: Command): void {
+  program
+    .command('ps')
+    .description('the instances this node knows of')
+    .action(async (_words: object, command: Command) => (await import('./commands/service.ts')).ps(contextOf(command)))
+  program
+    .command('inspect')
+    .description('all that is known of a service')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .action(async (service: string, _words: object, command: Command) =>
+      (await import('./commands/service.ts')).inspect(contextOf(command), service),
+    )
+  program
+    .command('logs')
+    .description('what an instance wrote')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .option('-f, --follow', 'go on with what it writes from now on')
+    .option('-n, --lines <number>', 'only so many lines from the end', whole(0, LOG_LINES_MAX))
+    .option('-i, --instance <number>', 'the instance (default: the first that runs)', whole(0, REPLICAS_MAX))
+    .action(async (service: string, words: { follow?: boolean; lines?: number; instance?: number }, command: Command) =>
+      (await import('./commands/logs.ts')).logs(contextOf(command), service, words),
+    )
+}
+
+function addOverlayCommands(program: Command): void {
+  program
+    .command('resolve')
+    .description('where an address leads')
+    .argument('<address>', 'as in app.ns.svc.ns.0.rr.local')
+    .action(async (address: string, _words: object, command: Command) =>
+      (await import('./commands/look.ts')).resolve(contextOf(command), address),
+    )
+  program
+    .command('forward')
+    .description('a local port for an address')
+    .argument('<address>', 'as in app.ns.svc.ns.0.rr.local:8080')
+    .addArgument(new Argument('[localport]', 'a free one when it is left out').argParser(port).default(0))
+    .action(async (address: string, localPort: number, _words: object, command: Command) =>
+      (await import('./commands/forward.ts')).forward(contextOf(command), address, localPort),
+    )
+  program
+    .command('ping')
+    .description('the path to a node and its round-trip time')
+    .argument('<node>', "the node's id or name")
+    .action(async (node: string, _words: object, command: Command) =>
+      (await import('./commands/look.ts')).ping(contextOf(command), node),
+    )
+}
+
+/** The global words may stand before or after the command. */
+function contextOf(command: Command): CliContext {
+  const words = command.optsWithGlobals<{ readonly data?: string; readonly json?: boolean }>()
+  const dataDir = words.data || process.env.COPPICE_DATA || join(homedir(), '.coppice')
+  return createContext({ dataDir, json: words.json ?? false })
+}

@@ -1,0 +1,58 @@
+// What the control API accepts, field by field; anything else is refused with a sentence that names the field.
+
+import { z } from 'zod'
+import { CoppiceError } from '../errors.ts'
+import {
+  DESCRIPTOR_BYTES_MAX,
+  INVITE_TTL_MS_MAX,
+  INVITE_USES_MAX,
+  LOG_LINES_MAX,
+  REPLICAS_MAX,
+} from './control-limits.ts'
+
+const SERVICE_LENGTH_MAX = 255
+const ADDRESS_LENGTH_MAX = 300
+
+const service = z.string().min(1).max(SERVICE_LENGTH_MAX)
+const node = z.string().min(1).max(SERVICE_LENGTH_MAX)
+const domain = z.string().min(1).max(256)
+/** Queries carry text only. */
+const flagText = z.enum(['true', 'false']).transform((text) => text === 'true')
+const wholeText = (max: number) =>
+  z.string().regex(/^\d+$/, 'expected a whole number').transform(Number).pipe(z.number().max(max))
+
+export const requestSchemas = {
+  deploy: z.strictObject({
+    descriptor: z.string().min(1).max(DESCRIPTOR_BYTES_MAX),
+    domain: domain.nullable().default(null),
+  }),
+  scale: z.strictObject({ replicas: z.int().min(0).max(REPLICAS_MAX) }),
+  services: z.strictObject({
+    id: z.union([z.array(service).max(REPLICAS_MAX), service.transform((id) => [id])]).default([]),
+  }),
+  resolve: z.strictObject({ address: z.string().min(1).max(ADDRESS_LENGTH_MAX) }),
+  invite: z.strictObject({
+    domain: domain.nullable().default(null),
+    uses: z.int().min(1).max(INVITE_USES_MAX).default(1),
+    ttlMs: z.int().min(1_000).max(INVITE_TTL_MS_MAX).default(3_600_000),
+  }),
+  node: z.strictObject({ node }),
+  logs: z.strictObject({
+    service,
+    number: wholeText(REPLICAS_MAX).optional(),
+    follow: flagText.default(false),
+    tail: wholeText(LOG_LINES_MAX).optional(),
+  }),
+  forward: z.strictObject({
+    address: z.string().min(1).max(ADDRESS_LENGTH_MAX),
+    localPort: z.int().min(0).max(65_535).default(0),
+  }),
+} as const
+
+/** Reads a body or a query; throws the caller's problem with every field that is wrong. */
+export function readRequest<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const read = schema.safeParse(value ?? {})
+  if (read.success) return read.data
+  const problems = read.error.issues.map((issue) => `${issue.path.join('.') || 'the request'}: ${issue.message}`)
+  throw new CoppiceError('bad-request', problems.join('; '), 'Correct the named fields and send the request again.')
+}

@@ -1,0 +1,225 @@
+// The control socket from end to end: the real server and the real client on a socket in a folder of the test's own.
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, statSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { type TestContext, test } from 'node:test'
+import type { NodeControl } from '../control.ts'
+import { CoppiceError } from '../errors.ts'
+import { createControlClient } from './control-client.ts'
+import { serveControl } from './control-server.ts'
+import { bytes, EVENT, fixtureControl, SERVICE, service, status } from './fixture-control.ts'
+
+const never = new AbortController().signal
+
+async function folder(t: TestContext): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'control-'))
+  t.after(() => rm(made, { recursive: true, force: true }))
+  return made
+}
+
+async function serve(t: TestContext, overrides: Partial<NodeControl> = {}) {
+  const dataDir = await folder(t)
+  const control = fixtureControl(overrides)
+  const bugs: unknown[] = []
+  const server = await serveControl(control, dataDir, { onBug: (problem) => bugs.push(problem) })
+  t.after(() => server.close())
+  return { bugs, control, server, dataDir, client: createControlClient(dataDir) }
+}
+
+/** Sends what our own client never would. */
+async function raw(path: string, method: string, url: string, body: string) {
+  const asked = request({
+    socketPath: path,
+    method,
+    path: url,
+    headers: { 'content-type': 'application/json' },
+    agent: false,
+  })
+  asked.end(body)
+  const [response] = await once(asked, 'response')
+  return { status: response.statusCode, error: JSON.parse(await text(response)).error }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
+}
+
+test('a client gets what the node answers, field by field', async (t) => {
+  const { client } = await serve(t)
+  assert.deepEqual(await client.status(), status)
+  assert.equal((await client.nodes())[0]?.name, 'berlin-1')
+  assert.equal((await client.instances())[0]?.state, 'running')
+  assert.deepEqual(await client.inspect(SERVICE), { ...service, spec: { replicas: 1 }, placements: [] })
+  assert.equal(await client.metrics(), 'coppice_up 1\n')
+})
+
+test('what a client asks reaches the node unchanged', async (t) => {
+  const { client, control } = await serve(t)
+  await client.deploy('{"x": "ü"}', { domain: '/berlin' })
+  await client.services(['a.b.c.d', 'e.f.g.h'])
+  await client.services(['a.b.c.d'])
+  await client.services([])
+  await client.remove('a.b.c.d')
+  await client.scale('a b/c', 3)
+  await client.resolve('x.local:80')
+  await client.ping('berlin-2')
+  await client.revoke('berlin-2')
+  assert.equal(await client.invite({ domain: null, uses: 2, ttlMs: 60_000 }), 'coppice1:abc')
+  assert.deepEqual(control.asked, [
+    ['deploy', '{"x": "ü"}', '/berlin'],
+    ['services', ['a.b.c.d', 'e.f.g.h']],
+    ['services', ['a.b.c.d']],
+    ['services', []],
+    ['remove', 'a.b.c.d'],
+    ['scale', 'a b/c', 3],
+    ['resolve', 'x.local:80'],
+    ['ping', 'berlin-2'],
+    ['revoke', 'berlin-2'],
+    ['invite', { domain: null, uses: 2, ttlMs: 60_000 }],
+  ])
+})
+
+test('a refusal arrives with its code, its reason and what to do', async (t) => {
+  const { client, server } = await serve(t)
+  await assert.rejects(client.inspect('no.such.service.here'), {
+    name: 'CoppiceError',
+    code: 'no-such-service',
+    message: 'there is no service no.such.service.here',
+    hint: 'See `coppice ps`.',
+  })
+  assert.equal((await raw(server.path, 'GET', '/v1/services/x', '')).status, 404)
+})
+
+test('a bug in the node arrives as an internal error and leaves the socket serving', async (t) => {
+  const bug = new TypeError('x is undefined')
+  const { bugs, client } = await serve(t, {
+    nodes: () => {
+      throw bug
+    },
+  })
+  await assert.rejects(client.nodes(), { code: 'internal', message: 'x is undefined' })
+  assert.deepEqual(bugs, [bug])
+  assert.equal((await client.status()).ready, true)
+})
+
+test('a request that is wrong is refused with the name of the field', async (t) => {
+  const { server } = await serve(t)
+  const cases: readonly (readonly [method: string, url: string, body: string, problem: RegExp])[] = [
+    ['POST', '/v1/services/x/scale', '{"replicas": -1}', /^replicas: /],
+    ['POST', '/v1/services/x/scale', '{"replicas": 1, "force": true}', /"force"/],
+    ['POST', '/v1/deploy', '{}', /^descriptor: /],
+    ['POST', '/v1/deploy', '{"descriptor": ', /JSON/],
+    ['POST', '/v1/invites', '{"ttlMs": "1h"}', /^ttlMs: /],
+    ['POST', '/v1/forward', '{"address": "x", "localPort": 70000}', /^localPort: /],
+    ['GET', '/v1/logs?service=x&tail=many', '', /^tail: /],
+    ['GET', '/v1/resolve', '', /^address: /],
+  ]
+  for (const [method, url, body, problem] of cases) {
+    const { status, error } = await raw(server.path, method, url, body)
+    assert.equal(status, 400, url)
+    assert.equal(error.code, 'bad-request', url)
+    assert.match(error.message, problem)
+  }
+  const unknown = await raw(server.path, 'GET', '/v1/elsewhere', '')
+  assert.equal(unknown.status, 404)
+  assert.equal(unknown.error.code, 'no-such-route')
+})
+
+test('events stream until the client goes, and the node is told that it went', async (t) => {
+  const { client, control } = await serve(t)
+  const gone = new AbortController()
+  for await (const event of client.events(gone.signal)) {
+    assert.deepEqual(event, EVENT)
+    gone.abort()
+  }
+  await until(() => control.asked.includes('events ended'))
+})
+
+test('a log arrives byte for byte', async (t) => {
+  const { client, control } = await serve(t)
+  const pieces: Uint8Array[] = []
+  for await (const piece of client.logs({ service: SERVICE, number: 1, follow: true, tail: 5 }, never))
+    pieces.push(piece)
+  assert.equal(Buffer.concat(pieces).toString(), 'hello\nworld\n')
+  assert.deepEqual(control.asked, [['logs', { service: SERVICE, number: 1, follow: true, tail: 5 }]])
+})
+
+test('a log that breaks off says why, after what it had to say', async (t) => {
+  const { client } = await serve(t, {
+    logs: async () =>
+      (async function* () {
+        yield* bytes('hello\n')
+        throw new CoppiceError('unreachable', 'the path to größe was lost', 'Try again.')
+      })(),
+  })
+  const pieces: Uint8Array[] = []
+  const read = async () => {
+    for await (const piece of client.logs({ service: SERVICE, number: null, follow: false, tail: null }, never))
+      pieces.push(piece)
+  }
+  await assert.rejects(read(), { code: 'unreachable', message: 'the path to größe was lost' })
+  assert.equal(Buffer.concat(pieces).toString(), 'hello\n')
+})
+
+test('a forwarded port stands until the client goes', async (t) => {
+  const { client, control } = await serve(t)
+  const gone = new AbortController()
+  const forwarded = await client.forward('x.local:80', 0, gone.signal)
+  assert.deepEqual([forwarded.host, forwarded.port], ['127.0.0.1', 4711])
+  assert.equal(control.asked.includes('forward ended'), false)
+  gone.abort()
+  await forwarded.ended
+  await until(() => control.asked.includes('forward ended'))
+})
+
+test('a node that stops ends its streams and takes its socket away', async (t) => {
+  const { client, server, dataDir } = await serve(t)
+  const events = client.events(never)[Symbol.asyncIterator]()
+  await events.next()
+  const rest = assert.rejects(events.next(), { code: 'broken-off' })
+  await server.close()
+  await rest
+  assert.equal(existsSync(server.path), false)
+  await assert.rejects(client.status(), { code: 'no-node', message: `no node answers in ${dataDir}` })
+})
+
+test('only the owner may open the socket', async (t) => {
+  const { server } = await serve(t)
+  assert.equal(statSync(server.path).mode & 0o777, 0o600)
+})
+
+test('a second node in the same folder is refused and does not disturb the first', async (t) => {
+  const { client, dataDir } = await serve(t)
+  await assert.rejects(serveControl(fixtureControl(), dataDir), { code: 'node-running' })
+  assert.equal((await client.status()).ready, true)
+})
+
+test('a socket that a killed node left behind is replaced', async (t) => {
+  const dataDir = await folder(t)
+  const killed = "require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))"
+  spawnSync(process.execPath, ['-e', killed, join(dataDir, 'control.sock')])
+  assert.equal(existsSync(join(dataDir, 'control.sock')), true)
+  await assert.rejects(createControlClient(dataDir).status(), { code: 'no-node' })
+  const server = await serveControl(fixtureControl(), dataDir)
+  t.after(() => server.close())
+  assert.equal((await createControlClient(dataDir).status()).ready, true)
+})
+
+test('a folder whose path is too long for a socket serves all the same', async (t) => {
+  const dataDir = join(await folder(t), 'deep'.repeat(20), 'deeper'.repeat(20))
+  await mkdir(dataDir, { recursive: true })
+  const server = await serveControl(fixtureControl(), dataDir)
+  t.after(() => server.close())
+  assert.equal(existsSync(join(dataDir, 'control.sock')), true)
+  assert.equal((await createControlClient(dataDir).status()).ready, true)
+  await assert.rejects(serveControl(fixtureControl(), dataDir), { code: 'node-running' })
+  await server.close()
+  assert.equal(existsSync(join(dataDir, 'control.sock')), false)
+})
