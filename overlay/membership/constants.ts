@@ -1,0 +1,150 @@
+// Every number of the roster, with its reason. A preset is a place: what is fast enough beside a switch is noise over
+// a radio.
+
+import { invariant } from '../kernel/assert.ts'
+
+/**
+ * How many others watch a node. 4 of Rapid's K = 10 (Suresh et al., ATC'18): clusters here are tens, not
+ * thousands.
+ */
+export const WATCHERS_PER_NODE = 4
+
+/**
+ * The shortest and longest suspicion in ms (Lifeguard's LHA-Suspicion); the more independent witnesses, the shorter.
+ */
+export interface SuspicionSpan {
+  readonly msMin: number
+  readonly msMax: number
+}
+
+export interface MembershipTiming {
+  /** A watcher probes whom it did not hear for this long, in ms. */
+  readonly probeMs: number
+  /** How long the answer to a probe may take in ms, on a healthy watcher and a quick path. */
+  readonly probeTimeoutMs: number
+  /**
+   * When most watchers saw the connection close: the other side's kernel said so, only reconnecting has to be
+   * awaited.
+   */
+  readonly closed: SuspicionSpan
+  /** When probes were lost: the other side may merely be slow or paused. */
+  readonly silent: SuspicionSpan
+  /** Anti-entropy with a random member, and probes of the dead, in ms. */
+  readonly syncMs: number
+  /** Who was not heard for this long does not count as a watcher that could disagree, in ms. */
+  readonly hearingMs: number
+}
+
+export type MembershipPreset = 'lan' | 'wan' | 'metered'
+
+/** Gossip makes every node heard once per 30 s at the latest (DESIGN section 7); 2.5 such spans forgive one loss. */
+const HEARING_SYNCS = 2.5
+
+export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTiming>> = {
+  lan: {
+    // SWIM's and memberlist's local-network values: probe each second, half a second to answer.
+    probeMs: 1_000,
+    probeTimeoutMs: 500,
+    // A redial starts after 250 ms, so 300 ms let an innocent reconnect speak first; 3 s without any second opinion.
+    closed: { msMin: 300, msMax: 3_000 },
+    // Two lost probes (1 s) and 2.5 s more: a node that is paused for 3 s is back before it can be declared dead.
+    silent: { msMin: 2_500, msMax: 10_000 },
+    syncMs: 30_000,
+    hearingMs: HEARING_SYNCS * 30_000,
+  },
+  wan: {
+    // Three times `lan`: round trips of up to 300 ms, and links that lose for a second at a time (a guess).
+    probeMs: 3_000,
+    probeTimeoutMs: 1_500,
+    closed: { msMin: 1_000, msMax: 10_000 },
+    silent: { msMin: 6_000, msMax: 30_000 },
+    syncMs: 30_000,
+    hearingMs: HEARING_SYNCS * 30_000,
+  },
+  metered: {
+    // A probe and its answer are 0.5 kB: one per 30 s is 60 kB per hour and link, of the 1 MB that DESIGN section 7
+    // allows.
+    probeMs: 30_000,
+    probeTimeoutMs: 10_000,
+    // Radio links drop and come back within seconds; a death here moves work over a link that costs money.
+    closed: { msMin: 5_000, msMax: 60_000 },
+    silent: { msMin: 30_000, msMax: 120_000 },
+    syncMs: 300_000,
+    hearingMs: HEARING_SYNCS * 300_000,
+  },
+}
+
+/** Lost probes in a row before a report: one may be a lost message, two are a lost path (a guess). */
+export const PROBES_LOST_TO_REPORT = 2
+/** How far a slow path may stretch a probe's deadline, in probe timeouts (a guess). */
+export const PROBE_STRETCH_MAX = 5
+/**
+ * A deadline of this many smoothed round trips: TCP's 1 + 4 variances (RFC 6298), with the round trip for the
+ * variance.
+ */
+export const PROBE_ROUND_TRIPS = 4
+/** How often a standing report is repeated to the other watchers, in case the first copies were lost (a guess). */
+export const REPORT_REPEATS_MAX = 5
+
+/** Lifeguard's local health multiplier saturates here (Dadgar et al., DSN-W 2018, LHA-Probe: S = 8). */
+export const HEALTH_SCORE_MAX = 8
+
+/**
+ * Least time between two refutations in ms; doubles while they go on, so that one broken path costs little (a guess).
+ */
+export const REFUTE_GAP_MS_MIN = 200
+export const REFUTE_GAP_MS_MAX = 30_000
+/** After this long without one the gap is short again, in ms: twice the longest gap. */
+export const REFUTE_QUIET_MS = 2 * REFUTE_GAP_MS_MAX
+
+/** Least time between two statements of this node about itself in ms; what changes in between is said together. */
+export const STATEMENT_GAP_MS = 1_000
+/** A smaller change of fitness is not worth a statement: the 5 % rule of DESIGN section 7. */
+export const FITNESS_STEP_MIN = 0.05
+
+/**
+ * How long the dead and those who left stay on the roster in ms: a day, so that a person sees in the morning what
+ * fell at night.
+ */
+export const GONE_KEPT_MS = 86_400_000
+
+/**
+ * Members of one cluster; at the limit the one gone longest makes room, and when none is gone the newcomer is
+ * refused.
+ */
+export const ROSTER_MAX = 1_000
+/** Forgotten members whose old statements stay refused; the oldest is let go at the limit. */
+export const FORGOTTEN_MAX = 1_000
+/**
+ * Opinions kept about one subject; at the limit an outdated one makes room, and when none is outdated the new one is
+ * refused.
+ */
+export const REPORTS_PER_SUBJECT_MAX = 64
+/** Subjects that are not on the roster (yet) and have reports kept; further ones are refused. */
+export const STRANGE_SUBJECTS_MAX = 256
+
+export const ADDRESSES_MAX = 16
+export const ADDRESS_CHARS_MAX = 300
+export const NAME_CHARS_MAX = 63
+
+/**
+ * Members or reports described in one piece of a digest, on average; the schema's bound leaves room for uneven
+ * pieces.
+ */
+export const DIGEST_ITEMS = 100
+export const DIGEST_ITEMS_MAX = 200
+export const DIGEST_PARTS_MAX = 1_024
+/** Sealed bytes in one `membership/entries`, so that the envelope around them stays below 60 kB. */
+export const ENTRIES_BYTES_MAX = 55_000
+/** Envelopes in one `membership/entries`: each costs its receiver a signature check (about 0.1 ms). */
+export const ENTRIES_ITEMS_MAX = 256
+/** To how many connected members news is handed on directly, besides gossip (rumour mongering, Demers et al. 1987). */
+export const NEWS_FANOUT = 3
+
+for (const timing of Object.values(MEMBERSHIP_TIMING)) {
+  invariant(timing.probeTimeoutMs < timing.probeMs, 'a probe is answered before the next is due')
+  invariant(timing.closed.msMax >= timing.closed.msMin, 'a suspicion shrinks')
+  invariant(timing.silent.msMin > timing.closed.msMin, 'silence is weaker evidence than a closed connection')
+  invariant(timing.silent.msMin >= 2 * timing.probeTimeoutMs, 'a suspect gets the time of two more probes')
+  invariant(timing.hearingMs >= 2 * timing.syncMs, 'one lost message makes nobody unheard')
+}

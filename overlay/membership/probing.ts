@@ -1,0 +1,171 @@
+// A watcher's attention to those it watches: any traffic counts as a sign of life, silence is probed, two lost probes
+// or a closed connection are reported, and the next sign of life takes the report back.
+
+import type { NodeId } from '../kernel/ids.ts'
+import { PROBES_LOST_TO_REPORT, REPORT_REPEATS_MAX } from './constants.ts'
+import { isReachable } from './judge.ts'
+import type { Ack, SealedReport, WatcherReport } from './messages.ts'
+import { isPresent, opinionOf, type RosterEntry, ringsOf } from './roster.ts'
+import { become, send, type Turn, type Watch } from './state.ts'
+import { healthAfter, healthScore, probeDeadlineMs, smoothed } from './suspicion.ts'
+import { watchedIn, watchersIn } from './watchers.ts'
+
+/** Watches whom the rings now say; who is new on the list gets an interval to connect before the first probe. */
+export function refreshWatches(turn: Turn): void {
+  const { table, self, watches, phase } = turn.state
+  if (phase !== 'running') return
+  const subjects = [...table.entries.values()].filter((entry) => entry.state !== 'left').map((entry) => entry.node)
+  const duties = watchedIn(ringsOf(table), subjects, self)
+  become(turn, { watches: new Map(duties.map((node) => [node, watches.get(node) ?? freshWatch(turn)])) })
+}
+
+/** Begins again with a member that is back. */
+export function renewWatch(turn: Turn, node: NodeId): void {
+  if (turn.state.watches.has(node)) setWatch(turn, node, freshWatch(turn))
+}
+
+/** Does what is due for everyone watched: judges overdue probes, sends the next. */
+export function attend(turn: Turn): void {
+  for (const node of [...turn.state.watches.keys()]) {
+    const entry = turn.state.table.entries.get(node)
+    if (entry === undefined || entry.state === 'left') {
+      const watches = new Map(turn.state.watches)
+      watches.delete(node)
+      become(turn, { watches })
+      continue
+    }
+    const { now } = turn.context
+    const overdue = turn.state.watches.get(node)
+    if (overdue?.probe && overdue.probe.deadline <= now) onProbeLost(turn, entry, overdue, overdue.probe)
+    const watch = turn.state.watches.get(node)
+    if (watch !== undefined && watch.probe === null && watch.nextProbeAt <= now) probe(turn, entry, watch)
+  }
+}
+
+export function onProbe(turn: Turn, from: NodeId, nonce: number): void {
+  send(turn, from, { kind: 'membership/ack', domain: turn.state.domain, nonce })
+  onSignOfLife(turn, from, false)
+}
+
+export function onAck(turn: Turn, from: NodeId, { nonce }: Ack): void {
+  const watch = turn.state.watches.get(from)
+  const { now } = turn.context
+  const { health, timing } = turn.state
+  if (watch?.probe?.nonce === nonce) {
+    const roundTripMs = smoothed(watch.roundTripMs, now - watch.probe.sentAt)
+    const rested = { ...watch, probe: null, missed: null, lostInARow: 0, isSlow: false, roundTripMs }
+    setWatch(turn, from, { ...rested, nextProbeAt: now + timing.probeMs })
+    become(turn, { health: healthAfter(health, timing, now, -1) })
+    onSignOfLife(turn, from, true)
+    return
+  }
+  if (watch?.missed?.nonce === nonce) {
+    const roundTripMs = smoothed(watch.roundTripMs, now - watch.missed.sentAt)
+    setWatch(turn, from, { ...watch, missed: null, isSlow: true, roundTripMs })
+  }
+  onSignOfLife(turn, from, false)
+}
+
+/** A connection to somebody watched closed: the other side's kernel speaks, sooner than any probe. */
+export function onClosed(turn: Turn, peer: NodeId): void {
+  const { table, self, watches, timing } = turn.state
+  const entry = table.entries.get(peer)
+  const watch = watches.get(peer)
+  if (entry === undefined || watch === undefined || !isPresent(entry)) return
+  setWatch(turn, peer, { ...watch, probe: null, nextProbeAt: turn.context.now + timing.probeMs })
+  const opinion = opinionOf(table, self, entry)
+  if (opinion?.verdict === 'unreachable' && opinion.cause === 'connection-closed') return
+  authorReport(turn, entry, 'unreachable', 'connection-closed')
+}
+
+/** The peer itself was just on the line; takes back what this node said to the contrary. */
+export function onSignOfLife(turn: Turn, peer: NodeId, isInTime: boolean): void {
+  const { table, self, watches } = turn.state
+  const entry = table.entries.get(peer)
+  if (entry === undefined || peer === self) return
+  table.heardAt.set(peer, turn.context.now)
+  const opinion = opinionOf(table, self, entry)
+  if (opinion?.verdict === 'unreachable') {
+    // That it answers late was the complaint; another late answer does not remove it.
+    if (opinion.cause === 'probe-slow' && !isInTime) return
+    authorReport(turn, entry, 'reachable', opinion.cause)
+    return
+  }
+  const isBack = entry.state === 'dead' && watches.has(peer) && opinion === null
+  if (isBack) authorReport(turn, entry, 'reachable', 'probe-lost')
+}
+
+/** Hands a report to the subject, which may refute it, and to the other watchers, whose word is needed besides. */
+export function shareReport(turn: Turn, report: SealedReport): void {
+  const { domain, table, self } = turn.state
+  const { subject } = report.message
+  const watchers = watchersIn(ringsOf(table), subject)
+  const others = watchers.filter((node) => node !== self && isReachable(turn.state, node, turn.context.now))
+  for (const to of [subject, ...others]) {
+    send(turn, to, { kind: 'membership/entries', domain, members: [], reports: [report] })
+  }
+}
+
+function onProbeLost(turn: Turn, entry: RosterEntry, watch: Watch, lost: NonNullable<Watch['probe']>): void {
+  const { table, timing, self, health } = turn.state
+  const { now } = turn.context
+  const isReported = opinionOf(table, self, entry)?.verdict === 'unreachable'
+  const heardAt = table.heardAt.get(entry.node)
+  if (!isReported && heardAt !== undefined && heardAt >= lost.sentAt) {
+    setWatch(turn, entry.node, { ...watch, probe: null, lostInARow: 0, nextProbeAt: heardAt + timing.probeMs })
+    return
+  }
+  const lostInARow = watch.lostInARow + 1
+  const isSettled = isReported || lostInARow >= PROBES_LOST_TO_REPORT
+  const paceMs = isPresent(entry) ? timing.probeMs : timing.syncMs
+  const missed = { nonce: lost.nonce, sentAt: lost.sentAt }
+  setWatch(turn, entry.node, { ...watch, probe: null, missed, lostInARow, nextProbeAt: isSettled ? now + paceMs : now })
+  if (isReported) return
+  if (isPresent(entry)) become(turn, { health: healthAfter(health, timing, now, 1) })
+  if (isSettled) authorReport(turn, entry, 'unreachable', watch.isSlow ? 'probe-slow' : 'probe-lost')
+}
+
+function probe(turn: Turn, entry: RosterEntry, watch: Watch): void {
+  const { table, timing, self, health, nonce, domain } = turn.state
+  const { now } = turn.context
+  const report = table.reports.get(entry.node)?.get(self)
+  const isReported = report !== undefined && opinionOf(table, self, entry)?.verdict === 'unreachable'
+  const quietAt = (table.heardAt.get(entry.node) ?? 0) + timing.probeMs
+  if (!isReported && table.heardAt.has(entry.node) && quietAt > now && watch.lostInARow === 0) {
+    setWatch(turn, entry.node, { ...watch, nextProbeAt: quietAt })
+    return
+  }
+  const deadline = now + probeDeadlineMs(timing, watch.roundTripMs, healthScore(health, timing, now))
+  const repeats = isReported ? watch.repeats + 1 : 0
+  setWatch(turn, entry.node, { ...watch, probe: { nonce, sentAt: now, deadline }, repeats })
+  become(turn, { nonce: nonce + 1 })
+  send(turn, entry.node, { kind: 'membership/probe', domain, nonce })
+  if (!isReported) return
+  // Lifeguard's buddy system: the suspect is told with each probe, since only it can refute.
+  if (repeats <= REPORT_REPEATS_MAX) shareReport(turn, report)
+  else send(turn, entry.node, { kind: 'membership/entries', domain, members: [], reports: [report] })
+}
+
+function authorReport(
+  turn: Turn,
+  { node: subject, incarnation }: RosterEntry,
+  verdict: WatcherReport['verdict'],
+  cause: WatcherReport['cause'],
+): void {
+  const { domain, sequence } = turn.state
+  become(turn, { sequence: sequence + 1 })
+  turn.effects.push({
+    kind: 'author',
+    message: { kind: 'membership/report', domain, subject, incarnation, verdict, cause, sequence },
+  })
+}
+
+function freshWatch(turn: Turn): Watch {
+  const { probeMs } = turn.state.timing
+  const nextProbeAt = turn.context.now + Math.round(probeMs * (1 + turn.context.random.next()))
+  return { nextProbeAt, probe: null, missed: null, lostInARow: 0, isSlow: false, roundTripMs: null, repeats: 0 }
+}
+
+function setWatch(turn: Turn, node: NodeId, watch: Watch): void {
+  become(turn, { watches: new Map(turn.state.watches).set(node, watch) })
+}

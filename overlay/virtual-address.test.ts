@@ -1,0 +1,78 @@
+// A service keeps its loopback address for as long as there is room, and across restarts.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { serviceId } from './kernel/ids.ts'
+import {
+  allocateVirtualAddress,
+  createVirtualAddresses,
+  formatVirtualAddress,
+  listVirtualAddresses,
+  parseVirtualAddress,
+  releaseVirtualAddress,
+  serviceAt,
+  VIRTUAL_ADDRESSES_MAX,
+} from './virtual-address.ts'
+
+const service = (number: number) => serviceId(`app.ns.svc${number}.ns`)
+
+test('a service gets one address of 127.30.0.0/16 and keeps it', () => {
+  const table = createVirtualAddresses([])
+  const first = allocateVirtualAddress(table, service(1))
+  assert.match(first.address, /^127\.30\.\d+\.\d+$/)
+  assert.ok(first.isNew)
+  assert.deepEqual(allocateVirtualAddress(table, service(1)), { ...first, isNew: false })
+  assert.equal(serviceAt(table, first.address), service(1))
+})
+
+test('no two services share an address', () => {
+  const table = createVirtualAddresses([])
+  const addresses = Array.from({ length: 5_000 }, (_, number) => allocateVirtualAddress(table, service(number)).address)
+  assert.equal(new Set(addresses).size, 5_000)
+})
+
+test('what was kept comes back after a restart, and what makes no sense is passed over', () => {
+  const before = createVirtualAddresses([])
+  const address = allocateVirtualAddress(before, service(1)).address
+  const kept = [
+    ...listVirtualAddresses(before),
+    { service: service(2), address },
+    { service: service(3), address: '10.0.0.1' },
+    { service: service(1), address: '127.30.0.9' },
+  ]
+  const after = createVirtualAddresses(kept)
+  assert.deepEqual(listVirtualAddresses(after), listVirtualAddresses(before))
+  assert.equal(allocateVirtualAddress(after, service(1)).address, address)
+})
+
+test('even with the table lost, a service alone gets the same address again', () => {
+  const address = allocateVirtualAddress(createVirtualAddresses([]), service(9)).address
+  assert.equal(allocateVirtualAddress(createVirtualAddresses([]), service(9)).address, address)
+})
+
+test('when all are taken, the one unused for longest gives up its address', () => {
+  const table = createVirtualAddresses([])
+  for (let number = 0; number < VIRTUAL_ADDRESSES_MAX; number++) allocateVirtualAddress(table, service(number))
+  const oldest = allocateVirtualAddress(table, service(1)).address
+  allocateVirtualAddress(table, service(0))
+  const newcomer = allocateVirtualAddress(table, serviceId('new.ns.svc.ns'))
+  assert.equal(newcomer.evicted, service(2))
+  assert.equal(serviceAt(table, newcomer.address), 'new.ns.svc.ns')
+  assert.equal(serviceAt(table, oldest), service(1))
+  assert.equal(table.byService.size, VIRTUAL_ADDRESSES_MAX)
+})
+
+test('a released address is free again', () => {
+  const table = createVirtualAddresses([])
+  const { address } = allocateVirtualAddress(table, service(1))
+  assert.ok(releaseVirtualAddress(table, service(1)))
+  assert.ok(!releaseVirtualAddress(table, service(1)))
+  assert.equal(serviceAt(table, address), null)
+})
+
+test('only the addresses that are handed out parse', () => {
+  for (const index of [1, 255, 256, 65_534]) assert.equal(parseVirtualAddress(formatVirtualAddress(index)), index)
+  for (const text of ['127.30.0.0', '127.30.255.255', '127.30.256.1', '127.31.0.1', '127.30.01.1', '127.30.1', '']) {
+    assert.equal(parseVirtualAddress(text), null, text)
+  }
+})

@@ -1,0 +1,112 @@
+// An address of this device's own for each service that somebody here calls: 127.30.x.y, handed out by this node
+// alone and remembered. It means nothing anywhere else, so nobody has to agree on it.
+
+import type { ServiceId } from './kernel/ids.ts'
+import { hashText } from './membership/watchers.ts'
+
+/**
+ * The addresses 127.30.0.1 to 127.30.255.254: loopback, so no route and no privilege is needed (RFC 1122, 3.2.1.3 g).
+ */
+const NETWORK = '127.30'
+const FIRST = 1
+const LAST = 65_534
+/**
+ * How many services may have an address at once; at the limit the one that was not called for longest gives up its
+ * own.
+ */
+export const VIRTUAL_ADDRESSES_MAX = LAST - FIRST + 1
+
+export interface VirtualAddress {
+  readonly service: ServiceId
+  /** Dotted, e.g. `127.30.4.17`. */
+  readonly address: string
+}
+
+/** Owned by the node and updated in place; both maps hold the same pairs, the first in the order of last use. */
+export interface VirtualAddresses {
+  /** What tells this node from others on the same device: they should not all want the same address. */
+  readonly salt: string
+  readonly byService: Map<ServiceId, number>
+  readonly byIndex: Map<number, ServiceId>
+}
+
+export interface Allocation {
+  readonly address: string
+  /** Whether the table is another than before and `listVirtualAddresses` has to be kept again. */
+  readonly isNew: boolean
+  /** Whose address this was until now, when all were taken. */
+  readonly evicted: ServiceId | null
+}
+
+/**
+ * The table as it was kept, longest unused first; entries that are no such address, or twice the same, are passed
+ * over.
+ */
+export function createVirtualAddresses(kept: readonly VirtualAddress[], salt = ''): VirtualAddresses {
+  const table: VirtualAddresses = { salt, byService: new Map(), byIndex: new Map() }
+  for (const { service, address } of kept) {
+    const index = parseVirtualAddress(address)
+    if (index === null || table.byIndex.has(index) || table.byService.has(service)) continue
+    table.byService.set(service, index)
+    table.byIndex.set(index, service)
+  }
+  return table
+}
+
+/** What to keep across restarts, longest unused first. */
+export const listVirtualAddresses = (table: VirtualAddresses): readonly VirtualAddress[] =>
+  [...table.byService].map(([service, index]) => ({ service, address: formatVirtualAddress(index) }))
+
+/** The service's address, now used; a new one where it has none. */
+export function allocateVirtualAddress(table: VirtualAddresses, service: ServiceId): Allocation {
+  const known = table.byService.get(service)
+  if (known !== undefined) {
+    // Setting it anew moves it to the end of the map: the end that was used last.
+    table.byService.delete(service)
+    table.byService.set(service, known)
+    return { address: formatVirtualAddress(known), isNew: false, evicted: null }
+  }
+  const evicted = table.byService.size >= VIRTUAL_ADDRESSES_MAX ? evictOldest(table) : null
+  const index = freeIndex(table, service)
+  table.byService.set(service, index)
+  table.byIndex.set(index, service)
+  return { address: formatVirtualAddress(index), isNew: true, evicted }
+}
+
+/** Gives an address back; true when there was one. */
+export function releaseVirtualAddress(table: VirtualAddresses, service: ServiceId): boolean {
+  const index = table.byService.get(service)
+  if (index === undefined) return false
+  table.byIndex.delete(index)
+  return table.byService.delete(service)
+}
+
+/** Whose address this is; null for nobody's and for what is none of ours. */
+export function serviceAt(table: VirtualAddresses, address: string): ServiceId | null {
+  const index = parseVirtualAddress(address)
+  return index === null ? null : (table.byIndex.get(index) ?? null)
+}
+
+export const formatVirtualAddress = (index: number): string => `${NETWORK}.${index >> 8}.${index & 255}`
+
+/** The place of an address in 127.30.0.0/16, from 1 to 65534; null for any other text. */
+export function parseVirtualAddress(text: string): number | null {
+  const match = /^127\.30\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$/.exec(text)
+  const [high, low] = [Number(match?.[1] ?? 256), Number(match?.[2] ?? 256)]
+  const index = high * 256 + low
+  return high > 255 || low > 255 || index < FIRST || index > LAST ? null : index
+}
+
+/** Starts at the hash of node and service: so it gets the same address again even where the table was lost. */
+function freeIndex(table: VirtualAddresses, service: ServiceId): number {
+  let index = FIRST + (hashText(`${table.salt}${service}`, 0) % VIRTUAL_ADDRESSES_MAX)
+  while (table.byIndex.has(index)) index = index === LAST ? FIRST : index + 1
+  return index
+}
+
+function evictOldest(table: VirtualAddresses): ServiceId | null {
+  const oldest = table.byService.keys().next()
+  if (oldest.done) return null
+  releaseVirtualAddress(table, oldest.value)
+  return oldest.value
+}
