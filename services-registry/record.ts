@@ -1,5 +1,5 @@
-// What is replicated: four kinds of signed, versioned facts. Each has one owner, who alone may change it, and an order of its
-// own in which a later version replaces an earlier one; there is no other way in which a record changes.
+// What is replicated: four kinds of signed, versioned facts. Each has one owner, who alone may change it, and an
+// order of its own in which a later version replaces an earlier one; there is no other way in which a record changes.
 
 import type { ChildId, DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -12,6 +12,7 @@ import {
   nullable,
   number,
   object,
+  optional,
   text,
   whole,
 } from '../overlay/wire/schema.ts'
@@ -19,7 +20,10 @@ import {
 /** The largest canonical service specification, in bytes of CBOR. */
 export const SPEC_BYTES_MAX = 32_000
 
-/** A hybrid logical clock reading (Kulkarni et al., OPODIS 2014): wall milliseconds, then a counter. Ties go by signer. */
+/**
+ * A hybrid logical clock reading (Kulkarni et al., OPODIS 2014): wall milliseconds, then a counter. Ties go by
+ * signer.
+ */
 export const clockSchema = object({ wall: whole(), counter: whole() })
 export type Clock = Infer<typeof clockSchema>
 
@@ -27,13 +31,21 @@ export type Clock = Infer<typeof clockSchema>
 export const fenceSchema = object({ epoch: whole(), term: whole() })
 export type Fence = Infer<typeof fenceSchema>
 
-/** What somebody wants to run. Owner: the submitter; ordered by its clock. `spec` is null when the service was removed. */
+/**
+ * What somebody wants to run. Owner: the submitter; ordered by its clock. `spec` is null when the service was
+ * removed.
+ */
 export const specSchema = object({
   kind: literal('record/spec'),
   domain: text<DomainPath>(256),
   service: text<ServiceId>(255),
   clock: clockSchema,
   spec: nullable(bytes(SPEC_BYTES_MAX)),
+  /**
+   * The clock with which its operator took this name; this record's own clock when absent. `authorSpec` carries it
+   * on.
+   */
+  claimed: optional(clockSchema),
 })
 export type SpecRecord = Infer<typeof specSchema>
 

@@ -1,0 +1,36 @@
+// Makes the next version of a record such that everyone will take it for later than what is known now.
+
+import type { ServiceId } from '../overlay/kernel/ids.ts'
+import type { UnixMillis } from '../overlay/kernel/time.ts'
+import type { SignerFacts } from '../overlay/wire/envelope.ts'
+import type { Clock, SealedRecord, SpecRecord } from './record.ts'
+import { compareClocks } from './record.ts'
+import { claimOf, isTombstone, tick } from './version.ts'
+
+export interface NextSpec {
+  /** The store that the service belongs to. */
+  readonly domain: SpecRecord['domain']
+  readonly service: ServiceId
+  /** The canonical spec; null removes the service. */
+  readonly spec: Uint8Array | null
+  /** Who signs. */
+  readonly signer: Pick<SignerFacts, 'operator'>
+  /** The latest version known, from the store's view or a lookup. */
+  readonly held: SealedRecord<SpecRecord> | null
+  /** The store's clock; CLOCK_ZERO where this node does not hold the store. */
+  readonly clock: Clock
+  readonly wall: UnixMillis
+}
+
+/**
+ * A spec that follows on what is held: a later clock, and the claim to the name carried on while the service lives.
+ * Without knowledge of the held version (none was found) it may turn out older than what holders know, and is refused
+ * as `older`.
+ */
+export function authorSpec(next: NextSpec): SpecRecord {
+  const { domain, service, spec, signer, held } = next
+  const last = held !== null && compareClocks(held.message.clock, next.clock) > 0 ? held.message.clock : next.clock
+  const clock = tick(last, next.wall)
+  const isOurs = held !== null && held.signer.operator === signer.operator && !isTombstone(held)
+  return { kind: 'record/spec', domain, service, clock, spec, claimed: isOurs ? claimOf(held.message) : clock }
+}
