@@ -2,8 +2,9 @@
 // the machines above it have to be right; what it hands up was said by a member, over a connection whose hello was checked.
 
 import type { Duplex } from 'node:stream'
-import type { NodeId, ServiceId } from '../kernel/ids.ts'
+import type { NodeId } from '../kernel/ids.ts'
 import type { Result } from '../kernel/result.ts'
+import type { TunnelHeader, TunnelRefusal } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 
 /** How two nodes are connected. */
@@ -24,41 +25,7 @@ export interface WantedPeer {
   readonly addresses: readonly string[]
 }
 
-/** What a tunnel is for: the bytes of one instance's port, or an instance's log. */
-export type TunnelHeader =
-  | {
-      readonly kind: 'instance'
-      readonly service: ServiceId
-      readonly number: number
-      /** The declared port. */
-      readonly port: number
-      readonly protocol: 'tcp' | 'udp'
-      /** `app.namespace` of the calling service, or empty for a person on the device. */
-      readonly callerNamespace: string
-    }
-  | {
-      readonly kind: 'logs'
-      readonly service: ServiceId
-      readonly number: number
-      readonly follow: boolean
-      readonly tail: number | null
-    }
-
-export type TunnelRefusalCode =
-  | 'no-such-instance'
-  | 'no-such-port'
-  | 'not-running'
-  | 'dial-failed'
-  | 'not-allowed'
-  | 'limit'
-  | 'unreachable'
-  | 'malformed'
-
-/** Why no tunnel came to be; nothing was carried, so the caller may try another instance. */
-export interface TunnelRefusal {
-  readonly code: TunnelRefusalCode
-  readonly detail: string
-}
+export type { TunnelHeader, TunnelRefusal, TunnelRefusalCode } from '../tunnel.ts'
 
 export type TunnelHandler = (
   from: NodeId,

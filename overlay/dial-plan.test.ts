@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  createDialPlan,
+  DIAL_BACKOFF_MS_MAX,
+  DIALS_AT_ONCE_MAX,
+  type DialPlanEffect,
+  type DialPlanInput,
+  type DialPlanState,
+  REFUSED_RETRY_MS,
+  RELAY_PATIENCE_MS,
+  step,
+  UPGRADE_RETRY_MS,
+  wakeAt,
+  YIELD_MS,
+} from './dial-plan.ts'
+import { nodeId } from './kernel/ids.ts'
+
+const A = nodeId('a')
+const B = nodeId('b')
+const ADDRESS = '/ip4/10.0.0.2/tcp/4001'
+const RELAYED = '/ip4/10.0.0.9/tcp/4001/p2p/r/p2p-circuit'
+const MIDDLE = { next: () => 0.5 }
+
+/** A plan with its clock; chance is always in the middle, so a wait is exactly its nominal length. */
+function planFor(self = A) {
+  let state: DialPlanState = createDialPlan(self)
+  let now = 0
+  const tell = (input: DialPlanInput): readonly DialPlanEffect[] => {
+    const next = step(state, input, { now, wall: 0, random: MIDDLE })
+    state = next.state
+    return next.effects
+  }
+  return {
+    tell,
+    want: (...addresses: string[]) => tell({ kind: 'want', peers: [{ peer: B, addresses }] }),
+    fail: (outcome: 'failed' | 'refused' = 'failed') => tell({ kind: 'dialled', peer: B, outcome }),
+    connect: (path: 'direct' | 'relay' = 'direct', isRelay = false) =>
+      tell({ kind: 'connected', peer: B, path, isRelay }),
+    /** Goes to the next thing that is due; says how long that took. */
+    next: () => {
+      const due = wakeAt(state)
+      assert.ok(due !== null, 'nothing is due')
+      const waited = due - now
+      now = due
+      return { waited, effects: tell({ kind: 'wake' }) }
+    },
+    due: () => wakeAt(state),
+  }
+}
+
+const dials = (effects: readonly DialPlanEffect[]): number => effects.filter(({ kind }) => kind === 'dial').length
+
+test('a wanted peer is dialled at once by the lower id, and a little later by the higher', () => {
+  assert.equal(dials(planFor(A).want(ADDRESS)), 1)
+  const higher = planFor(nodeId('c'))
+  assert.equal(dials(higher.want(ADDRESS)), 0)
+  assert.equal(higher.next().waited, YIELD_MS)
+})
+
+test('a failed dial is repeated at growing distances up to the cap', () => {
+  const plan = planFor()
+  plan.want(ADDRESS)
+  const waits = Array.from({ length: 9 }, () => {
+    plan.fail()
+    return plan.next().waited
+  })
+  assert.deepEqual(waits.slice(0, 4), [250, 500, 1_000, 2_000])
+  assert.equal(waits.at(-1), DIAL_BACKOFF_MS_MAX)
+})
+
+test('a new address is tried at once, a known one does not shorten the wait', () => {
+  const plan = planFor()
+  plan.want(ADDRESS)
+  for (let i = 0; i < 5; i++) {
+    plan.fail()
+    plan.next()
+  }
+  plan.fail()
+  assert.equal(dials(plan.want(ADDRESS)), 0)
+  assert.equal(dials(plan.want(ADDRESS, '/ip4/10.0.0.3/tcp/1')), 1)
+})
+
+test('an address found on the local network counts for wanted peers only', () => {
+  const plan = planFor()
+  assert.equal(dials(plan.tell({ kind: 'discovered', target: { peer: B, addresses: [ADDRESS] } })), 0)
+  plan.want()
+  plan.fail()
+  assert.equal(dials(plan.tell({ kind: 'discovered', target: { peer: B, addresses: [ADDRESS] } })), 1)
+})
+
+test('a lost peer is dialled again; one that nobody wants is not', () => {
+  const plan = planFor()
+  plan.want(ADDRESS)
+  plan.connect()
+  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  assert.equal(plan.due(), null)
+  plan.tell({ kind: 'disconnected', peer: B })
+  assert.equal(plan.next().waited, 250)
+  plan.tell({ kind: 'want', peers: [] })
+  plan.tell({ kind: 'disconnected', peer: B })
+  assert.equal(plan.due(), null)
+})
+
+test('a peer that refused us is left alone for long', () => {
+  const plan = planFor()
+  plan.want(ADDRESS)
+  plan.fail('refused')
+  assert.equal(plan.next().waited, REFUSED_RETRY_MS)
+})
+
+test('a peer reached through a relay is tried directly now and then', () => {
+  const plan = planFor()
+  plan.want(RELAYED, ADDRESS)
+  plan.connect('relay')
+  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  const { waited, effects } = plan.next()
+  assert.equal(waited, UPGRADE_RETRY_MS)
+  assert.deepEqual(effects, [{ kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true }])
+  plan.fail()
+  assert.equal(plan.next().waited, UPGRADE_RETRY_MS)
+  plan.connect('direct')
+  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  assert.equal(plan.due(), null)
+})
+
+test('at most so many dials run at once', () => {
+  const plan = planFor()
+  const peers = Array.from({ length: 40 }, (_, i) => ({ peer: nodeId(`n${i}`), addresses: [ADDRESS] }))
+  assert.equal(dials(plan.tell({ kind: 'want', peers })), DIALS_AT_ONCE_MAX)
+  assert.equal(dials(plan.tell({ kind: 'dialled', peer: nodeId('n0'), outcome: 'failed' })), 1)
+})
+
+test('a relay that gives no address in time is called anew, each time with more patience', () => {
+  const plan = planFor()
+  plan.want(ADDRESS)
+  plan.connect('direct', true)
+  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  assert.equal(plan.due(), null)
+  plan.tell({ kind: 'relay-address', missing: true })
+  const first = plan.next()
+  assert.equal(first.waited, RELAY_PATIENCE_MS)
+  assert.deepEqual(first.effects, [{ kind: 'hang-up', peer: B }])
+  assert.equal(plan.next().waited, 2 * RELAY_PATIENCE_MS)
+  plan.tell({ kind: 'relay-address', missing: false })
+  assert.equal(plan.due(), null)
+})

@@ -1,0 +1,209 @@
+// The one place that configures libp2p. Its defaults are made for a public network of strangers; where ours differ, the
+// line says why.
+
+import { createHash } from 'node:crypto'
+import { gossipsub } from '@chainsafe/libp2p-gossipsub'
+import { noise } from '@chainsafe/libp2p-noise'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
+import { identify, identifyPush } from '@libp2p/identify'
+import type { Address, PrivateKey } from '@libp2p/interface'
+import { FaultTolerance } from '@libp2p/interface'
+import type { RandomWalk, TransportManager } from '@libp2p/interface-internal'
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { isLoopback, isPrivate } from '@libp2p/utils'
+import { yamux } from '@libp2p/yamux'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import type { Datastore } from 'interface-datastore'
+import { createLibp2p } from 'libp2p'
+import { fromString } from 'uint8arrays/from-string'
+import { invariant } from '../kernel/assert.ts'
+import type { FederationId } from '../kernel/ids.ts'
+import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
+
+export interface Libp2pOptions {
+  readonly privateKey: PrivateKey
+  readonly federation: FederationId
+  /** Multiaddrs to listen on; `/p2p-circuit` asks for a place on a relay. */
+  readonly listen: readonly string[]
+  /** Addresses under which this node is reachable besides those that it finds itself. */
+  readonly announce: readonly string[]
+  readonly mdns: boolean
+  /** Serves as a relay for its federation. */
+  readonly relay: boolean
+  /** Asks the DHT but does not serve it. */
+  readonly clientMode: boolean
+  /** Keeps the peer store over restarts; opened and closed by the caller. */
+  readonly datastore?: Datastore
+}
+
+/** Two windows of a relay or NAT must hold a whole fleet behind one address; libp2p's defaults are 300, 5/s and 10. */
+const CONNECTIONS_MAX = 1_000
+const INBOUND_PER_SECOND_AND_HOST_MAX = 200
+const INBOUND_PENDING_MAX = 200
+/** A dial takes about 4.5 round trips: 5 s suffices at 1 s of round trip, and one dead address does not eat the dial. */
+const ADDRESS_DIAL_TIMEOUT_MS = 5_000
+const DIAL_TIMEOUT_MS = 30_000
+/** How soon a silent connection is found dead; a shorter time-out would cut peers whose event loop stalls. */
+const LIVENESS_INTERVAL_MS = 5_000
+const LIVENESS_TIMEOUT_MS_MIN = 5_000
+/** The window bounds a stream's throughput on a long path: 4 MiB carries 62 MB/s at 50 ms of round trip (measured). */
+const STREAM_WINDOW_BYTES_MAX = 4_194_304
+/** A paused stream still receives one window; libp2p resets it when that does not fit the buffer. Twice is safe. */
+const STREAM_READ_BUFFER_BYTES_MAX = 2 * STREAM_WINDOW_BYTES_MAX
+/** Nobody here writes without waiting for `drain`; this only bounds the damage of a bug. */
+const STREAM_WRITE_BUFFER_BYTES_MAX = 33_554_432
+const STREAMS_PER_CONNECTION_MAX = 4_096
+/** Room for gossipsub's own framing and a topic name around one message. */
+const GOSSIP_FRAMING_BYTES_MAX = 2_048
+/** gossipsub counts about 1 KiB for a topic; a node follows at most 4 topics in each of 9 domains. */
+const GOSSIP_TOPIC_BYTES_PER_PEER_MAX = 262_144
+const GOSSIP_MESSAGE_ID_BYTES = 20
+const RELAY_RESERVATIONS_MAX = 5_000
+const RELAY_STREAMS_MAX = 4_000
+const DAY_MS = 86_400_000
+/** libp2p forgets addresses after an hour; a device that slept a week should still find its cluster. */
+const ADDRESS_AGE_MS_MAX = 7 * DAY_MS
+const PEER_AGE_MS_MAX = 30 * DAY_MS
+const FEDERATION_BYTES = 32
+
+export type Libp2pNode = Awaited<ReturnType<typeof createNode>>
+
+/** Configures a node and does not start it. */
+export const createNode = async (options: Libp2pOptions) =>
+  createLibp2p({
+    start: false,
+    privateKey: options.privateKey,
+    ...(options.datastore === undefined ? {} : { datastore: options.datastore }),
+    nodeInfo: { name: 'coppice', version: '1' },
+    addresses: {
+      listen: [...options.listen],
+      // Trusted at once; what AutoNAT would have to confirm first is never announced in a small private fleet.
+      appendAnnounce: [...options.announce],
+    },
+    transports: [tcp(), relayTransport],
+    // A relay that is down at start must not keep the node from starting; the transport reports ports in use itself.
+    transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
+    // Another federation, or a stranger, does not get past the handshake.
+    connectionEncrypters: [noise({ prologueBytes: prologueOf(options.federation) })],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
+        maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
+        streamOptions: {
+          maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX,
+          maxReadBufferLength: STREAM_READ_BUFFER_BYTES_MAX,
+          maxWriteBufferLength: STREAM_WRITE_BUFFER_BYTES_MAX,
+        },
+      }),
+    ],
+    connectionManager: {
+      maxConnections: CONNECTIONS_MAX,
+      inboundConnectionThreshold: INBOUND_PER_SECOND_AND_HOST_MAX,
+      maxIncomingPendingConnections: INBOUND_PENDING_MAX,
+      // Its reconnection gives up after 31 s and never tries again; the peer manager does it instead.
+      reconnectRetries: 0,
+      addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
+      dialTimeout: DIAL_TIMEOUT_MS,
+      addressSorter: nearestFirst,
+    },
+    connectionMonitor: { pingInterval: LIVENESS_INTERVAL_MS, pingTimeout: { minTimeout: LIVENESS_TIMEOUT_MS_MIN } },
+    peerStore: { maxAddressAge: ADDRESS_AGE_MS_MAX, maxPeerAge: PEER_AGE_MS_MAX },
+    peerDiscovery: options.mdns ? [mdns({ serviceTag: mdnsTag(options.federation) })] : [],
+    services: servicesOf(options),
+  })
+
+function servicesOf(options: Libp2pOptions) {
+  return {
+    // Run by us after the hello: only then do gossip, DHT and relay open their streams.
+    identify: identify({ runOnConnectionOpen: false }),
+    identifyPush: identifyPush(),
+    ping: ping(),
+    pubsub: gossip(),
+    dht: kadDHT({
+      protocol: kadProtocol(options.federation),
+      peerInfoMapper: passthroughMapper,
+      clientMode: options.clientMode,
+      // Never allowQueryWithZeroPeers: with a `/p2p-circuit` listener it freezes the process. No validators: the DHT
+      // holds no values of ours, so there are none to accept.
+      validators: {},
+      selectors: {},
+    }),
+    listening: (components: { readonly transportManager: TransportManager }) => ({
+      addresses: (): readonly Multiaddr[] => components.transportManager.getAddrs(),
+    }),
+    ...(options.relay ? { relay: relayServer() } : {}),
+  }
+}
+
+const gossip = () =>
+  gossipsub({
+    // Nodes behind one address (NAT, relay, one machine) are no attack here; the default silences a mesh of them.
+    scoreParams: { IPColocationFactorWeight: 0 },
+    // What is carried is a signed envelope: a second signature would add a quarter to the bytes and prove nothing more.
+    globalSignaturePolicy: 'StrictNoSign',
+    msgIdFn: (message) => gossipId(message.topic, message.data),
+    fallbackToFloodsub: false,
+    maxInboundDataLength: MESSAGE_BYTES_MAX + GOSSIP_FRAMING_BYTES_MAX,
+    maxTopicBytesPerPeer: GOSSIP_TOPIC_BYTES_PER_PEER_MAX,
+    // The first node of a cluster has nobody to tell; that is no error, anti-entropy tells later ones.
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    runOnLimitedConnection: true,
+  })
+
+type RelayComponents = Parameters<ReturnType<typeof circuitRelayTransport>>[0]
+
+/**
+ * The relay transport without its search: while an address on a relay is missing it walks a small DHT in a tight loop (one
+ * core busy, measured with two servers) and finds nothing there. Relays are known as members; the dial plan dials them.
+ */
+const relayTransport = (components: RelayComponents) =>
+  circuitRelayTransport({ maxInboundStopStreams: RELAY_STREAMS_MAX, maxOutboundStopStreams: RELAY_STREAMS_MAX })(
+    new Proxy(components, {
+      get: (all, name) => (name === 'randomWalk' ? NO_RANDOM_WALK : Reflect.get(all, name)),
+    }),
+  )
+
+const NO_RANDOM_WALK: RandomWalk = {
+  walk: async function* () {},
+}
+
+/** Not the library's test-sized limits (15 reservations, 128 KiB and 2 minutes): a relay serves a fleet. */
+const relayServer = () =>
+  circuitRelayServer({
+    reservations: { maxReservations: RELAY_RESERVATIONS_MAX, applyDefaultLimit: false },
+    maxInboundHopStreams: RELAY_STREAMS_MAX,
+    maxOutboundStopStreams: RELAY_STREAMS_MAX,
+  })
+
+export const kadProtocol = (federation: FederationId): string => `/coppice/${federation}/kad/1.0.0`
+
+/** One service name per federation, within a DNS label's 63 characters, so that others' devices are not even heard. */
+const mdnsTag = (federation: FederationId): string => `_coppice-${federation.slice(0, 32)}._udp.local`
+
+/** The Noise prologue: the federation's id as raw bytes. */
+export function prologueOf(federation: FederationId): Uint8Array {
+  const bytes = fromString(federation, 'base16')
+  invariant(bytes.length === FEDERATION_BYTES, `a federation id has ${FEDERATION_BYTES} bytes; got ${bytes.length}`)
+  return bytes
+}
+
+/** What makes two gossip messages the same: topic and bytes. */
+const gossipId = (topic: string, data: Uint8Array): Uint8Array =>
+  createHash('sha256').update(topic).update('\0').update(data).digest().subarray(0, GOSSIP_MESSAGE_ID_BYTES)
+
+function nearestFirst(a: Address, b: Address): -1 | 0 | 1 {
+  const difference = dialRank(a.multiaddr) - dialRank(b.multiaddr)
+  if (difference === 0) return 0
+  return difference < 0 ? -1 : 1
+}
+
+/** The order in which addresses are tried: local network, public, this machine, through a relay. */
+export function dialRank(address: Multiaddr): number {
+  if (address.toString().includes('/p2p-circuit')) return 3
+  if (isLoopback(address)) return 2
+  return isPrivate(address) ? 0 : 1
+}

@@ -1,0 +1,51 @@
+// Envelopes name their signer's credential by hash only; who does not know it asks whoever delivered the envelope.
+
+import type { Connection } from '@libp2p/interface'
+import type { Libp2pNode } from './create-libp2p.ts'
+import { readFrame, writeFrame } from './frames.ts'
+import type { Gate } from './network.ts'
+import { CREDENTIAL_BYTES_MAX, CREDENTIAL_HASH_BYTES, CREDENTIAL_PROTOCOL } from './protocols.ts'
+import { libp2pDuplex } from './stream-duplex.ts'
+
+/** How long a peer may take to say which credential it wants; a guess, far above any round trip. */
+const REQUEST_TIMEOUT_MS = 5_000
+
+/** Answers questions for credentials; an empty answer means that it is not known here. */
+export async function serveCredentials(node: Libp2pNode, gate: Gate): Promise<void> {
+  await node.handle(
+    CREDENTIAL_PROTOCOL,
+    async (stream) => {
+      const duplex = libp2pDuplex(stream)
+      duplex.on('error', () => {})
+      try {
+        const hash = await readFrame(duplex, CREDENTIAL_HASH_BYTES, AbortSignal.timeout(REQUEST_TIMEOUT_MS))
+        writeFrame(duplex, gate.credentialByHash(hash) ?? new Uint8Array(0))
+        duplex.end()
+      } catch {
+        duplex.destroy()
+      }
+    },
+    { runOnLimitedConnection: true },
+  )
+}
+
+/** Asks over a connection; resolves to whether a valid credential came and was taken in. Rejects when there is no answer. */
+export async function askForCredential(
+  connection: Connection,
+  hash: Uint8Array,
+  gate: Gate,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const duplex = libp2pDuplex(await connection.newStream(CREDENTIAL_PROTOCOL, { signal, runOnLimitedConnection: true }))
+  duplex.on('error', () => {})
+  try {
+    writeFrame(duplex, hash)
+    duplex.end()
+    const credential = await readFrame(duplex, CREDENTIAL_BYTES_MAX, signal)
+    duplex.resume()
+    return credential.length > 0 && (await gate.learnCredential(credential))
+  } catch (problem) {
+    duplex.destroy()
+    throw problem
+  }
+}

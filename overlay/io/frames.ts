@@ -1,0 +1,61 @@
+// Single frames at the start of a stream: an unsigned varint length, then that many bytes. What follows the frame stays
+// in the duplex, so a tunnel's bytes can come right behind its header.
+
+import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { encode } from 'it-length-prefixed'
+
+/** A varint of 4 bytes counts to 268 million: more than any frame here may have. */
+const LENGTH_BYTES_MAX = 4
+
+/** Why a frame was not read; nothing after it makes sense. */
+export class FrameError extends Error {
+  override readonly name = 'FrameError'
+}
+
+/** A frame as it goes over the wire. */
+export const frame = (bytes: Uint8Array): Uint8Array => encode.single(bytes).subarray()
+
+/** Writes one frame; it is small, so its back-pressure is left to the next write. */
+export const writeFrame = (duplex: Duplex, bytes: Uint8Array): void => {
+  duplex.write(frame(bytes))
+}
+
+/** Reads one frame of at most `bytesMax` bytes. Rejects with FrameError, with the stream's error, or when aborted. */
+export async function readFrame(duplex: Duplex, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
+  let length = 0
+  for (let index = 0; ; index++) {
+    if (index === LENGTH_BYTES_MAX) throw new FrameError(`a length of more than ${LENGTH_BYTES_MAX} bytes`)
+    const byte = (await readExactly(duplex, 1, signal))[0] ?? 0
+    length += (byte & 0x7f) * 2 ** (7 * index)
+    if (byte < 0x80) break
+  }
+  if (length > bytesMax) throw new FrameError(`a frame of ${length} bytes; at most ${bytesMax} are read here`)
+  return length === 0 ? new Uint8Array(0) : await readExactly(duplex, length, signal)
+}
+
+async function readExactly(duplex: Duplex, count: number, signal: AbortSignal): Promise<Uint8Array> {
+  for (;;) {
+    if (duplex.errored !== null) throw duplex.errored
+    if (duplex.readableEnded || duplex.destroyed) throw new FrameError('the stream ended within a frame')
+    const bytes: Uint8Array | null = duplex.read(count)
+    if (bytes !== null && bytes.length === count) return bytes
+    if (bytes !== null) throw new FrameError('the stream ended within a frame')
+    await nextChange(duplex, signal)
+  }
+}
+
+/** Waits until there is more to read, or the stream ended. */
+async function nextChange(duplex: Duplex, signal: AbortSignal): Promise<void> {
+  const settled = new AbortController()
+  const options = { signal: AbortSignal.any([signal, settled.signal]) }
+  try {
+    await Promise.race([
+      once(duplex, 'readable', options),
+      once(duplex, 'end', options),
+      once(duplex, 'close', options),
+    ])
+  } finally {
+    settled.abort()
+  }
+}

@@ -1,0 +1,190 @@
+// Who may speak: on each connection both sides prove membership first, and every other protocol waits for that. A stream
+// that comes early is kept waiting rather than refused, because gossip opens its streams as soon as there is a connection.
+
+import type { Connection, Stream, StreamMiddleware } from '@libp2p/interface'
+import type { NodeId } from '../kernel/ids.ts'
+import { nodeId } from '../kernel/ids.ts'
+import { decodeBounded, encodeCbor } from '../wire/codec.ts'
+import type { SignerFacts } from '../wire/envelope.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
+import { readFrame, writeFrame } from './frames.ts'
+import type { Gate } from './network.ts'
+import { HELLO_BYTES_MAX, HELLO_PROTOCOL, VERDICT_BYTES_MAX } from './protocols.ts'
+import { libp2pDuplex } from './stream-duplex.ts'
+
+/** What a peer proved. */
+export interface Member {
+  readonly facts: SignerFacts
+  readonly name: string
+}
+
+/** Why a connection was not let in; `by` says who refused. */
+export class HelloRefused extends Error {
+  override readonly name = 'HelloRefused'
+  readonly by: 'us' | 'them'
+  readonly code: string
+
+  constructor(by: 'us' | 'them', code: string, detail: string) {
+    super(detail)
+    this.by = by
+    this.code = code
+  }
+}
+
+export interface HelloEvents {
+  onAdmitted(connection: Connection, member: Member): void
+  onRefused(connection: Connection, problem: HelloRefused): void
+}
+
+export interface HelloDesk {
+  /** Resolves once both sides accepted each other; rejects with HelloRefused, at the latest after the hello's time. */
+  admitted(connection: Connection): Promise<Member>
+  /** Lets a connection without hello live on while a request to join is being answered. */
+  exempt(connection: Connection, untilSettled: Promise<unknown>): void
+  /** Makes streams of these protocols wait for the hello. */
+  guard(protocols: readonly string[]): void
+}
+
+interface Visit {
+  readonly member: Promise<Member>
+  readonly admit: (member: Member) => void
+  readonly refuse: (problem: Error) => void
+  exempt: boolean
+}
+
+const WELCOME = 'welcome'
+/** How long a verdict that came right before the connection closed has to be read; reading takes some turns of the loop. */
+const LAST_WORDS_MS = 50
+/** How long a connection may take to close in order, so that a refusal still arrives. */
+const CLOSE_TIMEOUT_MS = 1_000
+const DETAIL_CHARS_MAX = 500
+
+export async function installHello(
+  node: Libp2pNode,
+  gate: Gate,
+  timeoutMs: number,
+  events: HelloEvents,
+): Promise<HelloDesk> {
+  const visits = new WeakMap<Connection, Visit>()
+  const visitOf = (connection: Connection): Visit => {
+    const known = visits.get(connection)
+    if (known !== undefined) return known
+    const visit = openVisit(connection, timeoutMs)
+    visits.set(connection, visit)
+    visit.member.then(
+      (member) => events.onAdmitted(connection, member),
+      (problem) => events.onRefused(connection, asRefusal(problem)),
+    )
+    return visit
+  }
+  const greet = async (connection: Connection, opened: Promise<Stream>): Promise<void> => {
+    const visit = visitOf(connection)
+    try {
+      visit.admit(await exchangeHello(await opened, nodeId(connection.remotePeer.toString()), gate, timeoutMs))
+    } catch (problem) {
+      visit.refuse(asRefusal(problem))
+      await closeQuietly(connection)
+    }
+  }
+  await node.handle(HELLO_PROTOCOL, (stream, connection) => greet(connection, Promise.resolve(stream)), {
+    maxInboundStreams: 1,
+    runOnLimitedConnection: true,
+  })
+  node.addEventListener('connection:open', ({ detail: connection }) => {
+    visitOf(connection)
+    if (connection.direction === 'inbound') return
+    const signal = AbortSignal.timeout(timeoutMs)
+    void greet(connection, connection.newStream(HELLO_PROTOCOL, { signal, runOnLimitedConnection: true }))
+  })
+  return {
+    admitted: (connection) => visitOf(connection).member,
+    exempt: (connection, untilSettled) => {
+      visitOf(connection).exempt = true
+      const close = (): void => void closeQuietly(connection)
+      untilSettled.then(close, close)
+    },
+    guard: (protocols) => {
+      for (const protocol of protocols) node.use(protocol, waitForHello(node, gate, protocol, visitOf))
+    },
+  }
+}
+
+/** Starts a connection's time: who has not proved membership by then is dropped, unless it is joining. */
+function openVisit(connection: Connection, timeoutMs: number): Visit {
+  const { promise, resolve, reject } = Promise.withResolvers<Member>()
+  const visit: Visit = { member: promise, admit: resolve, refuse: reject, exempt: false }
+  const timer = setTimeout(() => {
+    if (visit.exempt) return
+    visit.refuse(new HelloRefused('us', 'no-hello', `no hello within ${timeoutMs} ms`))
+    void closeQuietly(connection)
+  }, timeoutMs)
+  const settle = (): void => clearTimeout(timer)
+  promise.then(settle, settle)
+  const closed = (): void => visit.refuse(new HelloRefused('them', 'closed', 'the connection closed'))
+  // A refusal may arrive together with the close; it is read first.
+  connection.addEventListener('close', () => setTimeout(closed, LAST_WORDS_MS))
+  return visit
+}
+
+/** Both sides say hello at once, then each says what it thinks of the other's. */
+async function exchangeHello(stream: Stream, peer: NodeId, gate: Gate, timeoutMs: number): Promise<Member> {
+  const signal = AbortSignal.timeout(timeoutMs)
+  const duplex = libp2pDuplex(stream)
+  // What goes wrong on the stream is seen by the reads below.
+  duplex.on('error', () => {})
+  try {
+    writeFrame(duplex, gate.ownHello())
+    const checked = await gate.checkHello(peer, await readFrame(duplex, HELLO_BYTES_MAX, signal))
+    const verdict = checked.ok ? { code: WELCOME, detail: '' } : checked.error
+    writeFrame(duplex, encodeCbor({ code: verdict.code, detail: verdict.detail.slice(0, DETAIL_CHARS_MAX) }))
+    duplex.end()
+    const theirs = readVerdict(await readFrame(duplex, VERDICT_BYTES_MAX, signal).catch(() => null))
+    duplex.resume()
+    if (!checked.ok) throw new HelloRefused('us', checked.error.code, checked.error.detail)
+    if (theirs.code !== WELCOME) throw new HelloRefused('them', theirs.code, theirs.detail)
+    return checked.value
+  } catch (problem) {
+    // A refusal must still reach the peer, so its stream ends in order.
+    if (!(problem instanceof HelloRefused)) stream.abort(problem as Error)
+    throw problem
+  }
+}
+
+function readVerdict(bytes: Uint8Array | null): { readonly code: string; readonly detail: string } {
+  const raw = bytes === null ? null : decodeBounded(bytes)
+  const { code, detail } = (raw?.ok ? raw.value : {}) as { readonly code?: unknown; readonly detail?: unknown }
+  if (typeof code !== 'string' || typeof detail !== 'string') return { code: 'closed', detail: 'no verdict came' }
+  return { code, detail }
+}
+
+/**
+ * The guard of one protocol. libp2p appends each inbound stream's handler to the very list of middleware that was
+ * registered, so the guard registers itself anew whenever it runs; otherwise the second stream would be handled twice.
+ */
+function waitForHello(
+  node: Libp2pNode,
+  gate: Gate,
+  protocol: string,
+  visitOf: (connection: Connection) => Visit,
+): StreamMiddleware {
+  const guard: StreamMiddleware = async (stream, connection, next) => {
+    node.use(protocol, guard)
+    await visitOf(connection).member
+    if (gate.isRevoked(nodeId(connection.remotePeer.toString()))) throw new HelloRefused('us', 'revoked', 'was revoked')
+    next(stream, connection)
+  }
+  return guard
+}
+
+const asRefusal = (problem: unknown): HelloRefused =>
+  problem instanceof HelloRefused ? problem : new HelloRefused('them', 'no-hello', messageOf(problem))
+
+const messageOf = (problem: unknown): string => (problem instanceof Error ? problem.message : String(problem))
+
+export async function closeQuietly(connection: Connection): Promise<void> {
+  try {
+    await connection.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) })
+  } catch (problem) {
+    connection.abort(problem as Error)
+  }
+}

@@ -1,0 +1,129 @@
+// Joining: one question, one answer, from a device that is no member yet. The asking side is a libp2p node that lives only
+// for this; it passes the handshake because the invite told it the federation's id, and gets nothing but this protocol.
+
+import type { PrivateKey, Stream } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
+import { createNode, type Libp2pNode } from './create-libp2p.ts'
+import { readFrame, writeFrame } from './frames.ts'
+import type { HelloDesk } from './hello.ts'
+import type { Gate } from './network.ts'
+import { JOIN_BYTES_MAX, JOIN_PROTOCOL, JOIN_TIMEOUT_MS } from './protocols.ts'
+import { libp2pDuplex } from './stream-duplex.ts'
+
+/** Answers requests to join; the connection is closed once the answer is out. */
+export async function serveJoins(node: Libp2pNode, gate: Gate, desk: HelloDesk): Promise<void> {
+  await node.handle(
+    JOIN_PROTOCOL,
+    async (stream, connection) => {
+      const answered = answerJoin(stream, nodeId(connection.remotePeer.toString()), gate)
+      desk.exempt(connection, answered)
+      await answered
+    },
+    { maxInboundStreams: 1, runOnLimitedConnection: true },
+  )
+}
+
+async function answerJoin(stream: Stream, peer: NodeId, gate: Gate): Promise<void> {
+  const signal = AbortSignal.timeout(JOIN_TIMEOUT_MS)
+  const duplex = libp2pDuplex(stream)
+  duplex.on('error', () => {})
+  try {
+    const request = await readFrame(duplex, JOIN_BYTES_MAX, signal)
+    writeFrame(duplex, await gate.serveJoin(peer, request))
+    duplex.end()
+    // The asking side ends the stream once it has the answer; closing the connection earlier could cut it off.
+    await readFrame(duplex, 0, signal).catch(() => {})
+  } catch {
+    duplex.destroy()
+  }
+}
+
+export interface JoinRequest {
+  readonly federation: FederationId
+  readonly nodeKey: PrivateKey
+  /** The invite's multiaddrs, each with `/p2p/<id>`; tried in turn. */
+  readonly addresses: readonly string[]
+  readonly request: Uint8Array
+  readonly signal: AbortSignal
+}
+
+export interface JoinAnswer {
+  readonly answer: Uint8Array
+  /** The address that answered. */
+  readonly from: string
+}
+
+/** No address of the invite answered. The message lists each with the reason. */
+export class JoinUnreachableError extends Error {
+  override readonly name = 'JoinUnreachableError'
+  readonly attempts: readonly { readonly address: string; readonly reason: string }[]
+
+  constructor(attempts: JoinUnreachableError['attempts']) {
+    const list = attempts.map(({ address, reason }) => `${address}: ${reason}`).join('; ')
+    super(attempts.length === 0 ? 'the invite names no address' : `no address of the invite answered (${list})`)
+    this.attempts = attempts
+  }
+}
+
+/** Asks the invite's addresses in turn. Rejects with JoinUnreachableError, or with the signal's reason when aborted. */
+export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
+  const { federation, nodeKey: privateKey, addresses } = join
+  const node = await createNode({
+    privateKey,
+    federation,
+    listen: [],
+    announce: [],
+    mdns: false,
+    relay: false,
+    clientMode: true,
+  })
+  const attempts: { readonly address: string; readonly reason: string }[] = []
+  try {
+    await node.start()
+    for (const address of addresses) {
+      try {
+        return { answer: await askAt(node, address, join), from: address }
+      } catch (problem) {
+        join.signal.throwIfAborted()
+        attempts.push({ address, reason: reasonOf(problem) })
+      }
+    }
+    throw new JoinUnreachableError(attempts)
+  } finally {
+    await node.stop()
+  }
+}
+
+async function askAt(node: Libp2pNode, address: string, { request, signal }: JoinRequest): Promise<Uint8Array> {
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT_MS)])
+  const connection = await node.dial(multiaddr(address), { signal: bounded })
+  const duplex = libp2pDuplex(
+    await connection.newStream(JOIN_PROTOCOL, { signal: bounded, runOnLimitedConnection: true }),
+  )
+  duplex.on('error', () => {})
+  try {
+    writeFrame(duplex, request)
+    const answer = await readFrame(duplex, JOIN_BYTES_MAX, bounded)
+    duplex.end()
+    return answer
+  } catch (problem) {
+    duplex.destroy()
+    throw problem
+  }
+}
+
+/** What a person can act on; libp2p's own words for the rest. */
+function reasonOf(problem: unknown): string {
+  const causes = problem instanceof AggregateError ? problem.errors : [problem]
+  const words = causes
+    .map((cause) => (cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)))
+    .join(', ')
+  if (/ECONNREFUSED/.test(words)) return 'nothing listens there (connection refused)'
+  if (/EHOSTUNREACH|ENETUNREACH/.test(words)) return 'there is no route to it from this network'
+  if (/Timeout|abort/i.test(words)) return 'it did not answer in time'
+  if (/EncryptionFailed|ECONNRESET|UnexpectedEOF|closed/i.test(words)) {
+    return 'it closed the connection during the handshake: another federation, or not Coppice'
+  }
+  return words
+}

@@ -1,0 +1,281 @@
+// The network port on libp2p: puts hello, control streams, gossip, tunnels and the peer manager together. Each of them is a
+// file of its own; here they only meet.
+
+import { randomBytes, randomInt } from 'node:crypto'
+import type { Connection, PrivateKey } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { Datastore } from 'interface-datastore'
+import { concat } from 'uint8arrays/concat'
+import { invariant } from '../kernel/assert.ts'
+import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
+import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
+import { type Connections, peerOf, trackConnections } from './connections.ts'
+import { type ControlStreams, openControlStreams } from './control-streams.ts'
+import { type Counters, createCounters } from './counters.ts'
+import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
+import { askForCredential, serveCredentials } from './credential-exchange.ts'
+import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
+import { serveJoins } from './join.ts'
+import { checkListening } from './listen-check.ts'
+import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
+import { managePeers, type PeerManager } from './peer-manager.ts'
+import {
+  CONTROL_PROTOCOL,
+  CREDENTIAL_PROTOCOL,
+  HELLO_PROTOCOL,
+  HELLO_TIMEOUT_MS,
+  JOIN_PROTOCOL,
+  TUNNEL_PROTOCOL,
+} from './protocols.ts'
+import { measureRoundTrip, measureRoundTrips } from './round-trips.ts'
+import { openTunnelOver, serveTunnels } from './tunnel-streams.ts'
+
+export interface NetworkOptions {
+  readonly privateKey: PrivateKey
+  readonly federation: FederationId
+  readonly gate: Gate
+  readonly events: NetworkEvents
+  readonly tunnels: TunnelHandler
+  /** Multiaddrs to listen on, e.g. `/ip4/0.0.0.0/tcp/0`; `/p2p-circuit` asks for a place on a relay. */
+  readonly listen: readonly string[]
+  readonly announce?: readonly string[]
+  /** Finds members on the local network. Default false. */
+  readonly mdns?: boolean
+  /** Serves as a relay for members. Default false. */
+  readonly relay?: boolean
+  /** Keeps the peer store over restarts; opened and closed by the caller. */
+  readonly datastore?: Datastore
+  /** Asks the DHT but does not serve it. Default: true, except on a relay. */
+  readonly clientMode?: boolean
+  /** How long a peer has to prove membership; default HELLO_TIMEOUT_MS. */
+  readonly helloTimeoutMs?: number
+}
+
+/** Protocols that are served only after the hello; libp2p's own besides ours. */
+const guardedProtocols = (federation: FederationId): readonly string[] => [
+  CONTROL_PROTOCOL,
+  CREDENTIAL_PROTOCOL,
+  TUNNEL_PROTOCOL,
+  '/meshsub/1.0.0',
+  '/meshsub/1.1.0',
+  '/meshsub/1.2.0',
+  kadProtocol(federation),
+  '/libp2p/circuit/relay/0.2.0/hop',
+  '/libp2p/circuit/relay/0.2.0/stop',
+  '/ipfs/id/push/1.0.0',
+]
+
+/** What anybody may open: they tell nothing that a handshake with the federation's id did not presuppose. */
+const OPEN_PROTOCOLS: readonly string[] = [HELLO_PROTOCOL, JOIN_PROTOCOL, '/ipfs/id/1.0.0', '/ipfs/ping/1.0.0']
+
+/** Below this many connections, members found by mDNS are dialled without being wanted: all known addresses may be stale. */
+const LONELY_BELOW = 4
+/**
+ * Random bytes in front of what is published. gossipsub carries the same bytes only once in two minutes, so without them a
+ * leader that says the same again would not be heard by those who came in between.
+ */
+const GOSSIP_NONCE_BYTES = 8
+/** How often it is looked whether a relay still gives us an address. */
+const RELAY_LOOK_INTERVAL_MS = 2_000
+const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
+const IDENTIFY_TIMEOUT_MS = 5_000
+
+interface Parts {
+  readonly options: NetworkOptions
+  readonly node: Libp2pNode
+  readonly self: NodeId
+  readonly counters: Counters
+  readonly connections: Connections
+  readonly manager: PeerManager
+  readonly control: ControlStreams
+  readonly wanted: Set<NodeId>
+}
+
+/** Starts a node on the network. Rejects with ListenError when it can listen on none of the addresses asked for. */
+export async function createNetwork(options: NetworkOptions): Promise<NetworkPort> {
+  const { federation, gate, events, relay = false } = options
+  const counters = createCounters()
+  const node = await createNode({
+    ...options,
+    announce: options.announce ?? [],
+    mdns: options.mdns ?? false,
+    relay,
+    clientMode: options.clientMode ?? !relay,
+  })
+  const self = nodeId(node.peerId.toString())
+  const connections = trackConnections({
+    onConnected: (peer, isNew) => {
+      const isRelay = peer.facts.capabilities.includes('relay')
+      manager.tell({ kind: 'connected', peer: peer.peer, path: peer.path, isRelay })
+      if (!isNew) control.move(peer.peer)
+      events.onConnected(peer)
+    },
+    onDisconnected: (peer) => {
+      manager.tell({ kind: 'disconnected', peer })
+      events.onDisconnected(peer)
+    },
+    onLeaned: (_peer, remaining) => void introduce(node, remaining),
+  })
+  const desk = await installHello(node, gate, options.helloTimeoutMs ?? HELLO_TIMEOUT_MS, {
+    onAdmitted: (connection, member) => {
+      connections.add(connection, member)
+      void introduce(node, connection)
+    },
+    onRefused: (connection, problem) => reportRefusal(options, counters, connection, problem),
+  })
+  desk.guard(guardedProtocols(federation))
+  const hangUp = (peer: NodeId): Promise<void> => closeAll(node, peer)
+  const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), hangUp })
+  const control = await openControlStreams({
+    node,
+    counters,
+    connect: manager.connect,
+    onMessage: (bytes, from) => events.onMessage(bytes, from, null),
+  })
+  const parts: Parts = { options, node, self, counters, connections, manager, control, wanted: new Set() }
+  await serveJoins(node, gate, desk)
+  await serveCredentials(node, gate)
+  await serveTunnels({ node, counters, handler: options.tunnels, caller: (connection) => callerOf(parts, connection) })
+  return await start(parts)
+}
+
+async function start(parts: Parts): Promise<NetworkPort> {
+  const { node, options, counters } = parts
+  try {
+    await node.start()
+    const problems = await checkListening(node, options.listen)
+    for (const { address, reason } of problems) options.events.onNotice('listen-failed', `${address}: ${reason}`)
+  } catch (problem) {
+    await node.stop()
+    throw problem
+  }
+  const served = new Set([...OPEN_PROTOCOLS, ...guardedProtocols(options.federation)])
+  const unguarded = node.getProtocols().filter((protocol) => !served.has(protocol))
+  invariant(unguarded.length === 0, `protocols that nothing guards: ${unguarded.join(', ')}`)
+  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, propagationSource } }) => {
+    if (msg.data.length <= GOSSIP_NONCE_BYTES) return counters.add('gossip-malformed')
+    const bytes = msg.data.subarray(GOSSIP_NONCE_BYTES)
+    options.events.onMessage(bytes, nodeId(propagationSource.toString()), msg.topic)
+  })
+  listenForNeighbours(parts)
+  return portOf(parts, [watchRelayAddress(parts), measureWanted(parts)])
+}
+
+function portOf(parts: Parts, stops: readonly (() => void)[]): NetworkPort {
+  const { node, self, counters, connections, manager, control, wanted, options } = parts
+  return {
+    self,
+    addresses: () => node.getMultiaddrs().map((address) => address.toString()),
+    send: (to, bytes) => {
+      if (bytes.length <= MESSAGE_BYTES_MAX) control.send(to, bytes)
+      else counters.add('send-too-large')
+    },
+    publish: (topic, bytes) => publish(parts, topic, bytes),
+    follow: (topics) => follow(node, topics),
+    want: (peers) => {
+      wanted.clear()
+      for (const { peer } of peers) wanted.add(peer)
+      manager.want(peers)
+    },
+    connectedPeers: connections.peers,
+    cut: async (peer) => {
+      control.forget(peer)
+      await closeAll(node, peer)
+    },
+    fetchCredential: async (hash, from, signal) =>
+      askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
+    openTunnel: (to, header, signal) => openTunnelOver((bounded) => manager.connect(to, bounded), header, signal),
+    ping: async (to, signal) => measureRoundTrip(await manager.connect(to, signal), signal),
+    counters: counters.all,
+    stop: async () => {
+      for (const stop of stops) stop()
+      manager.close()
+      control.close()
+      await node.stop()
+    },
+  }
+}
+
+function publish({ node, counters }: Parts, topic: string, bytes: Uint8Array): void {
+  // gossipsub drops what is too long without a word.
+  if (bytes.length > MESSAGE_BYTES_MAX) {
+    counters.add('publish-too-large')
+    return
+  }
+  const data = concat([randomBytes(GOSSIP_NONCE_BYTES), bytes])
+  node.services.pubsub.publish(topic, data).catch(() => counters.add('publish-failed'))
+}
+
+function follow(node: Libp2pNode, topics: readonly string[]): void {
+  const { pubsub } = node.services
+  const followed = new Set(pubsub.getTopics())
+  for (const topic of topics) if (!followed.delete(topic)) pubsub.subscribe(topic)
+  for (const topic of followed) pubsub.unsubscribe(topic)
+}
+
+/**
+ * Lets libp2p learn what the peer speaks, which is what makes gossip, DHT and relay open their streams to it. Done after
+ * the hello, and again when the connection that they ran over closed while another is left: they do not notice that.
+ */
+async function introduce(node: Libp2pNode, connection: Connection): Promise<void> {
+  const attempt = () =>
+    node.services.identify.identify(connection, { signal: AbortSignal.timeout(IDENTIFY_TIMEOUT_MS) })
+  try {
+    await attempt().catch(attempt)
+  } catch {
+    // Without it the peer would be connected and deaf to gossip; a new connection is the better start.
+    await closeQuietly(connection)
+  }
+}
+
+function reportRefusal(
+  { events }: NetworkOptions,
+  counters: Counters,
+  connection: Connection,
+  problem: HelloRefused,
+): void {
+  if (problem.code === 'closed') return
+  counters.add(`hello-refused-by-${problem.by}-${problem.code}`)
+  const who = problem.by === 'us' ? 'refused' : 'was refused by'
+  events.onNotice(problem.code, `${who} ${peerOf(connection)} at ${connection.remoteAddr}: ${problem.message}`)
+}
+
+function callerOf({ connections }: Parts, connection: Connection) {
+  const peer = peerOf(connection)
+  const member = connections.member(peer)
+  return member === null ? null : { peer, facts: member.facts }
+}
+
+async function closeAll(node: Libp2pNode, peer: NodeId): Promise<void> {
+  await Promise.all(node.getConnections(peerIdFromString(peer)).map(closeQuietly))
+}
+
+/** Members that mDNS found: new addresses of wanted peers; on a node that knows hardly anybody, anyone. */
+function listenForNeighbours({ node, self, manager, connections, wanted, options }: Parts): void {
+  node.addEventListener('peer:discovery', ({ detail: { id, multiaddrs } }) => {
+    const peer = nodeId(id.toString())
+    if (peer === self) return
+    const addresses = multiaddrs.map((address) => address.toString())
+    manager.tell({ kind: 'discovered', target: { peer, addresses } })
+    if (options.mdns !== true || wanted.has(peer) || connections.peers().length >= LONELY_BELOW) return
+    manager.connect(peer, AbortSignal.timeout(DISCOVERY_DIAL_TIMEOUT_MS)).catch(() => {})
+  })
+}
+
+function watchRelayAddress({ node, options, manager }: Parts): () => void {
+  if (!options.listen.includes('/p2p-circuit')) return () => {}
+  const look = (): void => {
+    const missing = !node.getMultiaddrs().some((address) => address.toString().includes('/p2p-circuit'))
+    manager.tell({ kind: 'relay-address', missing })
+  }
+  look()
+  const timer = setInterval(look, RELAY_LOOK_INTERVAL_MS)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+const measureWanted = ({ wanted, connections, options }: Parts): (() => void) =>
+  measureRoundTrips({
+    connections: () => connections.peers().flatMap((peer) => (wanted.has(peer) ? (connections.best(peer) ?? []) : [])),
+    onRoundTrip: (connection, ms) => options.events.onRoundTrip(peerOf(connection), ms),
+  })

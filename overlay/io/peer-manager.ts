@@ -1,0 +1,67 @@
+// Carries out the dial plan: tells it what happened, dials and hangs up as it says, and keeps its one timer.
+
+import type { Connection } from '@libp2p/interface'
+import { createDialPlan, type DialPlanEffect, type DialPlanInput, step, wakeAt } from '../dial-plan.ts'
+import type { NodeId } from '../kernel/ids.ts'
+import { seededRandom } from '../kernel/random.ts'
+import { createDialler, type DiallerSetup, isRefusal } from './dialler.ts'
+import type { WantedPeer } from './network.ts'
+
+export interface PeerManager {
+  want(peers: readonly WantedPeer[]): void
+  tell(input: DialPlanInput): void
+  /** A connection that passed hello; dials when there is none. Rejects when there is no path. */
+  connect(peer: NodeId, signal: AbortSignal): Promise<Connection>
+  close(): void
+}
+
+export interface PeerManagerSetup extends DiallerSetup {
+  readonly self: NodeId
+  /** Of the chance that spreads dials over time. */
+  readonly seed: number
+  hangUp(peer: NodeId): Promise<void>
+}
+
+export function managePeers(setup: PeerManagerSetup): PeerManager {
+  const random = seededRandom(setup.seed)
+  const stop = new AbortController()
+  const dialler = createDialler(setup, stop.signal)
+  let wanted: ReadonlyMap<NodeId, readonly string[]> = new Map()
+  let plan = createDialPlan(setup.self)
+  let timer: NodeJS.Timeout | undefined
+
+  const tell = (input: DialPlanInput): void => {
+    if (stop.signal.aborted) return
+    const now = performance.now()
+    const { state, effects } = step(plan, input, { now, wall: Date.now(), random })
+    plan = state
+    for (const effect of effects) carryOut(effect)
+    clearTimeout(timer)
+    const due = wakeAt(plan)
+    if (due !== null) timer = setTimeout(() => tell({ kind: 'wake' }), Math.max(0, due - now))
+  }
+  const carryOut = (effect: DialPlanEffect): void => {
+    const { peer } = effect
+    if (effect.kind === 'hang-up') {
+      void setup.hangUp(peer)
+      return
+    }
+    const dialling = effect.upgrade ? dialler.dialBesides(peer, effect.addresses) : dialler.dial(peer, effect.addresses)
+    dialling.then(
+      () => tell({ kind: 'dialled', peer, outcome: 'connected' }),
+      (problem) => tell({ kind: 'dialled', peer, outcome: isRefusal(problem) ? 'refused' : 'failed' }),
+    )
+  }
+  return {
+    want: (peers) => {
+      wanted = new Map(peers.map(({ peer, addresses }) => [peer, addresses]))
+      tell({ kind: 'want', peers })
+    },
+    tell,
+    connect: (peer, signal) => dialler.connect(peer, wanted.get(peer) ?? [], signal),
+    close: () => {
+      clearTimeout(timer)
+      stop.abort(new Error('the network was stopped'))
+    },
+  }
+}

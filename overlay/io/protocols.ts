@@ -1,0 +1,22 @@
+// The protocols that Coppice speaks on libp2p streams, and how much of each is read before anything is understood.
+
+export const HELLO_PROTOCOL = '/coppice/hello/1.0.0'
+export const JOIN_PROTOCOL = '/coppice/join/1.0.0'
+export const CONTROL_PROTOCOL = '/coppice/control/1.0.0'
+export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
+export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
+
+/** A hello carries a credential and, while it is small, the charter (32 KiB); twice that is the bound. */
+export const HELLO_BYTES_MAX = 65_536
+/** A hello's verdict: a code and a sentence. */
+export const VERDICT_BYTES_MAX = 2_048
+/** A request to join and its answer, which carries the charter. */
+export const JOIN_BYTES_MAX = 65_536
+/** A credential is a compact JWS of about 1 KiB. */
+export const CREDENTIAL_BYTES_MAX = 16_384
+export const CREDENTIAL_HASH_BYTES = 32
+
+/** How long each side has to prove membership on a new connection (DESIGN section 4: "dropped after 5 s"). */
+export const HELLO_TIMEOUT_MS = 5_000
+/** How long one request to join may take; longer than the hello's time, as the answer waits for a disk. */
+export const JOIN_TIMEOUT_MS = 10_000

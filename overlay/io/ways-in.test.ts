@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Agent, createServer, type IncomingMessage, request } from 'node:http'
+import {
+  type AddressInfo,
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from 'node:net'
+import type { Duplex } from 'node:stream'
+import { after, before, test } from 'node:test'
+import { err, ok } from '../kernel/result.ts'
+import { PATIENCE_MS } from './fixtures.ts'
+import { openForward } from './forward.ts'
+import { openHttpProxy } from './http-proxy.ts'
+import { openVirtualListeners } from './virtual-listeners.ts'
+import type { Connect, ConnectProblem, Listener } from './way-in.ts'
+
+const NAME = 'app.ns.web.ns.0.rr.local'
+const MIB = 1_048_576
+
+let proxy: Listener
+let service: Server
+let dead: Server
+const asked: string[] = []
+const problems: ConnectProblem[] = []
+const onProblem = (problem: ConnectProblem): void => void problems.push(problem)
+
+/** Names with port 80 (or 18080) lead to the HTTP service, 81 to one that hangs up, others nowhere. */
+const connect: Connect = async (address) => {
+  asked.push(address)
+  const server = /:(80|18080)$/.test(address) ? service : address.endsWith(':81') ? dead : null
+  if (server === null) return err({ code: 'no-such-port', sentence: `${address} declares no such port` })
+  const socket = connectTcp({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
+  await once(socket, 'connect')
+  return ok(socket)
+}
+
+before(async () => {
+  service = createServer(async (incoming, response) => {
+    const body = Buffer.concat(await incoming.toArray())
+    response.setHeader('Set-Cookie', ['a=1', 'b=2'])
+    response.setHeader('Connection', 'close, X-Hop')
+    response.setHeader('X-Hop', 'stays here')
+    response.statusCode = 201
+    response.end(
+      JSON.stringify({ method: incoming.method, url: incoming.url, headers: incoming.headers, bytes: body.length }),
+    )
+  })
+  service.on('upgrade', (_incoming, socket: Socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+    socket.pipe(socket)
+  })
+  dead = createTcpServer((socket) => socket.destroy())
+  for (const server of [service, dead]) {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+  }
+  proxy = await openHttpProxy({ port: 0, connect })
+})
+after(async () => {
+  await proxy.close()
+  service.close()
+  dead.close()
+})
+
+interface Answer {
+  readonly status: number | undefined
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+}
+
+async function ask(options: {
+  readonly path: string
+  readonly host?: string
+  readonly method?: string
+  readonly body?: Buffer
+  readonly agent?: Agent
+  readonly headers?: Record<string, string>
+}): Promise<Answer> {
+  const { path, host = NAME, method = 'GET', body, agent, headers = {} } = options
+  const { port } = proxy
+  const asking = request({
+    host: '127.0.0.1',
+    port,
+    path,
+    method,
+    headers: { host, ...headers },
+    ...(agent ? { agent } : {}),
+  })
+  asking.end(body)
+  const [answer] = (await once(asking, 'response', { signal: AbortSignal.timeout(PATIENCE_MS) })) as [IncomingMessage]
+  return { status: answer.statusCode, headers: answer.headers, body: Buffer.concat(await answer.toArray()).toString() }
+}
+
+/** Speaks HTTP by hand over one connection to the proxy. */
+async function raw(text: string): Promise<Socket> {
+  const socket = connectTcp(proxy.port, '127.0.0.1')
+  await once(socket, 'connect')
+  socket.write(text)
+  return socket
+}
+
+const firstBytes = async (socket: Duplex): Promise<string> => String((await once(socket, 'data'))[0])
+
+test('a request in absolute form reaches the service without the fields of the hop', async () => {
+  const headers = { Connection: 'keep-alive, X-Secret', 'X-Secret': '1', 'Proxy-Authorization': 'x', 'X-Mine': '2' }
+  const { status, headers: answered, body } = await ask({ path: `http://${NAME}/a?b=c`, headers })
+  const seen = JSON.parse(body)
+  assert.equal(status, 201)
+  assert.equal(seen.url, '/a?b=c')
+  assert.equal(seen.headers.host, NAME)
+  assert.equal(seen.headers['x-mine'], '2')
+  assert.equal(seen.headers['x-secret'], undefined)
+  assert.equal(seen.headers['proxy-authorization'], undefined)
+  assert.equal(answered['x-hop'], undefined)
+  assert.deepEqual(answered['set-cookie'], ['a=1', 'b=2'])
+})
+
+test('one connection of a client serves several requests, also to different names', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const first = await ask({ path: '/1', agent })
+  const second = await ask({ path: `http://other.ns.web.ns.0.rr.local/2`, agent })
+  const sockets = Object.values(agent.freeSockets).flat().length
+  agent.destroy()
+  assert.deepEqual([first.status, second.status, sockets], [201, 201, 1])
+  assert.equal(asked.at(-1), 'other.ns.web.ns.0.rr.local:80')
+})
+
+test('a large body goes through with and without a length', async () => {
+  const body = Buffer.alloc(8 * MIB, 1)
+  const known = await ask({ path: '/', method: 'POST', body, headers: { 'Content-Length': String(body.length) } })
+  const chunked = await ask({ path: '/', method: 'PUT', body, headers: { 'Transfer-Encoding': 'chunked' } })
+  assert.deepEqual([JSON.parse(known.body).bytes, JSON.parse(chunked.body).bytes], [body.length, body.length])
+})
+
+test('names that are not ours, names that do not parse and services that are not there each say so', async () => {
+  const foreign = await ask({ path: 'http://example.org/' })
+  const typo = await ask({ path: 'http://web.local/' })
+  const noPort = await ask({ path: `http://${NAME}:99/` })
+  const cut = await ask({ path: `http://${NAME}:81/` })
+  assert.deepEqual([foreign.status, typo.status, noPort.status, cut.status], [403, 404, 502, 502])
+  assert.equal(JSON.parse(noPort.body).error.code, 'no-such-port')
+  assert.match(JSON.parse(foreign.body).error.message, /ends in "\.local"/)
+})
+
+test('CONNECT carries bytes both ways and refuses other names', async () => {
+  const socket = await raw(`CONNECT ${NAME}:80 HTTP/1.1\r\n\r\n`)
+  assert.match(await firstBytes(socket), /^HTTP\/1\.1 200 /)
+  socket.write(`GET /x HTTP/1.1\r\nHost: y\r\n\r\n`)
+  assert.match(await firstBytes(socket), /^HTTP\/1\.1 201 /)
+  socket.destroy()
+  assert.match(await firstBytes(await raw('CONNECT example.org:443 HTTP/1.1\r\n\r\n')), /^HTTP\/1\.1 403 /)
+})
+
+test('an upgrade passes, and bytes go both ways after it', async () => {
+  const socket = await raw(
+    `GET http://${NAME}/ws HTTP/1.1\r\nHost: ${NAME}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n`,
+  )
+  assert.match(await firstBytes(socket), /^HTTP\/1\.1 101 /)
+  socket.write('hello')
+  assert.equal(await firstBytes(socket), 'hello')
+  socket.destroy()
+})
+
+test('a forward listens until it is told to stop', async () => {
+  const stop = new AbortController()
+  const { host, port } = await openForward({
+    address: `${NAME}:80`,
+    localPort: 0,
+    connect,
+    onProblem,
+    signal: stop.signal,
+  })
+  const answer = await fetch(`http://${host}:${port}/forwarded`)
+  assert.equal(JSON.parse(await answer.text()).url, '/forwarded')
+  stop.abort()
+  const refused = connectTcp(port, host)
+  const [problem] = await once(refused, 'error')
+  assert.equal(problem.code, 'ECONNREFUSED')
+})
+
+test('a service answers on its loopback address and no longer when it is gone', async () => {
+  const listeners = openVirtualListeners({ connect, onProblem })
+  await listeners.set([{ name: NAME, host: '127.30.200.7', ports: [18_080, 18_081] }])
+  assert.deepEqual(listeners.open(), ['127.30.200.7:18080', '127.30.200.7:18081'])
+  const answer = await fetch('http://127.30.200.7:18080/virtual')
+  assert.equal(JSON.parse(await answer.text()).url, '/virtual')
+  // A declared port that leads nowhere is reset, and the reason is told.
+  const [problem] = await once(connectTcp(18_081, '127.30.200.7'), 'error')
+  assert.equal(problem.code, 'ECONNRESET')
+  assert.equal(problems.at(-1)?.code, 'no-such-port')
+
+  await listeners.set([{ name: NAME, host: '127.30.200.7', ports: [18_080] }])
+  assert.deepEqual(listeners.open(), ['127.30.200.7:18080'])
+  await listeners.set([{ name: NAME, host: '192.0.2.1', ports: [18_080] }])
+  assert.deepEqual(listeners.open(), [])
+  assert.equal(problems.at(-1)?.code, 'listen-failed')
+  await listeners.close()
+})
