@@ -2,6 +2,7 @@
 
 import { invariant } from '../overlay/kernel/assert.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
+import { MESSAGE_BYTES_MAX } from '../overlay/wire/codec.ts'
 
 export type PresetName = 'lan' | 'wan' | 'metered'
 
@@ -70,10 +71,21 @@ export const ELECTORS_MAX_DEFAULT = 5
 /** Proofs of leadership kept per domain: older orders than that many leaders ago can no longer be checked by a newcomer. */
 export const PROOFS_PER_DOMAIN_MAX = 256
 
-/** Bytes that a domain remembers across leaders under one key, and how many keys. */
+/** Votes that an announcement shows at most: twice what 7 electors need, so that those of replaced electors still fit. */
+export const VOTES_MAX = 16
+
+/**
+ * A new epoch lies above all that its line knows of by a random step below this. Two lines that begin out of each other's sight
+ * then share an epoch, and so a fence, about once in a million times.
+ */
+export const EPOCH_STEP_MAX = 2 ** 20
+
+/** Bytes that a domain remembers across leaders: under one key, how many keys, and together, which leaves room in a heartbeat. */
 export const MEMORY_BYTES_MAX = 16_000
 export const MEMORY_KEYS_MAX = 8
+export const MEMORY_TOTAL_BYTES_MAX = 48_000
 
+invariant(MEMORY_TOTAL_BYTES_MAX + 8_192 < MESSAGE_BYTES_MAX, 'a heartbeat carries the whole register')
 for (const timing of Object.values(ELECTION_TIMINGS)) {
   invariant(timing.leaseMs < timing.electionTimeoutMsMin, 'a lease ends before anyone may stand')
   invariant(timing.heartbeatMs * 4 <= timing.leaseMs, 'a lease outlives three lost heartbeats')

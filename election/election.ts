@@ -7,7 +7,6 @@ import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { Step, StepContext } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { nextSteadyAt } from './electors.ts'
 import {
   changeElectors,
   commit,
@@ -19,7 +18,8 @@ import {
   transfer,
 } from './leading.ts'
 import type { ElectorMessage, Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
-import { onAnnounced, onSilence } from './recovery.ts'
+import { isGenuine } from './proof.ts'
+import { onAnnounced, onSilence, riseAbove } from './recovery.ts'
 import { compareTerms, compareVersions, electorIds, type RegisterVersion, versionOf } from './register.ts'
 import { onPreVote, onPreVoteAnswer, onStandNow, onVote, onVoteRefused, onVoteRequest } from './standing.ts'
 import {
@@ -79,13 +79,13 @@ function handle(
 export function wakeAt(state: ElectionState): Millis | null {
   if (state.role.kind !== 'leader') return state.standAt
   const { heartbeatAt, leaseUntil, announceAt } = state.role
-  return earliest(heartbeatAt, leaseUntil, announceAt, nextSteadyAt(state, heartbeatAt))
+  return earliest(heartbeatAt, leaseUntil, announceAt)
 }
 
 function onStart(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
   const { now, random } = context
   if (state.register === null) {
-    // The ticket is drawn once; on disk before anybody hears of it, or a crash would make this a stranger again.
+    // The ticket is drawn once; should a crash come before it is on disk, nothing was promised under it.
     return save({ ...state, standAt: now + state.timing.formationMs * (1 + random.next()) }, out, [])
   }
   const electors = electorIds(state.register)
@@ -103,6 +103,7 @@ function onMessage(
   out: ElectionEffect[],
 ): ElectionState {
   const { message } = opened
+  if (!isGenuine(opened, state.domain)) return state
   switch (message.kind) {
     case 'election/pre-vote':
       return onPreVote(state, message, context, out)
@@ -117,7 +118,7 @@ function onMessage(
     case 'election/heartbeat':
       return onHeartbeat(state, message, context, out)
     case 'election/heartbeat-answer':
-      return onHeartbeatAnswer(state, message, context, out)
+      return onAnswer(state, message, context, out)
     case 'election/stand-now':
       return onStandNow(state, message, context, out)
     default:
@@ -132,7 +133,8 @@ function onHeartbeat(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
-  const isOwnLine = state.register === null ? message.register !== null : message.line === lineOf(state)
+  // Without a register it belongs to no line yet, and follows whoever speaks to it.
+  const isOwnLine = state.register === null || message.line === lineOf(state)
   if (!isOwnLine || message.leader === state.self) return state
   if (compareTerms(message, state) < 0) {
     out.push({ kind: 'send', to: message.leader, message: answerTo(state, message, state.durable) })
@@ -165,7 +167,7 @@ function onHeartbeat(
 const answerTo = (state: ElectionState, message: Heartbeat, held: RegisterVersion): HeartbeatAnswer => ({
   kind: 'election/heartbeat-answer',
   domain: state.domain,
-  line: message.line,
+  line: lineOf(state),
   epoch: state.epoch,
   term: state.term,
   child: state.self,
@@ -173,6 +175,19 @@ const answerTo = (state: ElectionState, message: Heartbeat, held: RegisterVersio
   held,
   echo: message.sentAt,
 })
+
+/** A learner without a line that has seen a higher epoch than this one's cannot come down to it: the line goes up. */
+function onAnswer(
+  state: ElectionState,
+  message: HeartbeatAnswer,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const isAhead = message.line === '' && message.epoch > state.epoch && state.role.kind === 'leader'
+  const isElectorOfOurs = electorIds(state.register).includes(message.child)
+  if (isAhead && !isElectorOfOurs) return riseAbove(state, message.epoch, context, out)
+  return onHeartbeatAnswer(state, message, context, out)
+}
 
 /** A closed connection is a hint: this elector no longer honours that leader's lease, and asks around whether others agree. */
 function onClosed(state: ElectionState, child: ChildId, context: StepContext, out: ElectionEffect[]): ElectionState {

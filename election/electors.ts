@@ -3,7 +3,7 @@
 
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
-import { compareVersions, type Elector, electorIds, NO_VERSION, type Register, versionOf } from './register.ts'
+import { compareTerms, type Elector, electorIds, type Register } from './register.ts'
 import type { ChildFact, ElectionState, Leading } from './state.ts'
 
 /** The next step towards the wanted set: bring a learner up to date, or replace the set by one that differs in one elector. */
@@ -20,54 +20,69 @@ export function electorsWanted(children: number, max: number): number {
   return most <= 2 ? most : most - (1 - (most % 2))
 }
 
-/** The one change to make now, or null. A lost elector goes only when a successor is ready, or when it lost its memory. */
+/**
+ * The one change to make now, or null. A lost elector goes when a successor is ready, when it lost its memory, or when the set
+ * without it needs fewer votes than the set with it.
+ */
 export function nextElectorChange(
   state: ElectionState,
   role: Leading,
   register: Register,
   now: Millis,
 ): ElectorChange | null {
-  const electors = register.electors
+  const { electors } = register
   const forgetful = electors.find(({ child, ticket }) => {
     const seen = role.progress.get(child)?.ticket
     return child !== state.self && seen !== undefined && seen !== null && seen !== ticket
   })
   if (forgetful !== undefined) return without(electors, forgetful.child)
 
-  const known = new Set(electorIds(register))
-  const lost = electors.find(({ child }) => child !== state.self && state.children.get(child)?.alive === false)
-  const living = electors.length - (lost === undefined ? 0 : 1)
-  const candidates = [...state.children.values()]
-    .filter((fact) => !known.has(fact.child) && isSteady(fact, state.timing.steadyMs, now))
-    .sort((a, b) => b.fitness - a.fitness || a.steadySince - b.steadySince || (a.child < b.child ? -1 : 1))
+  const lost = electors.filter(({ child }) => isLost(state, role, child, now))
+  const living = electors.length - lost.length
+  const candidates = candidatesOf(state, register, now)
   const wanted = electorsWanted(living + candidates.length, state.electorsMax)
-  const candidate = candidates[0]
+  const [leaving] = lost
 
-  if (living < wanted && candidate !== undefined) {
-    const progress = role.progress.get(candidate.child)
-    const isReady =
-      progress !== undefined &&
-      progress.ticket !== null &&
-      compareVersions(progress.held ?? NO_VERSION, { ...versionOf(register), index: 0 }) > 0
-    if (!isReady) return { kind: 'probe', child: candidate.child }
+  if (living < wanted && candidates[0] !== undefined) {
+    const ready = candidates.find(({ child }) => ticketOf(state, role, child) !== null)
+    const waiting = candidates.find(({ child }) => child === role.probation) ?? candidates[0]
+    if (ready === undefined) return { kind: 'probe', child: waiting.child }
     // A full set makes room first: the lost elector counts towards the majority that its successor would have to join.
-    if (lost !== undefined && electors.length >= wanted) return without(electors, lost.child)
-    return { kind: 'electors', electors: [...electors, { child: candidate.child, ticket: progress.ticket }] }
+    if (leaving !== undefined && electors.length >= wanted) return without(electors, leaving.child)
+    const ticket = ticketOf(state, role, ready.child) ?? ''
+    return { kind: 'electors', electors: [...electors, { child: ready.child, ticket }] }
   }
-  if (living > wanted && lost !== undefined) return without(electors, lost.child)
-  return null
+  // Of an even number, or of a number that two are missing from, the rest has the same majority or a smaller one, and odd is best.
+  const isSmallerBetter = living >= 3 && (lost.length >= 2 || electors.length % 2 === 0)
+  return leaving !== undefined && isSmallerBetter ? without(electors, leaving.child) : null
 }
 
-/** When the next child will have been steady for long enough, null when none is waiting. */
-export function nextSteadyAt(state: ElectionState, now: Millis): Millis | null {
-  const known = new Set(electorIds(state.register))
-  let next: Millis | null = null
-  for (const fact of state.children.values()) {
-    const at = fact.steadySince + state.timing.steadyMs
-    if (known.has(fact.child) || !fact.alive || !fact.canLead || at <= now) continue
-    if (next === null || at < next) next = at
-  }
-  return next
+/** Who is probed after `probation`, so that one that never answers does not keep the others waiting. */
+export function nextOnProbation(state: ElectionState, probation: ChildId | null, now: Millis): ChildId | null {
+  if (probation === null || state.register === null) return null
+  const candidates = candidatesOf(state, state.register, now).map(({ child }) => child)
+  return candidates[(candidates.indexOf(probation) + 1) % candidates.length] ?? null
+}
+
+/** The steady children that are no electors, the best first. */
+const candidatesOf = (state: ElectionState, register: Register, now: Millis): readonly ChildFact[] => {
+  const known = new Set(electorIds(register))
+  return [...state.children.values()]
+    .filter((fact) => !known.has(fact.child) && isSteady(fact, state.timing.steadyMs, now))
+    .sort((a, b) => b.fitness - a.fitness || a.steadySince - b.steadySince || (a.child < b.child ? -1 : 1))
+}
+
+/** The ticket of a learner that holds a register of this very term; null while it does not. */
+function ticketOf(state: ElectionState, role: Leading, child: ChildId): string | null {
+  const progress = role.progress.get(child)
+  return progress !== undefined && compareTerms(progress.held, state) === 0 ? progress.ticket : null
+}
+
+/** Gone by the roster's word and by its own silence: an elector that answers is not lost, whatever the roster believes. */
+function isLost(state: ElectionState, role: Leading, child: ChildId, now: Millis): boolean {
+  if (child === state.self || state.children.size === 0 || state.children.get(child)?.alive === true) return false
+  const heardOf = role.progress.get(child)?.heardOf ?? Number.NEGATIVE_INFINITY
+  return now - heardOf > state.timing.electionTimeoutMsMax
 }
 
 const without = (electors: readonly Elector[], child: ChildId): ElectorChange => ({

@@ -17,6 +17,7 @@ export {
   electionSchemas,
   type Proof,
   type ProofWanted,
+  senderOf,
   type Vote,
 } from './messages.ts'
 export { checkProof, type ProofProblem, speaksFor } from './proof.ts'

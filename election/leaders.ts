@@ -102,8 +102,12 @@ function placeOf(
   return compareTerms(announcement, before) > 0 ? 'newer' : 'older'
 }
 
-/** Whether its electors may have grown out of the known ones: one step away, or backed by a majority of those. */
+/**
+ * Whether its electors may have grown out of the known ones: changed by the same leader in the same term, one step away, or backed
+ * by a majority of those.
+ */
 function follows(announcement: Announcement, before: Announcement): boolean {
+  if (compareTerms(announcement, before) === 0 && announcement.node === before.node) return true
   const added = announcement.electors.filter((child) => !before.electors.includes(child))
   const removed = before.electors.filter((child) => !announcement.electors.includes(child))
   return added.length + removed.length <= 1 || hasMajorityOf(announcement, before.electors)

@@ -1,12 +1,15 @@
 // The leader's side: it speaks to its electors, counts who holds the register, keeps its lease, and changes one elector at a time.
 
+import { invariant } from '../overlay/kernel/assert.ts'
 import { emit } from '../overlay/kernel/effect.ts'
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { nextElectorChange } from './electors.ts'
+import { MEMORY_BYTES_MAX, MEMORY_KEYS_MAX, MEMORY_TOTAL_BYTES_MAX } from './constants.ts'
+import { nextElectorChange, nextOnProbation } from './electors.ts'
 import type { Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
+import { announceIfDue, askForVotes } from './proving.ts'
 import {
   compareTerms,
   compareVersions,
@@ -52,6 +55,7 @@ export function beginLeading(
     leaseUntil: now + timing.leaseMs,
     probation: null,
     electorsIndex: register.index,
+    refusals: new Set(),
     announcements: 0,
   }
   out.push(emit('leader-elected', { domain: state.domain, leader: state.self, epoch, term, votes: votes.length }))
@@ -77,9 +81,13 @@ export function stepDown(state: ElectionState, { now, random }: StepContext, out
 
 /** Whatever the leader does by the clock. */
 export function leadOn(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
-  if (state.role.kind !== 'leader') return state
-  if (!isElector(state) || context.now >= state.role.leaseUntil) return stepDown(state, context, out)
-  const beating = context.now >= state.role.heartbeatAt ? beat(state, context, out) : state
+  const { now } = context
+  const renewed = renewLease(state, now)
+  const { role } = renewed
+  if (role.kind !== 'leader') return state
+  if (!isElector(state) || now >= role.leaseUntil) return stepDown(state, context, out)
+  const probation = nextOnProbation(state, role.probation, now)
+  const beating = now >= role.heartbeatAt ? beat({ ...renewed, role: { ...role, probation } }, context, out) : renewed
   return announceIfDue(changeElectors(beating, context, out), context, out)
 }
 
@@ -89,7 +97,14 @@ function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[])
   if (role.kind !== 'leader') return state
   const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
+  askForVotes(state, out)
   return renewLease({ ...state, role: { ...role, heartbeatAt: now + state.timing.heartbeatMs } }, now)
+}
+
+/** Tells a child that asks around for votes who leads, and whether it is still an elector. */
+export function greet(state: ElectionState, child: ChildId, { now }: StepContext, out: ElectionEffect[]): void {
+  if (state.role.kind !== 'leader') return
+  out.push({ kind: 'send', to: child, message: heartbeatFor(state, state.role, child, now) })
 }
 
 function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: Millis): Heartbeat {
@@ -116,12 +131,13 @@ export function onHeartbeatAnswer(
   out: ElectionEffect[],
 ): ElectionState {
   const { role } = state
-  if (role.kind !== 'leader' || message.line !== lineOf(state) || message.echo > context.now) return state
-  if (compareTerms(message, state) > 0) {
+  const isOfLine = message.line === lineOf(state) || message.line === ''
+  if (role.kind !== 'leader' || !isOfLine || message.echo > context.now) return state
+  if (message.line !== '' && compareTerms(message, state) > 0) {
     const { epoch, term } = message
     return save({ ...stepDown(state, context, out), epoch, term, votedFor: null }, out, [])
   }
-  if (compareTerms(message, state) < 0) return state
+  if (compareTerms(message, state) !== 0) return state
   const before = role.progress.get(message.child) ?? NO_PROGRESS
   const after: Progress = {
     held: message.held,
@@ -181,9 +197,21 @@ export function propose(
   if (role.kind !== 'leader' || register === null) return state
   const index = register.index + 1
   const memory = { ...register.memory, [change.key]: change.value }
+  checkMemory(memory)
   const proposals = [...role.proposals, { index, token: change.token }]
   const next: ElectionState = { ...state, register: { ...register, index, memory }, role: { ...role, proposals } }
   return beat(save(next, out, []), context, out)
+}
+
+/** What does not fit into a heartbeat would never be committed: whoever remembers so much has to remember less. */
+function checkMemory(memory: Readonly<Record<string, Uint8Array>>): void {
+  const sizes = Object.values(memory).map(({ length }) => length)
+  invariant(sizes.length <= MEMORY_KEYS_MAX, 'a domain remembers few things')
+  invariant(
+    sizes.every((size) => size <= MEMORY_BYTES_MAX),
+    'a domain remembers small things',
+  )
+  invariant(sizes.reduce((sum, size) => sum + size, 0) <= MEMORY_TOTAL_BYTES_MAX, 'a domain remembers little')
 }
 
 /** One change of electors at a time, and only when the last one is committed in this term (Raft, section 6). */
@@ -206,19 +234,6 @@ export function changeElectors(state: ElectionState, context: StepContext, out: 
     role: { ...role, probation: null, electorsIndex: index, announceAt: context.now },
   }
   return beat(save(next, out, []), context, out)
-}
-
-function announceIfDue(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
-  const { role, register, domain, epoch, term, self } = state
-  if (role.kind !== 'leader' || register === null || now < role.announceAt) return state
-  const { line, predecessor } = register
-  const electors = electorIds(register)
-  const sequence = role.announcements + 1
-  out.push({
-    kind: 'announce',
-    announcement: { domain, line, epoch, term, leader: self, electors, predecessor, votes: role.votes, sequence },
-  })
-  return { ...state, role: { ...role, announcements: sequence, announceAt: now + state.timing.announceMs } }
 }
 
 /** Asks the best elector to stand at once: it holds all that is committed, is connected, and is the fittest of those. */

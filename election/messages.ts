@@ -1,5 +1,6 @@
 // What electors say to each other. The README has one row for each: who says it, when, and what the hearer does.
 
+import { unreachable } from '../overlay/kernel/assert.ts'
 import type { ChildId, DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import type { MessageSchemas } from '../overlay/wire/codec.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -16,6 +17,7 @@ import {
   text,
   whole,
 } from '../overlay/wire/schema.ts'
+import { VOTES_MAX } from './constants.ts'
 import { type Predecessor, predecessorSchema, registerSchema } from './register.ts'
 
 const domain = text<DomainPath>(256)
@@ -115,6 +117,7 @@ export type Heartbeat = Infer<typeof heartbeatSchema>
 const heartbeatAnswerSchema = object({
   kind: literal('election/heartbeat-answer'),
   domain,
+  /** The sender's own line; empty while it has no register. */
   line,
   epoch: whole(),
   term: whole(),
@@ -168,7 +171,7 @@ const announcementSchema: Schema<Announcement> = object({
   name: text(128),
   electors: list(child, 16),
   predecessor: nullable(predecessorSchema),
-  votes: list(sealed<Vote>('election/vote'), 16),
+  votes: list(sealed<Vote>('election/vote'), VOTES_MAX),
   addresses: list(text(256), 16),
   sequence: whole(),
   fitness: number(0, 1),
@@ -219,3 +222,23 @@ export const electionSchemas: MessageSchemas<ElectionMessage> = {
 
 /** The messages that electors exchange; the rest is for everybody who wants to know who leads. */
 export type ElectorMessage = Exclude<ElectionMessage, Announcement | ProofWanted | Proof>
+
+/** The child in whose name a message speaks. */
+export function senderOf(message: ElectorMessage): ChildId {
+  switch (message.kind) {
+    case 'election/pre-vote':
+    case 'election/vote-request':
+      return message.candidate
+    case 'election/pre-vote-answer':
+    case 'election/vote':
+    case 'election/vote-refused':
+      return message.voter
+    case 'election/heartbeat':
+    case 'election/stand-now':
+      return message.leader
+    case 'election/heartbeat-answer':
+      return message.child
+    default:
+      return unreachable(message)
+  }
+}

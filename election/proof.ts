@@ -4,7 +4,7 @@
 import { type ChildId, type DomainPath, isDomain, parentOf } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import type { Announcement, Vote } from './messages.ts'
+import { type Announcement, type ElectorMessage, senderOf, type Vote } from './messages.ts'
 import { majorityOf } from './register.ts'
 
 export type ProofProblem =
@@ -31,7 +31,8 @@ export function checkProof(opened: Opened<Announcement>): Result<Announcement, P
     if (problem !== null) return err(problem)
     // The leader's own vote must come from the very node that announces: it is what binds a domain's leadership to a node.
     if (vote.message.voter === leader && vote.from !== node) return err('not-the-leader')
-    voters.add(vote.message.voter)
+    // Votes of those who were electors before are no lie, but they count for nothing.
+    if (electors.includes(vote.message.voter)) voters.add(vote.message.voter)
   }
   if (!voters.has(leader)) return err('not-the-leader')
   return voters.size >= majorityOf(electors.length) ? ok(announcement) : err('no-majority')
@@ -57,4 +58,16 @@ function checkVote(vote: Opened<Vote>, announcement: Announcement): ProofProblem
 export function speaksFor(child: DomainPath, speaker: Opened<Announcement> | null): ChildId | null {
   if (speaker === null || speaker.message.domain !== child) return null
   return checkProof(speaker).ok ? speaker.message.node : null
+}
+
+/**
+ * Whether a message's signer may speak as the child that the message names. A domain's speaker is proven inside the messages that
+ * decide who leads; for the others the host compares the signer with its leader book.
+ */
+export function isGenuine({ from, signer, message }: Opened<ElectorMessage>, domain: DomainPath): boolean {
+  if (message.domain !== domain) return false
+  const sender = senderOf(message)
+  if (!isDomain(sender)) return sender === from && signer.domain === domain && signer.capabilities.includes('lead')
+  if (parentOf(sender) !== domain) return false
+  return 'speaker' in message ? speaksFor(sender, message.speaker) === from : true
 }

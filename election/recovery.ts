@@ -9,20 +9,29 @@ import { stepDown } from './leading.ts'
 import type { Announcement } from './messages.ts'
 import { compareTerms, electorIds, majorityOf, NO_VERSION, type Register } from './register.ts'
 import { adoptTerm, canvass, stand } from './standing.ts'
-import { drawName, drawTimeout, type ElectionEffect, type ElectionState, isElector, lineOf, save } from './state.ts'
+import {
+  drawName,
+  drawTimeout,
+  type ElectionEffect,
+  type ElectionState,
+  epochAbove,
+  isElector,
+  lineOf,
+  save,
+} from './state.ts'
 
 /** Stands, founds or recovers, as the silence has lasted long enough for it. */
 export function onSilence(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
-  if (state.register === null) return mayFound(state) ? found(state, context, out) : waitOn(state, context)
-  if (!isElector(state)) return waitOn(state, context)
-  if (isQuorumLost(state, context.now)) return recover(state, context, out)
-  return canvass(state, context, out)
+  const { now } = context
+  if (state.register === null) return mayFound(state, now) ? found(state, context, out) : waitOn(state, context)
+  if (isElector(state)) return isQuorumLost(state, now) ? recover(state, context, out) : canvass(state, context, out)
+  return isOrphaned(state, now) ? recover(state, context, out) : waitOn(state, context)
 }
 
 /** Begins the first line of a domain: with this child as its only elector, the others join as learners. */
 function found(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
   const line = drawName(context.random)
-  const epoch = state.epoch + 1
+  const epoch = epochAbove(state.epoch, context.random)
   out.push(emit('domain-founded', { domain: state.domain, line, epoch }))
   const electors = [{ child: state.self, ticket: state.ticket }]
   const register: Register = { line, epoch, term: state.term, index: 1, electors, predecessor: null, memory: {} }
@@ -34,7 +43,7 @@ function recover(state: ElectionState, context: StepContext, out: ElectionEffect
   const before = state.register
   if (before === null) return state
   const line = drawName(context.random)
-  const epoch = state.epoch + 1
+  const epoch = epochAbove(state.epoch, context.random)
   out.push(emit('quorum-recovered', { domain: state.domain, line, epoch, lost: before.line }, 'warn'))
   const predecessor = { line: before.line, epoch: before.epoch, electors: electorIds(before) }
   const electors = [{ child: state.self, ticket: state.ticket }]
@@ -42,8 +51,22 @@ function recover(state: ElectionState, context: StepContext, out: ElectionEffect
   return stand({ ...state, epoch, register }, context, out, { transfer: true })
 }
 
-/** The lowest of those who could found a domain does; the others see it and wait. */
-function mayFound(state: ElectionState): boolean {
+/**
+ * The lowest of those who could found a domain does; the others see it and wait. Who has heard of a line (it then has an epoch)
+ * waits for that one first, for as long as it may take to recover by itself.
+ */
+function mayFound(state: ElectionState, now: Millis): boolean {
+  const isFirst = state.epoch === 0
+  return isLowestToLead(state) && (isFirst || now - state.leaderlessSince >= 2 * state.quorumLossMs)
+}
+
+/** For a learner: the line that it knows has neither leader nor living elector, and of all others it is the lowest. */
+function isOrphaned(state: ElectionState, now: Millis): boolean {
+  const isDeserted = !electorIds(state.register).some((child) => isAlive(state, child))
+  return isDeserted && isLowestToLead(state) && now - state.leaderlessSince >= 2 * state.quorumLossMs
+}
+
+function isLowestToLead(state: ElectionState): boolean {
   const own = state.children.get(state.self)
   if (own === undefined || !own.canLead) return false
   const rivals = [...state.children.values()].filter((fact) => fact.alive && fact.canLead)
@@ -51,17 +74,20 @@ function mayFound(state: ElectionState): boolean {
 }
 
 /**
- * Whether the domain's `autonomy` (automatic) takes over: no leader for `quorumLossMs`, no majority of electors alive, and this is
- * the lowest of those that are. With a majority that is alive but cannot agree (a lost memory, one-way links) twice that time passes.
+ * Whether the domain's `autonomy` (automatic) takes over: no leader for `quorumLossMs`, and no majority of electors alive. With a
+ * majority that is alive but cannot agree (a lost memory, one-way links) that time passes once more, and once more for each living
+ * elector that is lower than this one, so that they do not all do it at once and none of them can keep the others from it.
  */
 function isQuorumLost(state: ElectionState, now: Millis): boolean {
-  const silentMs = now - state.leaderlessSince
-  if (silentMs < state.quorumLossMs) return false
   const electors = electorIds(state.register)
-  const alive = electors.filter((child) => child === state.self || (state.children.get(child)?.alive ?? false))
-  if (alive.some((child) => child < state.self)) return false
-  return alive.length < majorityOf(electors.length) || silentMs >= 2 * state.quorumLossMs
+  const alive = electors.filter((child) => isAlive(state, child))
+  const rank = alive.filter((child) => child < state.self).length
+  const patience = (alive.length < majorityOf(electors.length) ? 1 : 2) + rank
+  return now - state.leaderlessSince >= patience * state.quorumLossMs
 }
+
+const isAlive = (state: ElectionState, child: ChildId): boolean =>
+  child === state.self || (state.children.get(child)?.alive ?? false)
 
 const waitOn = (state: ElectionState, { now, random }: StepContext): ElectionState => ({
   ...state,
@@ -75,25 +101,66 @@ export function onAnnounced(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
-  const isOwnLine = state.register === null || announcement.line === lineOf(state)
-  if (isOwnLine && state.role.kind === 'leader' && compareTerms(announcement, state) > 0) {
-    return adoptTerm(state, announcement, context, out)
-  }
-  if (isOwnLine) return heardOfLeader(state, announcement, context)
-  if (isElector(state) && survives(sideOf(state.register as Register), announcement)) {
-    return moveAbove(state, announcement, context, out)
-  }
-  if (isElector(state) && announcement.epoch <= state.epoch) return state
+  if (state.register === null) return heardOfLeader(state, announcement, context, out)
+  if (announcement.line === lineOf(state)) return onOwnLine(state, announcement, context, out)
+  return onOtherLine(state, state.register, announcement, context, out)
+}
+
+function onOwnLine(
+  state: ElectionState,
+  announcement: Announcement,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const order = compareTerms(announcement, state)
+  if (order < 0) return state
+  if (order > 0 && state.role.kind === 'leader') return adoptTerm(state, announcement, context, out)
+  // An elector waits for the leader's own voice; but there is a leader, so no quorum is lost.
+  if (isElector(state)) return { ...state, leaderlessSince: context.now }
+  return heardOfLeader(state, announcement, context, out)
+}
+
+function onOtherLine(
+  state: ElectionState,
+  register: Register,
+  announcement: Announcement,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const isLeader = state.role.kind === 'leader'
+  const isElecting = isElector(state)
+  // A line that had no leader for so long is given up for one that has, whichever of the two would have gone on.
+  const isForlorn = !isLeader && (!isElecting || context.now - state.leaderlessSince >= state.quorumLossMs)
+  const isHeld = isLeader || state.leader !== null || !isForlorn
+  if (isHeld && survives(sideOf(register), announcement)) return moveAbove(state, announcement, context, out)
+  // Nobody comes down to a lower epoch: the line that goes on will rise above this one.
+  if (!isForlorn && isElecting && announcement.epoch <= state.epoch) return state
   out.push(emit('line-left', { domain: state.domain, line: lineOf(state), for: announcement.line }, 'warn'))
   const left: ElectionState = { ...stepDown(state, context, out), register: null, durable: NO_VERSION }
-  return save(heardOfLeader(left, announcement, context), out, [])
+  return save(withLeader(left, announcement, context), out, [])
 }
 
 /** For those whom no heartbeat reaches: there is a leader, so nobody has to found or recover. */
-function heardOfLeader(state: ElectionState, announcement: Announcement, context: StepContext): ElectionState {
-  if (isElector(state) || state.role.kind !== 'follower') return state
-  const leader = { child: announcement.leader, heardAt: context.now, honoured: true }
-  return { ...state, leader, leaderlessSince: context.now, standAt: context.now + 3 * state.timing.announceMs }
+function heardOfLeader(
+  state: ElectionState,
+  announcement: Announcement,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const heard = withLeader(state, announcement, context)
+  return heard.epoch === state.epoch ? heard : save(heard, out, [])
+}
+
+/** Never back to a lower epoch: what was voted there once is forgotten by now. */
+function withLeader(state: ElectionState, announcement: Announcement, { now }: StepContext): ElectionState {
+  const { epoch, term, leader } = announcement
+  const heard: ElectionState = {
+    ...state,
+    leader: { child: leader, heardAt: now, honoured: true },
+    leaderlessSince: now,
+    standAt: now + 3 * state.timing.announceMs,
+  }
+  return epoch > state.epoch ? { ...heard, epoch, term, votedFor: null } : heard
 }
 
 /** The line that goes on moves above both epochs, so that its fences are higher than any the other one gave. */
@@ -105,8 +172,18 @@ function moveAbove(
 ): ElectionState {
   if (state.role.kind !== 'leader' || other.epoch < state.epoch) return state
   out.push(emit('lines-met', { domain: state.domain, kept: lineOf(state), left: other.line }, 'warn'))
-  const epoch = other.epoch + 1
-  return stand(stepDown(state, context, out), context, out, { transfer: true, epoch })
+  return riseAbove(state, other.epoch, context, out)
+}
+
+/** The leader asks its electors for a term in an epoch above the given one. */
+export function riseAbove(
+  state: ElectionState,
+  epoch: number,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const above = epochAbove(epoch, context.random)
+  return stand(stepDown(state, context, out), context, out, { transfer: true, epoch: above })
 }
 
 /** One line, as the rule sees it. */
@@ -123,19 +200,25 @@ const sideOf = ({ line, electors, predecessor }: Register): LineSide => ({
 })
 
 /**
- * Whether our line goes on where it meets another: the one that holds more of the last electors that both knew, then the one with
- * more electors, then the lower name. Only what both sides can see of each other enters, so both come to the same answer.
+ * Whether our line goes on where it meets another. The line that the other one broke off from does, since it kept a majority; of two
+ * that broke off from the same one, that which holds more of its electors; else that with more electors, then the lower name. Only
+ * what both sides can see of each other enters, and in the same way, so both come to the same answer.
  */
 export function survives(own: LineSide, other: LineSide): boolean {
-  const common = lastCommonElectors(own, other)
+  const isBranch = brokeOffFrom(own, other)
+  const isTrunk = brokeOffFrom(other, own)
+  if (isBranch !== isTrunk) return isTrunk
+  const common = commonElectors(own, other)
   const held = (side: readonly ChildId[]): number => side.filter((child) => common.includes(child)).length
   const difference = held(own.electors) - held(other.electors) || own.electors.length - other.electors.length
   return difference === 0 ? own.line < other.line : difference > 0
 }
 
-function lastCommonElectors(a: LineSide, b: LineSide): readonly ChildId[] {
-  if (a.predecessor !== null && a.predecessor.line === b.line) return a.predecessor.electors
-  if (b.predecessor !== null && b.predecessor.line === a.line) return b.predecessor.electors
-  if (a.predecessor !== null && a.predecessor.line === b.predecessor?.line) return a.predecessor.electors
-  return []
+const brokeOffFrom = (branch: LineSide, trunk: LineSide): boolean => branch.predecessor?.line === trunk.line
+
+/** Two sides may have broken off at different moments: what counts is whom both saw as an elector of their common line. */
+function commonElectors(a: LineSide, b: LineSide): readonly ChildId[] {
+  if (a.predecessor === null || a.predecessor.line !== b.predecessor?.line) return []
+  const others = b.predecessor.electors
+  return a.predecessor.electors.filter((child) => others.includes(child))
 }

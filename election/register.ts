@@ -3,7 +3,7 @@
 
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import { bytes, dictionary, type Infer, list, nullable, object, text, whole } from '../overlay/wire/schema.ts'
-import { MEMORY_BYTES_MAX } from './constants.ts'
+import { MEMORY_BYTES_MAX, MEMORY_KEYS_MAX } from './constants.ts'
 
 export const electorSchema = object({
   child: text<ChildId>(256),
@@ -25,7 +25,7 @@ export const registerSchema = object({
   electors: list(electorSchema, 16),
   predecessor: nullable(predecessorSchema),
   /** What the domain remembers across leaders, above all its state as an elector of its parent. */
-  memory: dictionary(bytes(MEMORY_BYTES_MAX), 16),
+  memory: dictionary(bytes(MEMORY_BYTES_MAX), MEMORY_KEYS_MAX),
 })
 export type Register = Infer<typeof registerSchema>
 

@@ -4,9 +4,11 @@
 import { invariant } from '../overlay/kernel/assert.ts'
 import { emit } from '../overlay/kernel/effect.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { beginLeading, stepDown } from './leading.ts'
+import { beginLeading, greet, stepDown } from './leading.ts'
 import type { PreVote, PreVoteAnswer, StandNow, Vote, VoteRefused, VoteRequest } from './messages.ts'
+import { isProven, isUnprovable, voteRequestOf } from './proving.ts'
 import { compareTerms, compareVersions, electorIds, majorityOf, versionOf } from './register.ts'
 import {
   drawRetry,
@@ -14,6 +16,7 @@ import {
   type ElectionState,
   honoursAnother,
   isElector,
+  type Leading,
   lineOf,
   otherElectors,
   save,
@@ -59,22 +62,12 @@ export function stand(
     epoch,
     term,
     votedFor: self,
-    role: { kind: 'candidate', votes: new Map() },
+    role: { kind: 'candidate', since: context.now, votes: new Map() },
     leader: null,
-    standAt: context.now + drawRetry(state, context.random),
+    // Enough for a slow disk; the time to try again is set when its own vote is on it.
+    standAt: context.now + state.timing.electionTimeoutMsMax,
   }
-  const register = versionOf(state.register)
-  const request: VoteRequest = {
-    kind: 'election/vote-request',
-    domain,
-    line,
-    epoch,
-    term,
-    candidate: self,
-    register,
-    transfer,
-    speaker,
-  }
+  const request = voteRequestOf(standing, transfer)
   const ownVote: Vote = { kind: 'election/vote', domain, line, epoch, term, voter: self, candidate: self, speaker }
   return save(standing, out, [
     { kind: 'send', to: self, message: ownVote },
@@ -85,12 +78,13 @@ export function stand(
 export function onPreVote(
   state: ElectionState,
   message: PreVote,
-  { now }: StepContext,
+  context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
+  if (message.line !== lineOf(state)) return state
   const { domain, self } = state
-  const granted =
-    mayVote(state, message) && compareTerms(message, state) > 0 && !honoursAnother(state, message.candidate, now)
+  const isLater = compareTerms(message, state) > 0
+  const granted = isLater && mayVote(state, message) && !honoursAnother(state, message.candidate, context.now)
   const answer: PreVoteAnswer = {
     kind: 'election/pre-vote-answer',
     domain,
@@ -101,7 +95,22 @@ export function onPreVote(
     granted,
   }
   out.push({ kind: 'send', to: message.candidate, message: answer })
+  if (granted) return giveWay(state, message, context)
+  // Who was replaced while it was away learns it here, and stops asking.
+  greet(state, message.candidate, context, out)
   return state
+}
+
+/**
+ * Of two who ask at the same moment the one with the newer register goes first, then the lower one; the other waits for as long as
+ * that may take, since a split vote would cost both a whole retry. Nobody is refused for it, so nobody who cannot win stands in the way.
+ */
+function giveWay(state: ElectionState, message: PreVote, { now }: StepContext): ElectionState {
+  const { role, standAt } = state
+  if (role.kind === 'leader' || role.kind === 'candidate' || standAt === null) return state
+  const isBetter = compareVersions(message.register, versionOf(state.register)) > 0 || message.candidate < state.self
+  if (role.kind === 'pre-candidate' && !isBetter) return state
+  return { ...state, role: { kind: 'follower' }, standAt: Math.max(standAt, now + 2 * state.timing.hintDelayMsMax) }
 }
 
 export function onPreVoteAnswer(
@@ -110,6 +119,7 @@ export function onPreVoteAnswer(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
+  if (message.line !== lineOf(state)) return state
   if (!message.granted) return compareTerms(message, state) > 0 ? adoptTerm(state, message, context, out) : state
   const { role } = state
   const isMine = role.kind === 'pre-candidate' && message.epoch === state.epoch && message.term === role.term
@@ -130,6 +140,8 @@ export function onVoteRequest(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
+  // What another line's electors are in is nothing that this one may catch up with: its epochs are its own.
+  if (message.line !== lineOf(state)) return state
   const { domain, self, speaker } = state
   const order = compareTerms(message, state)
   // A fresh lease is honoured before the term is looked at, or one cut-off node could depose a good leader (Raft, section 6).
@@ -171,12 +183,24 @@ export function onVote(
 ): ElectionState {
   const { role } = state
   const vote = opened.message
-  const isMine = role.kind === 'candidate' && vote.candidate === state.self && compareTerms(vote, state) === 0
-  if (!isMine || vote.line !== lineOf(state) || !electorIds(state.register).includes(vote.voter)) return state
+  const isMine = vote.line === lineOf(state) && vote.candidate === state.self && compareTerms(vote, state) === 0
+  if (!isMine || !electorIds(state.register).includes(vote.voter)) return state
+  if (role.kind === 'leader') return { ...state, role: withVote(state, role, opened, context.now) }
+  if (role.kind !== 'candidate') return state
   const votes = new Map(role.votes).set(vote.voter, opened)
   const isWon = votes.size >= majorityOf(electorIds(state.register).length)
-  if (!isWon) return { ...state, role: { ...role, votes } }
-  return beginLeading(state, [...votes.values()], context, out)
+  if (isWon) return beginLeading(state, [...votes.values()], context, out)
+  if (vote.voter !== state.self) return { ...state, role: { ...role, votes } }
+  // Its own vote is on the disk: the others get as long for theirs, there and back, before it tries again.
+  const writeMs = context.now - role.since
+  return { ...state, role: { ...role, votes }, standAt: context.now + 2 * writeMs + drawRetry(state, context.random) }
+}
+
+/** A vote that came after the election was decided is one more proof, and may be the one that was missing. */
+function withVote(state: ElectionState, role: Leading, opened: Opened<Vote>, now: Millis): Leading {
+  if (role.votes.some((vote) => vote.message.voter === opened.message.voter)) return role
+  const announceAt = isProven(state, role) ? role.announceAt : now
+  return { ...role, votes: [...role.votes, opened], announceAt }
 }
 
 export function onVoteRefused(
@@ -185,7 +209,15 @@ export function onVoteRefused(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
-  return compareTerms(message, state) > 0 ? adoptTerm(state, message, context, out) : state
+  if (message.line !== lineOf(state)) return state
+  const order = compareTerms(message, state)
+  if (order > 0) return adoptTerm(state, message, context, out)
+  const { role } = state
+  if (order < 0 || role.kind !== 'leader') return state
+  const refused: Leading = { ...role, refusals: new Set(role.refusals).add(message.voter) }
+  if (!isUnprovable(state, refused)) return { ...state, role: refused }
+  // Its electors changed until those who once chose another are the majority: it asks all of them, in a term of its own.
+  return stand(stepDown(state, context, out), context, out, { transfer: true })
 }
 
 /** The leader asks this elector to take over: nobody's lease stands in the way then. */
@@ -195,7 +227,8 @@ export function onStandNow(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
-  const isFromLeader = state.leader?.child === message.leader && compareTerms(message, state) === 0
+  const isOfNow = message.line === lineOf(state) && compareTerms(message, state) === 0
+  const isFromLeader = isOfNow && state.leader?.child === message.leader
   if (!isFromLeader || !isElector(state)) return state
   out.push(emit('election-takeover', { domain: state.domain, from: message.leader }))
   return stand(state, context, out, { transfer: true })

@@ -9,7 +9,7 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
-import type { ElectionTiming } from './constants.ts'
+import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
 import type { Announcement, ElectorMessage, Vote } from './messages.ts'
 import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
 
@@ -58,13 +58,15 @@ export interface Leading {
   readonly probation: ChildId | null
   /** The index that changed the electors last; nothing changes them again before it is committed. */
   readonly electorsIndex: number
+  /** Electors that gave their vote of this term to somebody else, and so can prove nothing for this leader. */
+  readonly refusals: ReadonlySet<ChildId>
   readonly announcements: number
 }
 
 export type Role =
   | { readonly kind: 'follower' }
   | { readonly kind: 'pre-candidate'; readonly term: number; readonly granted: ReadonlySet<ChildId> }
-  | { readonly kind: 'candidate'; readonly votes: ReadonlyMap<ChildId, Opened<Vote>> }
+  | { readonly kind: 'candidate'; readonly since: Millis; readonly votes: ReadonlyMap<ChildId, Opened<Vote>> }
   | Leading
 
 export interface KnownLeader {
@@ -111,7 +113,10 @@ export type ElectionInput =
   | { readonly kind: 'connection-open'; readonly child: ChildId }
   /** Replaces one key of the domain's memory; `committed` with the token follows, or nothing when leadership is lost. */
   | { readonly kind: 'propose'; readonly key: string; readonly value: Uint8Array; readonly token: string }
-  /** A proven announcement of this domain that is not this node's own. */
+  /**
+   * An announcement of this domain that proves itself (checkProof) and is not this node's own, whether or not the leader book
+   * goes along with it: what an elector has to hear of above all is another line that the book does not believe.
+   */
   | { readonly kind: 'announced'; readonly announcement: Announcement }
   | { readonly kind: 'fitness'; readonly fitness: number }
   | { readonly kind: 'speaker'; readonly speaker: Opened<Announcement> }
@@ -221,6 +226,9 @@ export const drawName = (random: Random): string =>
 /** Whether this child has a vote: its ticket stands in the register. */
 export const isElector = (state: ElectionState): boolean =>
   state.register?.electors.some(({ child, ticket }) => child === state.self && ticket === state.ticket) ?? false
+
+/** An epoch above the given one that no other line is likely to draw. */
+export const epochAbove = (epoch: number, random: Random): number => epoch + randomInt(random, 1, EPOCH_STEP_MAX)
 
 /** The electors besides this one. */
 export const otherElectors = (state: ElectionState): readonly ChildId[] =>

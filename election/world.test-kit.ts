@@ -1,0 +1,373 @@
+// Some nodes, one seed, and a clock that jumps from event to event. The network delays, loses, reorders and parts; a disk takes its
+// time, and a crash forgets what was not yet on it. Two rules are checked at every step, whatever a test is about.
+
+import assert from 'node:assert/strict'
+import { type DomainPath, type NodeId, parseDomainPath } from '../overlay/kernel/ids.ts'
+import { type Random, randomInt, seededRandom } from '../overlay/kernel/random.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+import { ELECTION_TIMINGS, type ElectionTiming } from './constants.ts'
+import type { ElectionMessage, Vote } from './messages.ts'
+import { type Seat, startNode, type TestNode, type Watch } from './node.test-kit.ts'
+import type { ChildFact, ElectionEffect, ElectionState } from './state.ts'
+import { clusterOf, nodes } from './wire.test-kit.ts'
+
+export interface WorldOptions {
+  readonly seed: number
+  /** How many nodes each cluster has, by its name. */
+  readonly clusters: Readonly<Record<string, number>>
+  readonly timing?: Partial<ElectionTiming>
+  readonly electorsMax?: number
+  /** 0 to 1. */
+  readonly loss?: number
+  readonly persistMsMax?: Millis
+}
+
+/** As `lan`, but a child is steady after a second, so that a test need not live through ten of them. */
+export const QUICK: Partial<ElectionTiming> = { steadyMs: 1_000, announceMs: 2_000 }
+
+const LATENCY_MS = { min: 1, max: 5 }
+const REVIEW_MS = 500
+
+interface Machine {
+  readonly id: NodeId
+  readonly disk: Map<string, Uint8Array | null>
+  readonly seenSince: Map<NodeId, Millis>
+  process: TestNode | null
+  boot: number
+  bootedAt: Millis
+  diskFreeAt: Millis
+  pending: { readonly key: string; readonly value: Uint8Array | null }[]
+}
+
+export interface World {
+  now(): Millis
+  run(ms: Millis): void
+  /** Runs until the condition holds and returns how long it took; fails after `limitMs`. */
+  until(what: string, condition: () => boolean, limitMs: Millis): Millis
+  start(id: NodeId): void
+  /** The process ends: its connections close at once. */
+  kill(id: NodeId): void
+  /** The power goes: nobody is told. */
+  cutPower(id: NodeId): void
+  /** With `lostDisk` the node has to begin anew. */
+  restart(id: NodeId, lostDisk?: boolean): void
+  /** Only nodes of the same group still hear each other; nobody is told. */
+  part(...groups: readonly (readonly NodeId[])[]): void
+  heal(): void
+  seat(id: NodeId, domain?: DomainPath): Seat | null
+  /** The nodes that give orders in a domain. */
+  leaders(domain: DomainPath): readonly NodeId[]
+  /** The one node that every living node of the domain's clusters takes for the leader, if they all agree. */
+  agreed(domain: DomainPath): NodeId | null
+  transfer(id: NodeId, domain: DomainPath): void
+  /** Has the leader remember the next number; `committed` tells which of them it promised to remember. */
+  propose(domain: DomainPath): void
+  committed(domain: DomainPath): number
+  readonly all: readonly NodeId[]
+  readonly votes: readonly Vote[]
+  readonly events: readonly { readonly at: Millis; readonly node: NodeId; readonly name: string }[]
+}
+
+export const domainOf = (text: string): DomainPath => {
+  const path = parseDomainPath(text)
+  assert.ok(path.ok)
+  return path.value
+}
+
+export function createWorld(options: WorldOptions): World {
+  const random = seededRandom(options.seed)
+  const timing: ElectionTiming = { ...ELECTION_TIMINGS.lan, ...options.timing }
+  const loss = options.loss ?? 0
+  const all = Object.entries(options.clusters).flatMap(([cluster, count]) => nodes(cluster, count))
+  const machines = new Map(all.map((id): [NodeId, Machine] => [id, newMachine(id)]))
+  const agenda = createAgenda()
+  const checks = createChecks()
+  const proposed = new Map<DomainPath, number>()
+  let groups: readonly (readonly NodeId[])[] = [all]
+  let now: Millis = 0
+
+  const machineOf = (id: NodeId): Machine => {
+    const machine = machines.get(id)
+    assert.ok(machine !== undefined)
+    return machine
+  }
+  const hears = (a: NodeId, b: NodeId): boolean => groups.some((group) => group.includes(a) && group.includes(b))
+  const latency = (): Millis => LATENCY_MS.min + random.next() * (LATENCY_MS.max - LATENCY_MS.min)
+  const at = (when: Millis, run: () => void): void => agenda.add(when, run)
+
+  const deliver = (from: NodeId, to: NodeId, bytes: Uint8Array): void => {
+    if (random.next() < loss) return
+    at(now + latency(), () => {
+      if (hears(from, to)) turn(to, (process) => process.receive(bytes))
+    })
+  }
+
+  /** Lets a node do something, and sees to it that it is woken in time. */
+  const turn = (id: NodeId, act: (process: TestNode) => void): void => {
+    const machine = machineOf(id)
+    const { process, boot } = machine
+    if (process === null) return
+    act(process)
+    const due = process.wakeAt()
+    if (due === null) return
+    at(due - offsetOf(machine), () => {
+      const isDue = machine.boot === boot && (process.wakeAt() ?? Number.POSITIVE_INFINITY) <= now + offsetOf(machine)
+      if (isDue) turn(id, () => process.wake())
+    })
+  }
+
+  const rosterOf = (machine: Machine): readonly ChildFact[] =>
+    all
+      .filter((peer) => clusterOf(peer) === clusterOf(machine.id))
+      .map((child) => {
+        const alive = machineOf(child).process !== null && hears(machine.id, child)
+        if (!alive) machine.seenSince.delete(child)
+        const seenSince = machine.seenSince.get(child) ?? now
+        if (alive) machine.seenSince.set(child, seenSince)
+        const steadySince = Math.max(seenSince, machineOf(child).bootedAt) + offsetOf(machine)
+        return { child, alive, steadySince, fitness: 0.5, canLead: true }
+      })
+
+  const write = (machine: Machine, key: string, value: Uint8Array | null, done: () => void): void => {
+    const { boot } = machine
+    const entry = { key, value }
+    machine.pending.push(entry)
+    machine.diskFreeAt = Math.max(machine.diskFreeAt, now) + 1 + random.next() * (options.persistMsMax ?? 5)
+    at(machine.diskFreeAt, () => {
+      if (machine.boot !== boot) return
+      machine.pending.shift()
+      machine.disk.set(key, value)
+      turn(machine.id, done)
+    })
+  }
+
+  const start = (id: NodeId): void => {
+    const machine = machineOf(id)
+    machine.boot += 1
+    machine.bootedAt = now
+    const { boot } = machine
+    machine.process = startNode(id, {
+      timing,
+      electorsMax: options.electorsMax ?? 5,
+      context: () => ({ now: now + offsetOf(machine), wall: now as number, random }),
+      roster: () => rosterOf(machine),
+      read: (key) => machine.disk.get(key) ?? null,
+      write: (key, value, done) => write(machine, key, value, done),
+      send: (to, bytes) => deliver(id, to, bytes),
+      publish: (bytes) => {
+        for (const to of all) if (to !== id) deliver(id, to, bytes)
+      },
+      watch: checks.watch(() => now),
+    })
+    turn(id, () => undefined)
+    for (const peer of all) {
+      if (peer !== id && hears(id, peer))
+        at(now + latency(), () => turn(peer, (process) => process.connection(id, true)))
+    }
+    const review = (): void => {
+      if (machine.boot !== boot || machine.process === null) return
+      turn(id, (process) => process.review())
+      at(now + REVIEW_MS, review)
+    }
+    at(now + random.next() * REVIEW_MS, review)
+  }
+
+  const cutPower = (id: NodeId): void => {
+    const machine = machineOf(id)
+    machine.process = null
+    machine.boot += 1
+    // Of the writes on their way some first ones may be on the disk all the same; nobody was told.
+    for (const { key, value } of machine.pending.slice(0, randomInt(random, 0, machine.pending.length + 1))) {
+      machine.disk.set(key, value)
+    }
+    machine.pending = []
+    machine.diskFreeAt = now
+  }
+
+  const world: World = {
+    all,
+    votes: checks.votes,
+    events: checks.events,
+    now: () => now,
+    run: (ms) => {
+      const end = now + ms
+      for (let next = agenda.take(end); next !== null; next = agenda.take(end)) {
+        now = Math.max(now, next.at)
+        next.run()
+      }
+      now = end
+    },
+    until: (what, condition, limitMs) => {
+      const began = now
+      while (!condition()) {
+        assert.ok(now - began < limitMs, `${what} takes more than ${limitMs} ms (seed ${options.seed})`)
+        const next = agenda.take(began + limitMs)
+        now = next === null ? began + limitMs : Math.max(now, next.at)
+        next?.run()
+      }
+      return now - began
+    },
+    start,
+    cutPower,
+    kill: (id) => {
+      cutPower(id)
+      for (const peer of all) {
+        if (peer === id || !hears(id, peer)) continue
+        at(now + latency(), () => {
+          if (machineOf(id).process === null) turn(peer, (process) => process.connection(id, false))
+        })
+      }
+    },
+    restart: (id, lostDisk = false) => {
+      if (machineOf(id).process !== null) cutPower(id)
+      if (lostDisk) machineOf(id).disk.clear()
+      start(id)
+    },
+    part: (...parts) => {
+      groups = parts
+    },
+    heal: () => {
+      groups = [all]
+    },
+    seat: (id, domain = clusterOf(id)) => machineOf(id).process?.seats.find((one) => one.domain === domain) ?? null,
+    leaders: (domain) => all.filter((id) => (world.seat(id, domain)?.fence ?? null) !== null),
+    agreed: (domain) => {
+      const living = all.filter((id) => machineOf(id).process !== null && clusterOf(id).startsWith(domain))
+      const known = new Set(living.map((id) => machineOf(id).process?.book.leaderOf(domain)?.announcement.node))
+      const [one] = known
+      const isLeading = one !== undefined && known.size === 1 && world.leaders(domain).join() === one
+      return isLeading ? one : null
+    },
+    transfer: (id, domain) => turn(id, (process) => process.input(domain, { kind: 'transfer' })),
+    propose: (domain) => {
+      const [leader] = world.leaders(domain)
+      if (leader === undefined) return
+      const value = (proposed.get(domain) ?? 0) + 1
+      proposed.set(domain, value)
+      const bytes = Uint8Array.from([value >> 8, value & 255])
+      turn(leader, (process) =>
+        process.input(domain, { kind: 'propose', key: 'count', value: bytes, token: `count ${value}` }),
+      )
+    },
+    committed: (domain) => Math.max(0, ...checks.committed(domain)),
+  }
+  for (const id of all) start(id)
+  return world
+}
+
+const newMachine = (id: NodeId): Machine => ({
+  id,
+  disk: new Map(),
+  seenSince: new Map(),
+  process: null,
+  boot: 0,
+  bootedAt: 0,
+  diskFreeAt: 0,
+  pending: [],
+})
+
+/** Every boot has a monotonic clock of its own, so nothing may compare two of them. */
+const offsetOf = (machine: Machine): Millis => (machine.id.charCodeAt(machine.id.length - 1) * 7 + machine.boot) * 1_000
+
+interface Agenda {
+  add(at: Millis, run: () => void): void
+  /** The next thing that is due by then, null when there is none. */
+  take(until: Millis): { readonly at: Millis; readonly run: () => void } | null
+}
+
+/** A binary heap by time, and in the order of arrival where times are the same. */
+function createAgenda(): Agenda {
+  const heap: { at: Millis; order: number; run: () => void }[] = []
+  let arrivals = 0
+  const isBefore = (a: number, b: number): boolean => {
+    const [x, y] = [heap[a], heap[b]]
+    return x !== undefined && y !== undefined && (x.at < y.at || (x.at === y.at && x.order < y.order))
+  }
+  const swap = (a: number, b: number): void => {
+    const [x, y] = [heap[a], heap[b]]
+    if (x === undefined || y === undefined) return
+    heap[a] = y
+    heap[b] = x
+  }
+  return {
+    add: (at, run) => {
+      arrivals += 1
+      heap.push({ at, order: arrivals, run })
+      for (let child = heap.length - 1; child > 0 && isBefore(child, (child - 1) >> 1); child = (child - 1) >> 1) {
+        swap(child, (child - 1) >> 1)
+      }
+    },
+    take: (until) => {
+      const first = heap[0]
+      if (first === undefined || first.at > until) return null
+      swap(0, heap.length - 1)
+      heap.pop()
+      for (let parent = 0; ; ) {
+        const [left, right] = [2 * parent + 1, 2 * parent + 2]
+        const smaller = right < heap.length && isBefore(right, left) ? right : left
+        if (smaller >= heap.length || !isBefore(smaller, parent)) return first
+        swap(parent, smaller)
+        parent = smaller
+      }
+    },
+  }
+}
+
+interface Checks {
+  readonly votes: readonly Vote[]
+  readonly events: World['events']
+  watch(now: () => Millis): Watch
+  committed(domain: DomainPath): readonly number[]
+}
+
+function createChecks(): Checks {
+  const votes: Vote[] = []
+  const events: { at: Millis; node: NodeId; name: string }[] = []
+  const candidates = new Map<string, string>()
+  const leaders = new Map<string, NodeId>()
+  /** What was promised to be remembered, by line. */
+  const promised = new Map<string, number>()
+  const committed = new Map<DomainPath, number[]>()
+  const onSealed = (message: ElectionMessage): void => {
+    if (message.kind !== 'election/vote') return
+    const { domain, epoch, term, voter, candidate } = message
+    const key = `${domain} ${epoch}.${term} by ${voter}`
+    assert.equal(candidates.get(key) ?? candidate, candidate, `one vote per term: ${key}`)
+    candidates.set(key, candidate)
+    votes.push(message)
+  }
+  const onStep = (node: NodeId, { role, domain, epoch, term }: ElectionState): void => {
+    if (role.kind !== 'leader') return
+    const key = `${domain} ${epoch}.${term}`
+    assert.equal(leaders.get(key) ?? node, node, `one leader per term: ${key}`)
+    leaders.set(key, node)
+  }
+  const onEffect = (now: Millis, node: NodeId, state: ElectionState, effect: ElectionEffect): void => {
+    const line = state.register?.line ?? ''
+    if (effect.kind === 'emit') events.push({ at: now, node, name: effect.event.name })
+    if (effect.kind === 'committed' && effect.token.startsWith('count ')) {
+      const value = Number(effect.token.split(' ')[1])
+      promised.set(line, Math.max(promised.get(line) ?? 0, value))
+      committed.set(state.domain, [...(committed.get(state.domain) ?? []), value])
+    }
+    if (effect.kind === 'lead') {
+      const [high = 0, low = 0] = effect.memory.count ?? []
+      assert.ok(
+        high * 256 + low >= (promised.get(line) ?? 0),
+        `a new leader of ${state.domain} remembers what was committed`,
+      )
+    }
+  }
+  return {
+    votes,
+    events,
+    committed: (domain) => committed.get(domain) ?? [],
+    watch: (now) => ({
+      onSealed: (_node, message) => onSealed(message),
+      onStep,
+      onEffect: (node, state, effect) => onEffect(now(), node, state, effect),
+    }),
+  }
+}
+
+export type { Random }

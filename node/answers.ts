@@ -1,0 +1,280 @@
+// What a running member answers to people and programs: NodeControl, on top of the member's parts.
+
+import { ELECTION_TIMINGS } from '../election/index.ts'
+import { addressOf, parseAddress } from '../overlay/address.ts'
+import { openForward } from '../overlay/io/forward.ts'
+import { type DomainPath, nodeId, type NodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
+import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
+import type {
+  DeployView,
+  EventView,
+  LogRequest,
+  NodeControl,
+  PingView,
+  ResolveView,
+  ServiceView,
+  StatusView,
+} from './control.ts'
+import { asCoppiceError } from './boot.ts'
+import { CoppiceError } from './errors.ts'
+import { metricsOf } from './io/metrics.ts'
+import type { Member } from './node.ts'
+import {
+  domainViews,
+  inspectView,
+  instanceViews,
+  instancesOf,
+  nameOf,
+  nodeViews,
+  peerViews,
+  readSpec,
+  serviceView,
+  specOf,
+  waitingFor,
+} from './view.ts'
+
+/** How long a submission may wait for its first answer: a local store at once, a pushed one after a round trip or two. */
+const ACCEPT_MS_MAX = 2_000
+/** How many announcements may be missed before a leader no longer counts as heard. */
+const FRESH_ANNOUNCEMENTS = 3
+/** Events that a slow listener may be behind; the oldest are dropped then. */
+const EVENTS_QUEUED_MAX = 10_000
+
+export function createControl(member: Member): NodeControl {
+  const { core, gate, host, options, network } = member
+  const { view } = core
+
+  const status = (): StatusView => {
+    const waits = waitingFor(view)
+    const freshMs = FRESH_ANNOUNCEMENTS * ELECTION_TIMINGS[options.preset ?? 'lan'].announceMs
+    const { proxy } = member
+    return {
+      node: view.self.node,
+      name: view.name,
+      federation: gate.federation,
+      domain: view.self.domain,
+      incarnation: view.incarnation,
+      ready: waits.length === 0,
+      waitingFor: waits,
+      pressure: view.summaryOf(view.self.node)?.pressure ?? 0,
+      addresses: network.addresses(),
+      proxies: { http: proxy === null ? null : `http://${proxy.host}:${proxy.port}`, socks: null, dns: null },
+      domains: domainViews(view, performance.now(), freshMs),
+      peers: peerViews(view, member.paths, member.names),
+      counters: { ...Object.fromEntries(member.counters), ...network.counters() },
+    }
+  }
+
+  const serviceOrFail = (id: string): ServiceView => {
+    const found = serviceView(view, id as ServiceId)
+    if (found !== null) return found
+    throw new CoppiceError('no-such-service', `this node knows no service "${id}"`, '`coppice ps` lists those that it knows.')
+  }
+
+  const submit = async (domain: DomainPath, service: ServiceId, spec: ServiceSpec | null): Promise<void> => {
+    const before = specOf(view, service)
+    host.input({ kind: 'submit', domain, service, spec })
+    const isDone = (): boolean => {
+      const now = specOf(view, service)
+      const isTaken = spec === null ? now === null : now !== null && now !== before
+      return isTaken && !view.unaccepted().some((record) => record.message.service === service)
+    }
+    await settled(member, isDone, ACCEPT_MS_MAX)
+  }
+
+  const changeSpec = async (id: string, change: (spec: ServiceSpec) => ServiceSpec | null): Promise<ServiceView> => {
+    const record = specOf(view, id as ServiceId)
+    const spec = readSpec(record)
+    if (record === null || spec === null) return serviceOrFail(id)
+    await submit(record.message.domain, record.message.service, change(spec))
+    return (
+      serviceView(view, record.message.service) ?? {
+        id,
+        address: addressOf(record.message.service, spec.ports[0]?.declared ?? null),
+        domain: record.message.domain,
+        accepted: true,
+        instances: instancesOf(view, record.message.service),
+      }
+    )
+  }
+
+  const deploy = async (text: string, { domain }: { readonly domain: string | null }): Promise<DeployView> => {
+    const parsed = parseDescriptor(text)
+    if (!parsed.valid) {
+      const list = parsed.errors.map(({ field, problem, expected }) => `${field}: ${problem}; expected ${expected}`)
+      throw new CoppiceError('invalid-descriptor', list.join('\n'), '`coppice validate FILE` shows each error by itself.')
+    }
+    const into = readDomain(domain)
+    for (const spec of parsed.services) await submit(into, serviceIdOf(spec), spec)
+    const services = parsed.services.map((spec) => serviceOrFail(serviceIdOf(spec)))
+    return { services, warnings: parsed.warnings }
+  }
+
+  const resolve = async (address: string, signal: AbortSignal): Promise<ResolveView> => {
+    const { service, address: parsed, order, reason } = await member.traffic.resolve(address, signal)
+    const endpoints = order.map(({ number, node }) => ({
+      number,
+      node,
+      name: nameOf(view, node),
+      path: node === view.self.node ? ('local' as const) : (member.paths.get(node)?.path ?? null),
+      rttMs: node === view.self.node ? 0 : view.roundTripMs(node),
+    }))
+    return { service, policy: parsed.policy, endpoints, virtualAddress: member.virtualAddressOf(service), reason }
+  }
+
+  const ping = async (who: string, signal: AbortSignal): Promise<PingView> => {
+    const node = findNode(member, who)
+    try {
+      const rttMs = await network.ping(node, signal)
+      const path = member.paths.get(node) ?? null
+      return { node, name: nameOf(view, node), path: path?.path ?? null, via: path?.via ?? null, rttMs }
+    } catch (problem) {
+      const detail = problem instanceof Error ? problem.message : String(problem)
+      throw new CoppiceError('unreachable', `${who} does not answer: ${detail}`, '`coppice status` shows who is connected and how.')
+    }
+  }
+
+  return {
+    status,
+    nodes: () => nodeViews(view),
+    instances: () => instanceViews(view),
+    deploy,
+    services: (ids) => ids.map(serviceOrFail),
+    inspect: (service) => inspectView(view, service as ServiceId) ?? (serviceOrFail(service) as never),
+    remove: (service) => changeSpec(service, () => null),
+    scale: (service, replicas) => changeSpec(service, (spec) => ({ ...spec, replicas })),
+    resolve,
+    invite: async ({ domain, uses, ttlMs }) => {
+      const addresses = network.addresses().slice(0, 8)
+      const into = domain ?? view.self.domain
+      return await gate.mintInvite({ domain: into, uses, ttlMs, addresses }).catch((problem) => {
+        throw asCoppiceError(problem)
+      })
+    },
+    revoke: async (who) => {
+      const node = findNode(member, who)
+      const charter = await gate.revokeNode(node, 'revoked by coppice revoke').catch((problem) => {
+        throw asCoppiceError(problem)
+      })
+      host.input({ kind: 'revoked', node })
+      return { node, charterHead: charter.head }
+    },
+    ping,
+    events: (signal) => eventsOf(member, signal),
+    logs: (request, signal) => logsOf(member, request, signal),
+    forward: (address, localPort, signal) => forward(member, address, localPort, signal),
+    metrics: () => metricsOf(member),
+  }
+}
+
+function readDomain(domain: string | null): DomainPath {
+  if (domain === null) return ROOT
+  const parsed = parseDomainPath(domain)
+  if (parsed.ok) return parsed.value
+  throw new CoppiceError('bad-domain', parsed.error, 'Leave --domain out to let the whole federation place it.')
+}
+
+/** A node by its id, its name, or a beginning of its id that only it has. */
+function findNode(member: Member, who: string): NodeId {
+  const { view } = member.core
+  const known = new Set<NodeId>([...view.roster().keys(), ...member.paths.keys()])
+  for (const domain of view.leaders().domains()) {
+    const node = view.leaders().nodeOf(domain)
+    if (node !== null) known.add(node)
+  }
+  const named = [...known].filter((node) => node === who || (nameOf(view, node) ?? member.names.get(node)) === who)
+  const begun = [...known].filter((node) => node.startsWith(who))
+  const found = named.length > 0 ? named : begun
+  const [only] = found
+  if (only !== undefined && found.length === 1) return only
+  // A revocation may name a node that nobody here has met.
+  if (found.length === 0 && who.startsWith('12D3KooW')) return nodeId(who)
+  const problem = found.length === 0 ? `this node knows no node "${who}"` : `"${who}" could be ${found.length} nodes`
+  throw new CoppiceError('no-such-node', problem, '`coppice nodes` and `coppice status` show names and ids.')
+}
+
+/** Resolves once it is so, at the latest after `msMax`. */
+function settled(member: Member, isSo: () => boolean, msMax: number): Promise<void> {
+  if (isSo()) return Promise.resolve()
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      stop()
+      resolve()
+    }
+    const timer = setTimeout(end, msMax)
+    const stop = member.onSettled(() => {
+      if (isSo()) end()
+    })
+  })
+}
+
+async function* eventsOf(member: Member, signal: AbortSignal): AsyncIterable<EventView> {
+  const queue: EventView[] = []
+  let wake: () => void = () => undefined
+  const stop = member.onEvent(({ name, level, domain, fields }, at) => {
+    if (queue.length >= EVENTS_QUEUED_MAX) queue.shift()
+    queue.push({ at: new Date(at).toISOString(), name, level, domain: domain ?? null, fields })
+    wake()
+  })
+  const onAbort = (): void => wake()
+  signal.addEventListener('abort', onAbort)
+  try {
+    while (!signal.aborted) {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) yield next
+      if (signal.aborted) return
+      await new Promise<void>((resolve) => {
+        wake = resolve
+        if (signal.aborted || queue.length > 0) resolve()
+      })
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    stop()
+  }
+}
+
+/** The log of an instance, from this device or over a tunnel from the one that has it. */
+async function logsOf(member: Member, request: LogRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  const { view } = member.core
+  const service = request.service as ServiceId
+  const all = instancesOf(view, service).filter((one) => one.node !== null)
+  const wanted = all.filter((one) => request.number === null || one.number === request.number)
+  const chosen = wanted.find((one) => one.state === 'running') ?? wanted[0]
+  if (chosen === undefined) {
+    const which = request.number === null ? request.service : `${request.service}#${request.number}`
+    throw new CoppiceError('no-such-instance', `this node knows no instance of ${which}`, '`coppice ps` lists them.')
+  }
+  const { follow, tail } = request
+  const node = chosen.node as NodeId
+  if (node === view.self.node) {
+    const stream = member.runtimes.logs(service, chosen.number, { follow, tail, signal })
+    if (stream !== null) return stream
+  }
+  const domain = (chosen.domain ?? ROOT) as DomainPath
+  member.host.input({ kind: 'reach', peer: node, domain })
+  const header = { kind: 'logs', service, number: chosen.number, follow, tail } as const
+  const opened = await member.network.openTunnel(node, header, signal)
+  if (opened.ok) {
+    signal.addEventListener('abort', () => opened.value.destroy(), { once: true })
+    opened.value.end()
+    return opened.value
+  }
+  const { code, detail } = opened.error
+  throw new CoppiceError(code, `the log of ${service}#${chosen.number} cannot be had: ${detail}`, 'Is its device reachable? See `coppice ps` and `coppice status`.')
+}
+
+
+async function forward(member: Member, address: string, localPort: number, signal: AbortSignal) {
+  const parsed = parseAddress(address)
+  if (!parsed.ok) throw new CoppiceError('bad-address', parsed.error.problem, 'As in app.ns.svc.ns.0.rr.local:8080.')
+  const onProblem = ({ code, sentence }: { readonly code: string; readonly sentence: string }): void =>
+    member.notice(code, sentence)
+  try {
+    return await openForward({ address, localPort, connect: member.traffic.connect, onProblem, signal })
+  } catch (problem) {
+    const detail = problem instanceof Error ? problem.message : String(problem)
+    throw new CoppiceError('port-in-use', `port ${localPort} cannot be listened on: ${detail}`, 'Name another, or leave it out for a free one.')
+  }
+}
+

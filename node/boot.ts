@@ -1,0 +1,213 @@
+// From a folder to a member: its keys, its store, its membership, and what the core remembers. Everything here runs before the node
+// says its first word.
+
+import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import {
+  BootstrapError,
+  createOperatorKey,
+  foundFederation,
+  loadMembership,
+  loadOperatorKey,
+  loadOrCreateNodeKey,
+  type Membership,
+  type NodeKey,
+  OPERATOR_KEY_FILE,
+  type OperatorKey,
+  readInvite,
+  redeemInvite,
+} from '../bootstrap/index.ts'
+import type { Announcement } from '../election/index.ts'
+import { exchangeJoin, JoinUnreachableError } from '../overlay/io/join.ts'
+import { type DomainPath, ROOT } from '../overlay/kernel/ids.ts'
+import { decodeIncarnation, encodeIncarnation, incarnationKey, memberKeyPrefix, type SealedStatement } from '../overlay/membership/index.ts'
+import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
+import type { Opened, Sealer } from '../overlay/wire/envelope.ts'
+import { KEPT_PREFIX } from '../placement/index.ts'
+import { OUTBOX_PREFIX, type SealedRecord, type SpecRecord } from '../services-registry/index.ts'
+import type { CoreMemory } from './core/core.ts'
+import type { CoreMessage } from './core/effects.ts'
+import { CoppiceError } from './errors.ts'
+import { type Disk, openDisk } from './io/disk.ts'
+import type { JoinOptions, NodeOptions } from './options.ts'
+
+/** How long a join keeps trying the invite's addresses: a device may be powered on before the one that invited it. */
+const JOIN_MS_MAX = 120_000
+const JOIN_RETRY_MS = 2_000
+const SEEDS_KEY = 'node/seeds'
+const DEFAULT_DOMAIN = '/home' as DomainPath
+
+/** A folder whose keys and store are open. */
+export interface Folder {
+  readonly dataDir: string
+  readonly disk: Disk
+  readonly nodeKey: NodeKey
+  readonly operatorKey: OperatorKey | null
+}
+
+/** A folder and what it is a member of; `isFounding` when the federation began just now. */
+export interface Admission {
+  readonly folder: Folder
+  readonly membership: Membership
+  readonly isFounding: boolean
+}
+
+export const nameOfNode = (options: NodeOptions): string => options.name ?? hostname()
+
+/** Opens a node's folder, which it makes where there is none. Rejects with CoppiceError. */
+export async function openFolder(dataDir: string, onFailed: (problem: CoppiceError) => void): Promise<Folder> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((problem: Error) => {
+    throw new CoppiceError('folder-unusable', `the folder ${dataDir} cannot be made: ${problem.message}`, 'Choose another with --data.')
+  })
+  const disk = await openDisk(join(dataDir, 'store'), onFailed)
+  try {
+    const nodeKey = await loadOrCreateNodeKey(dataDir)
+    const operatorKey = await loadOperatorKey(join(dataDir, OPERATOR_KEY_FILE))
+    return { dataDir, disk, nodeKey, operatorKey }
+  } catch (problem) {
+    await disk.close()
+    throw asCoppiceError(problem)
+  }
+}
+
+/** The folder's membership; without one it founds a federation of one operator. */
+export async function memberOrFounder(folder: Folder, options: NodeOptions): Promise<Admission> {
+  const { dataDir, disk, nodeKey } = folder
+  try {
+    const present = await loadMembership(disk, nodeKey)
+    if (present !== null) {
+      checkDomain(present, options)
+      return { folder, membership: present, isFounding: false }
+    }
+    const name = nameOfNode(options)
+    const operatorKey = folder.operatorKey ?? (await createOperatorKey(join(dataDir, OPERATOR_KEY_FILE), name))
+    const membership = await foundFederation({
+      store: disk,
+      operatorKey,
+      nodeKey,
+      name: operatorKey.name,
+      nodeName: name,
+      domain: options.domain ?? DEFAULT_DOMAIN,
+      labels: options.labels ?? {},
+      wall: Date.now(),
+    })
+    return { folder: { ...folder, operatorKey }, membership, isFounding: true }
+  } catch (problem) {
+    throw asCoppiceError(problem)
+  }
+}
+
+function checkDomain(membership: Membership, { domain }: NodeOptions): void {
+  if (domain === undefined || domain === membership.domain) return
+  throw new CoppiceError(
+    'other-domain',
+    `this node is a member of ${membership.domain}, not of ${domain}`,
+    'Leave --domain out, or join with an invite for the other domain in an empty folder.',
+  )
+}
+
+/** Becomes a member by an invite; in a folder that is one already, only checks that it is the same federation. */
+export async function memberByInvite(folder: Folder, options: JoinOptions): Promise<Admission> {
+  const { disk, nodeKey } = folder
+  const say = options.onProgress ?? (() => undefined)
+  try {
+    const invite = readInvite(options.invite)
+    const exchange = async (request: Uint8Array): Promise<Uint8Array> => {
+      say(`asking ${invite.addresses.length} ${invite.addresses.length === 1 ? 'address' : 'addresses'} of the invite`)
+      const { answer } = await askUntilAnswered(invite.federation, invite.addresses, folder, request, say)
+      return answer
+    }
+    const membership = await redeemInvite(invite, exchange, {
+      store: disk, nodeKey, nodeName: nameOfNode(options), wall: Date.now(),
+    })
+    await disk.put(SEEDS_KEY, encodeCbor(invite.addresses), { sync: true })
+    say(`a member of federation ${membership.federationName} in ${membership.domain}`)
+    return { folder, membership, isFounding: false }
+  } catch (problem) {
+    throw asCoppiceError(problem)
+  }
+}
+
+async function askUntilAnswered(
+  federation: Membership['federation'],
+  addresses: readonly string[],
+  { nodeKey }: Folder,
+  request: Uint8Array,
+  say: (text: string) => void,
+): Promise<{ readonly answer: Uint8Array }> {
+  const deadline = AbortSignal.timeout(JOIN_MS_MAX)
+  for (;;) {
+    try {
+      return await exchangeJoin({ federation, nodeKey: nodeKey.privateKey, addresses, request, signal: deadline })
+    } catch (problem) {
+      if (!(problem instanceof JoinUnreachableError) || deadline.aborted) throw problem
+      say(`${problem.message}; trying again`)
+      await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS))
+      if (deadline.aborted) throw problem
+    }
+  }
+}
+
+/** The multiaddrs that the node knew of before it met anybody. */
+export async function loadSeeds(disk: Disk): Promise<readonly string[]> {
+  const stored = await disk.get(SEEDS_KEY)
+  const read = stored === null ? null : decodeBounded(stored)
+  return read?.ok && Array.isArray(read.value) ? read.value.filter((one): one is string => typeof one === 'string') : []
+}
+
+/** What the core remembers; the incarnation is raised and on the disk before it resolves. */
+export async function loadMemory(disk: Disk, domain: DomainPath, sealer: Sealer<CoreMessage>): Promise<CoreMemory> {
+  const opened = async (prefix: string): Promise<readonly Opened<CoreMessage>[]> =>
+    [...(await disk.scan(prefix)).values()].flatMap((bytes) => {
+      const one = sealer.open(bytes)
+      return one.ok ? [one.value] : []
+    })
+  const stored = await disk.get(incarnationKey(domain))
+  const incarnation = ((stored === null ? null : decodeIncarnation(stored)) ?? 0) + 1
+  await disk.put(incarnationKey(domain), encodeIncarnation(incarnation), { sync: true })
+  const kept = await disk.scan(KEPT_PREFIX)
+  return {
+    incarnation,
+    election: await disk.get(`election/${domain}`),
+    members: (await opened(memberKeyPrefix(domain))) as readonly SealedStatement[],
+    leaders: (await opened('leaders/')) as readonly Opened<Announcement>[],
+    records: byDomain(await disk.scan('store/'), sealer),
+    outbox: (await opened(OUTBOX_PREFIX)) as readonly SealedRecord<SpecRecord>[],
+    worker: [...kept.values()],
+  }
+}
+
+/** The records of each store: its domain stands in the key, between `store/` and the record's own. */
+function byDomain(
+  found: ReadonlyMap<string, Uint8Array>,
+  sealer: Sealer<CoreMessage>,
+): ReadonlyMap<DomainPath, readonly SealedRecord[]> {
+  const records = new Map<DomainPath, SealedRecord[]>()
+  for (const [key, bytes] of found) {
+    const opened = sealer.open(bytes)
+    const domain = domainOfStoreKey(key)
+    if (!opened.ok || domain === null) continue
+    records.set(domain, [...(records.get(domain) ?? []), opened.value as SealedRecord])
+  }
+  return records
+}
+
+function domainOfStoreKey(key: string): DomainPath | null {
+  const rest = key.slice('store/'.length)
+  if (rest.startsWith('///')) return ROOT
+  const cut = rest.indexOf('//')
+  return cut <= 0 ? null : (rest.slice(0, cut) as DomainPath)
+}
+
+/** Bootstrap's errors in the form in which all errors leave a node. */
+export function asCoppiceError(problem: unknown): unknown {
+  if (problem instanceof BootstrapError) {
+    return new CoppiceError(problem.refusal ?? problem.code, problem.message, problem.hint)
+  }
+  if (problem instanceof JoinUnreachableError) {
+    const hint = 'Check that the device that made the invite runs and can be reached, or make a new invite there.'
+    return new CoppiceError('unreachable', problem.message, hint)
+  }
+  return problem
+}

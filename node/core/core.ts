@@ -1,0 +1,377 @@
+// One node's mind: all machines as one. An input goes to the machines that it concerns; what they decide becomes effects for the
+// host, and what one of them learned is told to the others, in this file and nowhere else.
+
+import { createLeaderBook, ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT, type LeaderBookView } from '../../election/index.ts'
+import type { Announcement, ElectionMessage } from '../../election/messages.ts'
+import { unreachable } from '../../overlay/kernel/assert.ts'
+import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import type { MembershipMessage, RosterView, SealedStatement } from '../../overlay/membership/index.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import { encodeSpec, type NodeSummary, PLACEMENT_TIMING, type PlacementMessage } from '../../placement/index.ts'
+import {
+  authorSpec,
+  CLOCK_ZERO,
+  type PlainRecord,
+  type RegistryMessage,
+  type SealedRecord,
+  type SpecRecord,
+  type StoreView,
+} from '../../services-registry/index.ts'
+import type { Preset } from '../options.ts'
+import type { CoreEffect, CoreInput, CoreMessage, WantedNode } from './effects.ts'
+import { createHierarchy, type HierarchyEvent, holdsStoreOf, type SeatView } from './hierarchy.ts'
+import { createInventories, type InventoryNews } from './inventories.ts'
+import { createNeighbours, topicsOf } from './neighbours.ts'
+import { createPlacing, type PendingInstance } from './placing.ts'
+import { createRecords, type RecordNews } from './records.ts'
+import { createRequests } from './requests.ts'
+import { createRosterKeeper, type RosterNews } from './roster-keeper.ts'
+
+export interface CoreOptions {
+  readonly self: SignerFacts
+  readonly name: string
+  readonly preset: Preset
+  readonly isRelay: boolean
+  readonly labels: Readonly<Record<string, string>>
+  /** Members to try first: those of the invite, or who answered before. */
+  readonly seeds: readonly WantedNode[]
+  readonly electorsMax?: number
+  /** The federation begins with this start of this node. */
+  readonly isFounding: boolean
+}
+
+/** What the disk held, opened and checked. */
+export interface CoreMemory {
+  /** Already raised above that of the last start, and on the disk. */
+  readonly incarnation: number
+  readonly election: Uint8Array | null
+  readonly members: readonly SealedStatement[]
+  readonly leaders: readonly Opened<Announcement>[]
+  readonly records: ReadonlyMap<DomainPath, readonly SealedRecord[]>
+  readonly outbox: readonly SealedRecord<SpecRecord>[]
+  /** What the worker persisted. */
+  readonly worker: readonly Uint8Array[]
+}
+
+/** What others may look at; nothing in it may be changed. */
+export interface CoreView {
+  readonly self: SignerFacts
+  readonly name: string
+  readonly incarnation: number
+  roster(): RosterView
+  leaders(): LeaderBookView
+  seats(): readonly SeatView[]
+  stores(): readonly StoreView[]
+  isConnected(peer: NodeId): boolean
+  roundTripMs(peer: NodeId): Millis | null
+  summaryOf(node: NodeId): NodeSummary | null
+  /** Instances without a place, as far as this node's own leading knows. */
+  pending(): readonly PendingInstance[]
+  /** Submissions that no holder has taken in so far. */
+  unaccepted(): readonly SealedRecord[]
+  addressesOf(peer: NodeId): readonly string[]
+  /** The name that a node of another cluster gives itself, where it was met. */
+  statedName(peer: NodeId): string | null
+}
+
+export interface Core {
+  step(input: CoreInput, context: StepContext): readonly CoreEffect[]
+  wakeAt(): Millis | null
+  readonly view: CoreView
+}
+
+type News = HierarchyEvent | InventoryNews | RecordNews | RosterNews
+
+export function createCore(options: CoreOptions, memory: CoreMemory, context: StepContext): Core {
+  const { self, preset } = options
+  const { incarnation } = memory
+  const timing = ELECTION_TIMINGS[preset]
+  const placementTiming = PLACEMENT_TIMING[preset]
+  const book = createLeaderBook()
+  for (const opened of memory.leaders) book.learn(opened, context.now, timing.quorumLossMs.above)
+
+  /** What the machines learned in this step and the others have not heard yet. */
+  let news: News[] = []
+  let out: CoreEffect[] = []
+  const roundTrips = new Map<NodeId, Millis>()
+  let shownWants = ''
+  let shownTopics = ''
+
+  const roster = createRosterKeeper({ ...options, incarnation, known: memory.members })
+  const neighbours = createNeighbours({ self, book, roster: roster.view, seeds: options.seeds })
+  const hierarchy = createHierarchy({
+    self: self.node,
+    cluster: self.domain,
+    timing,
+    electorsMax: options.electorsMax ?? ELECTORS_MAX_DEFAULT,
+    isFounding: options.isFounding,
+    book,
+    saved: memory.election,
+    members: roster.children,
+    face: roster.face,
+  })
+  const leads = (domain: DomainPath): boolean => (hierarchy.seatIn(domain)?.fence ?? null) !== null
+  const records = createRecords({
+    self, preset, book, loaded: memory.records, members: roster.present, leads,
+  })
+  const stores = (): readonly StoreView[] => records.held().flatMap((domain) => records.view(domain) ?? [])
+  const requests = createRequests({ self, book, stores, pending: memory.outbox })
+  const isGone = (domain: DomainPath, child: string): boolean =>
+    domain === self.domain && roster.isGone(child as NodeId)
+  const inventories = createInventories({ self, incarnation, timing: placementTiming, book, isGone })
+  records.hold([self.domain], [], context, out, [])
+  const placing = createPlacing({
+    self,
+    name: options.name,
+    labels: options.labels,
+    incarnation,
+    timing: placementTiming,
+    book,
+    records,
+    inventories,
+    roster: roster.view,
+    kept: memory.worker,
+  })
+
+  const onMessage = (input: Extract<CoreInput, { kind: 'message' }>, at: StepContext): void => {
+    const { opened, deliveredBy, gossipedIn } = input
+    const { message } = opened
+    const folder = message.kind.slice(0, message.kind.indexOf('/'))
+    // A record may be passed on long after it was signed; everything else was said a moment ago.
+    if (opened.from !== self.node && folder !== 'record') roster.onHeard(opened.from, at, out, news as RosterNews[])
+    switch (folder) {
+      case 'election':
+        return hierarchy.onMessage(opened as Opened<ElectionMessage>, at, out, news as HierarchyEvent[])
+      case 'membership':
+        return onMembership(opened as Opened<MembershipMessage>, at)
+      case 'record':
+        return onRecord(opened as Opened<PlainRecord>, gossipedIn, deliveredBy, at)
+      case 'registry':
+        return onRegistry(opened as Opened<RegistryMessage>, at)
+      case 'placement':
+        return placing.onMessage(opened as Opened<PlacementMessage>, at, out, news as InventoryNews[])
+      case 'node':
+        return onWhere(opened)
+      case 'charter':
+        if (message.kind === 'charter/chain') out.push({ kind: 'charter', chain: message.chain })
+        return
+      default:
+        return
+    }
+  }
+
+  const onMembership = (opened: Opened<MembershipMessage>, at: StepContext): void => {
+    const { message } = opened
+    if (message.domain === self.domain) return roster.onMessage(opened, at, out, news as RosterNews[])
+    if (message.kind === 'membership/member') neighbours.onStatement(opened as SealedStatement, out)
+    if (message.kind === 'membership/entries') for (const member of message.members) neighbours.onStatement(member, out)
+  }
+
+  const onRecord = (opened: SealedRecord, gossipedIn: DomainPath | null, deliveredBy: NodeId, at: StepContext): void => {
+    const into = gossipedIn ?? opened.message.domain
+    if (opened.from === self.node && records.view(into) === null) return requests.submit(into, opened, at, out)
+    records.onRecord(opened, gossipedIn, deliveredBy, at, out, news as RecordNews[])
+  }
+
+  const onRegistry = (opened: Opened<RegistryMessage>, at: StepContext): void => {
+    const { message } = opened
+    switch (message.kind) {
+      case 'registry/lookup':
+      case 'registry/answer':
+      case 'registry/pushed':
+        return requests.onMessage({ ...opened, message }, at, out)
+      default:
+        return records.onMessage(opened, at, out, news as RecordNews[])
+    }
+  }
+
+  /** Somebody of another cluster wants to reach a member of this one. */
+  const onWhere = ({ from, message }: Opened<CoreMessage>): void => {
+    if (message.kind !== 'node/where' || message.domain !== self.domain) return
+    const statement = neighbours.statementOf(message.node)
+    if (statement === null) return
+    const answer = { kind: 'membership/entries', domain: self.domain, members: [statement], reports: [] } as const
+    out.push({ kind: 'send', to: from, message: answer })
+  }
+
+  const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
+    const { domain, service } = input
+    const store = records.store(domain)
+    const spec = input.spec === null ? null : encodeSpec(input.spec)
+    const held = store?.view.spec(service) ?? pendingSpec(service)
+    const clock = store?.clock ?? CLOCK_ZERO
+    const message = authorSpec({ domain, service, spec, signer: self, held, clock, wall })
+    out.push({ kind: 'author', message, topics: [] })
+  }
+
+  const pendingSpec = (service: string): SealedRecord<SpecRecord> | null =>
+    (requests.pending().find((record) => record.message.service === service) as SealedRecord<SpecRecord>) ?? null
+
+  const onConnected = ({ peer, facts }: Extract<CoreInput, { kind: 'connected' }>, at: StepContext): void => {
+    neighbours.onConnected(peer, facts, out)
+    if (facts.domain === self.domain) roster.onConnected(peer, at, out, news as RosterNews[])
+    records.tell({ kind: 'connected', peer }, at, out, news as RecordNews[])
+    hierarchy.onConnection(peer, true, at, out, news as HierarchyEvent[])
+    for (const domain of new Set([...chainOf(facts.domain), ...chainOf(self.domain)])) {
+      const known = book.leaderOf(domain)
+      if (known === null || known.announcement.node === peer) continue
+      out.push({ kind: 'send', to: peer, message: { kind: 'election/proof', announcement: known.opened } })
+    }
+  }
+
+  const onDisconnected = (peer: NodeId, at: StepContext): void => {
+    neighbours.onDisconnected(peer)
+    roundTrips.delete(peer)
+    // The election first: a lost leader is replaced in a few round trips, everything else can wait for them.
+    hierarchy.onConnection(peer, false, at, out, news as HierarchyEvent[])
+    roster.onDisconnected(peer, at, out, news as RosterNews[])
+    records.tell({ kind: 'disconnected', peer }, at, out, news as RecordNews[])
+  }
+
+  const onRevoked = (node: NodeId, at: StepContext): void => {
+    roster.onRemoved(node, at, out, news as RosterNews[])
+    records.tell({ kind: 'forget-signer', node }, at, out, news as RecordNews[])
+    inventories.forget(node)
+  }
+
+  const take = (input: CoreInput, at: StepContext): void => {
+    switch (input.kind) {
+      case 'start':
+        roster.onStart(at, out, news as RosterNews[])
+        hierarchy.start(at, out, news as HierarchyEvent[])
+        requests.onLeaders(at, out)
+        return placing.onStart(at, out)
+      case 'message':
+        return onMessage(input, at)
+      case 'connected':
+        return onConnected(input, at)
+      case 'disconnected':
+        return onDisconnected(input.peer, at)
+      case 'round-trip':
+        roundTrips.set(input.peer, input.ms)
+        return
+      case 'addresses':
+        return roster.onAddresses(input.addresses, at, out, news as RosterNews[])
+      case 'reading':
+        roster.onReading(input.reading, input.loopDelayMs, at, out, news as RosterNews[])
+        return placing.onReading(input.reading, at, out)
+      case 'runtimes':
+        return placing.onRuntimes(input.runtimes, at, out)
+      case 'runtime':
+      case 'found':
+        return placing.onRuntime(input, at, out)
+      case 'submit':
+        return onSubmit(input, at)
+      case 'resolve':
+        return requests.resolve(input.requestId, input.service, at, out)
+      case 'reach':
+        return neighbours.reach(input.peer, input.domain, at, out)
+      case 'charter': {
+        const message = { kind: 'charter/chain', chain: input.chain } as const
+        out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
+        return
+      }
+      case 'revoked':
+        return onRevoked(input.node, at)
+      case 'hand-over':
+        return hierarchy.handOver(at, out, news as HierarchyEvent[])
+      case 'election':
+        return hierarchy.onAgain(input.domain, input.seat, input.input, at, out, news as HierarchyEvent[])
+      case 'wake':
+        return onWake(at)
+      default:
+        return unreachable(input)
+    }
+  }
+
+  const onWake = (at: StepContext): void => {
+    hierarchy.onWake(at, out, news as HierarchyEvent[])
+    roster.onWake(at, out, news as RosterNews[])
+    records.onWake(at, out, news as RecordNews[])
+    requests.onWake(at, out)
+    inventories.onWake(at, out)
+    placing.onWake(at, out)
+  }
+
+  /** Tells the machines what another one learned. */
+  const spreadNews = (one: News, at: StepContext): void => {
+    switch (one.kind) {
+      case 'lead':
+        inventories.onLead(one.domain, one.fence)
+        return placing.onLead(one.domain, one.fence, at, out)
+      case 'unlead':
+        inventories.onUnlead(one.domain)
+        return placing.onUnlead(one.domain, at, out)
+      case 'proof-news':
+        records.tell({ kind: 'leaders-changed' }, at, out, news as RecordNews[])
+        return
+      case 'leader-news':
+        requests.onLeaders(at, out)
+        records.onHolders(at, out, news as RecordNews[])
+        return placing.onChild(one.domain, at, out)
+      case 'roster-news':
+        hierarchy.onMembers(at, out, news as HierarchyEvent[])
+        records.onHolders(at, out, news as RecordNews[])
+        if (one.to === null) inventories.forget(one.node)
+        return placing.onChild(one.node, at, out)
+      case 'inventory-news':
+        return placing.onInventory(one.domain, one.child, at, out)
+      case 'record-news':
+        requests.onRecordChanged(one.service, at, out)
+        return placing.onRecord(one.domain, one.service, at, out)
+      default:
+        return unreachable(one)
+    }
+  }
+
+  /** What follows from how things stand now, said only when it changed. */
+  const settle = (at: StepContext): void => {
+    const held = chainOf(self.domain).filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
+    if (held.join() !== records.held().join()) {
+      records.hold(held, neighbours.connected().keys(), at, out, news as RecordNews[])
+    }
+    const topics = topicsOf(self.domain, held)
+    const topicsNow = topics.map(({ domain, topic }) => `${domain} ${topic}`).join()
+    if (topicsNow !== shownTopics) out.push({ kind: 'follow', topics })
+    shownTopics = topicsNow
+    const peers = neighbours.wanted(at.now, hierarchy.seats().map((seat) => seat.domain))
+    const wantsNow = JSON.stringify(peers)
+    if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
+    shownWants = wantsNow
+  }
+
+  return {
+    step: (input, at) => {
+      news = []
+      out = []
+      take(input, at)
+      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      settle(at)
+      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      return out
+    },
+    wakeAt: () =>
+      earliest(
+        hierarchy.wakeAt(), roster.wakeAt(), records.wakeAt(), requests.wakeAt(), inventories.wakeAt(), placing.wakeAt(),
+      ),
+    view: {
+      self,
+      name: options.name,
+      incarnation,
+      roster: roster.view,
+      leaders: () => book,
+      seats: hierarchy.seats,
+      stores,
+      isConnected: neighbours.isConnected,
+      roundTripMs: (peer) => roundTrips.get(peer) ?? null,
+      summaryOf: inventories.summaryOf,
+      pending: placing.pending,
+      unaccepted: requests.pending,
+      addressesOf: neighbours.addressesOf,
+      statedName: (peer) => neighbours.statementOf(peer)?.message.name ?? null,
+    },
+  }
+}
+

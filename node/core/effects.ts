@@ -1,0 +1,110 @@
+// The one vocabulary between a node's core and its host: every machine's effects and inputs, brought to the node's level, where a
+// child of a domain has become a node to send to.
+
+import type { BootstrapMessage } from '../../bootstrap/messages.ts'
+import type { ElectionInput, ElectionMessage } from '../../election/index.ts'
+import type { Emit, TopicName } from '../../overlay/kernel/effect.ts'
+import type { DomainPath, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import type { MembershipMessage } from '../../overlay/membership/index.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { HostReading } from '../../placement/host-reading.ts'
+import type { PlacementMessage, RuntimeEvent, RuntimeOperation, ServiceSpec } from '../../placement/index.ts'
+import type { FoundInstance } from '../../placement/runtime.ts'
+import type { WhereMessage } from './messages.ts'
+import type { PlainRecord, RegistryMessage, SealedRecord } from '../../services-registry/index.ts'
+
+/** Everything that nodes say to each other in envelopes. */
+export type CoreMessage =
+  | BootstrapMessage
+  | ElectionMessage
+  | MembershipMessage
+  | PlacementMessage
+  | RegistryMessage
+  | PlainRecord
+  | WhereMessage
+
+export interface Topic {
+  readonly domain: DomainPath
+  readonly topic: TopicName
+}
+
+export interface RuntimeInfo {
+  readonly name: string
+  readonly version: string
+}
+
+/** A peer to stay connected to. */
+export interface WantedNode {
+  readonly peer: NodeId
+  readonly addresses: readonly string[]
+}
+
+export type CoreEffect =
+  | Emit
+  | { readonly kind: 'send'; readonly to: NodeId; readonly message: CoreMessage }
+  /** Seal with this node's key, hand the envelope back as a message from this node, and publish it to the topics. */
+  | { readonly kind: 'author'; readonly message: CoreMessage; readonly topics: readonly Topic[] }
+  /** Publish an envelope as it was signed. */
+  | { readonly kind: 'spread'; readonly opened: Opened<CoreMessage>; readonly topics: readonly Topic[] }
+  /** A null value deletes; `then` is carried out once the write is done (with sync: on disk). */
+  | {
+      readonly kind: 'persist'
+      readonly key: string
+      readonly value: Uint8Array | null
+      readonly sync: boolean
+      readonly then: readonly CoreEffect[]
+    }
+  | { readonly kind: 'again'; readonly input: CoreInput }
+  | { readonly kind: 'runtime'; readonly runtime: string; readonly operation: RuntimeOperation }
+  /** The peers to be connected to, and the topics to follow, from now on. */
+  | { readonly kind: 'want'; readonly peers: readonly WantedNode[] }
+  | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
+  /** A member shows its charter; whoever keeps ours looks whether it is longer. */
+  | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  | { readonly kind: 'resolved'; readonly requestId: number; readonly answer: ResolvedService }
+
+/** What is known of a service; `records` is null when nobody could be asked or nobody knows it. */
+export interface ResolvedService {
+  readonly service: ServiceId
+  readonly records: readonly SealedRecord[] | null
+  readonly reason: string | null
+}
+
+export type CoreInput =
+  | { readonly kind: 'start' }
+  | {
+      readonly kind: 'message'
+      readonly opened: Opened<CoreMessage>
+      readonly deliveredBy: NodeId
+      /** The domain on whose topic it came; null when it was sent to this node. */
+      readonly gossipedIn: DomainPath | null
+    }
+  | { readonly kind: 'connected'; readonly peer: NodeId; readonly facts: SignerFacts }
+  | { readonly kind: 'disconnected'; readonly peer: NodeId }
+  | { readonly kind: 'round-trip'; readonly peer: NodeId; readonly ms: Millis }
+  /** The node's own multiaddrs changed. */
+  | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
+  | { readonly kind: 'reading'; readonly reading: HostReading; readonly loopDelayMs: Millis }
+  | { readonly kind: 'runtimes'; readonly runtimes: readonly RuntimeInfo[] }
+  | { readonly kind: 'runtime'; readonly event: RuntimeEvent }
+  | { readonly kind: 'found'; readonly runtime: string; readonly instances: readonly FoundInstance[] }
+  /** Somebody on this device wants a service to run (or, with null, no longer). */
+  | {
+      readonly kind: 'submit'
+      readonly domain: DomainPath
+      readonly service: ServiceId
+      readonly spec: ServiceSpec | null
+    }
+  | { readonly kind: 'resolve'; readonly requestId: number; readonly service: ServiceId }
+  /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */
+  | { readonly kind: 'reach'; readonly peer: NodeId; readonly domain: DomainPath }
+  /** The charter grew: everybody shall know. */
+  | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** A node's membership was revoked. */
+  | { readonly kind: 'revoked'; readonly node: NodeId }
+  /** The node is about to stop: hand over what it leads. */
+  | { readonly kind: 'hand-over' }
+  /** What an election asked to hear again; `seat` tells it from an earlier election of the same domain. */
+  | { readonly kind: 'election'; readonly domain: DomainPath; readonly seat: number; readonly input: ElectionInput }
+  | { readonly kind: 'wake' }

@@ -1,0 +1,403 @@
+// The node's seats in the tree: always one in its own cluster, and one more in each domain above for as long as it leads the one
+// below. A domain's vote is kept by the domain, not by the node that happens to cast it: what a seat above persists is a proposal below.
+
+import {
+  type Announcement,
+  type ChildFact,
+  createElection,
+  type ElectionEffect,
+  type ElectionInput,
+  type ElectionMessage,
+  type ElectionState,
+  type ElectionTiming,
+  type ElectorMessage,
+  type Fence,
+  isElector,
+  type LeaderBook,
+  type OwnAnnouncement,
+  step,
+  wakeAt,
+} from '../../election/index.ts'
+import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
+import { emit } from '../../overlay/kernel/effect.ts'
+import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import type { Opened } from '../../overlay/wire/envelope.ts'
+import type { CoreEffect } from './effects.ts'
+
+/** Announcements that a child domain may miss before it no longer counts as alive. */
+const ANNOUNCEMENTS_MISSED_MAX = 3
+
+export interface HierarchyOptions {
+  readonly self: NodeId
+  readonly cluster: DomainPath
+  readonly timing: ElectionTiming
+  readonly electorsMax: number
+  /** This node is founding the federation right now: there is nobody whose line it would have to listen for. */
+  readonly isFounding: boolean
+  readonly book: LeaderBook
+  /** What the cluster's election persisted last. */
+  readonly saved: Uint8Array | null
+  /** The nodes of the cluster as its roster has them. */
+  readonly members: () => readonly ChildFact[]
+  /** The name, addresses and fitness that this node's announcements carry. */
+  readonly face: () => Pick<Announcement, 'name' | 'addresses' | 'fitness'>
+}
+
+export interface SeatView {
+  readonly domain: DomainPath
+  readonly self: ChildId
+  readonly state: ElectionState
+  /** Under which this node gives orders in the domain; null while it does not lead it. */
+  readonly fence: Fence | null
+}
+
+export type HierarchyEvent =
+  | { readonly kind: 'lead'; readonly domain: DomainPath; readonly fence: Fence }
+  | { readonly kind: 'unlead'; readonly domain: DomainPath }
+  /** A proof came in that changed who leads a domain, or its electors. */
+  | { readonly kind: 'leader-news'; readonly domain: DomainPath }
+  /** A proof came in: orders of that leader can be checked now. */
+  | { readonly kind: 'proof-news'; readonly domain: DomainPath }
+
+interface Seat {
+  readonly id: number
+  readonly domain: DomainPath
+  readonly self: ChildId
+  /** The seat below whose register keeps this one's memory; null in the cluster, where the disk does. */
+  readonly below: Seat | null
+  state: ElectionState
+  fence: Fence | null
+  memory: Readonly<Record<string, Uint8Array>>
+  /** This node's newest announcement of the domain: the proof by which it speaks for it above. */
+  announced: Opened<Announcement> | null
+  /** What waits for the seat's own register to be committed, by token. */
+  readonly waiting: Map<string, readonly CoreEffect[]>
+}
+
+export interface Hierarchy {
+  start(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
+  onMessage(opened: Opened<ElectionMessage>, context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
+  onAgain(
+    domain: DomainPath,
+    seat: number,
+    input: ElectionInput,
+    context: StepContext,
+    out: CoreEffect[],
+    events: HierarchyEvent[],
+  ): void
+  onConnection(peer: NodeId, isOpen: boolean, context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
+  /** The roster changed, or this node's fitness. */
+  onMembers(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
+  handOver(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
+  onWake(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
+  wakeAt(): Millis | null
+  seats(): readonly SeatView[]
+  seatIn(domain: DomainPath): SeatView | null
+}
+
+const memoryKey = (domain: DomainPath): string => `election:${domain}`
+
+export function createHierarchy(options: HierarchyOptions): Hierarchy {
+  const { book, self } = options
+  const timing = options.isFounding ? { ...options.timing, formationMs: 0 } : options.timing
+  /** Lowest first; the one in the cluster never goes. */
+  const seats: Seat[] = []
+  const firstHeardAt = new Map<DomainPath, Millis>()
+  let seatsMade = 0
+  let tokensMade = 0
+  /** When a child domain may stop counting as alive. */
+  let reviewAt: Millis | null = null
+
+  type Turn = readonly [context: StepContext, out: CoreEffect[], events: HierarchyEvent[]]
+
+  const feed = (seat: Seat, input: ElectionInput, ...turn: Turn): void => {
+    // What one seat is told may have closed the seats above it before their turn came.
+    if (!seats.includes(seat)) return
+    const { state, effects } = step(seat.state, input, turn[0])
+    seat.state = state
+    for (const effect of effects) carryOut(seat, effect, ...turn)
+  }
+
+  const carryOut = (seat: Seat, effect: ElectionEffect, ...turn: Turn): void => {
+    const [, out, events] = turn
+    switch (effect.kind) {
+      case 'lead':
+        seat.fence = effect.fence
+        seat.memory = effect.memory
+        events.push({ kind: 'lead', domain: seat.domain, fence: effect.fence })
+        openSeatAbove(seat, ...turn)
+        return
+      case 'unlead':
+        closeSeatsAbove(seat, events)
+        if (seat.fence !== null) events.push({ kind: 'unlead', domain: seat.domain })
+        seat.fence = null
+        seat.waiting.clear()
+        return
+      case 'committed': {
+        const waited = seat.waiting.get(effect.token) ?? []
+        seat.waiting.delete(effect.token)
+        out.push(...waited)
+        return
+      }
+      case 'persist':
+        if (seat.below !== null) proposeBelow(seat, seat.below, effect.value, effect.then, ...turn)
+        else out.push({ ...effect, then: translated(seat, effect.then) })
+        return
+      default:
+        out.push(...translated(seat, [effect]))
+    }
+  }
+
+  /** Effects that need nothing but a change of names; those that wait for a write are always such. */
+  const translated = (seat: Seat, effects: readonly ElectionEffect[]): CoreEffect[] =>
+    effects.flatMap((effect): CoreEffect[] => {
+      switch (effect.kind) {
+        case 'send': {
+          const to = effect.to === seat.self ? self : book.nodeOf(effect.to)
+          return to === null ? [] : [{ kind: 'send', to, message: effect.message }]
+        }
+        case 'again':
+          return [
+            { kind: 'again', input: { kind: 'election', domain: seat.domain, seat: seat.id, input: effect.input } },
+          ]
+        case 'announce':
+          return [announce(seat, effect.announcement)]
+        case 'emit':
+          return [{ kind: 'emit', event: { ...effect.event, domain: seat.domain } }]
+        case 'persist':
+        case 'lead':
+        case 'unlead':
+        case 'committed':
+          invariant(false, `an election effect ${effect.kind} does not wait for a write`)
+          return []
+        default:
+          return unreachable(effect)
+      }
+    })
+
+  const announce = (seat: Seat, own: OwnAnnouncement): CoreEffect => {
+    const message: Announcement = { kind: 'election/announcement', ...own, node: self, ...options.face() }
+    const parent = parentOf(seat.domain)
+    const domains = parent === null ? [seat.domain] : [seat.domain, parent]
+    return { kind: 'author', message, topics: domains.map((domain) => ({ domain, topic: 'leader' })) }
+  }
+
+  const proposeBelow = (
+    seat: Seat,
+    below: Seat,
+    value: Uint8Array | null,
+    then: readonly ElectionEffect[],
+    ...turn: Turn
+  ): void => {
+    if (value === null) return
+    tokensMade += 1
+    const token = `${seat.domain} ${tokensMade}`
+    below.waiting.set(token, translated(seat, then))
+    feed(below, { kind: 'propose', key: memoryKey(seat.domain), value, token }, ...turn)
+  }
+
+  const addSeat = (
+    domain: DomainPath,
+    child: ChildId,
+    below: Seat | null,
+    saved: Uint8Array | null,
+    ...turn: Turn
+  ): void => {
+    const [context, out] = turn
+    seatsMade += 1
+    const speaker = below?.announced ?? null
+    const { electorsMax } = options
+    const { fitness } = options.face()
+    const { state, damaged } = createElection(
+      { domain, self: child, timing, electorsMax, fitness, speaker, saved },
+      context,
+    )
+    if (damaged !== null) out.push(emit('vote-memory-damaged', { domain, detail: damaged }, 'warn'))
+    const seat: Seat = {
+      id: seatsMade,
+      domain,
+      self: child,
+      below,
+      state,
+      fence: null,
+      memory: {},
+      announced: null,
+      waiting: new Map(),
+    }
+    seats.push(seat)
+    feed(seat, { kind: 'start' }, ...turn)
+    feed(seat, { kind: 'children', children: childrenOf(seat, context.now) }, ...turn)
+    const known = book.leaderOf(domain)
+    if (known !== null) feed(seat, { kind: 'announced', announcement: known.announcement }, ...turn)
+  }
+
+  /** A seat above needs both: that the domain committed it as its leader, and the proof of that to show. */
+  const openSeatAbove = (seat: Seat, ...turn: Turn): void => {
+    const parent = parentOf(seat.domain)
+    const isOpen = seats.some((other) => other.below === seat)
+    if (parent === null || seat.fence === null || seat.announced === null || isOpen) return
+    addSeat(parent, seat.domain, seat, seat.memory[memoryKey(parent)] ?? null, ...turn)
+  }
+
+  const closeSeatsAbove = (seat: Seat, events: HierarchyEvent[]): void => {
+    const index = seats.indexOf(seat)
+    for (const above of seats.splice(index + 1)) {
+      if (above.fence !== null) events.push({ kind: 'unlead', domain: above.domain })
+    }
+  }
+
+  const childrenOf = (seat: Seat, now: Millis): readonly ChildFact[] => {
+    if (!isDomain(seat.self)) return options.members()
+    const facts: ChildFact[] = []
+    for (const domain of book.domains()) {
+      const known = book.leaderOf(domain)
+      if (known === null || parentOf(domain) !== seat.domain) continue
+      const isOwn = domain === seat.self
+      const alive = isOwn || now - known.heardAt < ANNOUNCEMENTS_MISSED_MAX * timing.announceMs
+      const steadySince = firstHeardAt.get(domain) ?? now
+      const fitness = isOwn ? options.face().fitness : known.announcement.fitness
+      facts.push({ child: domain, alive, steadySince, fitness, canLead: true })
+    }
+    return facts
+  }
+
+  const review = (...turn: Turn): void => {
+    const [context] = turn
+    reviewAt = seats.length > 1 ? context.now + timing.announceMs : null
+    for (const seat of [...seats]) feed(seat, { kind: 'children', children: childrenOf(seat, context.now) }, ...turn)
+  }
+
+  const learn = (opened: Opened<Announcement>, ...turn: Turn): void => {
+    const [context, out, events] = turn
+    const announcement = opened.message
+    const { domain } = announcement
+    const speakerBefore = book.nodeOf(domain)
+    const isProven = book.leaderAt(domain, announcement) !== null
+    const patienceMs = domain === options.cluster ? timing.quorumLossMs.cluster : timing.quorumLossMs.above
+    const learned = book.learn(opened, context.now, patienceMs)
+    if (!isProven && book.leaderAt(domain, announcement) !== null) events.push({ kind: 'proof-news', domain })
+    if (!learned.ok) {
+      const fields = { domain, claimant: opened.from, reason: learned.error }
+      if (learned.error !== 'older') out.push(emit('leadership-claim-refused', fields, 'warn'))
+      return
+    }
+    if (!firstHeardAt.has(domain)) firstHeardAt.set(domain, context.now)
+    if (learned.value.isNews) {
+      out.push({ kind: 'persist', key: `leaders/${domain}`, value: opened.bytes, sync: false, then: [] })
+      events.push({ kind: 'leader-news', domain })
+    }
+    const own = seats.find((seat) => seat.domain === domain)
+    if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
+    else if (own !== undefined) feed(own, { kind: 'announced', announcement }, ...turn)
+    onSpeaker(domain, speakerBefore, ...turn)
+  }
+
+  const showProof = (seat: Seat, opened: Opened<Announcement>, ...turn: Turn): void => {
+    seat.announced = opened
+    const above = seats.find((other) => other.below === seat)
+    if (above === undefined) openSeatAbove(seat, ...turn)
+    else feed(above, { kind: 'speaker', speaker: opened }, ...turn)
+  }
+
+  /** Another node now speaks for a child domain: what its predecessor promised by being connected is over. */
+  const onSpeaker = (domain: DomainPath, before: NodeId | null, ...turn: Turn): void => {
+    const above = seats.find((seat) => seat.domain === parentOf(domain))
+    if (above === undefined || domain === above.self || before === book.nodeOf(domain)) return
+    feed(above, { kind: 'children', children: childrenOf(above, turn[0].now) }, ...turn)
+    if (before === null) return
+    feed(above, { kind: 'connection-closed', child: domain }, ...turn)
+    feed(above, { kind: 'connection-open', child: domain }, ...turn)
+  }
+
+  return {
+    start: (...turn) => {
+      addSeat(options.cluster, self, null, options.saved, ...turn)
+    },
+    onMessage: (opened, ...turn) => {
+      const { message } = opened
+      if (message.kind === 'election/announcement') return learn(opened as Opened<Announcement>, ...turn)
+      if (message.kind === 'election/proof') return learn(message.announcement, ...turn)
+      if (message.kind === 'election/proof-wanted') {
+        const proof = book.proofAt(message.domain, message)
+        if (proof !== null)
+          turn[1].push({ kind: 'send', to: opened.from, message: { kind: 'election/proof', announcement: proof } })
+        return
+      }
+      if ('speaker' in message && message.speaker !== null) learn(message.speaker, ...turn)
+      const seat = seats.find((one) => one.domain === message.domain)
+      if (seat === undefined) return
+      const sender = senderOf(message)
+      const speaks = sender === seat.self ? self : book.nodeOf(sender)
+      if (speaks !== opened.from) {
+        turn[1].push(
+          emit('election-message-refused', { domain: message.domain, claims: sender, from: opened.from }, 'debug'),
+        )
+        return
+      }
+      feed(seat, { kind: 'message', opened: opened as Opened<ElectorMessage> }, ...turn)
+    },
+    onAgain: (domain, id, input, ...turn) => {
+      const seat = seats.find((one) => one.domain === domain && one.id === id)
+      if (seat !== undefined) feed(seat, input, ...turn)
+    },
+    onConnection: (peer, isOpen, ...turn) => {
+      const kind = isOpen ? 'connection-open' : 'connection-closed'
+      for (const seat of [...seats]) {
+        if (!isDomain(seat.self)) feed(seat, { kind, child: peer }, ...turn)
+        else for (const child of domainsSpokenFor(book, peer, seat.domain)) feed(seat, { kind, child }, ...turn)
+      }
+    },
+    onMembers: (...turn) => {
+      const { fitness } = options.face()
+      for (const seat of [...seats])
+        if (seat.state.fitness !== fitness) feed(seat, { kind: 'fitness', fitness }, ...turn)
+      review(...turn)
+    },
+    handOver: (...turn) => {
+      for (const seat of [...seats].reverse()) feed(seat, { kind: 'transfer' }, ...turn)
+    },
+    onWake: (...turn) => {
+      const { now } = turn[0]
+      for (const seat of [...seats]) {
+        const due = wakeAt(seat.state)
+        if (due !== null && due <= now) feed(seat, { kind: 'wake' }, ...turn)
+      }
+      if (reviewAt !== null && reviewAt <= now) review(...turn)
+    },
+    wakeAt: () => earliest(reviewAt, ...seats.map((seat) => wakeAt(seat.state))),
+    seats: () => seats,
+    seatIn: (domain) => seats.find((seat) => seat.domain === domain) ?? null,
+  }
+}
+
+/** Whether this node holds the records of a domain: the electors of each of its children do, and in a cluster everybody. */
+export function holdsStoreOf(hierarchy: Hierarchy, domain: DomainPath, cluster: DomainPath): boolean {
+  if (domain === cluster) return true
+  return hierarchy.seats().some((seat) => parentOf(seat.domain) === domain && isElector(seat.state))
+}
+
+function domainsSpokenFor(book: LeaderBook, peer: NodeId, parent: DomainPath): readonly DomainPath[] {
+  return [...book.domains()].filter((domain) => parentOf(domain) === parent && book.nodeOf(domain) === peer)
+}
+
+/** The child in whose name an elector's message speaks. */
+function senderOf(message: ElectorMessage): ChildId {
+  switch (message.kind) {
+    case 'election/pre-vote':
+    case 'election/vote-request':
+      return message.candidate
+    case 'election/pre-vote-answer':
+    case 'election/vote':
+    case 'election/vote-refused':
+      return message.voter
+    case 'election/heartbeat':
+    case 'election/stand-now':
+      return message.leader
+    case 'election/heartbeat-answer':
+      return message.child
+    default:
+      return unreachable(message)
+  }
+}

@@ -1,0 +1,153 @@
+// Whom to be connected to, what to listen to, and how nodes find their cluster: whoever is connected to two of its members brings
+// them together, so a joiner needs to know nobody but the device that invited it.
+
+import type { LeaderBookView } from '../../election/index.ts'
+import { chainOf, type DomainPath, isWithin, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import { presentNodes, type MembershipMessage, type RosterView, watchedBy, watchersOf } from '../../overlay/membership/index.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { CoreEffect, Topic, WantedNode } from './effects.ts'
+
+type MemberStatement = Extract<MembershipMessage, { readonly kind: 'membership/member' }>
+type SealedStatement = Opened<MemberStatement>
+
+/** Up to so many members everybody in a cluster is connected to everybody; above, to watchers, electors and leaders. A guess. */
+export const FULL_MESH_NODES_MAX = 24
+/** Statements of nodes in other clusters that are remembered; the oldest goes first. */
+export const ACQUAINTANCES_MAX = 1_000
+/** How long a node that traffic went to stays wanted after it was last asked for. */
+export const REACHED_MS = 120_000
+export const REACHED_MAX = 256
+
+export interface NeighboursOptions {
+  readonly self: SignerFacts
+  readonly book: LeaderBookView
+  readonly roster: () => RosterView
+  /** Where members answered before, or the addresses of the invite: tried until the cluster's leader is known. */
+  readonly seeds: readonly WantedNode[]
+}
+
+export interface Neighbours {
+  onConnected(peer: NodeId, facts: SignerFacts, out: CoreEffect[]): void
+  onDisconnected(peer: NodeId): void
+  /** A member of another cluster says where it is. */
+  onStatement(opened: SealedStatement, out: CoreEffect[]): void
+  reach(peer: NodeId, domain: DomainPath, context: StepContext, out: CoreEffect[]): void
+  isConnected(peer: NodeId): boolean
+  connected(): ReadonlyMap<NodeId, SignerFacts>
+  statementOf(peer: NodeId): SealedStatement | null
+  addressesOf(peer: NodeId): readonly string[]
+  /** The peers to be connected to as things stand. */
+  wanted(now: Millis, seats: readonly DomainPath[]): readonly WantedNode[]
+}
+
+export function createNeighbours({ self, book, roster, seeds }: NeighboursOptions): Neighbours {
+  const connected = new Map<NodeId, SignerFacts>()
+  const acquaintances = new Map<NodeId, SealedStatement>()
+  const reached = new Map<NodeId, Millis>()
+
+  const statementOf = (peer: NodeId): SealedStatement | null =>
+    roster().get(peer)?.opened ?? acquaintances.get(peer) ?? null
+
+  const addressesOf = (peer: NodeId): readonly string[] => {
+    const stated = statementOf(peer)?.message.addresses ?? []
+    const announced = [...book.domains()]
+      .map((domain) => book.leaderOf(domain)?.announcement)
+      .filter((announcement) => announcement?.node === peer)
+      .flatMap((announcement) => announcement?.addresses ?? [])
+    const seeded = seeds.find((seed) => seed.peer === peer)?.addresses ?? []
+    return [...new Set([...stated, ...announced, ...seeded])]
+  }
+
+  const membersKnownIn = (domain: DomainPath): readonly SealedStatement[] =>
+    domain === self.domain
+      ? presentNodes(roster()).flatMap((node) => roster().get(node)?.opened ?? [])
+      : [...acquaintances.values()].filter((statement) => statement.message.domain === domain)
+
+  /** Tells a node of one cluster who else of it is about. */
+  const introduce = (to: NodeId, domain: DomainPath, members: readonly SealedStatement[], out: CoreEffect[]): void => {
+    const others = members.filter((member) => member.from !== to)
+    if (others.length === 0) return
+    out.push({ kind: 'send', to, message: { kind: 'membership/entries', domain, members: others, reports: [] } })
+  }
+
+  return {
+    onConnected: (peer, facts, out) => {
+      connected.set(peer, facts)
+      if (facts.domain === self.domain) return
+      const own = statementOf(self.node)
+      if (own !== null) introduce(peer, self.domain, [own], out)
+      introduce(peer, facts.domain, membersKnownIn(facts.domain).slice(0, FULL_MESH_NODES_MAX), out)
+    },
+    onDisconnected: (peer) => {
+      connected.delete(peer)
+    },
+    onStatement: (opened, out) => {
+      const { node, domain, incarnation, version } = opened.message
+      const isOwn = opened.from === node && opened.signer.domain === domain
+      if (!isOwn || domain === self.domain) return
+      const known = acquaintances.get(node)?.message
+      const isNewer =
+        known === undefined || incarnation > known.incarnation || (incarnation === known.incarnation && version > known.version)
+      if (!isNewer) return
+      acquaintances.delete(node)
+      acquaintances.set(node, opened)
+      const oldest = acquaintances.keys().next().value
+      if (acquaintances.size > ACQUAINTANCES_MAX && oldest !== undefined) acquaintances.delete(oldest)
+      if (known?.incarnation === incarnation) return
+      for (const [peer, facts] of connected) if (facts.domain === domain) introduce(peer, domain, [opened], out)
+    },
+    reach: (peer, domain, { now }, out) => {
+      reached.delete(peer)
+      reached.set(peer, now + REACHED_MS)
+      const oldest = reached.keys().next().value
+      if (reached.size > REACHED_MAX && oldest !== undefined) reached.delete(oldest)
+      const guide = book.leaderOf(domain)?.announcement.node ?? null
+      if (addressesOf(peer).length > 0 || connected.has(peer) || guide === null) return
+      out.push({ kind: 'send', to: guide, message: { kind: 'node/where', domain, node: peer } })
+    },
+    isConnected: (peer) => connected.has(peer),
+    connected: () => connected,
+    statementOf,
+    addressesOf,
+    wanted: (now, seats) => {
+      const wanted = new Set<NodeId>()
+      const members = presentNodes(roster())
+      const isSmall = members.length <= FULL_MESH_NODES_MAX
+      const close = isSmall ? members : [...watchedBy(roster(), self.node), ...watchersOf(roster(), self.node)]
+      for (const node of close) wanted.add(node)
+      for (const domain of book.domains()) {
+        const leader = book.leaderOf(domain)
+        if (leader !== null && isMine(domain, self.domain, seats)) wanted.add(leader.announcement.node)
+      }
+      // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
+      for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
+      if (book.leaderOf(self.domain) === null || connected.size === 0) for (const seed of seeds) wanted.add(seed.peer)
+      for (const [peer, until] of reached) if (until > now) wanted.add(peer)
+      wanted.delete(self.node)
+      return [...wanted].map((peer) => ({ peer, addresses: addressesOf(peer) }))
+    },
+  }
+}
+
+/** Whether this node deals with a domain's leader: on its own chain, or a sibling of a domain that it speaks for. */
+function isMine(domain: DomainPath, cluster: DomainPath, seats: readonly DomainPath[]): boolean {
+  if (isWithin(cluster, domain)) return true
+  const parent = parentOf(domain)
+  return parent !== null && seats.includes(parent)
+}
+
+/** The topics of a node: all of its cluster, who leads on the way up, and what it holds or speaks for above. */
+export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): readonly Topic[] {
+  const own: Topic[] = (['summary', 'record', 'alert', 'leader'] as const).map((topic) => ({ domain: cluster, topic }))
+  const above = chainOf(cluster).slice(1)
+  return [
+    ...own,
+    ...above.map((domain): Topic => ({ domain, topic: 'leader' })),
+    ...above.filter((domain) => held.includes(domain)).flatMap((domain): Topic[] => [
+      { domain, topic: 'record' },
+      { domain, topic: 'summary' },
+    ]),
+  ]
+}

@@ -1,0 +1,259 @@
+// Who runs what: this node's worker, and one scheduler for each domain that it leads. They speak to each other in messages and
+// records, also when they live in the same node.
+
+import type { Fence, LeaderBookView } from '../../election/index.ts'
+import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import type { RosterView } from '../../overlay/membership/index.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import {
+  type ChildView,
+  createScheduler,
+  createWorker,
+  type NodeSummary,
+  type PlacementMessage,
+  type PlacementTiming,
+  type SchedulerEffect,
+  type SchedulerInput,
+  type SchedulerState,
+  schedulerWakeAt,
+  stepScheduler,
+  stepWorker,
+  type WorkerEffect,
+  type WorkerInput,
+  workerUse,
+  workerWakeAt,
+} from '../../placement/index.ts'
+import type { HostReading } from '../../placement/host-reading.ts'
+import type { CoreEffect, CoreInput, RuntimeInfo } from './effects.ts'
+import type { Inventories, InventoryNews } from './inventories.ts'
+import type { Records } from './records.ts'
+
+export interface PlacingOptions {
+  readonly self: SignerFacts
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly incarnation: number
+  readonly timing: PlacementTiming
+  readonly book: LeaderBookView
+  readonly records: Records
+  readonly inventories: Inventories
+  readonly roster: () => RosterView
+  /** What the worker persisted. */
+  readonly kept: readonly Uint8Array[]
+}
+
+/** An instance that has no place, and why. */
+export interface PendingInstance {
+  readonly domain: DomainPath
+  readonly service: ServiceId
+  readonly number: number
+  readonly reason: string
+}
+
+export interface Placing {
+  onStart(context: StepContext, out: CoreEffect[]): void
+  onMessage(opened: Opened<PlacementMessage>, context: StepContext, out: CoreEffect[], news: InventoryNews[]): void
+  onReading(reading: HostReading, context: StepContext, out: CoreEffect[]): void
+  onRuntimes(runtimes: readonly RuntimeInfo[], context: StepContext, out: CoreEffect[]): void
+  onRuntime(
+    input: Extract<CoreInput, { readonly kind: 'runtime' | 'found' }>,
+    context: StepContext,
+    out: CoreEffect[],
+  ): void
+  onLead(domain: DomainPath, fence: Fence, context: StepContext, out: CoreEffect[]): void
+  onUnlead(domain: DomainPath, context: StepContext, out: CoreEffect[]): void
+  /** A child's state changed, in the roster or in the leader book. */
+  onChild(child: ChildId, context: StepContext, out: CoreEffect[]): void
+  onInventory(domain: DomainPath, child: ChildId, context: StepContext, out: CoreEffect[]): void
+  onRecord(domain: DomainPath, service: ServiceId, context: StepContext, out: CoreEffect[]): void
+  pending(): readonly PendingInstance[]
+  onWake(context: StepContext, out: CoreEffect[]): void
+  wakeAt(): Millis | null
+}
+
+export function createPlacing(options: PlacingOptions): Placing {
+  const { self, book, records, inventories, incarnation, timing } = options
+  const schedulers = new Map<DomainPath, SchedulerState>()
+  const pending = new Map<string, PendingInstance>()
+  const store = records.view(self.domain)
+  if (store === null) throw new Error('a node holds its own cluster’s records')
+  let worker = createWorker({
+    self: self.node, domain: self.domain, incarnation, view: { store, leaders: book }, kept: options.kept,
+  })
+  let reading: HostReading | null = null
+  let runtimes: readonly RuntimeInfo[] = []
+  let shownUse = ''
+
+  const feedWorker = (input: WorkerInput, context: StepContext, out: CoreEffect[]): void => {
+    const stepped = stepWorker(worker, input, context)
+    worker = stepped.state
+    for (const effect of stepped.effects) out.push(...ofWorker(effect))
+    const useNow = JSON.stringify(workerUse(worker))
+    if (useNow !== shownUse) summarize(context, out)
+  }
+
+  const ofWorker = (effect: WorkerEffect): CoreEffect[] => {
+    switch (effect.kind) {
+      case 'author':
+        return [{ kind: 'author', message: effect.record, topics: [] }]
+      case 'send':
+        return sendTo(effect.to, effect.message)
+      case 'persist':
+        return [{ ...effect, then: effect.then.flatMap(ofWorker) }]
+      case 'runtime':
+      case 'emit':
+        return [effect]
+    }
+  }
+
+  const feed = (domain: DomainPath, input: SchedulerInput, context: StepContext, out: CoreEffect[]): void => {
+    const state = schedulers.get(domain)
+    if (state === undefined) return
+    const stepped = stepScheduler(state, input, context)
+    schedulers.set(domain, stepped.state)
+    for (const effect of stepped.effects) out.push(...ofScheduler(domain, effect))
+  }
+
+  const ofScheduler = (domain: DomainPath, effect: SchedulerEffect): CoreEffect[] => {
+    switch (effect.kind) {
+      case 'author':
+        return [{ kind: 'author', message: effect.record, topics: [] }]
+      case 'send':
+        return sendTo(effect.to, effect.message)
+      case 'pending': {
+        const { service, number, reason } = effect
+        const key = `${domain} ${service}#${number}`
+        if (reason === null) pending.delete(key)
+        else pending.set(key, { domain, service, number, reason })
+        return []
+      }
+      case 'emit':
+        return [effect]
+    }
+  }
+
+  /** A message for a domain goes to the node that speaks for it. */
+  const sendTo = (to: ChildId, message: PlacementMessage): CoreEffect[] => {
+    const node = book.nodeOf(to)
+    return node === null ? [] : [{ kind: 'send', to: node, message }]
+  }
+
+  const childrenOf = (domain: DomainPath): readonly ChildView[] => {
+    if (domain === self.domain) {
+      return [...options.roster().values()].map(({ node, state, facts }) => ({
+        child: node,
+        alive: state === 'alive' || state === 'suspect',
+        canWork: facts.capabilities.includes('work'),
+      }))
+    }
+    return [...book.domains()]
+      .filter((child) => parentOf(child) === domain)
+      .map((child) => ({ child, alive: true, canWork: true }))
+  }
+
+  /** Whenever the device or what it promised changed; how often it is said is not decided here. */
+  const summarize = (context: StepContext, out: CoreEffect[]): void => {
+    if (reading === null) return
+    const use = workerUse(worker)
+    shownUse = JSON.stringify(use)
+    const summary = summaryOf(options, reading, runtimes, use)
+    inventories.onSummary(summary, context, out)
+    feedWorker({ kind: 'capacity', summary }, context, out)
+  }
+
+  /** Who a message is for: the worker, or the scheduler of the domain that asks or is asked. */
+  const deliver = (opened: Opened<PlacementMessage>, context: StepContext, out: CoreEffect[]): void => {
+    const { message } = opened
+    switch (message.kind) {
+      case 'placement/summary':
+      case 'placement/aggregate':
+        return
+      case 'placement/ask':
+      case 'placement/release': {
+        if (message.domain === self.domain) return feedWorker({ kind: 'message', opened }, context, out)
+        const below = [...schedulers.keys()].find((domain) => parentOf(domain) === message.domain)
+        if (below !== undefined) feed(below, { kind: 'message', opened }, context, out)
+        return
+      }
+      case 'placement/offer':
+      case 'placement/refuse':
+      case 'placement/report':
+        return feed(message.domain, { kind: 'message', opened }, context, out)
+    }
+  }
+
+  return {
+    onStart: (context, out) => feedWorker({ kind: 'start' }, context, out),
+    onMessage: (opened, context, out, news) => {
+      const { message } = opened
+      if (message.kind === 'placement/summary') inventories.onMessage({ ...opened, message }, context, out, news)
+      else if (message.kind === 'placement/aggregate') inventories.onMessage({ ...opened, message }, context, out, news)
+      else deliver(opened, context, out)
+    },
+    onReading: (next, context, out) => {
+      reading = next
+      summarize(context, out)
+    },
+    onRuntimes: (next, context, out) => {
+      runtimes = next
+      summarize(context, out)
+    },
+    onRuntime: (input, context, out) => feedWorker(input, context, out),
+    onLead: (domain, fence, context, out) => {
+      const held = records.view(domain)
+      if (held === null) return
+      const above = parentOf(domain)
+      const view = {
+        store: held,
+        parentStore: () => (above === null ? null : records.view(above)),
+        inventory: inventories.view(domain),
+        children: () => childrenOf(domain),
+        leaders: book,
+      }
+      schedulers.set(domain, createScheduler({ domain, self: self.node, timing, view }))
+      feed(domain, { kind: 'lead', fence }, context, out)
+    },
+    onUnlead: (domain, context, out) => {
+      feed(domain, { kind: 'unlead' }, context, out)
+      schedulers.delete(domain)
+      for (const [key, one] of pending) if (one.domain === domain) pending.delete(key)
+    },
+    onChild: (child, context, out) => {
+      const domain = isDomain(child) ? parentOf(child) : self.domain
+      if (domain !== null) feed(domain, { kind: 'children-changed', child }, context, out)
+    },
+    onInventory: (domain, child, context, out) => feed(domain, { kind: 'children-changed', child }, context, out),
+    onRecord: (domain, service, context, out) => {
+      for (const led of schedulers.keys()) {
+        if (led === domain || parentOf(led) === domain) feed(led, { kind: 'service-changed', service }, context, out)
+      }
+      if (domain === self.domain) feedWorker({ kind: 'service-changed', service }, context, out)
+    },
+    pending: () => [...pending.values()],
+    onWake: (context, out) => {
+      if ((workerWakeAt(worker) ?? Infinity) <= context.now) feedWorker({ kind: 'wake' }, context, out)
+      for (const [domain, state] of [...schedulers]) {
+        if ((schedulerWakeAt(state) ?? Infinity) <= context.now) feed(domain, { kind: 'wake' }, context, out)
+      }
+    },
+    wakeAt: () => earliest(workerWakeAt(worker), ...[...schedulers.values()].map(schedulerWakeAt)),
+  }
+}
+
+/** What the device says, and what the node knows better. A sensor that is missing is an absent field (DESIGN section 7). */
+const summaryOf = (
+  { name, labels, self }: PlacingOptions,
+  { diskMb, ...reading }: HostReading,
+  runtimes: readonly RuntimeInfo[],
+  promised: Pick<NodeSummary, 'instances' | 'reserved'>,
+): NodeSummary => ({
+  ...reading,
+  diskMb: diskMb ?? { total: 0, free: 0 },
+  name: name.slice(0, 63),
+  runtimes,
+  labels: { ...self.labels, ...labels },
+  pressure: 0,
+  ...promised,
+})

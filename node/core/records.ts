@@ -1,0 +1,189 @@
+// The stores of a node: its cluster's always, and one of each domain above whose records it holds as an elector. What became of an
+// instance that a parent placed here goes up, in the envelope of the node that runs it.
+
+import type { LeaderBookView } from '../../election/index.ts'
+import { childTowards, chainOf, type DomainPath, type NodeId, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import {
+  createStore,
+  isInstance,
+  isPlacement,
+  type RegistryMessage,
+  type SealedRecord,
+  type StoreEffect,
+  type StoreInput,
+  type StorePreset,
+  type StoreState,
+  type StoreView,
+  stepStore,
+  storeWakeAt,
+} from '../../services-registry/index.ts'
+import type { CoreEffect } from './effects.ts'
+
+export interface RecordsOptions {
+  readonly self: SignerFacts
+  readonly preset: StorePreset
+  readonly book: LeaderBookView
+  /** What the disk held, by domain. */
+  readonly loaded: ReadonlyMap<DomainPath, readonly SealedRecord[]>
+  /** The members of the own cluster that are here. */
+  readonly members: () => readonly NodeId[]
+  /** Whether this node leads a domain: then it tells the others what it passes between the stores. */
+  readonly leads: (domain: DomainPath) => boolean
+}
+
+/** What is known of a service in a domain changed; `record` is null when nothing is known any more. */
+export interface RecordNews {
+  readonly kind: 'record-news'
+  readonly domain: DomainPath
+  readonly service: ServiceId
+  readonly record: SealedRecord | null
+}
+
+export interface Records {
+  /** The domains whose records are held from now on; the cluster is always among them. */
+  hold(domains: readonly DomainPath[], connected: Iterable<NodeId>, ...turn: RecordTurn): void
+  held(): readonly DomainPath[]
+  store(domain: DomainPath): StoreState | null
+  view(domain: DomainPath): StoreView | null
+  /** A record of this node's own making, or one that came on a domain's topic. */
+  onRecord(opened: SealedRecord, gossipedIn: DomainPath | null, from: NodeId, ...turn: RecordTurn): void
+  onMessage(opened: Opened<RegistryMessage>, ...turn: RecordTurn): void
+  /** To every store. */
+  tell(input: StoreInput, ...turn: RecordTurn): void
+  /** The roster or the leaders changed, and so perhaps who else holds what. */
+  onHolders(...turn: RecordTurn): void
+  onWake(...turn: RecordTurn): void
+  wakeAt(): Millis | null
+}
+
+export type RecordTurn = readonly [context: StepContext, out: CoreEffect[], news: RecordNews[]]
+
+export function createRecords({ self, preset, book, loaded, members, leads }: RecordsOptions): Records {
+  const stores = new Map<DomainPath, StoreState>()
+
+  const feed = (domain: DomainPath, input: StoreInput, ...turn: RecordTurn): void => {
+    const state = stores.get(domain)
+    if (state === undefined) return
+    const stepped = stepStore(state, input, turn[0])
+    stores.set(domain, stepped.state)
+    for (const effect of stepped.effects) carryOut(effect, ...turn)
+  }
+
+  const carryOut = (effect: StoreEffect, ...[context, out, news]: RecordTurn): void => {
+    if (effect.kind !== 'record-changed') {
+      out.push(...translated(effect))
+      return
+    }
+    const { domain, service, record } = effect
+    news.push({ kind: 'record-news', domain, service, record })
+    if (record !== null) passOn(domain, record, context, out, news)
+  }
+
+  /** What became of an instance that the parent placed here is reported above; a placement may come after the report it is for. */
+  const passOn = (domain: DomainPath, record: SealedRecord, ...turn: RecordTurn): void => {
+    if (isInstance(record)) return passUp(domain, record, ...turn)
+    const below = domainBelow(domain, self.domain)
+    if (below === null || !isPlacement(record)) return
+    for (const instance of stores.get(below)?.view.instances(record.message.service) ?? []) passUp(below, instance, ...turn)
+  }
+
+  const passUp = (domain: DomainPath, record: SealedRecord, ...turn: RecordTurn): void => {
+    const parent = parentOf(domain)
+    const above = parent === null ? undefined : stores.get(parent)
+    if (parent === null || above === undefined || !isInstance(record)) return
+    const isOfParent = above.view.placements(record.message.service).length > 0
+    if (isOfParent) feed(parent, handedOver(record, domain), ...turn)
+  }
+
+  /** Everyone who holds both stores does this for itself; only the leader publishes, or all would say the same. */
+  const handedOver = (record: SealedRecord, domain: DomainPath): StoreInput => ({
+    kind: 'record',
+    opened: record,
+    from: leads(domain) ? null : record.from,
+  })
+
+  const translated = (effect: StoreEffect): CoreEffect[] => {
+    switch (effect.kind) {
+      case 'persist':
+        return [{ ...effect, then: effect.then.flatMap(translated) }]
+      case 'publish-sealed':
+        return [{ kind: 'spread', opened: effect.opened, topics: [{ domain: effect.domain, topic: effect.topic }] }]
+      case 'send': {
+        const to = book.nodeOf(effect.to)
+        return to === null ? [] : [{ kind: 'send', to, message: effect.message }]
+      }
+      case 'author':
+        return [{ kind: 'author', message: effect.record, topics: [] }]
+      case 'leader-wanted': {
+        const { epoch, term } = effect.fence
+        const ask = { kind: 'election/proof-wanted', domain: effect.domain, epoch, term } as const
+        return effect.from === null ? [] : [{ kind: 'send', to: effect.from, message: ask }]
+      }
+      case 'record-refused': {
+        const { code, domain, key, from } = effect
+        const event = { name: 'record-refused', level: 'debug' as const, domain, fields: { code, key, from } }
+        return [{ kind: 'emit', event }]
+      }
+      case 'emit':
+        return [effect]
+      case 'record-changed':
+        return []
+    }
+  }
+
+  /** The electors of each child of a domain; in the cluster its members. */
+  const holdersOf = (domain: DomainPath): readonly NodeId[] => {
+    if (domain === self.domain) return members()
+    const children = [...book.domains()].filter((child) => parentOf(child) === domain)
+    return children.flatMap((child) =>
+      (book.leaderOf(child)?.announcement.electors ?? []).flatMap((elector) => book.nodeOf(elector) ?? []),
+    )
+  }
+
+  return {
+    hold: (domains, connected, ...turn) => {
+      for (const domain of [...stores.keys()]) if (!domains.includes(domain)) stores.delete(domain)
+      for (const domain of domains) {
+        if (stores.has(domain)) continue
+        const options = { domain, self, loaded: loaded.get(domain) ?? [], leaders: book, preset }
+        stores.set(domain, createStore(options, turn[0]))
+        feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
+        for (const peer of connected) feed(domain, { kind: 'connected', peer }, ...turn)
+      }
+    },
+    held: () => [...stores.keys()],
+    store: (domain) => stores.get(domain) ?? null,
+    view: (domain) => stores.get(domain)?.view ?? null,
+    onRecord: (opened, gossipedIn, from, ...turn) => {
+      const origin = from === self.node ? null : from
+      const into = gossipedIn ?? opened.message.domain
+      feed(into, { kind: 'record', opened, from: origin }, ...turn)
+    },
+    onMessage: (opened, ...turn) => {
+      feed(opened.message.domain, { kind: 'message', opened }, ...turn)
+    },
+    tell: (input, ...turn) => {
+      for (const domain of [...stores.keys()]) feed(domain, input, ...turn)
+    },
+    onHolders: (...turn) => {
+      for (const domain of [...stores.keys()]) feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
+    },
+    onWake: (...turn) => {
+      for (const [domain, state] of [...stores]) {
+        const due = storeWakeAt(state)
+        if (due !== null && due <= turn[0].now) feed(domain, { kind: 'wake' }, ...turn)
+      }
+    },
+    wakeAt: () => earliest(...[...stores.values()].map(storeWakeAt)),
+  }
+}
+
+/** The child domain of `domain` on the way to the cluster; null in the cluster itself. */
+function domainBelow(domain: DomainPath, cluster: DomainPath): DomainPath | null {
+  if (domain === cluster || !chainOf(cluster).includes(domain)) return null
+  return childTowards(domain, cluster, '' as NodeId) as DomainPath
+}
+

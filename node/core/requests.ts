@@ -1,0 +1,125 @@
+// What this node asks of stores that it does not hold: to take a submission in, and to find a service by name.
+
+import type { LeaderBookView } from '../../election/index.ts'
+import { chainOf, type DomainPath, type NodeId, type ServiceId } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import {
+  type AnswerMessage,
+  createLookup,
+  createOutbox,
+  type LookupEffect,
+  type LookupInput,
+  type LookupMessage,
+  lookupWakeAt,
+  type OutboxEffect,
+  type OutboxInput,
+  outboxWakeAt,
+  type PushedMessage,
+  type SealedRecord,
+  type SpecRecord,
+  stepLookup,
+  stepOutbox,
+  type StoreView,
+} from '../../services-registry/index.ts'
+import type { CoreEffect } from './effects.ts'
+
+export interface RequestsOptions {
+  readonly self: SignerFacts
+  readonly book: LeaderBookView
+  /** The stores that this node holds now, its cluster's first. */
+  readonly stores: () => readonly StoreView[]
+  /** Submissions that were not taken in before the last stop. */
+  readonly pending: readonly SealedRecord<SpecRecord>[]
+}
+
+export interface Requests {
+  submit(domain: DomainPath, opened: SealedRecord, context: StepContext, out: CoreEffect[]): void
+  resolve(requestId: number, service: ServiceId, context: StepContext, out: CoreEffect[]): void
+  onMessage(opened: Opened<LookupMessage | AnswerMessage | PushedMessage>, context: StepContext, out: CoreEffect[]): void
+  onRecordChanged(service: ServiceId, context: StepContext, out: CoreEffect[]): void
+  onLeaders(context: StepContext, out: CoreEffect[]): void
+  /** Specs that no holder has taken in so far. */
+  pending(): readonly SealedRecord[]
+  onWake(context: StepContext, out: CoreEffect[]): void
+  wakeAt(): Millis | null
+}
+
+export function createRequests({ self, book, stores, pending }: RequestsOptions): Requests {
+  let lookup = createLookup({ self: self.node, cluster: self.domain, stores })
+  let outbox = createOutbox(pending)
+
+  const feedLookup = (input: LookupInput, context: StepContext, out: CoreEffect[]): void => {
+    const stepped = stepLookup(lookup, input, context)
+    lookup = stepped.state
+    for (const effect of stepped.effects) out.push(...ofLookup(effect))
+  }
+
+  const ofLookup = (effect: LookupEffect): CoreEffect[] => {
+    if (effect.kind === 'send') return sendTo(effect.to as NodeId, effect.message)
+    const { requestId, service, records, reason } = effect
+    return [{ kind: 'resolved', requestId, answer: { service, records, reason } }]
+  }
+
+  const feedOutbox = (input: OutboxInput, context: StepContext, out: CoreEffect[]): void => {
+    const stepped = stepOutbox(outbox, input, context)
+    outbox = stepped.state
+    for (const effect of stepped.effects) out.push(...ofOutbox(effect))
+  }
+
+  const ofOutbox = (effect: OutboxEffect): CoreEffect[] => {
+    switch (effect.kind) {
+      case 'send':
+        return sendTo(effect.to as NodeId, effect.message)
+      case 'persist':
+        return [{ ...effect, then: effect.then.flatMap(ofOutbox) }]
+      case 'submitted': {
+        const { domain, key, refusal } = effect
+        const level = refusal === null ? 'info' : 'warn'
+        return [{ kind: 'emit', event: { name: 'submission-answered', level, domain, fields: { key, refusal } } }]
+      }
+    }
+  }
+
+  const sendTo = (to: NodeId, message: Extract<CoreEffect, { kind: 'send' }>['message']): CoreEffect[] => [
+    { kind: 'send', to, message },
+  ]
+
+  /** For a domain on the own chain the cluster's electors, its leader first; else whoever speaks for the domain. */
+  const holdersOf = (domain: DomainPath): readonly NodeId[] => {
+    const guide = chainOf(self.domain).includes(domain) ? self.domain : domain
+    const announcement = book.leaderOf(guide)?.announcement
+    const electors = (announcement?.electors ?? []).flatMap((elector) => book.nodeOf(elector) ?? [])
+    const known = announcement === undefined ? [] : [announcement.node, ...electors]
+    return [...new Set(known)].filter((node) => node !== self.node)
+  }
+
+  return {
+    submit: (domain, opened, context, out) => {
+      feedOutbox({ kind: 'holders', domain, nodes: holdersOf(domain) }, context, out)
+      feedOutbox({ kind: 'submit', domain, opened }, context, out)
+    },
+    resolve: (requestId, service, context, out) => feedLookup({ kind: 'resolve', requestId, service }, context, out),
+    onMessage: (opened, context, out) => {
+      const { message } = opened
+      if (message.kind === 'registry/pushed') feedOutbox({ kind: 'message', opened: { ...opened, message } }, context, out)
+      else feedLookup({ kind: 'message', opened: { ...opened, message } }, context, out)
+    },
+    onRecordChanged: (service, context, out) => feedLookup({ kind: 'record-changed', service }, context, out),
+    onLeaders: (context, out) => {
+      for (const domain of chainOf(self.domain)) {
+        feedLookup({ kind: 'leader', domain, node: book.nodeOf(domain) }, context, out)
+      }
+      for (const domain of new Set([...outbox.pending.values()].map((push) => push.domain))) {
+        feedOutbox({ kind: 'holders', domain, nodes: holdersOf(domain) }, context, out)
+      }
+    },
+    pending: () => [...outbox.pending.values()].map((push) => push.record),
+    onWake: (context, out) => {
+      if ((lookupWakeAt(lookup) ?? Infinity) <= context.now) feedLookup({ kind: 'wake' }, context, out)
+      if ((outboxWakeAt(outbox) ?? Infinity) <= context.now) feedOutbox({ kind: 'wake' }, context, out)
+    },
+    wakeAt: () => earliest(lookupWakeAt(lookup), outboxWakeAt(outbox)),
+  }
+}

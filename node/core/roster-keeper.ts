@@ -1,0 +1,148 @@
+// The cluster's roster inside the node: it runs the membership machine, says what this node is fit for, and shows the members as
+// the election needs to see them.
+
+import { type Announcement, type ChildFact, fitnessOf } from '../../election/index.ts'
+import type { NodeId } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import {
+  createMembership,
+  type MembershipEffect,
+  type MembershipInput,
+  type MembershipMessage,
+  type MembershipPreset,
+  wakeAt as membershipWakeAt,
+  presentNodes,
+  type RosterEntry,
+  type RosterView,
+  rosterOf,
+  type SealedStatement,
+  step as stepMembership,
+} from '../../overlay/membership/index.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { HostReading } from '../../placement/host-reading.ts'
+import type { CoreEffect } from './effects.ts'
+
+export interface RosterKeeperOptions {
+  readonly self: SignerFacts
+  readonly name: string
+  readonly preset: MembershipPreset
+  readonly isRelay: boolean
+  readonly incarnation: number
+  /** The statements that the disk held. */
+  readonly known: readonly SealedStatement[]
+}
+
+/** A member came, went, or changed; `to` is null when it was dropped from the roster. */
+export interface RosterNews {
+  readonly kind: 'roster-news'
+  readonly node: NodeId
+  readonly to: RosterEntry['state'] | null
+}
+
+export type RosterTurn = readonly [context: StepContext, out: CoreEffect[], news: RosterNews[]]
+
+export interface RosterKeeper {
+  view(): RosterView
+  /** The members as candidates for elector. */
+  children(): readonly ChildFact[]
+  /** The members that are not known to be gone. */
+  present(): readonly NodeId[]
+  isGone(node: NodeId): boolean
+  face(): Pick<Announcement, 'name' | 'addresses' | 'fitness'>
+  onStart(...turn: RosterTurn): void
+  onMessage(opened: Opened<MembershipMessage>, ...turn: RosterTurn): void
+  onHeard(peer: NodeId, ...turn: RosterTurn): void
+  onConnected(peer: NodeId, ...turn: RosterTurn): void
+  onDisconnected(peer: NodeId, ...turn: RosterTurn): void
+  onAddresses(addresses: readonly string[], ...turn: RosterTurn): void
+  onReading(reading: HostReading, loopDelayMs: Millis, ...turn: RosterTurn): void
+  onRemoved(node: NodeId, ...turn: RosterTurn): void
+  onWake(...turn: RosterTurn): void
+  wakeAt(): Millis | null
+}
+
+const HOUR_MS = 3_600_000
+
+export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
+  const { self, name, isRelay } = options
+  const canLead = self.capabilities.includes('lead')
+  let state = createMembership({ ...options, self: self.node, domain: self.domain, canLead })
+  let startedAt: Millis = 0
+  let addresses: readonly string[] = []
+  let fitness = 0.5
+
+  const feed = (input: MembershipInput, ...turn: RosterTurn): void => {
+    const stepped = stepMembership(state, input, turn[0])
+    state = stepped.state
+    for (const effect of stepped.effects) {
+      if (effect.kind === 'roster-changed') turn[2].push({ kind: 'roster-news', node: effect.node, to: effect.to })
+      else turn[1].push(...translated(effect))
+    }
+  }
+
+  const translated = (effect: MembershipEffect): CoreEffect[] => {
+    switch (effect.kind) {
+      case 'send':
+        return [{ kind: 'send', to: effect.to as NodeId, message: effect.message }]
+      case 'publish':
+        return [{ kind: 'author', message: effect.message, topics: [{ domain: effect.domain, topic: effect.topic }] }]
+      case 'author':
+        return [{ kind: 'author', message: effect.message, topics: [] }]
+      case 'persist':
+        return [{ ...effect, then: effect.then.flatMap(translated) }]
+      case 'emit':
+        return [effect]
+      case 'roster-changed':
+        return []
+    }
+  }
+
+  return {
+    view: () => rosterOf(state),
+    children: () =>
+      [...rosterOf(state).values()].map(({ node, state: standing, since, fitness: said, canLead: can }) => ({
+        child: node,
+        alive: standing === 'alive' || standing === 'suspect',
+        steadySince: since,
+        fitness: said,
+        canLead: can,
+      })),
+    present: () => presentNodes(rosterOf(state)),
+    isGone: (node) => {
+      const standing = rosterOf(state).get(node)?.state
+      return standing === 'dead' || standing === 'left'
+    },
+    face: () => ({ name, addresses, fitness }),
+    onStart: (...turn) => {
+      startedAt = turn[0].now
+      feed({ kind: 'start' }, ...turn)
+    },
+    onMessage: (opened, ...turn) => feed({ kind: 'message', opened }, ...turn),
+    onHeard: (peer, ...turn) => feed({ kind: 'heard', peer }, ...turn),
+    onConnected: (peer, ...turn) => feed({ kind: 'connected', peer }, ...turn),
+    onDisconnected: (peer, ...turn) => feed({ kind: 'disconnected', peer }, ...turn),
+    onAddresses: (now, ...turn) => {
+      addresses = now
+      feed({ kind: 'self-changed', addresses }, ...turn)
+    },
+    onReading: (reading, loopDelayMs, ...turn) => {
+      fitness = fitnessOf({
+        cores: reading.cores,
+        memoryFreeMb: reading.memoryMb.free,
+        loopDelayMs,
+        uptimeHours: (turn[0].now - startedAt) / HOUR_MS,
+        onBattery: reading.power === undefined ? null : reading.power === 'battery',
+        isReachable: isRelay,
+      })
+      feed({ kind: 'self-health', delayMs: loopDelayMs }, ...turn)
+      feed({ kind: 'self-changed', fitness }, ...turn)
+    },
+    onRemoved: (node, ...turn) => feed({ kind: 'removed', node }, ...turn),
+    onWake: (...turn) => {
+      const due = membershipWakeAt(state)
+      if (due !== null && due <= turn[0].now) feed({ kind: 'wake' }, ...turn)
+    },
+    wakeAt: () => membershipWakeAt(state),
+  }
+}

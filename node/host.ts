@@ -1,0 +1,186 @@
+// Runs a core on ports. Everything the core wants done is done here, in order; everything that happens is an input, one at a time.
+// It waits for nothing: a port that takes its time calls back, so the simulator runs this very host on ports of its own.
+
+import { unreachable } from '../overlay/kernel/assert.ts'
+import type { DomainEvent } from '../overlay/kernel/effect.ts'
+import type { DomainPath, FederationId, NodeId } from '../overlay/kernel/ids.ts'
+import { ROOT } from '../overlay/kernel/ids.ts'
+import type { Random } from '../overlay/kernel/random.ts'
+import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
+import { fitsTheWire, type Opened, type OpenProblem, type Sealer } from '../overlay/wire/envelope.ts'
+import type { RuntimeOperation } from '../placement/index.ts'
+import type { Core } from './core/core.ts'
+import type {
+  CoreEffect,
+  CoreInput,
+  CoreMessage,
+  ResolvedService,
+  Topic,
+  WantedNode,
+} from './core/effects.ts'
+
+/** Envelopes that wait for their signer's credential; beyond it they are dropped, and come again by anti-entropy. */
+export const ENVELOPES_WAITING_MAX = 256
+
+export interface HostPorts {
+  readonly clock: {
+    now(): Millis
+    wall(): UnixMillis
+    /** Keeps one alarm; null takes it back. */
+    alarm(at: Millis | null, ring: () => void): void
+  }
+  readonly random: Random
+  /** Calls `done` once the write is done, with `sync` once it is on disk; never calls it when the write failed. */
+  readonly disk: { write(key: string, value: Uint8Array | null, sync: boolean, done: () => void): void }
+  readonly network: {
+    send(to: NodeId, bytes: Uint8Array): void
+    publish(topic: string, bytes: Uint8Array): void
+    follow(topics: readonly string[]): void
+    want(peers: readonly WantedNode[]): void
+    /** Asks a peer for a credential, and calls back with whether it is known now. */
+    fetchCredential(hash: Uint8Array, from: NodeId, done: (learned: boolean) => void): void
+  }
+  readonly runtimes: { run(runtime: string, operation: RuntimeOperation): void }
+  readonly listener: {
+    onEvent(event: DomainEvent): void
+    onResolved(requestId: number, answer: ResolvedService): void
+    onCharter(chain: Uint8Array): void
+    /** Something malformed or unproven came in and was dropped. */
+    onDropped(problem: OpenProblem['kind'], detail: string, deliveredBy: NodeId): void
+    /** An input was carried out: views may have changed. */
+    onSettled(): void
+  }
+}
+
+export interface HostOptions {
+  readonly self: NodeId
+  readonly federation: FederationId
+  readonly core: Core
+  readonly sealer: Sealer<CoreMessage>
+  readonly ports: HostPorts
+}
+
+export interface Host {
+  /** Feeds an input to the core and carries out what follows from it. */
+  input(input: CoreInput): void
+  /** An envelope from outside: opened, checked, and fed to the core, or dropped. */
+  receive(bytes: Uint8Array, deliveredBy: NodeId, topic: string | null): void
+  /** After this nothing is carried out any more. */
+  stop(): void
+}
+
+export const topicOf = (federation: FederationId, { domain, topic }: Topic): string =>
+  `/coppice/${federation}${domain === ROOT ? '' : domain}/${topic}`
+
+/** The domain of a topic that was made by `topicOf`. */
+function domainOfTopic(federation: FederationId, topic: string): DomainPath {
+  const path = topic.slice(`/coppice/${federation}`.length, topic.lastIndexOf('/'))
+  return (path === '' ? ROOT : path) as DomainPath
+}
+
+export function createHost({ self, federation, core, sealer, ports }: HostOptions): Host {
+  const { clock, disk, listener, network, random, runtimes } = ports
+  const queue: CoreInput[] = []
+  let isBusy = false
+  let isStopped = false
+  let waiting = 0
+
+  const input = (next: CoreInput): void => {
+    queue.push(next)
+    settle()
+  }
+
+  const settle = (): void => {
+    if (isBusy) return
+    isBusy = true
+    for (let next = queue.shift(); next !== undefined && !isStopped; next = queue.shift()) {
+      const context = { now: clock.now(), wall: clock.wall(), random }
+      for (const effect of core.step(next, context)) carryOut(effect)
+    }
+    isBusy = false
+    if (isStopped) return
+    clock.alarm(core.wakeAt(), () => input({ kind: 'wake' }))
+    listener.onSettled()
+  }
+
+  const carryOut = (effect: CoreEffect): void => {
+    if (isStopped) return
+    switch (effect.kind) {
+      case 'send':
+        return send(effect.to, effect.message)
+      case 'author': {
+        const opened = sealer.seal(effect.message)
+        queue.push({ kind: 'message', opened, deliveredBy: self, gossipedIn: null })
+        return spread(opened, effect.topics)
+      }
+      case 'spread':
+        return spread(effect.opened, effect.topics)
+      case 'persist':
+        return disk.write(effect.key, effect.value, effect.sync, () => {
+          for (const next of effect.then) carryOut(next)
+          settle()
+        })
+      case 'again':
+        queue.push(effect.input)
+        return
+      case 'runtime':
+        return runtimes.run(effect.runtime, effect.operation)
+      case 'want':
+        return network.want(effect.peers)
+      case 'follow':
+        return network.follow(effect.topics.map((topic) => topicOf(federation, topic)))
+      case 'charter':
+        return listener.onCharter(effect.chain)
+      case 'resolved':
+        return listener.onResolved(effect.requestId, effect.answer)
+      case 'emit':
+        return listener.onEvent(effect.event)
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  const send = (to: NodeId, message: CoreMessage): void => {
+    const opened = sealer.seal(message)
+    if (to === self) queue.push({ kind: 'message', opened, deliveredBy: self, gossipedIn: null })
+    else if (isSendable(opened)) network.send(to, opened.bytes)
+  }
+
+  const spread = (opened: Opened<CoreMessage>, topics: readonly Topic[]): void => {
+    if (!isSendable(opened)) return
+    for (const topic of topics) network.publish(topicOf(federation, topic), opened.bytes)
+  }
+
+  const isSendable = (opened: Opened<CoreMessage>): boolean => {
+    if (fitsTheWire(opened)) return true
+    listener.onDropped('too-large', `${opened.message.kind} of ${opened.bytes.length} bytes was not sent`, self)
+    return false
+  }
+
+  const receive = (bytes: Uint8Array, deliveredBy: NodeId, topic: string | null, isRetry = false): void => {
+    if (isStopped) return
+    const opened = sealer.open(bytes)
+    if (opened.ok) {
+      const gossipedIn = topic === null ? null : domainOfTopic(federation, topic)
+      return input({ kind: 'message', opened: opened.value, deliveredBy, gossipedIn })
+    }
+    const { kind, detail, credentialHash } = opened.error
+    const isWorthAsking = kind === 'unknown-credential' && credentialHash !== undefined && !isRetry
+    if (!isWorthAsking || waiting >= ENVELOPES_WAITING_MAX) return listener.onDropped(kind, detail, deliveredBy)
+    waiting += 1
+    network.fetchCredential(credentialHash, deliveredBy, (learned) => {
+      waiting -= 1
+      if (learned) receive(bytes, deliveredBy, topic, true)
+      else listener.onDropped(kind, detail, deliveredBy)
+    })
+  }
+
+  return {
+    input,
+    receive,
+    stop: () => {
+      isStopped = true
+      clock.alarm(null, () => undefined)
+    },
+  }
+}

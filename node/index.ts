@@ -1,0 +1,92 @@
+// Coppice as a library: one running node, and what may be asked of it.
+
+import { createControl } from './answers.ts'
+import { memberByInvite, memberOrFounder, openFolder } from './boot.ts'
+import type { NodeControl } from './control.ts'
+import { CoppiceError } from './errors.ts'
+import { serveControl } from './io/control-server.ts'
+import { type Member, startMember } from './node.ts'
+import type { JoinOptions, NodeOptions } from './options.ts'
+
+export type * from './control.ts'
+export { CoppiceError, type ErrorView } from './errors.ts'
+export type { JoinOptions, NodeOptions, Preset } from './options.ts'
+
+export interface RunningNode {
+  readonly control: NodeControl
+  /** Resolves when the node can take work; rejects with the signal's reason. */
+  ready(signal: AbortSignal): Promise<void>
+  /** Hands over what it leads, and stops. Instances go on running. */
+  stop(): Promise<void>
+  /** Resolves with the reason when the node cannot go on, e.g. because its disk is full. */
+  readonly failed: Promise<Error>
+}
+
+/**
+ * Starts a node on its folder; in an empty one it founds a federation of one. Rejects with CoppiceError: `folder-in-use`,
+ * `store-damaged`, `port-in-use`, `damaged-key` and others, each with what to do.
+ */
+export async function createNode(options: NodeOptions): Promise<RunningNode> {
+  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
+  const opened = await openFolder(options.dataDir, fail)
+  const admission = await orClose(opened.disk, () => memberOrFounder(opened, options))
+  return running(await startMember(admission, options), failed)
+}
+
+/**
+ * Joins by an invite and starts. A folder that is a member of the same federation starts as it is; one of another federation is
+ * refused. Rejects with CoppiceError: `bad-invite`, `expired-invite`, `used-up-invite`, `other-federation`, `unreachable` and others.
+ */
+export async function joinNode(options: JoinOptions): Promise<RunningNode> {
+  const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
+  const folder = await openFolder(options.dataDir, fail)
+  const admission = await orClose(folder.disk, () => memberByInvite(folder, options))
+  return running(await startMember(admission, options), failed)
+}
+
+async function orClose<T>(disk: { close(): Promise<void> }, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (problem) {
+    await disk.close()
+    throw problem
+  }
+}
+
+async function running(member: Member, failed: Promise<Error>): Promise<RunningNode> {
+  const control = createControl(member)
+  try {
+    const server = await serveControl(control, member.folder.dataDir)
+    return {
+      control,
+      failed,
+      ready: (signal) => untilReady(member, control, signal),
+      stop: async () => {
+        await server.close()
+        await member.stop()
+      },
+    }
+  } catch (problem) {
+    await member.stop()
+    throw problem
+  }
+}
+
+function untilReady(member: Member, control: NodeControl, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void): void => {
+      stop()
+      signal.removeEventListener('abort', onAbort)
+      settle()
+    }
+    const onAbort = (): void =>
+      end(() => reject(signal.reason ?? new CoppiceError('aborted', 'the node was stopped before it was ready', 'Start it again.')))
+    const look = (): void => {
+      if (control.status().ready) end(resolve)
+    }
+    const stop = member.onSettled(look)
+    signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
+    else look()
+  })
+}

@@ -1,0 +1,106 @@
+// A NodeControl that answers from a table, so that the socket and the CLI are tested without a federation behind them.
+
+import { once } from 'node:events'
+import type { EventView, InspectView, InstanceView, NodeControl, ServiceView, StatusView } from '../control.ts'
+import { CoppiceError } from '../errors.ts'
+
+export const NODE = '12D3KooWJfZZRsqoTEYL2aRCTHRGBSEzqfUYDuy4x9Ghn8XJh7kQ'
+export const SERVICE = 'shop.default.web.default'
+export const EVENT: EventView = {
+  at: '2026-11-21T10:00:00.000Z',
+  name: 'node-alive',
+  level: 'info',
+  domain: '/berlin',
+  fields: { name: 'größe' },
+}
+
+const instance: InstanceView = {
+  service: SERVICE,
+  number: 0,
+  state: 'running',
+  node: NODE,
+  name: 'berlin-1',
+  domain: '/berlin',
+  endpoint: '127.0.0.1:9000',
+  since: '2026-11-21T10:00:00.000Z',
+  restarts: 0,
+  reason: 'best fit: 3 of 4 cores free',
+}
+
+export const service: ServiceView = {
+  id: SERVICE,
+  address: `${SERVICE}.0.rr.local`,
+  domain: '/',
+  accepted: true,
+  instances: [instance],
+}
+
+const inspected: InspectView = { ...service, spec: { replicas: 1 }, placements: [] }
+
+export const status: StatusView = {
+  node: NODE,
+  name: 'berlin-1',
+  federation: 'f'.repeat(64),
+  domain: '/berlin',
+  incarnation: 1,
+  ready: true,
+  waitingFor: [],
+  pressure: 0,
+  addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${NODE}`],
+  proxies: { http: '127.0.0.1:8080', socks: null, dns: null },
+  domains: [],
+  peers: [],
+  counters: {},
+}
+
+/** What was asked of the fixture, in order, and the overrides that a test brings. */
+export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeControl & { readonly asked: unknown[] } {
+  const asked: unknown[] = []
+  const noted = <T>(answer: T, ...question: readonly unknown[]): T => {
+    asked.push(question)
+    return answer
+  }
+  return {
+    asked,
+    status: () => status,
+    nodes: () => [{ node: NODE, name: 'berlin-1', domain: '/berlin', state: 'alive', incarnation: 1, summary: null }],
+    instances: () => [instance],
+    deploy: async (descriptor, { domain }) =>
+      noted({ services: [service], warnings: [{ field: 'a', problem: 'b' }] }, 'deploy', descriptor, domain),
+    services: (ids) => noted([service], 'services', ids),
+    inspect: (id) => {
+      if (id === SERVICE) return inspected
+      throw new CoppiceError('no-such-service', `there is no service ${id}`, 'See `coppice ps`.')
+    },
+    remove: async (id) => noted({ ...service, instances: [] }, 'remove', id),
+    scale: async (id, replicas) => noted(service, 'scale', id, replicas),
+    resolve: async (address) => noted(resolved, 'resolve', address),
+    invite: async (options) => noted('coppice1:abc', 'invite', options),
+    revoke: async (node) => noted({ node, charterHead: 'aa' }, 'revoke', node),
+    ping: async (node) => noted({ node, name: null, path: 'direct', via: null, rttMs: 1.5 }, 'ping', node),
+    events: async function* (signal) {
+      yield EVENT
+      await once(signal, 'abort')
+      asked.push('events ended')
+    },
+    logs: async (request) => noted(bytes('hello\n', 'world\n'), 'logs', request),
+    forward: async (address, localPort, signal) => {
+      signal.addEventListener('abort', () => asked.push('forward ended'))
+      return noted({ host: '127.0.0.1', port: 4711 }, 'forward', address, localPort)
+    },
+    metrics: async () => 'coppice_up 1\n',
+    ...overrides,
+  }
+}
+
+const resolved = {
+  service: SERVICE,
+  policy: 'rr',
+  endpoints: [{ number: 0, node: NODE, name: 'berlin-1', path: 'direct', rttMs: 0.4 }],
+  virtualAddress: null,
+  reason: null,
+} as const
+
+export async function* bytes(...pieces: readonly string[]): AsyncIterable<Uint8Array> {
+  for (const piece of pieces) yield Buffer.from(piece)
+}

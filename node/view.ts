@@ -1,0 +1,272 @@
+// What people see of a node, read from its core. Nothing here decides; a question that needs more than reading belongs elsewhere.
+
+import { isElector } from '../election/index.ts'
+import { addressOf } from '../overlay/address.ts'
+import { chainOf, type NodeId, type ServiceId } from '../overlay/kernel/ids.ts'
+import { decodeSpec, type ServiceSpec } from '../placement/index.ts'
+import {
+  compareFences,
+  type InstanceRecord,
+  isInstance,
+  isPlacedHere,
+  type SealedRecord,
+  type SpecRecord,
+  type StoreView,
+} from '../services-registry/index.ts'
+import type { DomainView, InspectView, InstanceView, NodeView, PeerView, ServiceView } from './control.ts'
+import type { CoreView } from './core/core.ts'
+import type { SeatView } from './core/hierarchy.ts'
+
+/** What the network adds to what the core knows of a peer. */
+export interface PathView {
+  readonly path: 'direct' | 'relay'
+  readonly via: string | null
+}
+
+export function domainViews(core: CoreView, now: number, freshMs: number): readonly DomainView[] {
+  return chainOf(core.self.domain).map((path) => {
+    const known = core.leaders().leaderOf(path)
+    const seat = core.seats().find((one) => one.domain === path) ?? null
+    const announcement = known?.announcement ?? null
+    return {
+      path,
+      role: roleOf(seat),
+      leader: announcement?.leader ?? null,
+      leaderNode: announcement?.node ?? null,
+      leaderName: announcement?.name ?? null,
+      epoch: announcement?.epoch ?? 0,
+      term: announcement?.term ?? 0,
+      electors: announcement?.electors ?? [],
+      quorum: hasQuorum(seat, known === null ? null : now - known.heardAt, freshMs),
+    }
+  })
+}
+
+function roleOf(seat: SeatView | null): DomainView['role'] {
+  if (seat === null) return 'observer'
+  switch (seat.state.role.kind) {
+    case 'leader':
+      return 'leader'
+    case 'candidate':
+    case 'pre-candidate':
+      return 'candidate'
+    case 'follower':
+      return isElector(seat.state) ? 'follower' : 'learner'
+  }
+}
+
+/** An elector knows it from heartbeats; everybody else from announcements. */
+function hasQuorum(seat: SeatView | null, silentMs: number | null, freshMs: number): boolean {
+  if (seat !== null && isElector(seat.state)) {
+    return seat.state.role.kind === 'leader' ? seat.fence !== null : seat.state.leader !== null
+  }
+  return silentMs !== null && silentMs < freshMs
+}
+
+/** What this node waits for before it can take work; empty when it can. */
+export function waitingFor(core: CoreView): readonly string[] {
+  const { domain, node } = core.self
+  const waits: string[] = []
+  if (core.leaders().leaderOf(domain) === null) waits.push(`a leader of ${domain}`)
+  for (const above of chainOf(domain).slice(1)) {
+    if (core.leaders().leaderOf(above) === null) waits.push(above === '/' ? 'a leader of the root' : `a leader of ${above}`)
+  }
+  if (core.summaryOf(node) === null) waits.push('the first reading of this device')
+  return waits
+}
+
+export function nodeViews(core: CoreView): readonly NodeView[] {
+  return [...core.roster().values()].map(({ node, name, facts, state, incarnation }) => ({
+    node,
+    name,
+    domain: facts.domain,
+    state,
+    incarnation,
+    summary: core.summaryOf(node),
+  }))
+}
+
+export function peerViews(core: CoreView, paths: ReadonlyMap<NodeId, PathView>, names: ReadonlyMap<NodeId, string>): readonly PeerView[] {
+  const members = [...core.roster().keys()].filter((node) => node !== core.self.node)
+  const all = new Set<NodeId>([...members, ...paths.keys()])
+  return [...all].map((node) => {
+    const entry = core.roster().get(node)
+    const path = paths.get(node) ?? null
+    return {
+      node,
+      name: entry?.name ?? names.get(node) ?? '',
+      domain: entry?.facts.domain ?? '',
+      state: entry?.state ?? 'unknown',
+      path: path?.path ?? null,
+      via: path?.via ?? null,
+      rttMs: core.roundTripMs(node),
+      reason: reasonOf(path),
+    }
+  })
+}
+
+function reasonOf(path: PathView | null): string | null {
+  if (path === null) return 'not connected'
+  return path.path === 'direct' ? null : 'connected through a relay; no direct address of it answered'
+}
+
+/** All instances that this node may know of: one row per number, and one for each further copy that lives. */
+export function instanceViews(core: CoreView): readonly InstanceView[] {
+  const services = new Set<ServiceId>()
+  for (const store of core.stores()) for (const { message } of store.specs()) services.add(message.service)
+  for (const store of core.stores()) for (const { message } of store.allInstances()) services.add(message.service)
+  return [...services].sort().flatMap((service) => instancesOf(core, service))
+}
+
+export function instancesOf(core: CoreView, service: ServiceId): readonly InstanceView[] {
+  const wanted = replicasOf(core, service)
+  const views = new Map<string, InstanceView>()
+  for (const record of latestInstances(core, service)) {
+    const { number, live, state } = record.message
+    const isWanted = number < wanted
+    if (!live && (!isWanted || state === 'stopped')) continue
+    if (isGone(core, record) && !isPlacedSomewhere(core, record)) continue
+    views.set(`${number} ${record.from}`, instanceView(core, record))
+  }
+  for (let number = 0; number < wanted; number++) {
+    const isShown = [...views.values()].some((view) => view.number === number)
+    if (!isShown) views.set(`${number}`, pendingView(core, service, number))
+  }
+  return [...views.values()].sort((a, b) => a.number - b.number || (a.node ?? '').localeCompare(b.node ?? ''))
+}
+
+/** Of each instance and node the newest word in any store, without copies that a later order elsewhere replaced. */
+function latestInstances(core: CoreView, service: ServiceId): readonly SealedRecord<InstanceRecord>[] {
+  const latest = new Map<string, SealedRecord<InstanceRecord>>()
+  for (const store of core.stores()) {
+    for (const record of store.instances(service)) {
+      const key = `${record.message.number} ${record.from}`
+      const known = latest.get(key)
+      if (known === undefined || isLater(record.message, known.message)) latest.set(key, record)
+    }
+  }
+  return [...latest.values()].filter(isInstance)
+}
+
+const isLater = (a: InstanceRecord, b: InstanceRecord): boolean =>
+  (a.incarnation - b.incarnation || a.sequence - b.sequence) > 0
+
+const isGone = (core: CoreView, record: SealedRecord<InstanceRecord>): boolean => {
+  const state = core.roster().get(record.from)?.state
+  return state === 'dead' || state === 'left'
+}
+
+/** Whether the domain nearest to the instance still wants it where it is. */
+function isPlacedSomewhere(core: CoreView, record: SealedRecord<InstanceRecord>): boolean {
+  const { service, number } = record.message
+  const placements = core.stores().flatMap((store) => store.placement(service, number) ?? [])
+  const nearest = placements.find((placement) => placement.message.domain === record.message.domain) ?? placements[0]
+  return nearest !== undefined && isPlacedHere(nearest, record)
+}
+
+function instanceView(core: CoreView, record: SealedRecord<InstanceRecord>): InstanceView {
+  const { service, number, state, domain, endpoint, since, restarts, reason } = record.message
+  const gone = isGone(core, record)
+  const port = endpoint?.ports[0]
+  return {
+    service,
+    number,
+    state: gone && state !== 'failed' ? 'lost' : state,
+    node: record.from,
+    name: nameOf(core, record.from),
+    domain,
+    endpoint: endpoint === null || port === undefined ? null : `${endpoint.host}:${port.actual}`,
+    since: new Date(since).toISOString(),
+    restarts,
+    reason: gone ? 'its device is gone' : placedReason(core, record) || reason,
+  }
+}
+
+/** Why it runs where it runs, as the leader that placed it put it; a running instance has nothing else to say. */
+function placedReason(core: CoreView, record: SealedRecord<InstanceRecord>): string {
+  const { service, number, state } = record.message
+  if (state !== 'running') return ''
+  const placements = core.stores().flatMap((store) => store.placement(service, number) ?? [])
+  const reasons = placements.filter((placement) => isPlacedHere(placement, record)).map(({ message }) => message.reason)
+  return [...new Set(reasons)].reverse().join('; ')
+}
+
+function pendingView(core: CoreView, service: ServiceId, number: number): InstanceView {
+  const pending = core.pending().find((one) => one.service === service && one.number === number)
+  return {
+    service,
+    number,
+    state: 'pending',
+    node: null,
+    name: null,
+    domain: null,
+    endpoint: null,
+    since: null,
+    restarts: 0,
+    reason: pending?.reason ?? 'the leader of its domain is looking for a place',
+  }
+}
+
+/** The name of a node where this one knows it: its own cluster's, and those who lead or were met. */
+export function nameOf(core: CoreView, node: NodeId): string | null {
+  const inRoster = core.roster().get(node)?.name
+  if (inRoster !== undefined) return inRoster
+  for (const domain of core.leaders().domains()) {
+    const announcement = core.leaders().leaderOf(domain)?.announcement
+    if (announcement?.node === node) return announcement.name
+  }
+  return core.statedName(node)
+}
+
+export function specOf(core: CoreView, service: ServiceId): SealedRecord<SpecRecord> | null {
+  const held = core.stores().flatMap((store) => store.spec(service) ?? [])
+  const waiting = core.unaccepted().filter(
+    (record): record is SealedRecord<SpecRecord> => record.message.kind === 'record/spec' && record.message.service === service,
+  )
+  return [...waiting, ...held].find((record) => record.message.spec !== null) ?? null
+}
+
+export function readSpec(record: SealedRecord<SpecRecord> | null): ServiceSpec | null {
+  if (record === null || record.message.spec === null) return null
+  const decoded = decodeSpec(record.message.spec)
+  return decoded.ok ? decoded.value : null
+}
+
+const replicasOf = (core: CoreView, service: ServiceId): number => readSpec(specOf(core, service))?.replicas ?? 0
+
+export function serviceView(core: CoreView, service: ServiceId): ServiceView | null {
+  const record = specOf(core, service)
+  const spec = readSpec(record)
+  if (record === null || spec === null) return null
+  return {
+    id: service,
+    address: addressOf(service, spec.ports[0]?.declared ?? null),
+    domain: record.message.domain,
+    accepted: !core.unaccepted().includes(record),
+    instances: instancesOf(core, service),
+  }
+}
+
+export function inspectView(core: CoreView, service: ServiceId): InspectView | null {
+  const view = serviceView(core, service)
+  const spec = readSpec(specOf(core, service))
+  if (view === null || spec === null) return null
+  const placements = core
+    .stores()
+    .flatMap((store: StoreView) => store.placements(service))
+    .map(({ message, from }) => ({ ...message, leader: from, specClock: message.specClock.wall }))
+    .sort((a, b) => a.number - b.number || compareFences(a.fence, b.fence))
+  return { ...view, spec: spec as unknown as Readonly<Record<string, unknown>>, placements }
+}
+
+/** The services whose records are here. */
+export function* knownServices(core: CoreView): Iterable<ServiceId> {
+  for (const store of core.stores()) {
+    for (const { message } of store.specs()) if (message.spec !== null) yield message.service
+  }
+}
+
+/** Everything that is held of a service, in whatever domain. */
+export const recordsOf = (core: CoreView, service: ServiceId): readonly SealedRecord[] =>
+  core.stores().flatMap((store) => [...store.placements(service), ...store.instances(service)])
+

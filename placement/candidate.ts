@@ -1,0 +1,88 @@
+// A child as a scheduler sees it when it looks for a place: what it has, what is promised already, and how it is called. Nodes
+// and domains are seen alike; what a domain does not tell of its devices is left for that domain to decide.
+
+import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
+import { isDomain } from '../overlay/kernel/ids.ts'
+import { larger, minus, type Resources } from './need.ts'
+import { type ChildNews, callName, capacityOf } from './summary.ts'
+
+export interface Candidate {
+  readonly child: ChildId
+  readonly kind: 'node' | 'domain'
+  readonly name: string
+  /** Devices behind it; 1 for a node. */
+  readonly devices: number
+  readonly total: Resources
+  /** What all of it together has left, promises under way included. */
+  readonly free: Resources
+  /** What its best single device has left for a runtime; null when none offers that runtime. */
+  slotFor(runtime: string): Resources | null
+  /** Whether its devices take no new work (all of them, for a domain). */
+  readonly underPressure: boolean
+  /** Its leaf clusters; null when it has more than it named. */
+  readonly clusters: readonly DomainPath[] | null
+  readonly clusterLabels: readonly string[] | null
+  /** As `label=value`; null for a domain, whose devices are its own affair. */
+  readonly labels: readonly string[] | null
+  /** Instances of the same service that it has already. */
+  readonly siblings: number
+}
+
+export interface Promised {
+  readonly resources: Resources
+  readonly siblings: number
+}
+
+/** What counts as taken: what the child says or what its leader placed there, whichever is more. */
+export function candidateOf(
+  news: ChildNews,
+  promised: Promised,
+  cluster: { readonly path: DomainPath; readonly labels: readonly string[] },
+): Candidate {
+  const common = { child: news.child, name: callName(news), siblings: promised.siblings }
+  if (news.kind === 'node') {
+    const { summary } = news
+    const total = capacityOf(summary)
+    const free = minus(total, larger(summary.reserved, promised.resources))
+    const runtimes = new Set(summary.runtimes.map(({ name }) => name))
+    return {
+      ...common,
+      kind: 'node',
+      devices: 1,
+      total,
+      free,
+      slotFor: (runtime) => (runtimes.has(runtime) ? free : null),
+      underPressure: summary.pressure >= 2,
+      clusters: [cluster.path],
+      clusterLabels: cluster.labels,
+      labels: Object.entries(summary.labels).map(([label, value]) => `${label}=${value}`),
+    }
+  }
+  const { aggregate } = news
+  return {
+    ...common,
+    kind: 'domain',
+    devices: aggregate.nodes,
+    total: aggregate.total,
+    free: minus(aggregate.total, larger(aggregate.reserved, promised.resources)),
+    slotFor: (runtime) => {
+      const slots = aggregate.slots.filter((slot) => slot.runtime === runtime).map((slot) => slot.free)
+      return slots.length === 0 ? null : slots.reduce(larger)
+    },
+    underPressure: aggregate.nodes > 0 && aggregate.tainted === aggregate.nodes,
+    clusters: aggregate.clustersCut ? null : aggregate.clusters,
+    clusterLabels: aggregate.labelsCut ? null : aggregate.labels,
+    labels: null,
+  }
+}
+
+/** What a cluster is called: its path, the path without the first slash, and its last segment. */
+export const clusterNames = (path: DomainPath): readonly string[] => [
+  path,
+  path.slice(1),
+  path.slice(path.lastIndexOf('/') + 1),
+]
+
+/** What a node is called: its name and its id. */
+export const nodeNames = (candidate: Candidate): readonly string[] =>
+  isDomain(candidate.child) ? [] : [candidate.name, candidate.child]

@@ -1,0 +1,89 @@
+// What rules a child out, each constraint with its reason. A domain is ruled out only by what no device of it can have; the
+// rest it finds out itself when it is asked.
+
+import { isDomain } from '../overlay/kernel/ids.ts'
+import { type Candidate, clusterNames, nodeNames } from './candidate.ts'
+import { covers, needOf, type Resources } from './need.ts'
+import { type Reason, type RefusalCode, refusal } from './refusal.ts'
+import { parseSelector, type Selector } from './selector.ts'
+import type { ServiceSpec } from './spec.ts'
+
+/** Returns why the candidate cannot take the service, null when it may. */
+export type Constraint = (spec: ServiceSpec, candidate: Candidate) => Reason | null
+
+/** The constraints that hold under every scheduler, the plainest first: the first that refuses is the reason given. */
+export const CONSTRAINTS: readonly Constraint[] = [clusterSelected, nodeSelected, offersRuntime, bearsMore, hasRoom]
+
+export function ruledOutBy(spec: ServiceSpec, candidate: Candidate): Reason | null {
+  for (const constraint of CONSTRAINTS) {
+    const reason = constraint(spec, candidate)
+    if (reason !== null) return { ...reason, count: candidate.devices }
+  }
+  return null
+}
+
+function clusterSelected(spec: ServiceSpec, candidate: Candidate): Reason | null {
+  const { clusters, clusterLabels } = candidate
+  if (clusters === null || clusterLabels === null) return null
+  for (const { kind, cluster, clusters: allowed } of spec.constraints) {
+    const source = kind === 'clusters' ? allowed.join(',') : cluster
+    if (source === null || source === '') continue
+    const selects = selectorOf(source)
+    const isIn = clusters.some((path) => selects({ names: clusterNames(path), labels: clusterLabels }))
+    if (!isIn) return refusal('cluster-selector', source)
+  }
+  return null
+}
+
+function nodeSelected(spec: ServiceSpec, candidate: Candidate): Reason | null {
+  const { labels } = candidate
+  if (labels === null || isDomain(candidate.child)) return null
+  for (const { node } of spec.constraints) {
+    if (node === null) continue
+    if (!selectorOf(node)({ names: nodeNames(candidate), labels })) return refusal('node-selector', node)
+  }
+  return null
+}
+
+function offersRuntime(spec: ServiceSpec, candidate: Candidate): Reason | null {
+  return candidate.slotFor(spec.runtime) === null ? refusal('runtime', spec.runtime) : null
+}
+
+function bearsMore(_spec: ServiceSpec, candidate: Candidate): Reason | null {
+  return candidate.underPressure ? refusal('pressure') : null
+}
+
+/** Enough on one device, and enough in all when what is promised already is taken off. */
+function hasRoom(spec: ServiceSpec, candidate: Candidate): Reason | null {
+  const slot = candidate.slotFor(spec.runtime)
+  if (slot === null) return refusal('runtime', spec.runtime)
+  const least: Resources = {
+    vcpus: Math.min(slot.vcpus, candidate.free.vcpus),
+    memoryMb: Math.min(slot.memoryMb, candidate.free.memoryMb),
+    vgpus: Math.min(slot.vgpus, candidate.free.vgpus),
+    storageMb: Math.min(slot.storageMb, candidate.free.storageMb),
+  }
+  return shortOf(needOf(spec), least, candidate.name)
+}
+
+const SHORTAGES: readonly (readonly [keyof Resources, RefusalCode, string])[] = [
+  ['memoryMb', 'memory', 'MB'],
+  ['vcpus', 'cpu', 'cores'],
+  ['vgpus', 'gpu', 'gpus'],
+  ['storageMb', 'disk', 'MB'],
+]
+
+/** What is lacking first, with what there is; null when nothing is. */
+export function shortOf(need: Resources, free: Resources, name: string): Reason | null {
+  for (const [key, code, unit] of SHORTAGES) {
+    if (covers(free[key], need[key])) continue
+    return { code, count: 1, detail: `${need[key]} ${unit}`, most: free[key], on: name }
+  }
+  return null
+}
+
+/** A selector that was checked at the door; one from elsewhere that cannot be read selects nothing. */
+function selectorOf(source: string): Selector {
+  const parsed = parseSelector(source)
+  return parsed.ok ? parsed.value : () => false
+}

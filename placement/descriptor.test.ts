@@ -1,0 +1,306 @@
+// Descriptors as people write them: good, wrong, nearly right, and nonsense.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { DESCRIPTOR_CHARS_MAX, DESCRIPTOR_DEFAULTS, parseDescriptor } from './descriptor.ts'
+import { decodeSpec, encodeSpec, type ServiceSpec } from './spec.ts'
+
+const fixture = (name: string): string => readFileSync(join(import.meta.dirname, 'fixtures', `${name}.json`), 'utf8')
+const SERVICE = '$.applications[0].microservices[0]'
+
+/** A descriptor with one microservice that has these fields besides its names. */
+const descriptor = (fields: Readonly<Record<string, unknown>>): string =>
+  JSON.stringify({
+    sla_version: 'v2.0',
+    applications: [
+      {
+        application_name: 'app',
+        application_namespace: 'ns',
+        microservices: [
+          { microservice_name: 'web', microservice_namespace: 'ns', virtualization: 'process', cmd: ['x'], ...fields },
+        ],
+      },
+    ],
+  })
+
+function read(fields: Readonly<Record<string, unknown>>): ServiceSpec {
+  const parsed = parseDescriptor(descriptor(fields))
+  assert.deepEqual(parsed.errors, [])
+  return parsed.services[0] as ServiceSpec
+}
+
+test("a descriptor like those in Oakestra's slides is accepted, and says what is not enforced", () => {
+  const parsed = parseDescriptor(fixture('slides'))
+  assert.ok(parsed.valid)
+  const warned = parsed.warnings.map(({ field }) => field.replace('$.applications[0].', ''))
+  assert.deepEqual(warned, [
+    'application_name',
+    'microservices[0].bandwidth_in',
+    'microservices[0].addresses',
+    'microservices[0].added_files',
+    'microservices[0].connectivity',
+    'microservices[0].constraints[0]',
+    'microservices[0].constraints[1]',
+    'microservices[0].constraints[2]',
+  ])
+  const [spec] = parsed.services
+  assert.equal(spec?.runtime, 'docker')
+  assert.equal(spec?.memoryMb, 1_024)
+  assert.equal(spec?.vcpus, 2)
+  assert.deepEqual(spec?.ports, [{ declared: 9_080, internal: 9_080, protocol: 'tcp' }])
+  assert.deepEqual(
+    spec?.constraints.map(({ node, cluster }) => [node, cluster]),
+    [['xavier-*', 'gpu, /edge-[0-9]+/']],
+  )
+})
+
+test('our own fields are read', () => {
+  const { services, warnings } = parseDescriptor(fixture('process'))
+  const [web, once] = services
+  assert.deepEqual(warnings, [])
+  assert.equal(web?.replicas, 2)
+  assert.deepEqual(
+    web?.ports.map(({ declared, internal, protocol }) => `${declared}:${internal}/${protocol}`),
+    ['80:8080/tcp', '443:8443/tcp', '53:53/udp'],
+  )
+  assert.deepEqual(web?.environment, { GREETING: 'hello world', EMPTY: '' })
+  assert.deepEqual(web?.restart, { policy: 'on-failure', delayMs: 250, delayMsMax: 30_000 })
+  assert.equal(web?.healthcheck?.path, '/healthz')
+  assert.equal(web?.healthcheck?.intervalMs, 5_000)
+  assert.deepEqual(once?.command, ['sh', '-c', "echo 'a b'"])
+  assert.equal(once?.restart.policy, 'on-failure')
+})
+
+test('all mistakes are reported at once, each with its path, the problem and what would be right', () => {
+  const { valid, errors, warnings, services } = parseDescriptor(fixture('wrong'))
+  assert.equal(valid, false)
+  assert.deepEqual(services, [])
+  assert.deepEqual(errors.map(({ field }) => field.replace(`${SERVICE}.`, '')).sort(), [
+    '$.applications[0].application_name',
+    'cmd',
+    'constraints[0].node',
+    'constraints[1].type',
+    'kind',
+    'memory',
+    'port',
+    'replicas',
+    'restart',
+    'vcpus',
+  ])
+  for (const { problem, expected } of errors) assert.ok(problem !== '' && expected !== '')
+  assert.deepEqual(warnings, [
+    { field: `${SERVICE}.vcpu`, problem: '"vcpu" is not a known key and has no effect: did you mean "vcpus"?' },
+  ])
+})
+
+test('what nobody says has the documented default', () => {
+  const spec = read({})
+  const { memoryMb, vcpus, replicas, priority, stopGraceMs } = DESCRIPTOR_DEFAULTS
+  assert.deepEqual(
+    { memoryMb, vcpus, replicas, priority, stopGraceMs },
+    {
+      memoryMb: spec.memoryMb,
+      vcpus: spec.vcpus,
+      replicas: spec.replicas,
+      priority: spec.priority,
+      stopGraceMs: spec.stopGraceMs,
+    },
+  )
+  assert.deepEqual(spec.restart, { policy: 'always', delayMs: 500, delayMsMax: 60_000 })
+})
+
+const accepted: readonly (readonly [string, unknown, keyof ServiceSpec, unknown])[] = [
+  ['memory', '512', 'memoryMb', 512],
+  ['memory', 0, 'memoryMb', 0],
+  ['vcpus', '0.25', 'vcpus', 0.25],
+  ['vgpus', '1', 'vgpus', 1],
+  ['storage', 10, 'storageMb', 10],
+  ['replicas', '3', 'replicas', 3],
+  ['port', '', 'ports', []],
+  [
+    'port',
+    '80;53/udp',
+    'ports',
+    [
+      { declared: 80, internal: 80, protocol: 'tcp' },
+      { declared: 53, internal: 53, protocol: 'udp' },
+    ],
+  ],
+  ['port', ['80:8080'], 'ports', [{ declared: 80, internal: 8_080, protocol: 'tcp' }]],
+  ['cmd', 'node "my server.js"', 'command', ['node', 'my server.js']],
+  ['environment', { A: 1, B: true, C: 'x=y' }, 'environment', { A: '1', B: 'true', C: 'x=y' }],
+  ['environment', ['A=x=y', 'B'], 'environment', { A: 'x=y', B: '' }],
+  ['labels', { tier: 'front' }, 'labels', { tier: 'front' }],
+  ['privileged', 'true', 'privileged', true],
+  ['virtualization', 'Container', 'runtime', 'docker'],
+  ['restart', 'no', 'restart', { policy: 'never', delayMs: 500, delayMsMax: 60_000 }],
+  ['stop_grace', '500ms', 'stopGraceMs', 500],
+  ['stop_grace', 2, 'stopGraceMs', 2_000],
+]
+for (const [key, raw, field, value] of accepted) {
+  test(`${key}: ${JSON.stringify(raw)} is understood`, () => {
+    const more = key === 'virtualization' ? { code: 'image' } : {}
+    assert.deepEqual(read({ [key]: raw, ...more })[field], value)
+  })
+}
+
+const refused: readonly (readonly [string, unknown, RegExp])[] = [
+  ['microservice_name', 'Has Space', /cannot be part of an address/],
+  ['microservice_namespace', '', /is missing/],
+  ['microservice_name', 'a'.repeat(64), /cannot be part of an address/],
+  ['memory', '1Gi', /is not a number of MB/],
+  ['memory', -1, /from 0/],
+  ['vcpus', [], /is not a number/],
+  ['port', '80:', /is no port/],
+  ['port', '70000', /is no port/],
+  ['port', '80;80', /stands here twice/],
+  ['cmd', 'say "hello', /quote is not closed/],
+  ['cmd', { a: 1 }, /is no command/],
+  ['cmd', '', /is missing/],
+  ['environment', 'A=1', /neither an object nor a list/],
+  ['environment', ['=x'], /is no name/],
+  ['kind', 'job', /not supported yet/],
+  ['kind', 'thing', /no kind/],
+  ['privileged', 'perhaps', /neither true nor false/],
+  ['healthcheck', { kind: 'http' }, /declares no tcp port/],
+  ['healthcheck', true, /no health check/],
+  ['constraints', [{ type: 'direct', node: '!' }], /nothing follows/],
+  ['constraints', [{ type: 'clusters', allowed: [] }], /no list of clusters/],
+  ['constraints', {}, /is no list/],
+  ['virtualization', 'a b', /is no runtime/],
+  ['virtualization', 'docker', /is missing/],
+]
+for (const [key, raw, problem] of refused) {
+  test(`${key}: ${JSON.stringify(raw).slice(0, 40)} is refused`, () => {
+    const { errors } = parseDescriptor(descriptor({ [key]: raw }))
+    assert.equal(errors.length, 1, JSON.stringify(errors))
+    assert.ok(errors[0]?.field.startsWith(SERVICE))
+    assert.match(errors[0]?.problem ?? '', problem)
+  })
+}
+
+test('one_shot and restart "always" contradict each other', () => {
+  const { errors } = parseDescriptor(descriptor({ one_shot: true, restart: 'always' }))
+  assert.match(errors[0]?.problem ?? '', /contradicts one_shot/)
+})
+
+const notYet: readonly (readonly [string, unknown])[] = [
+  ['vtpus', 1],
+  ['bandwidth_in', '100'],
+  ['bandwidth_out', 5],
+  ['state', 'x'],
+  ['added_files', ['a']],
+  ['sla_violation_strategy', 'migrate'],
+  ['target_node', 'n'],
+  ['connectivity', [{}]],
+  ['addresses', { rr_ip: '10.30.0.1' }],
+  ['update', { parallel: 1 }],
+  ['disconnect', { lost_after: '10s' }],
+]
+for (const [key, raw] of notYet) {
+  test(`${key} is accepted, with a warning that names it, and without one when it is left open`, () => {
+    const { warnings, valid } = parseDescriptor(descriptor({ [key]: raw }))
+    assert.ok(valid)
+    assert.deepEqual(
+      warnings.map(({ field }) => field),
+      [`${SERVICE}.${key}`],
+    )
+    assert.match(warnings[0]?.problem ?? '', /is accepted but not (enforced|honoured) yet/)
+    assert.deepEqual(parseDescriptor(descriptor({ [key]: Array.isArray(raw) ? [] : '' })).warnings, [])
+  })
+}
+
+test('a runtime without a driver is accepted by name, with a warning', () => {
+  for (const name of ['unikernel', 'wasm', 'vm']) {
+    const { warnings, services } = parseDescriptor(descriptor({ virtualization: name }))
+    assert.match(warnings[0]?.problem ?? '', /no device offers it/)
+    assert.equal(services[0]?.runtime, name)
+  }
+})
+
+const misspelt = [
+  ['vcpu', 'vcpus'],
+  ['Memory', 'memory'],
+  ['enviroment', 'environment'],
+  ['replica', 'replicas'],
+  ['ports', 'port'],
+  ['restarts', 'restart'],
+  ['health_check', 'healthcheck'],
+] as const
+for (const [wrong, right] of misspelt) {
+  test(`"${wrong}" brings "${right}" to mind`, () => {
+    const { warnings } = parseDescriptor(descriptor({ [wrong]: 1 }))
+    assert.match(warnings[0]?.problem ?? '', new RegExp(`did you mean "${right}"`))
+  })
+}
+
+test('a key like no other is warned about without a guess', () => {
+  const { warnings, valid } = parseDescriptor(descriptor({ colour: 'blue', __proto__: 1 }))
+  assert.ok(valid)
+  assert.doesNotMatch(warnings[0]?.problem ?? 'did you mean', /did you mean/)
+})
+
+test('two microservices of one name are refused', () => {
+  const twice = JSON.parse(descriptor({}))
+  twice.applications[0].microservices.push(twice.applications[0].microservices[0])
+  const { errors } = parseDescriptor(JSON.stringify(twice))
+  assert.match(errors[0]?.problem ?? '', /is app\.ns\.web\.ns, and so is/)
+})
+
+const notJson: readonly (readonly [string, string])[] = [
+  ['', 'line 1, column 1'],
+  ['{\n "applications": [1, 2,\n}', 'line 3, column 1'],
+  ['{"a": tru}', 'line 1, column 7'],
+  ['{"a": 1 "b": 2}', 'line 1, column 9'],
+  ['{"a": "line\nbreak"}', 'line 1, column 7'],
+  ['[1, 2', 'line 1, column 6'],
+  ['{} {}', 'line 1, column 4'],
+  ['applications:\n  - x', 'line 1, column 1'],
+]
+for (const [text, where] of notJson) {
+  test(`${JSON.stringify(text)} is no JSON at ${where}`, () => {
+    const { errors } = parseDescriptor(text)
+    assert.equal(errors.length, 1)
+    assert.ok(errors[0]?.problem.includes(where), errors[0]?.problem)
+  })
+}
+
+test('JSON that is no descriptor is one clear error', () => {
+  for (const text of ['null', '[]', '3', '"x"'])
+    assert.match(parseDescriptor(text).errors[0]?.problem ?? '', /is no descriptor/)
+  assert.equal(parseDescriptor('{}').errors[0]?.field, '$.applications')
+  assert.match(parseDescriptor(' '.repeat(DESCRIPTOR_CHARS_MAX + 1)).errors[0]?.expected ?? '', /at most/)
+})
+
+test('a spec that is too large for a record is refused', () => {
+  const environment = Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`BIG_${index}`, 'x'.repeat(8_000)]))
+  assert.match(parseDescriptor(descriptor({ environment })).errors[0]?.problem ?? '', /takes \d+ bytes as a record/)
+})
+
+test('whatever stands in the fields, parsing ends, and what is valid fits a record', () => {
+  const field = fc.constantFrom(
+    ...['memory', 'vcpus', 'port', 'cmd', 'environment', 'restart', 'healthcheck', 'constraints', 'labels', 'volumes'],
+    ...[
+      'replicas',
+      'one_shot',
+      'code',
+      'args',
+      'stop_grace',
+      'microservice_name',
+      'virtualization',
+      'kind',
+      'addresses',
+    ],
+  )
+  fc.assert(
+    fc.property(fc.dictionary(field, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 }), (fields) => {
+      const parsed = parseDescriptor(descriptor(fields))
+      assert.equal(parsed.valid, parsed.errors.length === 0)
+      for (const spec of parsed.services) assert.deepEqual(decodeSpec(encodeSpec(spec)), { ok: true, value: spec })
+    }),
+    { seed: 20261121, numRuns: 1_000 },
+  )
+})

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { containerHealthPort, containerOptions, endpointOf, imageReference } from './docker-options.ts'
+import { launchOf, specWith } from './launch-fixture.ts'
+
+const WEB = { declared: 80, internal: 8080, protocol: 'tcp' } as const
+const DNS = { declared: 53, internal: 53, protocol: 'udp' } as const
+const create = (spec: Parameters<typeof launchOf>[0]) => containerOptions(launchOf(spec), '12D3KooWNodeAbcdefgh')
+
+test('limits become bytes without swap and billionths of a cpu; no limit is no field', () => {
+  const limited = create({ memoryMb: 100, vcpus: 0.25 }).HostConfig
+  assert.deepEqual([limited.Memory, limited.MemorySwap, limited.NanoCpus], [100_000_000, 100_000_000, 250_000_000])
+  const free = create({}).HostConfig
+  assert.equal('Memory' in free || 'NanoCpus' in free, false)
+})
+
+test('a memory limit below what Docker takes becomes the least that it takes', () => {
+  assert.equal(create({ memoryMb: 1 }).HostConfig.Memory, 6_291_456)
+})
+
+test('ports are published on loopback at a port that Docker chooses', () => {
+  const { ExposedPorts, HostConfig } = create({ ports: [WEB, DNS] })
+  assert.deepEqual(ExposedPorts, { '8080/tcp': {}, '53/udp': {} })
+  const anywhere = [{ HostIp: '127.0.0.1', HostPort: '' }]
+  assert.deepEqual(HostConfig.PortBindings, { '8080/tcp': anywhere, '53/udp': anywhere })
+})
+
+test('the port of a health check is published too, by its outer number or its own', () => {
+  const check = (port: number) =>
+    ({ kind: 'tcp', port, path: '/', intervalMs: 100, timeoutMs: 100, retries: 1 }) as const
+  assert.deepEqual(Object.keys(create({ ports: [WEB], healthcheck: check(80) }).ExposedPorts), ['8080/tcp'])
+  assert.deepEqual(Object.keys(create({ ports: [WEB], healthcheck: check(8080) }).ExposedPorts), ['8080/tcp'])
+  assert.deepEqual(Object.keys(create({ ports: [WEB], healthcheck: check(9000) }).ExposedPorts), [
+    '8080/tcp',
+    '9000/tcp',
+  ])
+  const published = { '8080/tcp': [{ HostIp: '127.0.0.1', HostPort: '32770' }] }
+  assert.equal(containerHealthPort(specWith({ ports: [WEB], healthcheck: check(80) }), published), 32_770)
+  assert.equal(containerHealthPort(specWith({ ports: [WEB], healthcheck: check(9000) }), published), null)
+})
+
+test('our labels win over those of the spec, and Docker never restarts anything by itself', () => {
+  const { Labels, HostConfig } = create({ labels: { 'coppice.node': 'other', tier: 'front' } })
+  assert.deepEqual(Labels, {
+    tier: 'front',
+    'coppice.node': '12D3KooWNodeAbcdefgh',
+    'coppice.key': 'shop.test.web.test#0',
+    'coppice.spec': 'a1',
+  })
+  assert.deepEqual(HostConfig.RestartPolicy, { Name: 'no' })
+})
+
+test('a container learns its ports as a process does, unless the spec says otherwise', () => {
+  assert.ok(create({ ports: [WEB] }).Env.includes('PORT=8080'))
+  assert.ok(create({ ports: [WEB] }).Env.includes('PORT_80=8080'))
+  assert.ok(create({ ports: [WEB], environment: { PORT: '1' } }).Env.includes('PORT=1'))
+})
+
+test('an image without a tag means its latest, also behind a registry with a port', () => {
+  assert.equal(imageReference('nginx'), 'nginx:latest')
+  assert.equal(imageReference('registry.test:5000/nginx'), 'registry.test:5000/nginx:latest')
+  assert.equal(imageReference('nginx:1.27'), 'nginx:1.27')
+  assert.equal(imageReference('nginx@sha256:00'), 'nginx@sha256:00')
+})
+
+test('the endpoint holds what Docker published and names what it did not', () => {
+  const published = { '8080/tcp': [{ HostIp: '127.0.0.1', HostPort: '32770' }], '53/udp': null }
+  const { endpoint, missing } = endpointOf(specWith({ ports: [WEB, DNS] }), published)
+  assert.deepEqual(endpoint, { host: '127.0.0.1', ports: [{ declared: 80, actual: 32_770, protocol: 'tcp' }] })
+  assert.deepEqual(missing, ['53/udp'])
+})

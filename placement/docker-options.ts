@@ -1,0 +1,144 @@
+// A spec in Docker's words: what a container is made with, and where it answers once it runs. Ports are published on loopback
+// only, because traffic from other devices comes through tunnels and never straight to a container.
+
+import type { InstanceKey } from '../overlay/kernel/ids.ts'
+import type { Endpoint } from '../services-registry/record.ts'
+import { containerName } from './instance-name.ts'
+import { LOG_LIMITS } from './log-rotation.ts'
+import { identityOf } from './process-launch.ts'
+import type { Launch } from './runtime.ts'
+import type { ServiceSpec } from './spec.ts'
+
+export const NODE_LABEL = 'coppice.node'
+export const KEY_LABEL = 'coppice.key'
+export const SPEC_LABEL = 'coppice.spec'
+
+/** Where containers are published. */
+export const PUBLISH_HOST = '127.0.0.1'
+
+/** Processes and threads in one container: a guess that holds off fork bombs and leaves room for a JVM. */
+const PIDS_MAX = 1_024
+const BYTES_PER_MB = 1_000_000
+/** Docker refuses less than 6 MiB of memory. */
+const MEMORY_BYTES_MIN = 6 * 1_024 * 1_024
+const NANO_CPUS_PER_CPU = 1_000_000_000
+
+/** The part of Docker's container creation that we use (Engine API, `POST /containers/create`). */
+export interface ContainerOptions {
+  readonly name: string
+  readonly Image: string
+  readonly Cmd?: string[]
+  readonly Env: string[]
+  readonly Labels: Record<string, string>
+  readonly ExposedPorts: Record<string, Record<string, never>>
+  readonly HostConfig: {
+    readonly Memory?: number
+    readonly MemorySwap?: number
+    readonly NanoCpus?: number
+    readonly PidsLimit: number
+    readonly Privileged: boolean
+    readonly Binds: string[]
+    readonly PortBindings: Record<string, { HostIp: string; HostPort: string }[]>
+    readonly RestartPolicy: { Name: string }
+    readonly LogConfig: { Type: string; Config: Record<string, string> }
+  }
+}
+
+/** What to create for a launch. The worker restarts instances, so Docker must not. */
+export function containerOptions(launch: Launch, nodeId: string): ContainerOptions {
+  const { spec, key, specId } = launch
+  const published = publishedPorts(spec)
+  return {
+    name: containerName(nodeId, key),
+    Image: imageReference(spec.code),
+    ...(spec.command.length > 0 ? { Cmd: [...spec.command] } : {}),
+    Env: containerEnvironment(spec, key, nodeId),
+    Labels: { ...spec.labels, [NODE_LABEL]: nodeId, [KEY_LABEL]: key, [SPEC_LABEL]: specId },
+    ExposedPorts: Object.fromEntries(published.map((port) => [port, {}])),
+    HostConfig: {
+      ...memoryLimits(spec.memoryMb),
+      ...(spec.vcpus > 0 ? { NanoCpus: Math.round(spec.vcpus * NANO_CPUS_PER_CPU) } : {}),
+      PidsLimit: PIDS_MAX,
+      Privileged: spec.privileged,
+      Binds: [...spec.volumes],
+      PortBindings: Object.fromEntries(published.map((port) => [port, [{ HostIp: PUBLISH_HOST, HostPort: '' }]])),
+      RestartPolicy: { Name: 'no' },
+      LogConfig: {
+        Type: 'json-file',
+        Config: { 'max-size': String(LOG_LIMITS.bytesMax), 'max-file': String(LOG_LIMITS.filesMax) },
+      },
+    },
+  }
+}
+
+/** The reference with its tag: without one Docker would pull every tag of the repository. */
+export function imageReference(code: string): string {
+  const lastPart = code.slice(code.lastIndexOf('/') + 1)
+  return code.includes('@') || lastPart.includes(':') ? code : `${code}:latest`
+}
+
+/** Memory without swap on top, so that the limit is the limit. */
+function memoryLimits(memoryMb: number): { Memory?: number; MemorySwap?: number } {
+  if (memoryMb <= 0) return {}
+  const bytes = Math.max(MEMORY_BYTES_MIN, Math.round(memoryMb * BYTES_PER_MB))
+  return { Memory: bytes, MemorySwap: bytes }
+}
+
+/** Declared ports inside the container, and the health check's where it is another one. */
+function publishedPorts(spec: ServiceSpec): readonly string[] {
+  const ports = new Set(spec.ports.map((port) => `${port.internal}/${port.protocol}`))
+  const checked = checkedPort(spec)
+  if (checked !== null) ports.add(checked)
+  return [...ports]
+}
+
+/** The port inside the container that the health check means: a declared one by its outer number, else any by its own. */
+function checkedPort(spec: ServiceSpec): string | null {
+  const port = spec.healthcheck?.port
+  if (port === undefined) return null
+  return `${spec.ports.find((entry) => entry.declared === port && entry.protocol === 'tcp')?.internal ?? port}/tcp`
+}
+
+/** PORT and PORT_<declared> as in a process, so that one descriptor serves both runtimes; what the spec sets wins. */
+function containerEnvironment(spec: ServiceSpec, key: InstanceKey, nodeId: string): string[] {
+  const first = spec.ports[0]
+  const ports = Object.fromEntries(spec.ports.map((port) => [`PORT_${port.declared}`, String(port.internal)]))
+  const all = {
+    ...(first === undefined ? {} : { PORT: String(first.internal) }),
+    ...ports,
+    ...spec.environment,
+    ...identityOf(key, nodeId),
+  }
+  return Object.entries(all).map(([name, value]) => `${name}=${value}`)
+}
+
+/** Docker's table of published ports, as an inspection gives it. */
+export type PublishedPorts = Readonly<
+  Record<string, readonly { readonly HostIp: string; readonly HostPort: string }[] | null | undefined>
+>
+
+/** Where the declared ports answer; a port that Docker did not publish is an error that names it. */
+export function endpointOf(
+  spec: ServiceSpec,
+  published: PublishedPorts,
+): { readonly endpoint: Endpoint; readonly missing: readonly string[] } {
+  const ports: Endpoint['ports'][number][] = []
+  const missing: string[] = []
+  for (const { declared, internal, protocol } of spec.ports) {
+    const actual = hostPort(published, `${internal}/${protocol}`)
+    if (actual === null) missing.push(`${internal}/${protocol}`)
+    else ports.push({ declared, actual, protocol })
+  }
+  return { endpoint: { host: PUBLISH_HOST, ports }, missing }
+}
+
+/** Where the health check of a container knocks on the host; null when it has none. */
+export function containerHealthPort(spec: ServiceSpec, published: PublishedPorts): number | null {
+  const checked = checkedPort(spec)
+  return checked === null ? null : hostPort(published, checked)
+}
+
+function hostPort(published: PublishedPorts, name: string): number | null {
+  const port = Number(published[name]?.[0]?.HostPort)
+  return Number.isInteger(port) && port > 0 ? port : null
+}

@@ -1,0 +1,474 @@
+// For the tests of this folder only: one root, three clusters and nine nodes in virtual time. Messages are encoded and decoded
+// on their way, delayed, and lost by a seed; records spread by pushes that may be lost and by a comparison every second.
+
+import { type ChildId, type DomainPath, isDomain, type NodeId, nodeId, ROOT } from '../overlay/kernel/ids.ts'
+import type { StepContext } from '../overlay/kernel/machine.ts'
+import { type Random, seededRandom } from '../overlay/kernel/random.ts'
+import { err } from '../overlay/kernel/result.ts'
+import { createCodec, encodeCbor } from '../overlay/wire/codec.ts'
+import type { LeaderBook } from '../services-registry/leaders.ts'
+import type { Fence, PlainRecord, SealedRecord } from '../services-registry/record.ts'
+import { createTable, putRecord, type RecordTable, viewOf } from '../services-registry/table.ts'
+import { compareRecords, slotOf } from '../services-registry/version.ts'
+import { PLACEMENT_TIMING } from './constants.ts'
+import { createInventory, type Inventory, noteAggregate, noteSummary } from './inventory.ts'
+import { type PlacementMessage, placementSchemas } from './messages.ts'
+import { factsOf, openedBy, type Script, specRecord, summaryOf } from './placement-fixtures.ts'
+import type { RuntimeEvent } from './runtime.ts'
+import * as scheduler from './scheduler.ts'
+import type { SchedulerEffect, SchedulerInput, SchedulerState } from './scheduler-state.ts'
+import type { ServiceSpec } from './spec.ts'
+import { foldAggregate, type NodeSummary } from './summary.ts'
+import * as worker from './worker.ts'
+import type { WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'
+
+const START_WALL = 1_790_000_000_000
+const SYNC_MS = 1_000
+const DEAD_AFTER_MS = 500
+const START_MS = 30
+const STOP_MS = 20
+
+interface Device {
+  readonly id: NodeId
+  readonly domain: DomainPath
+  isUp: boolean
+  downSince: number
+  incarnation: number
+  sequence: number
+  summary: NodeSummary
+  readonly stores: Map<DomainPath, RecordTable>
+  readonly inventories: Map<DomainPath, Inventory>
+  readonly disk: Map<string, Uint8Array>
+  readonly running: Map<string, { readonly specId: string; readonly run: number }>
+  schedulers: Map<DomainPath, SchedulerState>
+  worker: WorkerState
+}
+
+interface Event {
+  readonly at: number
+  readonly order: number
+  readonly act: () => void
+}
+
+export interface FleetOptions {
+  readonly seed?: number
+  readonly loss?: number
+  readonly clusters?: readonly DomainPath[]
+  readonly nodesPerCluster?: number
+  readonly summary?: Partial<NodeSummary>
+  /** How an instance behaves when it is started; runs by default. */
+  readonly script?: Script
+}
+
+const codec = createCodec<PlacementMessage>(placementSchemas)
+
+export class Fleet {
+  now = 1_000
+  readonly devices = new Map<NodeId, Device>()
+  readonly pending = new Map<string, string>()
+  /** Every start and stop that a driver was told, in order. */
+  readonly log: string[] = []
+  sent = 0
+  loss: number
+  readonly #random: Random
+  readonly #script: Script
+  readonly #queue: Event[] = []
+  readonly #proofs = new Map<string, NodeId>()
+  readonly #leaders = new Map<DomainPath, { readonly node: NodeId; readonly fence: Fence }>()
+  readonly #islands = new Set<DomainPath>()
+  #order = 0
+  #clock = 0
+  readonly book: LeaderBook = {
+    leaderAt: (domain, { epoch, term }) => this.#proofs.get(`${domain} ${epoch} ${term}`) ?? null,
+  }
+
+  constructor(options: FleetOptions = {}) {
+    this.#random = seededRandom(options.seed ?? 1)
+    this.loss = options.loss ?? 0
+    this.#script = options.script ?? (() => ({ kind: 'runs' }))
+    const clusters = options.clusters ?? (['/a', '/b', '/c'] as DomainPath[])
+    for (const domain of clusters) {
+      for (let number = 1; number <= (options.nodesPerCluster ?? 3); number++) {
+        const id = nodeId(`${domain.slice(1)}${number}`)
+        this.devices.set(id, this.#createDevice(id, domain, summaryOf(id, options.summary)))
+      }
+    }
+    for (const device of this.devices.values()) this.boot(device.id)
+    for (const domain of clusters) this.elect(domain, nodeId(`${domain.slice(1)}1`))
+    this.elect(ROOT, nodeId(`${clusters[0]?.slice(1)}1`))
+    this.#every(SYNC_MS, () => this.#sync())
+    this.#every(1_000, () => this.#gossip())
+  }
+
+  // --- what tests do ---
+
+  /** Hands a spec to a store, as its submitter would. */
+  submit(spec: ServiceSpec, domain: DomainPath = ROOT): void {
+    this.#clock += 1
+    this.#bring(specRecord(spec, domain, { wall: START_WALL + this.#clock, counter: 0 }))
+  }
+
+  remove(spec: ServiceSpec, domain: DomainPath = ROOT): void {
+    this.#clock += 1
+    this.#bring(specRecord(spec, domain, { wall: START_WALL + this.#clock, counter: 0 }, true))
+  }
+
+  elect(domain: DomainPath, node: NodeId): void {
+    const before = this.#leaders.get(domain)
+    const fence = { epoch: 1, term: (before?.fence.term ?? 0) + 1 }
+    this.#proofs.set(`${domain} ${fence.epoch} ${fence.term}`, node)
+    this.#leaders.set(domain, { node, fence })
+    if (before !== undefined) this.#decide(before.node, domain, { kind: 'unlead' })
+    this.#decide(node, domain, { kind: 'lead', fence })
+  }
+
+  leaderOf = (domain: DomainPath): NodeId => this.#leaders.get(domain)?.node ?? nodeId('')
+
+  /** The device loses power: what ran is gone, what was on disk stays. */
+  kill(id: NodeId): void {
+    const device = this.#device(id)
+    device.isUp = false
+    device.downSince = this.now
+    device.running.clear()
+    this.#at(DEAD_AFTER_MS, () => {
+      for (const other of this.devices.values())
+        this.#decide(other.id, device.domain, { kind: 'children-changed', child: id })
+    })
+  }
+
+  boot(id: NodeId): void {
+    const device = this.#device(id)
+    device.isUp = true
+    device.incarnation += 1
+    device.sequence = 0
+    device.schedulers = new Map([device.domain, ROOT].map((domain) => [domain, this.#createScheduler(device, domain)]))
+    device.worker = this.#createWorker(device)
+    this.#work(device, { kind: 'start' })
+    this.#work(device, { kind: 'capacity', summary: device.summary })
+    this.#work(device, { kind: 'found', runtime: 'process', instances: [] })
+  }
+
+  /** Cuts a cluster off from everyone outside it. */
+  cut = (domain: DomainPath): void => void this.#islands.add(domain)
+  heal = (domain: DomainPath): void => void this.#islands.delete(domain)
+
+  run(ms: number): void {
+    const until = this.now + ms
+    for (;;) {
+      const next = this.#queue[0]
+      if (next === undefined || next.at > until) break
+      this.#queue.shift()
+      this.now = Math.max(this.now, next.at)
+      next.act()
+    }
+    this.now = until
+  }
+
+  /** Runs until `condition` holds; returns how long that took in ms, or throws after `limitMs`. */
+  until(what: string, condition: () => boolean, limitMs = 60_000): number {
+    const start = this.now
+    while (!condition()) {
+      if (this.now - start >= limitMs) throw new Error(`${limitMs} ms passed and still not: ${what}`)
+      this.run(50)
+    }
+    return this.now - start
+  }
+
+  /** Where each instance runs, as `key@node`, sorted. */
+  running(): string[] {
+    const all = [...this.devices.values()].filter(({ isUp }) => isUp)
+    return all.flatMap(({ id, running }) => [...running.keys()].map((key) => `${key}@${id}`)).sort()
+  }
+
+  /** Sends a message as if a node had said it. */
+  say(from: NodeId, to: ChildId, message: PlacementMessage): void {
+    this.#send(this.#device(from), to, message)
+  }
+
+  use = (id: NodeId) => worker.workerUse(this.#device(id).worker)
+  store = (id: NodeId, domain: DomainPath) => viewOf(this.#table(this.#device(id), domain))
+
+  // --- machinery ---
+
+  #device(id: NodeId): Device {
+    const device = this.devices.get(id)
+    if (device === undefined) throw new Error(`no device ${id}`)
+    return device
+  }
+
+  #createDevice(id: NodeId, domain: DomainPath, summary: NodeSummary): Device {
+    const stores = new Map([domain, ROOT].map((one) => [one, createTable(one)]))
+    const device: Omit<Device, 'worker'> & { worker: WorkerState | null } = {
+      id,
+      domain,
+      isUp: false,
+      downSince: 0,
+      incarnation: 0,
+      sequence: 0,
+      summary,
+      stores,
+      inventories: new Map([domain, ROOT].map((one) => [one, createInventory(one)])),
+      disk: new Map(),
+      running: new Map(),
+      schedulers: new Map(),
+      worker: null,
+    }
+    return { ...device, worker: this.#createWorker(device as Device) }
+  }
+
+  #createWorker({ id, domain, incarnation, disk, stores }: Device): WorkerState {
+    const store = viewOf(stores.get(domain) ?? createTable(domain))
+    const view = { store, leaders: this.book }
+    return worker.createWorker({ self: id, domain, incarnation, view, kept: [...disk.values()] })
+  }
+
+  #createScheduler(device: Device, domain: DomainPath): SchedulerState {
+    const others = [...this.devices.values()]
+    const alive = (other: Device): boolean => other.isUp || this.now - other.downSince < DEAD_AFTER_MS
+    const nodes = () =>
+      others
+        .filter((other) => other.domain === domain)
+        .map((other) => ({ child: other.id, alive: alive(other), canWork: true }))
+    const clusters = [...new Set(others.map((other) => other.domain))]
+    const domains = clusters.map((child) => ({ child, alive: true, canWork: true }))
+    return scheduler.createScheduler({
+      domain,
+      self: device.id,
+      timing: PLACEMENT_TIMING.lan,
+      view: {
+        store: viewOf(this.#table(device, domain)),
+        parentStore: () => (domain === ROOT ? null : viewOf(this.#table(device, ROOT))),
+        inventory: device.inventories.get(domain)?.rows ?? new Map(),
+        children: domain === ROOT ? () => domains : nodes,
+        leaders: this.book,
+      },
+    })
+  }
+
+  #table(device: Device, domain: DomainPath): RecordTable {
+    const table = device.stores.get(domain)
+    if (table === undefined) throw new Error(`${device.id} holds no store of ${domain}`)
+    return table
+  }
+
+  #at(ms: number, act: () => void): void {
+    const event = { at: this.now + ms, order: this.#order++, act }
+    let place = this.#queue.length
+    while (place > 0 && (this.#queue[place - 1] as Event).at > event.at) place -= 1
+    this.#queue.splice(place, 0, event)
+  }
+
+  #every(ms: number, act: () => void): void {
+    this.#at(ms, () => {
+      act()
+      this.#every(ms, act)
+    })
+  }
+
+  #context = (): StepContext => ({ now: this.now, wall: START_WALL + this.now, random: this.#random })
+
+  #decide(id: NodeId, domain: DomainPath, input: SchedulerInput): void {
+    const device = this.#device(id)
+    const state = device.schedulers.get(domain)
+    if (!device.isUp || state === undefined) return
+    const { state: next, effects } = scheduler.step(state, input, this.#context())
+    device.schedulers.set(domain, next)
+    for (const effect of effects) this.#perform(device, effect)
+    const wake = scheduler.wakeAt(next)
+    if (wake === null) return
+    this.#at(Math.max(0, wake - this.now), () => {
+      const current = device.schedulers.get(domain)
+      const due = current === undefined ? null : scheduler.wakeAt(current)
+      if (due !== null && due <= this.now) this.#decide(id, domain, { kind: 'wake' })
+    })
+  }
+
+  #work(device: Device, input: WorkerInput): void {
+    if (!device.isUp) return
+    const { state, effects } = worker.step(device.worker, input, this.#context())
+    device.worker = state
+    for (const effect of effects) this.#perform(device, effect)
+    this.#checkRoom(device)
+    const wake = worker.wakeAt(state)
+    if (wake === null) return
+    this.#at(Math.max(0, wake - this.now), () => {
+      const due = worker.wakeAt(device.worker)
+      if (due !== null && due <= this.now) this.#work(device, { kind: 'wake' })
+    })
+  }
+
+  #checkRoom({ id, worker: state, summary }: Device): void {
+    const { reserved } = worker.workerUse(state)
+    const isTooMuch = reserved.vcpus > summary.cores + 1e-6 || reserved.memoryMb > summary.memoryMb.total
+    if (isTooMuch) throw new Error(`${id} promised ${reserved.vcpus} cores and ${reserved.memoryMb} MB`)
+  }
+
+  #perform(device: Device, effect: SchedulerEffect | WorkerEffect): void {
+    switch (effect.kind) {
+      case 'send':
+        this.#send(device, effect.to, effect.message)
+        return
+      case 'author':
+        this.#author(device, effect.record)
+        return
+      case 'pending': {
+        const key = `${effect.service}#${effect.number}@${device.id}`
+        if (effect.reason === null) this.pending.delete(key)
+        else this.pending.set(key, effect.reason)
+        return
+      }
+      case 'persist':
+        if (effect.value === null) device.disk.delete(effect.key)
+        else device.disk.set(effect.key, effect.value)
+        for (const then of effect.then) this.#perform(device, then)
+        return
+      case 'runtime':
+        this.#drive(device, effect)
+        return
+      case 'emit':
+        return
+    }
+  }
+
+  #drive(device: Device, { operation }: WorkerEffect & { readonly kind: 'runtime' }): void {
+    const { id, incarnation } = device
+    const tell = (ms: number, event: RuntimeEvent, isStill: () => boolean = () => true): void =>
+      this.#at(ms, () => {
+        if (!device.isUp || device.incarnation !== incarnation || !isStill()) return
+        if (event.kind === 'exited' || event.kind === 'failed') device.running.delete(event.key)
+        this.#work(device, { kind: 'runtime', event })
+      })
+    if (operation.kind === 'stop') {
+      this.log.push(`stop ${operation.key}@${id}`)
+      tell(STOP_MS, { kind: 'exited', key: operation.key, code: null, detail: 'stopped' })
+      return
+    }
+    const { key, specId, spec, restarts } = operation.launch
+    this.log.push(`start ${key}@${id}`)
+    const run = this.#order++
+    const outcome = this.#script(id, spec, restarts)
+    const isStill = (): boolean => device.running.get(key)?.run === run
+    if (outcome.kind === 'fails') {
+      tell(START_MS, { kind: 'failed', key, detail: outcome.detail })
+      return
+    }
+    device.running.set(key, { specId, run })
+    const ports = spec.ports.map(({ declared, protocol }) => ({ declared, actual: declared, protocol }))
+    const endpoint = { host: '127.0.0.1', ports }
+    tell(START_MS, { kind: 'running', key, specId, endpoint, adopted: false }, isStill)
+    if (outcome.kind === 'exits') {
+      tell(START_MS + outcome.afterMs, { kind: 'exited', key, code: outcome.code, detail: '' }, isStill)
+    }
+  }
+
+  #delay = (): number => 1 + Math.floor(this.#random.next() * 20)
+
+  #mayPass(from: Device, to: Device): boolean {
+    if (!to.isUp) return false
+    if (from.id === to.id) return true
+    const isApart = from.domain !== to.domain
+    const isCut = isApart && (this.#islands.has(from.domain) || this.#islands.has(to.domain))
+    return !isCut && this.#random.next() >= this.loss
+  }
+
+  #send(from: Device, to: ChildId, message: PlacementMessage): void {
+    this.sent += 1
+    const bytes = codec.encode(message)
+    const target = this.devices.get(isDomain(to) ? this.leaderOf(to) : to)
+    if (target === undefined || !this.#mayPass(from, target)) return
+    this.#at(this.#delay(), () => {
+      const read = codec.decode(bytes, () => err('nothing nested'), 0)
+      if (!read.ok) throw new Error(read.error.detail)
+      if (target.isUp) this.#receive(from, target, read.value)
+    })
+  }
+
+  #receive(from: Device, target: Device, message: PlacementMessage): void {
+    const opened = openedBy(factsOf(from.id, from.domain), message)
+    const forWorker = message.kind === 'placement/ask' || message.kind === 'placement/release'
+    if (!forWorker) this.#decide(target.id, message.domain, { kind: 'message', opened })
+    else if (message.domain === target.domain) this.#work(target, { kind: 'message', opened })
+    else this.#decide(target.id, target.domain, { kind: 'message', opened })
+  }
+
+  #author(device: Device, record: PlainRecord): void {
+    const sealed: SealedRecord = openedBy(factsOf(device.id, device.domain), record, encodeCbor(record))
+    this.#accept(device, record.domain, sealed)
+    for (const other of this.devices.values()) {
+      if (other.id === device.id || !other.stores.has(record.domain) || !this.#mayPass(device, other)) continue
+      this.#at(this.#delay(), () => this.#accept(other, record.domain, sealed))
+    }
+  }
+
+  #bring(sealed: SealedRecord): void {
+    const { domain } = sealed.message
+    this.#accept(this.#device(this.leaderOf(domain)), domain, sealed)
+  }
+
+  #accept(device: Device, domain: DomainPath, sealed: SealedRecord): void {
+    if (!device.isUp) return
+    const table = this.#table(device, domain)
+    const held = table.entries.get(slotOf(sealed))?.record
+    if (held !== undefined && compareRecords(sealed, held) <= 0) return
+    putRecord(table, sealed, Number.MAX_SAFE_INTEGER)
+    const { service } = sealed.message
+    this.#at(0, () => {
+      for (const one of device.schedulers.keys()) this.#decide(device.id, one, { kind: 'service-changed', service })
+      if (domain === device.domain) this.#work(device, { kind: 'service-changed', service })
+    })
+  }
+
+  /** Every holder compares its stores with one other holder. */
+  #sync(): void {
+    for (const device of this.devices.values()) {
+      for (const [domain, table] of device.stores) {
+        const others = [...this.devices.values()].filter((other) => other.id !== device.id && other.stores.has(domain))
+        const other = others[Math.floor(this.#random.next() * others.length)]
+        if (!device.isUp || other === undefined || !this.#mayPass(device, other)) continue
+        for (const { record } of [...table.entries.values()]) this.#accept(other, domain, record)
+        for (const { record } of [...this.#table(other, domain).entries.values()]) this.#accept(device, domain, record)
+      }
+    }
+  }
+
+  /** Summaries go round in each cluster, aggregates among all. */
+  #gossip(): void {
+    for (const device of this.devices.values()) {
+      if (!device.isUp) continue
+      device.sequence += 1
+      device.summary = { ...device.summary, ...worker.workerUse(device.worker) }
+      this.#work(device, { kind: 'capacity', summary: device.summary })
+      const { id: child, domain, incarnation, sequence, summary } = device
+      const facts = factsOf(child, domain)
+      const message = { kind: 'placement/summary' as const, domain, child, incarnation, sequence, summary }
+      this.#spread(device, domain, (inventory) => noteSummary(inventory, openedBy(facts, message), this.now))
+      const lead = this.#leaders.get(domain)
+      if (lead?.node !== child) continue
+      const rows = [...(device.inventories.get(domain)?.rows.values() ?? [])]
+      const summaries = rows.flatMap(({ news }) => (news.kind === 'node' ? [news.summary] : []))
+      const aggregate = foldAggregate(summaries, domain)
+      const body = {
+        kind: 'placement/aggregate' as const,
+        domain: ROOT,
+        child: domain,
+        fence: lead.fence,
+        sequence,
+        aggregate,
+      }
+      this.#spread(
+        device,
+        ROOT,
+        (inventory) => noteAggregate(inventory, openedBy(facts, body), this.book, this.now),
+        domain,
+      )
+    }
+  }
+
+  #spread(from: Device, domain: DomainPath, note: (inventory: Inventory) => string, child: ChildId = from.id): void {
+    for (const other of this.devices.values()) {
+      const inventory = other.inventories.get(domain)
+      if (inventory === undefined || !this.#mayPass(from, other)) continue
+      if (note(inventory) === 'noted') this.#decide(other.id, domain, { kind: 'children-changed', child })
+    }
+  }
+}

@@ -1,0 +1,71 @@
+// After the decision: a held offer becomes a placement, a silent child is reminded, and a child that cannot do what it was given
+// says so.
+
+import { type InstanceKey, instanceKey, isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import { compareFences } from '../services-registry/record.ts'
+import { commit, noteFailure } from './commitment.ts'
+import { REMINDERS_MAX } from './constants.ts'
+import { placementOf, wishOf } from './desire.ts'
+import type { ReportMessage } from './messages.ts'
+import { sendAsk, speaksFor } from './negotiation.ts'
+import { change, type Phase, type Turn, type Work } from './scheduler-state.ts'
+
+export const commitHeld = (turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void =>
+  commit(turn, key, held.child, held.known, held.why)
+
+/** A node that says nothing of its placement is reminded with the spec; in the end its silence is a refusal. */
+export function onConfirmDeadline(turn: Turn, key: InstanceKey, work: Work): void {
+  const { state } = turn
+  const child = placementOf(state, key)?.child ?? null
+  if (work.phase.kind !== 'confirming' || child === null || isDomain(child)) {
+    change(turn, key, work, { phase: { kind: 'idle' } })
+    return
+  }
+  const { reminders } = work.phase
+  if (reminders >= REMINDERS_MAX) {
+    noteFailure(turn, key, child, 'it was placed there and never reported')
+    change(turn, key, work, { phase: { kind: 'idle' } })
+    return
+  }
+  remind(turn, key, work, reminders + 1)
+}
+
+/** Sends the ask of a placement again, which carries what the child may be missing. */
+function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): void {
+  const { state, context } = turn
+  const { service, number } = splitInstanceKey(key)
+  const placed = placementOf(state, key)
+  const wish = wishOf(state, service, number)
+  const deadline = context.now + state.timing.confirmMs
+  const known = wish.kind === 'wanted' ? wish.known : null
+  if (placed === null || placed.child === null || known === null || state.lead === null) {
+    change(turn, key, work, { phase: { kind: 'confirming', askId: null, deadline, reminders } })
+    return
+  }
+  const { epoch, term } = state.lead.fence
+  const askId = `${epoch}.${term}.${state.lead.nextAsk}`
+  turn.state = { ...state, lead: { ...state.lead, nextAsk: state.lead.nextAsk + 1 } }
+  state.asks.set(askId, key)
+  change(turn, key, work, { phase: { kind: 'confirming', askId, deadline, reminders } })
+  sendAsk(turn, key, placed.child, askId, known)
+}
+
+/** A child cannot do what it was given. Returns the instance to look at again, null when the report is none of ours. */
+export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey | null {
+  const { child, service, number, problem, detail, fence } = opened.message
+  const key = instanceKey(service, number)
+  const placed = placementOf(turn.state, key)
+  const isCurrent = placed !== null && placed.child === child && compareFences(placed.fence, fence) === 0
+  if (!isCurrent || !speaksFor(opened, child)) return null
+  const work = turn.state.work.get(key)
+  const kind = work?.phase.kind ?? 'idle'
+  if (kind !== 'idle' && kind !== 'confirming') return null
+  const name = { service, number }
+  if (problem === 'no-spec') {
+    remind(turn, key, change(turn, key, name, {}), 0)
+    return null
+  }
+  noteFailure(turn, key, child, detail)
+  return null
+}

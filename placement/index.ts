@@ -1,0 +1,62 @@
+// What runs on which device: descriptors in, placements and running instances out. Drivers and probes stand under io/.
+
+export type { Candidate } from './candidate.ts'
+export {
+  AGGREGATE_LABELS_MAX,
+  PLACEMENT_TIMING,
+  type PlacementPreset,
+  type PlacementTiming,
+  RESERVATION_MS,
+} from './constants.ts'
+export { DESCRIPTOR_CHARS_MAX, DESCRIPTOR_DEFAULTS, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
+export type { FieldError, FieldWarning } from './descriptor-report.ts'
+export {
+  createInventory,
+  forgetChild,
+  type Inventory,
+  type InventoryRow,
+  type InventoryView,
+  type NoteOutcome,
+  noteAggregate,
+  noteSummary,
+} from './inventory.ts'
+export { KEPT_PREFIX } from './kept.ts'
+export {
+  type AskMessage,
+  type OfferMessage,
+  type PlacementMessage,
+  placementSchemas,
+  type RefuseMessage,
+  type ReleaseMessage,
+  type ReportMessage,
+} from './messages.ts'
+export type { Resources } from './need.ts'
+export type { SchedulerPlugin, Score } from './plugin.ts'
+export { bestFit } from './plugins/best-fit.ts'
+export { type Reason, refusalSentence } from './refusal.ts'
+export type { Launch, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from './runtime.ts'
+export {
+  createScheduler,
+  type SchedulerOptions,
+  step as stepScheduler,
+  wakeAt as schedulerWakeAt,
+} from './scheduler.ts'
+export type { SchedulerEffect, SchedulerInput, SchedulerState } from './scheduler-state.ts'
+export { parseSelector, type Selector } from './selector.ts'
+export { type Constraint, decodeSpec, encodeSpec, type ServiceSpec, serviceIdOf } from './spec.ts'
+export { specIdOf } from './spec-id.ts'
+export {
+  type AggregateMessage,
+  aggregateChangedEnough,
+  capacityOf,
+  changedEnough,
+  type DomainAggregate,
+  foldAggregate,
+  foldAggregates,
+  type NodeSummary,
+  publishAt,
+  type SummaryMessage,
+} from './summary.ts'
+export type { ChildView, SchedulerView, WorkerView } from './view.ts'
+export { createWorker, step as stepWorker, type WorkerOptions, wakeAt as workerWakeAt, workerUse } from './worker.ts'
+export type { RuntimeOperation, WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'

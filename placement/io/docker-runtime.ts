@@ -1,0 +1,290 @@
+// Runs instances as containers of a Docker engine. The containers carry labels, so a node that comes back finds its own again;
+// it never touches one without them.
+
+import type Docker from 'dockerode'
+import type { InstanceKey } from '../../overlay/kernel/ids.ts'
+import { containerOptions, imageReference, KEY_LABEL, NODE_LABEL, SPEC_LABEL } from '../docker-options.ts'
+import { containerName, nameProblem } from '../instance-name.ts'
+import type {
+  FoundInstance,
+  Launch,
+  LogOptions,
+  RuntimeDriver,
+  RuntimeDriverOptions,
+  RuntimeEvent,
+} from '../runtime.ts'
+import { messageOf } from './deadline.ts'
+import {
+  answerWithin,
+  createDockerEngine,
+  type DockerEngine,
+  engineProblem,
+  orNull,
+  pullImage,
+} from './docker-engine.ts'
+import { readContainerLog } from './docker-logs.ts'
+import {
+  attendContainer,
+  createWatchedContainer,
+  type DockerWatchContext,
+  endContainer,
+  greetContainer,
+  persistently,
+  removeContainer,
+  type WatchedContainer,
+} from './docker-watch.ts'
+import { createKeyQueue } from './key-queue.ts'
+
+export interface DockerRuntimeOptions extends RuntimeDriverOptions {
+  /** The engine's socket; default what DOCKER_HOST says, else the usual place. */
+  readonly socketPath?: string
+  /** How long a started container may take until its first TCP port answers, in ms. Default 2 min. */
+  readonly startDeadlineMs?: number
+}
+
+/** A guess: a JVM on a single-board computer. */
+const START_DEADLINE_MS = 120_000
+/** For the question whether an engine is there, in ms. A guess. */
+const PROBE_TIMEOUT_MS = 5_000
+
+interface Attended {
+  readonly watched: WatchedContainer
+  readonly over: Promise<void>
+}
+
+/** A driver whose instances are containers; the client is loaded when an engine is there. */
+export const createDockerRuntime = (options: DockerRuntimeOptions): RuntimeDriver => new DockerRuntime(options)
+
+class DockerRuntime implements RuntimeDriver {
+  readonly name = 'docker'
+  readonly #options: DockerRuntimeOptions
+  readonly #engine: DockerEngine
+  readonly #watching: DockerWatchContext
+  readonly #queue = createKeyQueue()
+  readonly #attended = new Map<InstanceKey, Attended>()
+  readonly #closing = new AbortController()
+  #engineProblem: string | null = null
+
+  constructor(options: DockerRuntimeOptions) {
+    this.#options = options
+    this.#engine = createDockerEngine(options.socketPath)
+    this.#watching = {
+      engine: this.#engine,
+      startDeadlineMs: options.startDeadlineMs ?? START_DEADLINE_MS,
+      onEvent: (event) => this.#tell(event),
+      onWarning: options.onWarning,
+      onEngine: (problem) => this.#noteEngine(problem),
+    }
+  }
+
+  async probe(): Promise<{ readonly available: boolean; readonly detail: string }> {
+    try {
+      const docker = await this.#engine.client()
+      const version = await answerWithin(docker.version(), PROBE_TIMEOUT_MS)
+      return { available: true, detail: `Docker ${version.Version} (API ${version.ApiVersion})` }
+    } catch (error) {
+      return { available: false, detail: engineProblem(error, this.#engine.address) }
+    }
+  }
+
+  start(launch: Launch): void {
+    this.#queue.run(launch.key, async () => {
+      if (this.#closed) return
+      try {
+        await this.#begin(launch)
+      } catch (error) {
+        this.#tell({ kind: 'failed', key: launch.key, detail: engineProblem(error, this.#engine.address) })
+      }
+    })
+  }
+
+  stop(key: InstanceKey, graceMs: number): void {
+    this.#queue.run(key, async () => {
+      if (this.#closed) return
+      try {
+        await this.#end(key, graceMs)
+      } catch (error) {
+        this.#tell({ kind: 'exited', key, code: null, detail: engineProblem(error, this.#engine.address) })
+      }
+    })
+  }
+
+  async list(): Promise<readonly FoundInstance[]> {
+    const docker = await this.#engine.client()
+    const filters = { label: [`${NODE_LABEL}=${this.#options.nodeId}`] }
+    const containers = await answerWithin(docker.listContainers({ all: true, filters }))
+    return containers.flatMap(({ Labels, State }) => {
+      const key = Labels[KEY_LABEL]
+      const specId = Labels[SPEC_LABEL]
+      if (key === undefined || specId === undefined) return []
+      return [{ key: key as InstanceKey, specId, running: State === 'running' || State === 'paused' }]
+    })
+  }
+
+  async *logs(key: InstanceKey, options: LogOptions): AsyncGenerator<Uint8Array> {
+    const docker = await this.#engine.client()
+    const found = await this.#inspect(docker, key)
+    if (found !== null && this.#isOurs(found, key)) yield* readContainerLog(docker.getContainer(found.Id), options)
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort()
+    const attended = [...this.#attended.values()]
+    for (const { watched } of attended) watched.life.abort()
+    await Promise.all(attended.map(({ over }) => over))
+    await this.#queue.idle()
+  }
+
+  get #closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  async #begin(launch: Launch): Promise<void> {
+    const { key, spec, specId } = launch
+    const tooLong = nameProblem(key)
+    if (tooLong !== null) return this.#tell({ kind: 'failed', key, detail: tooLong })
+    const known = await this.#known(key)
+    if (known !== undefined && known.watched.specId === specId && known.watched.asked.kind === 'no') {
+      // One that has not answered yet will say `running` itself.
+      if (known.watched.running !== null) this.#tell({ ...known.watched.running, adopted: true })
+      return
+    }
+    if (known !== undefined) await this.#replace(known, spec.stopGraceMs)
+    const docker = await this.#engine.client()
+    const found = await this.#inspect(docker, key)
+    if (found !== null && !this.#isOurs(found, key)) {
+      const name = containerName(this.#options.nodeId, key)
+      return this.#tell({
+        kind: 'failed',
+        key,
+        detail: `a container ${name} exists that is not ours: rename or remove it`,
+      })
+    }
+    if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
+      if (found.State.Running) return this.#greet(this.#attend(launch, found.Id), launch, true)
+      if (await this.#restart(docker.getContainer(found.Id)))
+        return this.#greet(this.#attend(launch, found.Id), launch, false)
+    }
+    if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
+    const image = imageReference(spec.code)
+    if (!(await this.#provideImage(docker, image, key))) return
+    const container = await this.#create(docker, launch)
+    this.#greet(this.#attend(launch, container.id), launch, false)
+  }
+
+  async #end(key: InstanceKey, graceMs: number): Promise<void> {
+    let known = await this.#known(key)
+    if (known === undefined) {
+      const { signal } = this.#closing
+      const found = await persistently(signal, this.#watching, (docker) => this.#inspect(docker, key))
+      if (found === undefined) return
+      if (found === null || !this.#isOurs(found, key)) {
+        return this.#tell({ kind: 'exited', key, code: null, detail: 'it was not running' })
+      }
+      known = this.#watch(key, found.Config.Labels[SPEC_LABEL] ?? '', found.Id, 0)
+    }
+    known.watched.forgotten = true
+    await endContainer(known.watched, graceMs, this.#watching)
+    await known.over
+  }
+
+  /** The container with the name of an instance, whosever it is; null when there is none. */
+  #inspect(docker: Docker, key: InstanceKey): Promise<Docker.ContainerInspectInfo | null> {
+    return orNull(docker.getContainer(containerName(this.#options.nodeId, key)).inspect())
+  }
+
+  #isOurs({ Config: { Labels } }: Docker.ContainerInspectInfo, key: InstanceKey): boolean {
+    return Labels[NODE_LABEL] === this.#options.nodeId && Labels[KEY_LABEL] === key
+  }
+
+  /** Starts a container that has ended, which keeps its log and its files; false when it cannot be started again. */
+  async #restart(container: Docker.Container): Promise<boolean> {
+    try {
+      await answerWithin(container.start())
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Makes sure that the image is there; what cannot be pulled may still be there. */
+  async #provideImage(docker: Docker, image: string, key: InstanceKey): Promise<boolean> {
+    if ((await orNull(docker.getImage(image).inspect())) !== null) return true
+    const onProgress = (detail: string): void => this.#tell({ kind: 'pulling', key, detail })
+    try {
+      await pullImage(docker, image, onProgress, this.#closing.signal)
+      return true
+    } catch (error) {
+      if ((await orNull(docker.getImage(image).inspect())) !== null) return true
+      this.#tell({
+        kind: 'failed',
+        key,
+        detail: `image ${image} cannot be pulled: ${engineProblem(error, this.#engine.address)}`,
+      })
+      return false
+    }
+  }
+
+  async #create(docker: Docker, launch: Launch): Promise<Docker.Container> {
+    const container = await answerWithin(docker.createContainer(containerOptions(launch, this.#options.nodeId)))
+    try {
+      await answerWithin(container.start())
+      return container
+    } catch (error) {
+      await removeContainer(container, launch.key, this.#watching)
+      throw error
+    }
+  }
+
+  #attend({ key, specId, spec }: Launch, id: string): Attended {
+    return this.#watch(key, specId, id, spec.memoryMb)
+  }
+
+  #watch(key: InstanceKey, specId: string, id: string, memoryMb: number): Attended {
+    const watched = createWatchedContainer({ key, specId, id, memoryMb })
+    const over = attendContainer(watched, this.#watching)
+      .catch((error: unknown) =>
+        this.#tell({ kind: 'exited', key, code: null, detail: engineProblem(error, this.#engine.address) }),
+      )
+      .finally(() => {
+        if (this.#attended.get(key)?.watched === watched) this.#attended.delete(key)
+      })
+    const attended = { watched, over }
+    this.#attended.set(key, attended)
+    return attended
+  }
+
+  #greet({ watched }: Attended, { spec }: Launch, adopted: boolean): void {
+    greetContainer(watched, spec, adopted, this.#watching).catch((error: unknown) =>
+      this.#options.onWarning(`${watched.key} is not looked at any more: ${messageOf(error)}`),
+    )
+  }
+
+  /** The instance that is attended to; one whose end is just being told is waited for and is none. */
+  async #known(key: InstanceKey): Promise<Attended | undefined> {
+    const known = this.#attended.get(key)
+    if (known === undefined || !known.watched.life.signal.aborted) return known
+    await known.over
+    return undefined
+  }
+
+  /** Ends and removes a container whose place another one takes, without telling. */
+  async #replace({ watched, over }: Attended, graceMs: number): Promise<void> {
+    watched.silent = true
+    watched.forgotten = true
+    await endContainer(watched, graceMs, this.#watching)
+    await over
+  }
+
+  #tell(event: RuntimeEvent): void {
+    if (!this.#closed) this.#options.onEvent(event)
+  }
+
+  /** Warns when the engine goes away and when it is back, not at each try in between. */
+  #noteEngine(problem: string | null): void {
+    const before = this.#engineProblem
+    this.#engineProblem = problem
+    if (problem !== null && before === null) this.#options.onWarning(`${problem} (asking again until it answers)`)
+    if (problem === null && before !== null) this.#options.onWarning('the Docker engine answers again')
+  }
+}

@@ -1,0 +1,84 @@
+// What a leader has promised of each child: one entry per instance, whether it is placed there or only asked for. Sums are
+// kept as entries come and go, so that looking at a thousand children costs a thousand look-ups.
+
+import type { ChildId, InstanceKey, ServiceId } from '../overlay/kernel/ids.ts'
+import { splitInstanceKey } from '../overlay/kernel/ids.ts'
+import type { Promised } from './candidate.ts'
+import { minus, NOTHING, plus, type Resources } from './need.ts'
+
+interface Entry {
+  readonly child: ChildId
+  readonly need: Resources
+}
+
+export interface Ledger {
+  /** Each instance has at most one place where it is and one where it is asked for. */
+  readonly placed: Map<InstanceKey, Entry>
+  readonly asked: Map<InstanceKey, Entry>
+  readonly sums: Map<ChildId, Resources>
+  readonly onChild: Map<ChildId, Set<InstanceKey>>
+  readonly siblings: Map<ServiceId, Map<ChildId, number>>
+}
+
+export const createLedger = (): Ledger => ({
+  placed: new Map(),
+  asked: new Map(),
+  sums: new Map(),
+  onChild: new Map(),
+  siblings: new Map(),
+})
+
+/** Enters where an instance is placed; null when nowhere. */
+export const enterPlaced = (ledger: Ledger, key: InstanceKey, child: ChildId | null, need: Resources): void =>
+  enter(ledger, ledger.placed, key, child, need)
+
+/** Enters which child is asked, or holds room, for an instance; null when none. */
+export const enterAsked = (ledger: Ledger, key: InstanceKey, child: ChildId | null, need: Resources): void =>
+  enter(ledger, ledger.asked, key, child, need)
+
+/** What a child was promised, but for one instance, which is looked at as if it were nowhere. */
+export function promisedTo(ledger: Ledger, child: ChildId, except: InstanceKey): Promised {
+  const own = [ledger.placed.get(except), ledger.asked.get(except)].filter((entry) => entry?.child === child)
+  const { service } = splitInstanceKey(except)
+  const siblings = (ledger.siblings.get(service)?.get(child) ?? 0) - own.length
+  const sum = ledger.sums.get(child) ?? NOTHING
+  return { resources: own.reduce((rest, entry) => minus(rest, entry?.need ?? NOTHING), sum), siblings }
+}
+
+/** The instances placed on a child. */
+export const placedOn = (ledger: Ledger, child: ChildId): readonly InstanceKey[] => [
+  ...(ledger.onChild.get(child) ?? []),
+]
+
+function enter(
+  ledger: Ledger,
+  entries: Map<InstanceKey, Entry>,
+  key: InstanceKey,
+  child: ChildId | null,
+  need: Resources,
+): void {
+  const before = entries.get(key)
+  if (before !== undefined) {
+    entries.delete(key)
+    ledger.sums.set(before.child, minus(ledger.sums.get(before.child) ?? NOTHING, before.need))
+    count(ledger, key, before.child, -1)
+    if (entries === ledger.placed) ledger.onChild.get(before.child)?.delete(key)
+  }
+  if (child === null) return
+  entries.set(key, { child, need })
+  ledger.sums.set(child, plus(ledger.sums.get(child) ?? NOTHING, need))
+  count(ledger, key, child, 1)
+  if (entries !== ledger.placed) return
+  const keys = ledger.onChild.get(child) ?? new Set()
+  ledger.onChild.set(child, keys.add(key))
+}
+
+function count(ledger: Ledger, key: InstanceKey, child: ChildId, change: 1 | -1): void {
+  const { service } = splitInstanceKey(key)
+  const perChild = ledger.siblings.get(service) ?? new Map<ChildId, number>()
+  const next = (perChild.get(child) ?? 0) + change
+  if (next > 0) perChild.set(child, next)
+  else perChild.delete(child)
+  if (perChild.size > 0) ledger.siblings.set(service, perChild)
+  else ledger.siblings.delete(service)
+}

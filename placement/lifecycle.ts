@@ -1,0 +1,298 @@
+// The life of an instance on its node, from the order that brings it to the one that takes it away. The latest placement is
+// obeyed, an older one never; what must be remembered reaches the disk before anything is started.
+
+import { type InstanceKey, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import { compareClocks, compareFences, type Endpoint, type PlacementRecord } from '../services-registry/record.ts'
+import { whyNot } from './admission.ts'
+import { MISSING_SPEC_REPEAT_MS, STABLE_RUN_MS, STOP_REPEAT_MS } from './constants.ts'
+import { encodeKept, keptKey } from './kept.ts'
+import { larger, NOTHING, needOf } from './need.ts'
+import { refusalSentence } from './refusal.ts'
+import { afterEnd, type End } from './restart-policy.ts'
+import type { RuntimeEvent } from './runtime.ts'
+import { decodeSpec, type ServiceSpec } from './spec.ts'
+import { specIdOf } from './spec-id.ts'
+import {
+  authorReport,
+  type Managed,
+  type ManagedPhase,
+  type Obeyed,
+  reporting,
+  tellWorker,
+  update,
+  type WorkerEffect,
+  type WorkerTurn,
+} from './worker-state.ts'
+
+/** Compares an instance with its placement, and takes the next step. */
+export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
+  const { state } = turn
+  const { service, number } = splitInstanceKey(key)
+  const placed = state.view.store.placement(service, number)?.message ?? null
+  const managed = state.instances.get(key)
+  if (!state.isStarted || placed === null) return
+  if (managed !== undefined && compareOrders(placed, managed.obeys) < 0) return
+  if (placed.child !== state.self) {
+    state.missing.delete(key)
+    state.declined.delete(key)
+    if (managed !== undefined) dismiss(turn, managed, placed)
+    return
+  }
+  const declined = state.declined.get(key)
+  const isObeyed = managed !== undefined && compareOrders(placed, managed.obeys) === 0
+  if (isObeyed || (declined !== undefined && compareOrders(placed, declined) === 0)) return
+  const described = describedBy(turn, placed)
+  if (described === null) askForSpec(turn, key, placed)
+  else obey(turn, key, placed, described)
+}
+
+/** Orders of one instance: by fence, then sequence. */
+const compareOrders = (a: Omit<Obeyed, 'specClock'>, b: Omit<Obeyed, 'specClock'>): number =>
+  compareFences(a.fence, b.fence) || a.sequence - b.sequence
+
+interface Described {
+  readonly bytes: Uint8Array
+  readonly spec: ServiceSpec
+  /** Whether room was kept for it. */
+  readonly isReserved: boolean
+}
+
+/** What a placement is to run: from the offer, from what runs already, or from the cluster's own store. */
+function describedBy(turn: WorkerTurn, placed: PlacementRecord): Described | null {
+  const { instances, reservations, view } = turn.state
+  const key = `${placed.service}#${placed.number}` as InstanceKey
+  const isMeant = (clock: PlacementRecord['specClock']): boolean => compareClocks(clock, placed.specClock) === 0
+  const reservation = reservations.get(key)
+  if (reservation !== undefined && isMeant(reservation.specClock)) return { ...reservation, isReserved: true }
+  const managed = instances.get(key)
+  if (managed !== undefined && isMeant(managed.obeys.specClock)) return { ...managed, isReserved: false }
+  const record = view.store.spec(placed.service)?.message ?? null
+  if (record === null || record.spec === null || !isMeant(record.clock)) return null
+  const decoded = decodeSpec(record.spec)
+  return decoded.ok ? { bytes: record.spec, spec: decoded.value, isReserved: false } : null
+}
+
+/** Tells the leader that its placement is known and what it is to run is not; repeated until it is. */
+export function askForSpec(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord): void {
+  const { state, context, effects } = turn
+  if ((state.missing.get(key) ?? context.now) > context.now) return
+  state.missing.set(key, context.now + MISSING_SPEC_REPEAT_MS)
+  effects.push({
+    kind: 'send',
+    to: state.domain,
+    message: {
+      kind: 'placement/report',
+      domain: state.domain,
+      child: state.self,
+      service: placed.service,
+      number: placed.number,
+      problem: 'no-spec',
+      detail: 'the node does not know what it is to run',
+      fence: placed.fence,
+    },
+  })
+}
+
+/** Follows a placement on this node: keeps what runs if it is the same, replaces it if not, starts what is new. */
+function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, described: Described): void {
+  const { state } = turn
+  const before = state.instances.get(key)
+  const { bytes, spec, isReserved } = described
+  const isLive = before !== undefined && before.phase.kind !== 'ended'
+  const obeys: Obeyed = { fence: placed.fence, sequence: placed.sequence, specClock: placed.specClock }
+  const needsRoom = !isReserved && !(isLive && before.bytes === bytes)
+  if (needsRoom && !isAdmitted(turn, key, placed, obeys, spec)) return
+  state.missing.delete(key)
+  state.declined.delete(key)
+  if (isReserved) state.reservations.delete(key)
+  const specId = specIdOf(spec)
+  const common = { key, ...splitInstanceKey(key), obeys, bytes, spec, specId, need: needOf(spec) }
+  const fresh = { restarts: before?.restarts ?? 0, crashes: 0, runningSince: null }
+  if (before === undefined || !isLive) {
+    const report = reporting(turn, 'reserved', placed.reason)
+    launch(turn, { ...common, ...fresh, phase: { kind: 'ended' }, report }, true)
+    return
+  }
+  const isSame = before.specId === specId && before.phase.kind !== 'stopping'
+  const next: Managed = isSame
+    ? { ...before, ...common }
+    : {
+        ...common,
+        ...fresh,
+        need: larger(before.need, common.need),
+        phase: stopping(turn, before, 'start'),
+        report: replacedReport(turn, before),
+      }
+  persist(turn, next, true, isSame || before.phase.kind === 'stopping' ? [] : [stopEffect(before)])
+  update(turn, next)
+}
+
+const replacedReport = (turn: WorkerTurn, before: Managed): Managed['report'] =>
+  before.phase.kind === 'stopping' ? before.report : reporting(turn, 'stopping', 'is replaced by a newer version')
+
+/** Room for a placement that comes without an offer: there is, there is not, or it cannot be said yet. */
+function isAdmitted(
+  turn: WorkerTurn,
+  key: InstanceKey,
+  placed: PlacementRecord,
+  obeys: Obeyed,
+  spec: ServiceSpec,
+): boolean {
+  const { state } = turn
+  const { summary, ready } = state
+  const mayComeYet = summary?.runtimes.some(({ name }) => name === spec.runtime) === true && !ready.has(spec.runtime)
+  if (summary === null || mayComeYet) return false
+  const reason = whyNot(state, key, spec)
+  if (reason === null) return true
+  state.declined.set(key, obeys)
+  const { service, number } = placed
+  const sentence = `its offer had expired and there is no room any more: ${refusalSentence([reason], 1)}`
+  const report = reporting(turn, 'lost', sentence, { live: false })
+  authorReport(turn, { service, number, report, restarts: 0, obeys })
+  tellWorker(turn, 'placement-declined', { service, number, reason: sentence }, 'warn')
+  return false
+}
+
+/** Starts an instance, once its runtime has told what runs already. */
+export function launch(turn: WorkerTurn, managed: Managed, sync: boolean): void {
+  const { runtime } = managed.spec
+  const need = needOf(managed.spec)
+  if (!turn.state.ready.has(runtime)) {
+    const report = reporting(turn, 'reserved', `waits for the runtime ${runtime}`)
+    persist(turn, managed, sync, [])
+    update(turn, { ...managed, need, phase: { kind: 'waiting-for-runtime' }, runningSince: null, report })
+    return
+  }
+  const { key, spec, specId, restarts } = managed
+  const operation = { kind: 'start' as const, launch: { key, spec, specId, restarts } }
+  persist(turn, managed, sync, [{ kind: 'runtime', runtime, operation }])
+  const report = reporting(turn, 'starting', managed.report.reason)
+  update(turn, { ...managed, need, phase: { kind: 'started' }, runningSince: null, report })
+}
+
+/** Another node runs it now, or none shall: ends it here and forgets it. */
+function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void {
+  const { phase } = managed
+  const why = placed.child === null ? placed.reason : `moved to another device: ${placed.reason}`
+  if (phase.kind === 'waiting-for-runtime') {
+    forget(turn, { ...managed, report: reporting(turn, 'stopping', why) })
+    return
+  }
+  if (phase.kind === 'stopping') {
+    if (phase.then === 'start') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
+    return
+  }
+  turn.effects.push(stopEffect(managed))
+  const report = reporting(turn, 'stopping', why)
+  update(turn, { ...managed, phase: stopping(turn, managed, 'forget'), report })
+}
+
+/** Says for the last time that it is over, and drops what was kept. */
+function forget(turn: WorkerTurn, managed: Managed): void {
+  const { key } = managed
+  turn.state.instances.delete(key)
+  authorReport(turn, { ...managed, report: reporting(turn, 'stopped', managed.report.reason, { live: false }) })
+  turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
+}
+
+/** What the driver says of an instance that it was given. */
+export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
+  const managed = turn.state.instances.get(event.key)
+  if (managed === undefined) return
+  const { phase } = managed
+  const isEnd = event.kind === 'exited' || event.kind === 'failed'
+  if (phase.kind === 'stopping') {
+    if (!isEnd) return
+    if (phase.then === 'forget') forget(turn, managed)
+    else launch(turn, managed, false)
+    return
+  }
+  if (phase.kind !== 'started') return
+  switch (event.kind) {
+    case 'pulling':
+      if (managed.report.state !== 'pulling')
+        update(turn, { ...managed, report: reporting(turn, 'pulling', event.detail) })
+      return
+    case 'running':
+      if (event.specId === managed.specId) onRunning(turn, managed, event.endpoint, event.adopted)
+      return
+    case 'health':
+      onHealth(turn, managed, event.healthy, event.detail)
+      return
+    case 'exited':
+    case 'failed':
+      onEnd(turn, managed, event)
+      return
+  }
+}
+
+function onRunning(turn: WorkerTurn, managed: Managed, endpoint: Endpoint, adopted: boolean): void {
+  const reason = adopted ? 'was still running and is taken over' : ''
+  const report = reporting(turn, 'running', reason, { endpoint })
+  update(turn, { ...managed, runningSince: turn.context.now, report })
+}
+
+function onHealth(turn: WorkerTurn, managed: Managed, healthy: boolean, detail: string): void {
+  const { report } = managed
+  const wanted = healthy ? 'running' : 'unhealthy'
+  const answers = report.state === 'running' || report.state === 'unhealthy'
+  if (!answers || report.state === wanted) return
+  update(turn, { ...managed, report: reporting(turn, wanted, detail, { endpoint: report.endpoint }) })
+}
+
+function onEnd(turn: WorkerTurn, managed: Managed, end: End): void {
+  const { context } = turn
+  const ranMs = managed.runningSince === null ? 0 : context.now - managed.runningSince
+  const crashes = ranMs >= STABLE_RUN_MS ? 1 : managed.crashes + 1
+  const next = afterEnd(managed.spec.restart, end, crashes)
+  const { service, number } = managed
+  tellWorker(turn, 'instance-ended', { service, number, reason: next.reason }, next.kind === 'done' ? 'info' : 'warn')
+  const ended = { ...managed, crashes, runningSince: null }
+  if (next.kind === 'again') {
+    const phase: ManagedPhase = { kind: 'backing-off', until: context.now + next.delayMs }
+    update(turn, { ...ended, phase, report: reporting(turn, 'starting', next.reason) })
+    return
+  }
+  const report = reporting(turn, next.kind === 'done' ? 'stopped' : 'failed', next.reason, { live: false })
+  update(turn, { ...ended, phase: { kind: 'ended' }, need: NOTHING, report })
+}
+
+/** The back-off is over. */
+export function relaunch(turn: WorkerTurn, managed: Managed): void {
+  launch(turn, { ...managed, restarts: managed.restarts + 1 }, false)
+}
+
+/** Tells the driver again to end what should have ended by now. */
+export function stopAgain(turn: WorkerTurn, managed: Managed): void {
+  const { phase, key } = managed
+  if (phase.kind !== 'stopping') return
+  const { runtime, graceMs } = phase
+  turn.effects.push({ kind: 'runtime', runtime, operation: { kind: 'stop', key, graceMs } })
+  const repeatAt = turn.context.now + graceMs + STOP_REPEAT_MS
+  turn.state.instances.set(key, { ...managed, phase: { ...phase, repeatAt } })
+}
+
+/** Replaces a run that is not the wanted one, found when the runtime told what it has. */
+export function replaceFound(turn: WorkerTurn, managed: Managed): void {
+  turn.effects.push(stopEffect(managed))
+  const report = reporting(turn, 'stopping', 'an older version was still running')
+  update(turn, { ...managed, phase: stopping(turn, managed, 'start'), report })
+}
+
+function stopping(turn: WorkerTurn, managed: Managed, then: 'start' | 'forget'): ManagedPhase {
+  if (managed.phase.kind === 'stopping') return { ...managed.phase, then }
+  const { runtime, stopGraceMs: graceMs } = managed.spec
+  return { kind: 'stopping', runtime, graceMs, repeatAt: turn.context.now + graceMs + STOP_REPEAT_MS, then }
+}
+
+const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
+  kind: 'runtime',
+  runtime: spec.runtime,
+  operation: { kind: 'stop', key, graceMs: spec.stopGraceMs },
+})
+
+function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
+  const { key, obeys, bytes, restarts } = managed
+  const value = encodeKept({ kind: 'worker/kept', key, ...obeys, spec: bytes, restarts })
+  turn.effects.push({ kind: 'persist', key: keptKey(key), value, sync, then })
+}

@@ -1,0 +1,96 @@
+// What leaders and nodes say to one another about where things run. One paragraph per message stands in README.md.
+
+import type { ChildId, DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { MessageSchemas } from '../overlay/wire/codec.ts'
+import { bytes, type Infer, list, literal, number, object, text, whole } from '../overlay/wire/schema.ts'
+import { clockSchema, fenceSchema, SPEC_BYTES_MAX } from '../services-registry/record.ts'
+import { RESERVATION_MS } from './constants.ts'
+import { reasonsSchema } from './refusal.ts'
+import { type AggregateMessage, aggregateSchema, type SummaryMessage, summarySchema } from './summary.ts'
+
+const domain = text<DomainPath>(256)
+const service = text<ServiceId>(255)
+const instanceNumber = whole(0, 100_000)
+const askId = text(64)
+
+export const askSchema = object({
+  kind: literal('placement/ask'),
+  /** The domain whose leader asks, and the fence under which it does. */
+  domain,
+  fence: fenceSchema,
+  askId,
+  service,
+  number: instanceNumber,
+  spec: bytes(SPEC_BYTES_MAX),
+  specClock: clockSchema,
+  /** Nodes that shall not be offered. */
+  avoid: list(text<NodeId>(128), 64),
+})
+export type AskMessage = Infer<typeof askSchema>
+
+export const offerSchema = object({
+  kind: literal('placement/offer'),
+  domain,
+  askId,
+  service,
+  number: instanceNumber,
+  child: text<ChildId>(256),
+  /** How well it fits, from 0 to 1. */
+  score: number(0, 1),
+  /** The device that keeps room for it. */
+  node: text<NodeId>(128),
+  nodeName: text(63),
+  expiresInMs: whole(0, RESERVATION_MS),
+})
+export type OfferMessage = Infer<typeof offerSchema>
+
+export const refuseSchema = object({
+  kind: literal('placement/refuse'),
+  domain,
+  askId,
+  service,
+  number: instanceNumber,
+  child: text<ChildId>(256),
+  /** How many devices were considered. */
+  devices: whole(0, 1_000_000),
+  reasons: reasonsSchema,
+})
+export type RefuseMessage = Infer<typeof refuseSchema>
+
+export const releaseSchema = object({ kind: literal('placement/release'), domain, askId })
+export type ReleaseMessage = Infer<typeof releaseSchema>
+
+export const reportSchema = object({
+  kind: literal('placement/report'),
+  /** The domain whose leader made the placement. */
+  domain,
+  child: text<ChildId>(256),
+  service,
+  number: instanceNumber,
+  /** `unplaceable`: no device below can run it. `no-spec`: the placement is known, what it is to run is not. */
+  problem: literal('unplaceable', 'no-spec'),
+  detail: text(500),
+  /** The fence of the placement in question. */
+  fence: fenceSchema,
+})
+export type ReportMessage = Infer<typeof reportSchema>
+
+/** Where a message goes: a node, or (a domain path) the node that leads that domain. */
+export type PlacementMessage =
+  | SummaryMessage
+  | AggregateMessage
+  | AskMessage
+  | OfferMessage
+  | RefuseMessage
+  | ReleaseMessage
+  | ReportMessage
+
+export const placementSchemas: MessageSchemas<PlacementMessage> = {
+  'placement/summary': summarySchema,
+  'placement/aggregate': aggregateSchema,
+  'placement/ask': askSchema,
+  'placement/offer': offerSchema,
+  'placement/refuse': refuseSchema,
+  'placement/release': releaseSchema,
+  'placement/report': reportSchema,
+}

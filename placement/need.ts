@@ -1,0 +1,46 @@
+// What an instance takes from a device and what a device has: four numbers that are added, subtracted and compared. Accounts
+// are kept by reservation, not by momentary load: what was promised counts, whether or not it is used right now.
+
+import type { ServiceSpec } from './spec.ts'
+
+export interface Resources {
+  /** Cores, fractions allowed. */
+  readonly vcpus: number
+  /** MB (10^6 bytes). */
+  readonly memoryMb: number
+  readonly vgpus: number
+  /** MB on disk. */
+  readonly storageMb: number
+}
+
+export const NOTHING: Resources = { vcpus: 0, memoryMb: 0, vgpus: 0, storageMb: 0 }
+
+export const needOf = (spec: ServiceSpec): Resources => ({
+  vcpus: spec.vcpus,
+  memoryMb: spec.memoryMb,
+  vgpus: spec.vgpus,
+  storageMb: spec.storageMb,
+})
+
+const combine = (a: Resources, b: Resources, join: (x: number, y: number) => number): Resources => ({
+  vcpus: join(a.vcpus, b.vcpus),
+  memoryMb: join(a.memoryMb, b.memoryMb),
+  vgpus: join(a.vgpus, b.vgpus),
+  storageMb: join(a.storageMb, b.storageMb),
+})
+
+export const plus = (a: Resources, b: Resources): Resources => combine(a, b, (x, y) => x + y)
+/** What is left, never below zero. */
+export const minus = (a: Resources, b: Resources): Resources => combine(a, b, (x, y) => Math.max(0, x - y))
+export const larger = (a: Resources, b: Resources): Resources => combine(a, b, Math.max)
+
+/** Sums of fractions drift in the last bits; a millionth of a core or of a MB is nobody's. */
+const ROUNDING = 1e-6
+
+export const covers = (have: number, need: number): boolean => need <= have + ROUNDING
+
+export const fits = (free: Resources, need: Resources): boolean =>
+  covers(free.vcpus, need.vcpus) &&
+  covers(free.memoryMb, need.memoryMb) &&
+  covers(free.vgpus, need.vgpus) &&
+  covers(free.storageMb, need.storageMb)

@@ -1,0 +1,299 @@
+// Asking the children, one after the other, best first: each ask ends in an offer, a refusal or silence, and each of those has
+// a next step. When nobody is left the instance is pending, with the reasons counted, and is tried again later.
+
+import {
+  type ChildId,
+  type InstanceKey,
+  instanceKey,
+  isDomain,
+  isWithin,
+  parentOf,
+  splitInstanceKey,
+} from '../overlay/kernel/ids.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import { compareClocks } from '../services-registry/record.ts'
+import { commit, noteFailure } from './commitment.ts'
+import { ASK_TRIES_CURRENT, ASKS_MAX, RESERVATION_MS } from './constants.ts'
+import { isLost, placementOf, verdictOf, wishOf } from './desire.ts'
+import { enterAsked } from './ledger.ts'
+import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
+import { needOf } from './need.ts'
+import { devicesOf, planInstance } from './plan.ts'
+import { type Reason, refusal, refusalSentence, tally } from './refusal.ts'
+import {
+  change,
+  drop,
+  type KnownSpec,
+  letGo,
+  type Order,
+  type Round,
+  send,
+  show,
+  type Turn,
+  type Work,
+} from './scheduler-state.ts'
+
+/** Begins a round of asking, or queues for one. */
+export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec): void {
+  const { state } = turn
+  const name = splitInstanceKey(key)
+  const before = state.work.get(key)
+  if (before !== undefined) letGo(turn, before)
+  change(turn, key, name, { phase: { kind: 'idle' }, goodSince: null })
+  if (state.asks.size >= ASKS_MAX) change(turn, key, name, { phase: { kind: 'queued' } })
+  else askNext(turn, key, { known, tried: new Set(), reasons: [] })
+}
+
+/** Asks the best child that was not asked in this round. */
+function askNext(turn: Turn, key: InstanceKey, round: Round): void {
+  const { state, context, children } = turn
+  const work = state.work.get(key)
+  const lead = state.lead
+  if (work === undefined || lead === null) return
+  const plan = planInstance({
+    key,
+    spec: round.known.spec,
+    domain: state.domain,
+    children: [...children.values()].map((view) => ({
+      ...view,
+      alive: !isLost(state, view.child, children, context.now),
+    })),
+    inventory: state.view.inventory,
+    ledger: state.ledger,
+    plugin: state.plugin,
+    current: placementOf(state, key)?.child ?? null,
+    tried: round.tried,
+    avoid: work.avoid,
+    avoidNodes: work.order?.avoid ?? [],
+    now: context.now,
+  })
+  const best = plan.ranked[0]
+  if (best === undefined) {
+    exhausted(turn, key, round.known, [...round.reasons, ...plan.ruledOut])
+    return
+  }
+  const { epoch, term } = lead.fence
+  const askId = `${epoch}.${term}.${lead.nextAsk}`
+  turn.state = { ...state, lead: { ...lead, nextAsk: lead.nextAsk + 1 } }
+  state.asks.set(askId, key)
+  const deadline = context.now + askMs(turn, best.child)
+  change(turn, key, work, {
+    phase: { kind: 'asking', askId, child: best.child, deadline, tries: 1, why: best.reason, round },
+  })
+  enterAsked(state.ledger, key, best.child, needOf(round.known.spec))
+  sendAsk(turn, key, best.child, askId, round.known)
+}
+
+const askMs = (turn: Turn, child: ChildId): number =>
+  isDomain(child) ? turn.state.timing.askDomainMs : turn.state.timing.askNodeMs
+
+export function sendAsk(turn: Turn, key: InstanceKey, child: ChildId, askId: string, known: KnownSpec): void {
+  const { state } = turn
+  if (state.lead === null) return
+  send(turn, child, {
+    kind: 'placement/ask',
+    domain: state.domain,
+    fence: state.lead.fence,
+    askId,
+    ...splitInstanceKey(key),
+    spec: known.bytes,
+    specClock: known.clock,
+    avoid: state.work.get(key)?.order?.avoid ?? [],
+  })
+}
+
+/** A child keeps room. Whoever wanted to know gets it: the records if they call for it, else the parent's leader. */
+export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
+  const { state, context } = turn
+  const { askId, child, node, nodeName, score, expiresInMs } = opened.message
+  const key = state.asks.get(askId)
+  const work = key === undefined ? undefined : state.work.get(key)
+  if (key === undefined || work === undefined || !speaksFor(opened, child)) {
+    release(turn, opened)
+    return
+  }
+  const { phase } = work
+  if (phase.kind === 'confirming') return
+  if (phase.kind !== 'asking' || phase.child !== child) {
+    release(turn, opened)
+    return
+  }
+  const offer = { node, nodeName, score }
+  const { known } = phase.round
+  const why = isDomain(child) ? `on ${child}, device ${nodeName}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
+  if (work.order !== null) answerOffer(turn, work, work.order, offer, expiresInMs)
+  if (isCalledFor(turn, key, known)) {
+    commit(turn, key, child, known, why)
+    return
+  }
+  if (work.order === null) {
+    drop(turn, key)
+    return
+  }
+  const expiresAt = context.now + expiresInMs
+  change(turn, key, work, { phase: { kind: 'held', askId, child, offer, known, why, expiresAt } })
+  enterAsked(state.ledger, key, child, needOf(known.spec))
+}
+
+/** A child cannot: its reasons are kept for the sentence at the end, and the next one is asked. */
+export function onRefuse(turn: Turn, opened: Opened<RefuseMessage>): void {
+  const { askId, child, reasons, devices } = opened.message
+  const key = turn.state.asks.get(askId)
+  const work = key === undefined ? undefined : turn.state.work.get(key)
+  if (key === undefined || work === undefined || !speaksFor(opened, child)) return
+  const given = reasons.length > 0 ? reasons : [refusal('no-devices', '', Math.max(1, devices))]
+  if (work.phase.kind === 'asking' && work.phase.child === child) {
+    passOver(turn, key, work.phase, given)
+    return
+  }
+  const placed = placementOf(turn.state, key)
+  if (work.phase.kind !== 'confirming' || placed?.child !== child) return
+  noteFailure(turn, key, child, refusalSentence(given, devices))
+  change(turn, key, work, { phase: { kind: 'idle' } })
+}
+
+/** An ask was not answered. The child that runs the instance is asked again before it counts as silent. */
+export function onAskDeadline(turn: Turn, key: InstanceKey, work: Work): void {
+  const { phase } = work
+  if (phase.kind !== 'asking') return
+  const { child, askId, tries, round } = phase
+  const { state, context, children } = turn
+  const isCurrent = placementOf(state, key)?.child === child && !isLost(state, child, children, context.now)
+  if (isCurrent && tries < ASK_TRIES_CURRENT) {
+    change(turn, key, work, { phase: { ...phase, tries: tries + 1, deadline: context.now + askMs(turn, child) } })
+    sendAsk(turn, key, child, askId, round.known)
+    return
+  }
+  letGo(turn, work)
+  passOver(turn, key, phase, [refusal('silent', '', devicesOf(state.view.inventory, child))])
+}
+
+function passOver(turn: Turn, key: InstanceKey, phase: Work['phase'], reasons: readonly Reason[]): void {
+  if (phase.kind !== 'asking') return
+  const { round, child } = phase
+  change(turn, key, splitInstanceKey(key), { phase: { kind: 'idle' } })
+  askNext(turn, key, { ...round, tried: new Set([...round.tried, child]), reasons: [...round.reasons, ...reasons] })
+}
+
+/** Nobody is left to ask. */
+function exhausted(turn: Turn, key: InstanceKey, known: KnownSpec, reasons: readonly Reason[]): void {
+  const work = turn.state.work.get(key)
+  if (work === undefined) return
+  const devices = reasons.reduce((sum, reason) => sum + reason.count, 0)
+  if (work.order !== null) answerRefuse(turn, work, work.order, devices, reasons)
+  change(turn, key, work, { order: null })
+  if (!isCalledFor(turn, key, known)) {
+    drop(turn, key)
+    return
+  }
+  toPending(turn, key, known, refusalSentence(reasons, devices))
+}
+
+/** Shows why it has no place, tries again later, and hands back to the parent what it cannot place for too long. */
+export function toPending(turn: Turn, key: InstanceKey, known: KnownSpec | null, reason: string): void {
+  const { state, context } = turn
+  const name = splitInstanceKey(key)
+  const before = state.work.get(key)
+  const { retryMsMin, retryMsMax, handBackMs } = state.timing
+  const rounds = (before?.rounds ?? 0) + 1
+  const stuckSince = before?.stuckSince ?? context.now
+  const handBackAt = stuckSince + handBackMs
+  const backOff = context.now + Math.min(retryMsMax, retryMsMin * 2 ** Math.min(rounds - 1, 20))
+  const retryAt = context.now < handBackAt ? Math.min(backOff, handBackAt) : backOff
+  change(turn, key, name, {
+    phase: { kind: 'pending', retryAt, plannedAt: context.now, clock: known?.clock ?? null },
+    rounds,
+    stuckSince,
+    goodSince: null,
+  })
+  show(turn, key, reason)
+  if (known === null) reportUp(turn, key, 'no-spec', reason)
+  else if (context.now >= handBackAt) reportUp(turn, key, 'unplaceable', reason)
+}
+
+/** Tells the parent's leader that its placement cannot be met here. */
+function reportUp(turn: Turn, key: InstanceKey, problem: 'unplaceable' | 'no-spec', detail: string): void {
+  const { domain, view } = turn.state
+  const parent = parentOf(domain)
+  const { service, number } = splitInstanceKey(key)
+  const placed = view.parentStore()?.placement(service, number)?.message ?? null
+  if (parent === null || placed === null || placed.child !== domain) return
+  const { fence } = placed
+  send(turn, parent, {
+    kind: 'placement/report',
+    domain: parent,
+    child: domain,
+    service,
+    number,
+    problem,
+    detail,
+    fence,
+  })
+}
+
+/** Whether the records call for a placement with this spec, now. */
+function isCalledFor(turn: Turn, key: InstanceKey, known: KnownSpec): boolean {
+  const { state, children, context } = turn
+  const { service, number } = splitInstanceKey(key)
+  const wish = wishOf(state, service, number)
+  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) < 0) return false
+  if (state.lead?.listenUntil !== null) return false
+  const verdict = verdictOf(state, placementOf(state, key), wish, children, state.work.get(key), context.now)
+  return verdict.kind === 'replace'
+}
+
+/** Whether the sender may speak for the child: the node itself, or a member of the domain. */
+export const speaksFor = (opened: Opened, child: ChildId): boolean =>
+  isDomain(child) ? isWithin(opened.signer.domain, child) : opened.from === child
+
+/** An offer that nobody waits for any more gives its room back. */
+function release(turn: Turn, opened: Opened<OfferMessage>): void {
+  const { askId, child, service, number } = opened.message
+  const key = instanceKey(service, number)
+  const phase = turn.state.work.get(key)?.phase
+  const isRepeated = phase?.kind === 'held' && phase.askId === askId
+  if (isRepeated || placementOf(turn.state, key)?.child === child) return
+  const to = speaksFor(opened, child) ? child : opened.from
+  send(turn, to, { kind: 'placement/release', domain: turn.state.domain, askId })
+}
+
+export function answerOffer(
+  turn: Turn,
+  work: Work,
+  order: Order,
+  offer: { readonly node: AskMessage['avoid'][number]; readonly nodeName: string; readonly score: number },
+  expiresInMs: number,
+): void {
+  const { service, number } = work
+  send(turn, order.leader, {
+    kind: 'placement/offer',
+    domain: parentOf(turn.state.domain) ?? turn.state.domain,
+    askId: order.askId,
+    service,
+    number,
+    child: turn.state.domain,
+    score: offer.score,
+    node: offer.node,
+    nodeName: offer.nodeName,
+    expiresInMs: Math.min(RESERVATION_MS, Math.max(0, Math.floor(expiresInMs))),
+  })
+}
+
+export function answerRefuse(
+  turn: Turn,
+  name: { readonly service: Work['service']; readonly number: number },
+  order: Pick<Order, 'askId' | 'leader'>,
+  devices: number,
+  reasons: readonly Reason[],
+): void {
+  send(turn, order.leader, {
+    kind: 'placement/refuse',
+    domain: parentOf(turn.state.domain) ?? turn.state.domain,
+    askId: order.askId,
+    service: name.service,
+    number: name.number,
+    child: turn.state.domain,
+    devices,
+    reasons: tally(reasons),
+  })
+}

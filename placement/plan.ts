@@ -1,0 +1,103 @@
+// Where an instance could go: the children of a domain in the order in which to ask them, and why the others are left out.
+
+import type { ChildId, DomainPath, InstanceKey, NodeId } from '../overlay/kernel/ids.ts'
+import { isDomain } from '../overlay/kernel/ids.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+import { candidateOf } from './candidate.ts'
+import { ruledOutBy } from './constraint.ts'
+import type { InventoryView } from './inventory.ts'
+import { type Ledger, promisedTo } from './ledger.ts'
+import type { SchedulerPlugin } from './plugin.ts'
+import { type Reason, refusal } from './refusal.ts'
+import type { ServiceSpec } from './spec.ts'
+import type { ChildView } from './view.ts'
+
+export interface PlanInput {
+  readonly key: InstanceKey
+  readonly spec: ServiceSpec
+  readonly domain: DomainPath
+  readonly children: readonly ChildView[]
+  readonly inventory: InventoryView
+  readonly ledger: Ledger
+  readonly plugin: SchedulerPlugin
+  /** The child that runs it already and is asked first, if it may be. */
+  readonly current: ChildId | null
+  /** Children that were asked in this round. */
+  readonly tried: ReadonlySet<ChildId>
+  readonly avoid: ReadonlyMap<ChildId, Avoided>
+  /** Nodes that the parent does not want. */
+  readonly avoidNodes: readonly NodeId[]
+  readonly now: Millis
+}
+
+/** A child that failed an instance, how, and until when it is passed over. */
+export interface Avoided {
+  readonly until: Millis
+  readonly detail: string
+}
+
+export interface RankedChild {
+  readonly child: ChildId
+  readonly score: number
+  readonly reason: string
+}
+
+export interface Plan {
+  /** Best first; ties go by id, so that every leader would choose the same. */
+  readonly ranked: readonly RankedChild[]
+  readonly ruledOut: readonly Reason[]
+}
+
+export function planInstance(input: PlanInput): Plan {
+  const ranked: RankedChild[] = []
+  const ruledOut: Reason[] = []
+  const labels = clusterLabels(input)
+  for (const child of input.children) {
+    if (input.tried.has(child.child)) continue
+    const place = judge(input, child, labels)
+    if ('code' in place) ruledOut.push(place)
+    else ranked.push(place)
+  }
+  const first = (one: RankedChild): number => (one.child === input.current ? 0 : 1)
+  ranked.sort((a, b) => first(a) - first(b) || b.score - a.score || (a.child < b.child ? -1 : 1))
+  return { ranked, ruledOut }
+}
+
+/** How many devices stand behind a child, as far as is known. */
+export function devicesOf(inventory: InventoryView, child: ChildId): number {
+  const news = inventory.get(child)?.news
+  return news?.kind === 'domain' ? news.aggregate.nodes : 1
+}
+
+function judge(
+  input: PlanInput,
+  { child, alive, canWork }: ChildView,
+  labels: readonly string[],
+): RankedChild | Reason {
+  const devices = devicesOf(input.inventory, child)
+  if (!alive) return refusal('silent', '', devices)
+  if (!canWork) return refusal('cannot-work', '', devices)
+  const row = input.inventory.get(child)
+  if (row === undefined) return refusal('no-summary', '', devices)
+  if (row.news.kind === 'domain' && row.news.aggregate.nodes === 0) return refusal('no-devices')
+  if (!isDomain(child) && input.avoidNodes.includes(child)) return refusal('avoided', '', devices)
+  const avoided = input.avoid.get(child)
+  if (avoided !== undefined && avoided.until > input.now) return refusal('failed-there', avoided.detail, devices)
+  const candidate = candidateOf(row.news, promisedTo(input.ledger, child, input.key), { path: input.domain, labels })
+  const reason = ruledOutBy(input.spec, candidate) ?? input.plugin.filter(input.spec, candidate)
+  if (reason !== null) return reason
+  const { value, reason: why } = input.plugin.score(input.spec, candidate)
+  return { child, score: Math.min(1, Math.max(0, value)), reason: why }
+}
+
+/** The labels of a cluster are those of its nodes; gathered only where a selector asks for them. */
+function clusterLabels(input: PlanInput): readonly string[] {
+  const asks = input.spec.constraints.some(({ cluster, clusters }) => cluster !== null || clusters.length > 0)
+  if (!asks) return []
+  const labels = new Set<string>()
+  for (const { news } of input.inventory.values()) {
+    if (news.kind !== 'node') continue
+    for (const [label, value] of Object.entries(news.summary.labels)) labels.add(`${label}=${value}`)
+  }
+  return [...labels]
+}

@@ -1,0 +1,237 @@
+// What the leader of a domain knows of its own work: one entry per instance that is not simply where it should be. The tables
+// grow with the fleet and are updated in place, by the files of the scheduler and by nobody else.
+
+import type { DomainEvent, Emit, Send } from '../overlay/kernel/effect.ts'
+import { emit } from '../overlay/kernel/effect.ts'
+import type { ChildId, DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { StepContext } from '../overlay/kernel/machine.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import type { Clock, Fence, PlacementRecord } from '../services-registry/record.ts'
+import type { PlacementTiming } from './constants.ts'
+import { enterAsked, type Ledger } from './ledger.ts'
+import type { PlacementMessage } from './messages.ts'
+import { NOTHING } from './need.ts'
+import type { Avoided } from './plan.ts'
+import type { SchedulerPlugin } from './plugin.ts'
+import type { Reason } from './refusal.ts'
+import type { ServiceSpec } from './spec.ts'
+import type { ChildView, SchedulerView } from './view.ts'
+
+export interface SchedulerState {
+  readonly domain: DomainPath
+  readonly self: NodeId
+  readonly plugin: SchedulerPlugin
+  readonly timing: PlacementTiming
+  readonly view: SchedulerView
+  /** Null while another node leads the domain; all tables are empty then. */
+  readonly lead: Lead | null
+  /** When the next silent child domain counts as lost. */
+  readonly silenceAt: Millis | null
+  readonly ledger: Ledger
+  readonly work: Map<InstanceKey, Work>
+  /** Which instance an ask under way is about. */
+  readonly asks: Map<string, InstanceKey>
+  /** Instances that wait for one of ASKS_MAX to be answered, in order. */
+  readonly queue: Set<InstanceKey>
+  /** Own placements that the store does not show yet. */
+  readonly authored: Map<InstanceKey, { readonly record: PlacementRecord; readonly at: Millis }>
+  readonly specs: Map<ServiceId, KnownSpec>
+}
+
+export interface Lead {
+  readonly fence: Fence
+  readonly since: Millis
+  /** Until it has listened it acts on no absence; null once it has. */
+  readonly listenUntil: Millis | null
+  readonly sweepAt: Millis
+  readonly nextAsk: number
+}
+
+export interface KnownSpec {
+  readonly clock: Clock
+  readonly bytes: Uint8Array
+  readonly spec: ServiceSpec
+}
+
+export interface Work {
+  readonly service: ServiceId
+  readonly number: number
+  readonly phase: Phase
+  /** What the parent's leader asked and was not finally answered yet. */
+  readonly order: Order | null
+  /** Placements that failed in a row, and where. */
+  readonly failures: number
+  readonly avoid: ReadonlyMap<ChildId, Avoided>
+  /** Rounds in a row that found no place, and since when. */
+  readonly rounds: number
+  readonly stuckSince: Millis | null
+  /** The last word of the child's node before the placement: only what comes after counts. */
+  readonly baseline: { readonly incarnation: number; readonly sequence: number } | null
+  /** The reason that people see now; null when none is shown. */
+  readonly shown: string | null
+  /** Since when it runs where it should. */
+  readonly goodSince: Millis | null
+}
+
+export type Phase =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'queued' }
+  | {
+      readonly kind: 'asking'
+      readonly askId: string
+      readonly child: ChildId
+      readonly deadline: Millis
+      readonly tries: number
+      readonly why: string
+      readonly round: Round
+    }
+  /** A child keeps room, and the parent's leader was offered it. */
+  | {
+      readonly kind: 'held'
+      readonly askId: string
+      readonly child: ChildId
+      readonly offer: Offer
+      readonly known: KnownSpec
+      readonly why: string
+      readonly expiresAt: Millis
+    }
+  /** Placed on a node that has not said yet that it obeys. */
+  | {
+      readonly kind: 'confirming'
+      readonly askId: string | null
+      readonly deadline: Millis
+      readonly reminders: number
+    }
+  | { readonly kind: 'pending'; readonly retryAt: Millis; readonly plannedAt: Millis; readonly clock: Clock | null }
+
+/** One pass over the children, best first, until one offers. */
+export interface Round {
+  readonly known: KnownSpec
+  readonly tried: ReadonlySet<ChildId>
+  readonly reasons: readonly Reason[]
+}
+
+export interface Offer {
+  readonly node: NodeId
+  readonly nodeName: string
+  readonly score: number
+}
+
+export interface Order {
+  readonly askId: string
+  readonly fence: Fence
+  readonly leader: NodeId
+  readonly known: KnownSpec
+  readonly avoid: readonly NodeId[]
+  /** Until when the parent's leader waits. */
+  readonly until: Millis
+}
+
+export type SchedulerInput =
+  | { readonly kind: 'lead'; readonly fence: Fence }
+  | { readonly kind: 'unlead' }
+  /** Any record of the service changed, in the domain's store or its parent's. */
+  | { readonly kind: 'service-changed'; readonly service: ServiceId }
+  /** A child's state, summary or aggregate changed; null for all of them. */
+  | { readonly kind: 'children-changed'; readonly child: ChildId | null }
+  | { readonly kind: 'message'; readonly opened: Opened<PlacementMessage> }
+  | { readonly kind: 'wake' }
+
+export type SchedulerEffect =
+  | Send<PlacementMessage>
+  /** To be sealed with this node's key and fed to the store of the record's domain. */
+  | { readonly kind: 'author'; readonly record: PlacementRecord }
+  /** Why an instance has no place; null when it has one again or is no longer wanted. */
+  | {
+      readonly kind: 'pending'
+      readonly service: ServiceId
+      readonly number: number
+      readonly reason: string | null
+    }
+  | Emit
+
+/** One step under way: made by `step`, filled by the handlers, gone when it returns. */
+export interface Turn {
+  state: SchedulerState
+  readonly effects: SchedulerEffect[]
+  readonly context: StepContext
+  /** The children by id, read once per step. */
+  readonly children: ReadonlyMap<ChildId, ChildView>
+}
+
+export const NEW_WORK: Omit<Work, 'service' | 'number'> = {
+  phase: { kind: 'idle' },
+  order: null,
+  failures: 0,
+  avoid: new Map(),
+  rounds: 0,
+  stuckSince: null,
+  baseline: null,
+  shown: null,
+  goodSince: null,
+}
+
+/** Notes a change to an instance's work, which it begins where there is none. Leaving a phase lets go of what it held. */
+export function change(turn: Turn, key: InstanceKey, name: Named, changes: Partial<Work>): Work {
+  const { work, asks, queue, ledger } = turn.state
+  const before = work.get(key) ?? { ...NEW_WORK, service: name.service, number: name.number }
+  const after = { ...before, ...changes }
+  work.set(key, after)
+  const asked = askIdOf(before.phase)
+  if (asked !== null && asked !== askIdOf(after.phase)) asks.delete(asked)
+  if (after.phase.kind === 'queued') queue.add(key)
+  else queue.delete(key)
+  const holds = after.phase.kind === 'asking' || after.phase.kind === 'held'
+  if (!holds && (before.phase.kind === 'asking' || before.phase.kind === 'held')) enterAsked(ledger, key, null, NOTHING)
+  return after
+}
+
+export interface Named {
+  readonly service: ServiceId
+  readonly number: number
+}
+
+/** Ends an instance's work and whatever was under way for it. */
+export function drop(turn: Turn, key: InstanceKey): void {
+  const work = turn.state.work.get(key)
+  if (work === undefined) return
+  letGo(turn, work)
+  change(turn, key, work, { phase: { kind: 'idle' } })
+  show(turn, key, null)
+  turn.state.work.delete(key)
+}
+
+/** Tells the child that was asked, or keeps room, that it need not. */
+export function letGo(turn: Turn, work: Work): void {
+  const { phase } = work
+  if (phase.kind !== 'asking' && phase.kind !== 'held') return
+  send(turn, phase.child, { kind: 'placement/release', domain: turn.state.domain, askId: phase.askId })
+}
+
+/** Shows people why an instance has no place; null takes it back. */
+export function show(turn: Turn, key: InstanceKey, reason: string | null): void {
+  const work = turn.state.work.get(key)
+  if (work === undefined || work.shown === reason) return
+  const { service, number } = work
+  turn.state.work.set(key, { ...work, shown: reason })
+  turn.effects.push({ kind: 'pending', service, number, reason })
+  if (reason !== null) tell(turn, 'instance-pending', { service, number, reason }, 'warn')
+}
+
+export const send = (turn: Turn, to: ChildId, message: PlacementMessage): void => {
+  turn.effects.push({ kind: 'send', to, message })
+}
+
+export function tell(
+  turn: Turn,
+  name: string,
+  fields: DomainEvent['fields'],
+  level: DomainEvent['level'] = 'info',
+): void {
+  const { event } = emit(name, fields, level)
+  turn.effects.push({ kind: 'emit', event: { ...event, domain: turn.state.domain } })
+}
+
+const askIdOf = (phase: Phase): string | null =>
+  phase.kind === 'asking' || phase.kind === 'confirming' ? phase.askId : null

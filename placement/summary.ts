@@ -1,0 +1,220 @@
+// What a node says of itself, and what a domain says of all its nodes together. A sensor that is missing is an absent field;
+// nothing is invented. Beyond its domain a device is seen only as part of an aggregate.
+
+import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
+import {
+  dictionary,
+  flag,
+  type Infer,
+  list,
+  literal,
+  number,
+  object,
+  optional,
+  text,
+  whole,
+} from '../overlay/wire/schema.ts'
+import { fenceSchema } from '../services-registry/record.ts'
+import { AGGREGATE_CLUSTERS_MAX, AGGREGATE_LABELS_MAX, AGGREGATE_SLOTS_MAX, MEMORY_SHARE } from './constants.ts'
+import { covers, larger, minus, NOTHING, plus, type Resources } from './need.ts'
+
+const amount = number(0, 1e15)
+export const resourcesSchema = object({ vcpus: amount, memoryMb: amount, vgpus: amount, storageMb: amount })
+
+export const nodeSummarySchema = object({
+  name: text(63),
+  cores: number(0, 1e5),
+  /** Load average per core, from 0. */
+  load: optional(amount),
+  /** Share of all cores in use, 0 to 1. */
+  cpuUsed: optional(number(0, 1)),
+  memoryMb: object({ total: amount, free: amount }),
+  diskMb: object({ total: amount, free: amount }),
+  network: optional(object({ inBytesPerS: amount, outBytesPerS: amount })),
+  gpus: list(text(128), 32),
+  architecture: text(32),
+  os: text(64),
+  runtimes: list(object({ name: text(32), version: text(128) }), 16),
+  labels: dictionary(text(255), 64),
+  power: optional(literal('mains', 'battery')),
+  temperatureC: optional(number(-100, 300)),
+  /** 0 normal, 1 restricted, 2 tainted (DESIGN section 9). */
+  pressure: whole(0, 2),
+  /** Instances that it runs, and what they and open offers were promised. */
+  instances: whole(0, 100_000),
+  reserved: resourcesSchema,
+})
+export type NodeSummary = Infer<typeof nodeSummarySchema>
+
+export const domainAggregateSchema = object({
+  nodes: whole(0, 1_000_000),
+  /** Nodes at pressure 1 or above, and those at 2, which take no new work. */
+  pressed: whole(0, 1_000_000),
+  tainted: whole(0, 1_000_000),
+  instances: whole(0, 10_000_000),
+  total: resourcesSchema,
+  reserved: resourcesSchema,
+  /** The largest free amount of each resource on one device, per runtime and architecture. */
+  slots: list(object({ runtime: text(32), architecture: text(32), free: resourcesSchema }), AGGREGATE_SLOTS_MAX),
+  /** Labels that at least one device has, as `label=value`. */
+  labels: list(text(320), AGGREGATE_LABELS_MAX),
+  labelsCut: flag,
+  /** The leaf clusters inside. */
+  clusters: list(text<DomainPath>(256), AGGREGATE_CLUSTERS_MAX),
+  clustersCut: flag,
+})
+export type DomainAggregate = Infer<typeof domainAggregateSchema>
+
+export const summarySchema = object({
+  kind: literal('placement/summary'),
+  domain: text<DomainPath>(256),
+  child: text<NodeId>(128),
+  incarnation: whole(),
+  sequence: whole(),
+  summary: nodeSummarySchema,
+})
+export type SummaryMessage = Infer<typeof summarySchema>
+
+export const aggregateSchema = object({
+  kind: literal('placement/aggregate'),
+  /** The domain on whose topic it is published, and its child that it speaks for. */
+  domain: text<DomainPath>(256),
+  child: text<DomainPath>(256),
+  /** The fence of the child's leader who folded it: a newer leader's word replaces an older one's. */
+  fence: fenceSchema,
+  sequence: whole(),
+  aggregate: domainAggregateSchema,
+})
+export type AggregateMessage = Infer<typeof aggregateSchema>
+
+/** What a child can take: a node exactly, a domain by its totals and its largest slots. */
+export type ChildNews =
+  | { readonly kind: 'node'; readonly child: NodeId; readonly summary: NodeSummary }
+  | { readonly kind: 'domain'; readonly child: DomainPath; readonly aggregate: DomainAggregate }
+
+/** What a device may promise in all; a share of its memory stays with its system. */
+export const capacityOf = (summary: NodeSummary): Resources => ({
+  vcpus: summary.cores,
+  memoryMb: summary.memoryMb.total * MEMORY_SHARE,
+  vgpus: summary.gpus.length,
+  storageMb: summary.diskMb.free,
+})
+
+/** A node seen as a domain of one, in the cluster `domain`. */
+export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): DomainAggregate {
+  const total = capacityOf(summary)
+  const free = summary.pressure >= 2 ? NOTHING : minus(total, summary.reserved)
+  return {
+    nodes: 1,
+    pressed: summary.pressure > 0 ? 1 : 0,
+    tainted: summary.pressure >= 2 ? 1 : 0,
+    instances: summary.instances,
+    total,
+    reserved: summary.reserved,
+    slots: summary.runtimes.map(({ name }) => ({ runtime: name, architecture: summary.architecture, free })),
+    labels: Object.entries(summary.labels).map(([label, value]) => `${label}=${value}`),
+    labelsCut: false,
+    clusters: [domain],
+    clustersCut: false,
+  }
+}
+
+/**
+ * Folds what the children said into what the domain says. A slot takes the largest of each resource, perhaps from different
+ * devices: it may promise too much, never too little, and the child that is asked knows better.
+ */
+export function foldAggregates(parts: readonly DomainAggregate[]): DomainAggregate {
+  const slots = new Map<string, DomainAggregate['slots'][number]>()
+  const labels = new Set<string>()
+  const clusters = new Set<DomainPath>()
+  for (const part of parts) {
+    for (const label of part.labels) labels.add(label)
+    for (const cluster of part.clusters) clusters.add(cluster)
+    for (const slot of part.slots) {
+      const key = `${slot.runtime} ${slot.architecture}`
+      const known = slots.get(key)
+      slots.set(key, known === undefined ? slot : { ...slot, free: larger(known.free, slot.free) })
+    }
+  }
+  const count = (of: (part: DomainAggregate) => number): number => parts.reduce((sum, part) => sum + of(part), 0)
+  const add = (of: (part: DomainAggregate) => Resources): Resources =>
+    parts.reduce((sum, part) => plus(sum, of(part)), NOTHING)
+  return {
+    nodes: count((part) => part.nodes),
+    pressed: count((part) => part.pressed),
+    tainted: count((part) => part.tainted),
+    instances: count((part) => part.instances),
+    total: add((part) => part.total),
+    reserved: add((part) => part.reserved),
+    slots: [...slots.values()].slice(0, AGGREGATE_SLOTS_MAX),
+    labels: [...labels].sort().slice(0, AGGREGATE_LABELS_MAX),
+    labelsCut: labels.size > AGGREGATE_LABELS_MAX || parts.some((part) => part.labelsCut),
+    clusters: [...clusters].sort().slice(0, AGGREGATE_CLUSTERS_MAX),
+    clustersCut: clusters.size > AGGREGATE_CLUSTERS_MAX || parts.some((part) => part.clustersCut),
+  }
+}
+
+/** The aggregate of a cluster from its nodes' summaries. */
+export const foldAggregate = (summaries: Iterable<NodeSummary>, domain: DomainPath): DomainAggregate =>
+  foldAggregates([...summaries].map((summary) => aggregateOfNode(summary, domain)))
+
+/** What counts as news: a number that moved by more than this share of its whole (DESIGN section 7). */
+export const CHANGE_SHARE = 0.05
+
+/** Whether a summary says enough new to be published before its time: more than 5 % of something, or any change of state. */
+export function changedEnough(previous: NodeSummary, next: NodeSummary): boolean {
+  if (stateOf(previous) !== stateOf(next)) return true
+  const moved = (a: number | undefined, b: number | undefined, whole: number): boolean =>
+    (a === undefined) !== (b === undefined) || Math.abs((a ?? 0) - (b ?? 0)) > CHANGE_SHARE * Math.max(whole, 1e-9)
+  return (
+    moved(previous.load, next.load, 1) ||
+    moved(previous.cpuUsed, next.cpuUsed, 1) ||
+    moved(previous.memoryMb.free, next.memoryMb.free, next.memoryMb.total) ||
+    moved(previous.diskMb.free, next.diskMb.free, next.diskMb.total) ||
+    moved(previous.temperatureC, next.temperatureC, 100) ||
+    resourcesMoved(previous.reserved, next.reserved, capacityOf(next))
+  )
+}
+
+/** Whether an aggregate says enough new to be published before its time. */
+export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAggregate): boolean {
+  const facts = ({ nodes, pressed, tainted, labels, clusters, slots }: DomainAggregate): string =>
+    JSON.stringify([nodes, pressed, tainted, labels, clusters, slots.map((slot) => [slot.runtime, slot.architecture])])
+  if (facts(previous) !== facts(next)) return true
+  return next.slots.some((slot, index) => {
+    const before = previous.slots[index]
+    return before === undefined || resourcesMoved(before.free, slot.free, slot.free)
+  })
+}
+
+/** When a summary or aggregate is published: at once when news is due, at the latest after `msMax`. */
+export function publishAt(last: number | null, news: boolean, now: number, msMin: number, msMax: number): number {
+  if (last === null) return now
+  return last + (news ? msMin : msMax)
+}
+
+const stateOf = (summary: NodeSummary): string =>
+  JSON.stringify([
+    summary.name,
+    summary.cores,
+    summary.memoryMb.total,
+    summary.gpus,
+    summary.runtimes,
+    Object.entries(summary.labels).sort(),
+    summary.power ?? null,
+    summary.pressure,
+    summary.instances,
+  ])
+
+function resourcesMoved(a: Resources, b: Resources, whole: Resources): boolean {
+  const moved = (x: number, y: number, of: number): boolean => !covers(CHANGE_SHARE * of, Math.abs(x - y))
+  return (
+    moved(a.vcpus, b.vcpus, whole.vcpus) ||
+    moved(a.memoryMb, b.memoryMb, whole.memoryMb) ||
+    moved(a.vgpus, b.vgpus, whole.vgpus) ||
+    moved(a.storageMb, b.storageMb, whole.storageMb)
+  )
+}
+
+/** How a child is called in a sentence. */
+export const callName = (news: ChildNews): string => (news.kind === 'node' ? news.summary.name : news.child)

@@ -1,0 +1,199 @@
+// What a node knows of the instances it was given: one entry each, and the room that it keeps for offers. What it says about
+// them goes into instance records, one for each change of state.
+
+import type { DomainEvent, Emit, Persist, Send } from '../overlay/kernel/effect.ts'
+import { emit } from '../overlay/kernel/effect.ts'
+import type { DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { StepContext } from '../overlay/kernel/machine.ts'
+import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import type { Clock, Endpoint, Fence, InstanceRecord, InstanceState } from '../services-registry/record.ts'
+import { REASON_CHARS_MAX } from './constants.ts'
+import type { Kept } from './kept.ts'
+import type { PlacementMessage } from './messages.ts'
+import type { Resources } from './need.ts'
+import type { FoundInstance, Launch, RuntimeEvent } from './runtime.ts'
+import type { ServiceSpec } from './spec.ts'
+import type { NodeSummary } from './summary.ts'
+import type { WorkerView } from './view.ts'
+
+export interface WorkerState {
+  readonly self: NodeId
+  /** The node's cluster. */
+  readonly domain: DomainPath
+  readonly incarnation: number
+  readonly view: WorkerView
+  /** What the device has; null until it was measured, and no offer is made before. */
+  readonly summary: NodeSummary | null
+  /** Runtimes whose earlier instances are known, so that starting one cannot start it twice. */
+  readonly ready: ReadonlySet<string>
+  readonly isStarted: boolean
+  /** Of the node's instance records. */
+  readonly sequence: number
+  /** What the disk held, until `start`. */
+  readonly kept: readonly Kept[]
+  readonly reservations: Map<InstanceKey, Reservation>
+  readonly instances: Map<InstanceKey, Managed>
+  /** Placements without a known spec, and when the leader is asked for it next. */
+  readonly missing: Map<InstanceKey, Millis>
+  /** Placements that were declined, so that each is declined once. */
+  readonly declined: Map<InstanceKey, Obeyed>
+}
+
+/** Room that is kept for an offer. */
+export interface Reservation {
+  readonly askId: string
+  readonly fence: Fence
+  readonly specClock: Clock
+  readonly bytes: Uint8Array
+  readonly spec: ServiceSpec
+  readonly need: Resources
+  readonly expiresAt: Millis
+}
+
+/** The order that an instance follows. */
+export interface Obeyed {
+  readonly fence: Fence
+  readonly sequence: number
+  readonly specClock: Clock
+}
+
+export interface Managed {
+  readonly key: InstanceKey
+  readonly service: ServiceId
+  readonly number: number
+  readonly obeys: Obeyed
+  readonly bytes: Uint8Array
+  readonly spec: ServiceSpec
+  readonly specId: string
+  readonly need: Resources
+  readonly phase: ManagedPhase
+  readonly restarts: number
+  /** Unplanned ends in a row. */
+  readonly crashes: number
+  /** Since when this run answers; null while it does not. */
+  readonly runningSince: Millis | null
+  readonly report: Report
+}
+
+export interface Report {
+  readonly state: InstanceState
+  readonly reason: string
+  readonly since: UnixMillis
+  readonly endpoint: Endpoint | null
+  readonly live: boolean
+}
+
+export type ManagedPhase =
+  /** Its runtime has not said yet what is running already. */
+  | { readonly kind: 'waiting-for-runtime' }
+  | { readonly kind: 'backing-off'; readonly until: Millis }
+  /** The driver has it: starting, pulling, running or unhealthy. */
+  | { readonly kind: 'started' }
+  /** The driver was told to end it; `then` is what follows. */
+  | {
+      readonly kind: 'stopping'
+      /** Of the run that ends; the next one may use another. */
+      readonly runtime: string
+      readonly graceMs: number
+      readonly repeatAt: Millis
+      readonly then: 'start' | 'forget'
+    }
+  /** Nothing runs and nothing shall, until another order comes. */
+  | { readonly kind: 'ended' }
+
+export type WorkerInput =
+  /** Once, after the store was read: what was running is started again. */
+  | { readonly kind: 'start' }
+  /** What the device has now. */
+  | { readonly kind: 'capacity'; readonly summary: NodeSummary }
+  | { readonly kind: 'message'; readonly opened: Opened<PlacementMessage> }
+  /** A placement of the service changed. */
+  | { readonly kind: 'service-changed'; readonly service: ServiceId }
+  | { readonly kind: 'runtime'; readonly event: RuntimeEvent }
+  /** What a runtime has of this node's; said once for each runtime, empty or not, before anything is started on it. */
+  | { readonly kind: 'found'; readonly runtime: string; readonly instances: readonly FoundInstance[] }
+  | { readonly kind: 'wake' }
+
+export type RuntimeOperation =
+  | { readonly kind: 'start'; readonly launch: Launch }
+  | { readonly kind: 'stop'; readonly key: InstanceKey; readonly graceMs: number }
+
+export type WorkerEffect =
+  | Send<PlacementMessage>
+  /** To be sealed with this node's key and fed to the cluster's store. */
+  | { readonly kind: 'author'; readonly record: InstanceRecord }
+  | { readonly kind: 'runtime'; readonly runtime: string; readonly operation: RuntimeOperation }
+  | Persist<WorkerEffect>
+  | Emit
+
+/** One step under way: made by `step`, filled by the handlers, gone when it returns. */
+export interface WorkerTurn {
+  state: WorkerState
+  readonly effects: WorkerEffect[]
+  readonly context: StepContext
+}
+
+/** Replaces an instance's entry and, when what it says of itself changed, authors the record. */
+export function update(turn: WorkerTurn, next: Managed): void {
+  const before = turn.state.instances.get(next.key)
+  turn.state.instances.set(next.key, next)
+  const isSaid =
+    before !== undefined &&
+    before.report === next.report &&
+    before.obeys === next.obeys &&
+    before.restarts === next.restarts
+  if (!isSaid) authorReport(turn, next)
+}
+
+/** Says what an instance is doing. */
+export function authorReport(
+  turn: WorkerTurn,
+  { service, number, report, restarts, obeys }: Pick<Managed, 'service' | 'number' | 'report' | 'restarts' | 'obeys'>,
+): void {
+  const sequence = turn.state.sequence + 1
+  turn.state = { ...turn.state, sequence }
+  turn.effects.push({
+    kind: 'author',
+    record: {
+      kind: 'record/instance',
+      domain: turn.state.domain,
+      service,
+      number,
+      state: report.state,
+      incarnation: turn.state.incarnation,
+      sequence,
+      endpoint: report.endpoint,
+      since: report.since,
+      restarts,
+      reason: report.reason,
+      fence: obeys.fence,
+      specClock: obeys.specClock,
+      live: report.live,
+    },
+  })
+}
+
+/** A report of a new state; only a running or unhealthy instance has an endpoint. */
+export const reporting = (
+  turn: WorkerTurn,
+  state: InstanceState,
+  reason: string,
+  more: { readonly endpoint?: Endpoint | null; readonly live?: boolean } = {},
+): Report => ({
+  state,
+  reason: reason.slice(0, REASON_CHARS_MAX),
+  since: turn.context.wall,
+  endpoint: more.endpoint ?? null,
+  live: more.live ?? true,
+})
+
+export function tellWorker(
+  turn: WorkerTurn,
+  name: string,
+  fields: DomainEvent['fields'],
+  level: DomainEvent['level'] = 'info',
+): void {
+  const { event } = emit(name, fields, level)
+  turn.effects.push({ kind: 'emit', event: { ...event, domain: turn.state.domain } })
+}

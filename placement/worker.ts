@@ -1,0 +1,257 @@
+// Every node's own part of placement: it offers what it has, runs what it was given, and says how that goes. Records tell it
+// what to run; a leader that is cut off changes nothing for what runs already.
+
+import { unreachable } from '../overlay/kernel/assert.ts'
+import {
+  type DomainPath,
+  type InstanceKey,
+  instanceKey,
+  type NodeId,
+  type ServiceId,
+  splitInstanceKey,
+} from '../overlay/kernel/ids.ts'
+import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
+import { earliest, type Millis } from '../overlay/kernel/time.ts'
+import type { Opened } from '../overlay/wire/envelope.ts'
+import { compareClocks, compareFences } from '../services-registry/record.ts'
+import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
+import { decodeKept, type Kept, keptKey } from './kept.ts'
+import { askForSpec, launch, onRuntime, reconcile, relaunch, replaceFound, stopAgain } from './lifecycle.ts'
+import type { PlacementMessage } from './messages.ts'
+import { NOTHING, needOf, type Resources } from './need.ts'
+import type { FoundInstance } from './runtime.ts'
+import { decodeSpec } from './spec.ts'
+import { specIdOf } from './spec-id.ts'
+import type { NodeSummary } from './summary.ts'
+import type { WorkerView } from './view.ts'
+import {
+  type Managed,
+  reporting,
+  tellWorker,
+  type WorkerEffect,
+  type WorkerInput,
+  type WorkerState,
+  type WorkerTurn,
+} from './worker-state.ts'
+
+export interface WorkerOptions {
+  readonly self: NodeId
+  readonly domain: DomainPath
+  /** Higher at each start of the node; orders its instance records. */
+  readonly incarnation: number
+  readonly view: WorkerView
+  /** All entries of the node's store whose key begins with KEPT_PREFIX; what cannot be read is passed over. */
+  readonly kept: readonly Uint8Array[]
+}
+
+export function createWorker(options: WorkerOptions): WorkerState {
+  const { self, domain, incarnation, view } = options
+  const kept = options.kept.flatMap((value) => {
+    const read = decodeKept(value)
+    return read.ok ? [read.value] : []
+  })
+  return {
+    self,
+    domain,
+    incarnation,
+    view,
+    summary: null,
+    ready: new Set(),
+    isStarted: false,
+    sequence: 0,
+    kept,
+    reservations: new Map(),
+    instances: new Map(),
+    missing: new Map(),
+    declined: new Map(),
+  }
+}
+
+export function step(
+  state: WorkerState,
+  input: WorkerInput,
+  context: StepContext,
+): Transition<WorkerState, WorkerEffect> {
+  const turn: WorkerTurn = { state, effects: [], context }
+  switch (input.kind) {
+    case 'start':
+      onStart(turn)
+      break
+    case 'capacity':
+      onCapacity(turn, input.summary)
+      break
+    case 'message':
+      onMessage(turn, input.opened)
+      break
+    case 'service-changed':
+      onServiceChanged(turn, input.service)
+      break
+    case 'runtime':
+      onRuntime(turn, input.event)
+      break
+    case 'found':
+      onFound(turn, input.runtime, input.instances)
+      break
+    case 'wake':
+      onWake(turn)
+      break
+    default:
+      return unreachable(input)
+  }
+  return { state: turn.state, effects: turn.effects }
+}
+
+/** When something is due: an offer runs out, a back-off or a stop is over, a spec is asked for again. */
+export function wakeAt(state: WorkerState): Millis | null {
+  let first: Millis | null = null
+  for (const { expiresAt } of state.reservations.values()) first = earliest(first, expiresAt)
+  for (const repeatAt of state.missing.values()) first = earliest(first, repeatAt)
+  for (const { phase } of state.instances.values()) {
+    if (phase.kind === 'backing-off') first = earliest(first, phase.until)
+    if (phase.kind === 'stopping') first = earliest(first, phase.repeatAt)
+  }
+  return first
+}
+
+/** What the node's summary says of it: instances that run or will, and what is promised in all. */
+export const workerUse = (state: WorkerState): { readonly instances: number; readonly reserved: Resources } => ({
+  instances: liveInstances(state),
+  reserved: promised(state),
+})
+
+/** Takes up what was running before the node stopped; no network is needed for it. */
+function onStart(turn: WorkerTurn): void {
+  if (turn.state.isStarted) return
+  const { kept } = turn.state
+  turn.state = { ...turn.state, isStarted: true, kept: [] }
+  for (const one of kept) takeUp(turn, one)
+  reconcileOwn(turn)
+}
+
+function takeUp(turn: WorkerTurn, kept: Kept): void {
+  const { state, effects } = turn
+  const { key, fence, sequence, specClock, restarts } = kept
+  const { service, number } = splitInstanceKey(key)
+  const placed = state.view.store.placement(service, number)?.message ?? null
+  const isElsewhere = placed !== null && placed.child !== state.self && compareFences(placed.fence, fence) >= 0
+  const decoded = decodeSpec(kept.spec)
+  if (isElsewhere || !decoded.ok) {
+    effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
+    if (!decoded.ok) tellWorker(turn, 'kept-spec-unreadable', { service, number, reason: decoded.error }, 'warn')
+    return
+  }
+  const managed: Managed = {
+    key,
+    service,
+    number,
+    obeys: { fence, sequence, specClock },
+    bytes: kept.spec,
+    spec: decoded.value,
+    specId: specIdOf(decoded.value),
+    need: needOf(decoded.value),
+    phase: { kind: 'ended' },
+    restarts,
+    crashes: 0,
+    runningSince: null,
+    report: reporting(turn, 'reserved', 'the node has started again'),
+  }
+  if (hasEnded(state, kept)) state.instances.set(key, { ...managed, need: NOTHING })
+  else launch(turn, managed, false)
+}
+
+/** Whether this node said, of this very order, that it is over. */
+function hasEnded(state: WorkerState, { key, fence, specClock }: Kept): boolean {
+  const { service, number } = splitInstanceKey(key)
+  const own = state.view.store
+    .instances(service)
+    .find(({ message, from }) => message.number === number && from === state.self)
+  if (own === undefined || own.message.live) return false
+  return compareFences(own.message.fence, fence) === 0 && compareClocks(own.message.specClock, specClock) === 0
+}
+
+function onCapacity(turn: WorkerTurn, summary: NodeSummary): void {
+  const names = (one: NodeSummary | null): string => JSON.stringify(one?.runtimes.map(({ name }) => name) ?? null)
+  const isNews = names(turn.state.summary) !== names(summary)
+  turn.state = { ...turn.state, summary }
+  if (isNews) reconcileOwn(turn)
+}
+
+function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
+  const { message } = opened
+  switch (message.kind) {
+    case 'placement/ask': {
+      const key = onAsk(turn, opened as Opened<typeof message>)
+      if (key !== null) reconcile(turn, key)
+      return
+    }
+    case 'placement/release':
+      onRelease(turn, opened as Opened<typeof message>)
+      return
+    case 'placement/summary':
+    case 'placement/aggregate':
+    case 'placement/offer':
+    case 'placement/refuse':
+    case 'placement/report':
+      return
+    default:
+      unreachable(message)
+  }
+}
+
+function onServiceChanged(turn: WorkerTurn, service: ServiceId): void {
+  for (const { message } of turn.state.view.store.placements(service))
+    reconcile(turn, instanceKey(service, message.number))
+}
+
+/** A runtime tells what it has: what is wanted is taken up, what is not is ended. */
+function onFound(turn: WorkerTurn, runtime: string, instances: readonly FoundInstance[]): void {
+  turn.state = { ...turn.state, ready: new Set([...turn.state.ready, runtime]) }
+  for (const found of instances) sortOut(turn, runtime, found)
+  for (const managed of [...turn.state.instances.values()]) {
+    if (managed.phase.kind === 'waiting-for-runtime' && managed.spec.runtime === runtime) launch(turn, managed, false)
+  }
+  reconcileOwn(turn)
+}
+
+function sortOut(turn: WorkerTurn, runtime: string, { key, specId, running }: FoundInstance): void {
+  const { state, effects } = turn
+  const managed = state.instances.get(key)
+  const isWaiting = managed?.phase.kind === 'waiting-for-runtime' && managed.spec.runtime === runtime
+  if (managed !== undefined && isWaiting) {
+    if (managed.specId !== specId && running) replaceFound(turn, managed)
+    return
+  }
+  const { service, number } = splitInstanceKey(key)
+  const placed = state.view.store.placement(service, number)?.message ?? null
+  if (managed !== undefined || placed?.child === state.self) return
+  effects.push({ kind: 'runtime', runtime, operation: { kind: 'stop', key, graceMs: STRAY_GRACE_MS } })
+  tellWorker(turn, 'stray-instance-stopped', { service, number, runtime }, 'warn')
+}
+
+/** What runs without anybody wanting it has the descriptor's default grace; its own is not known. */
+const STRAY_GRACE_MS = 10_000
+
+function onWake(turn: WorkerTurn): void {
+  const { state, context } = turn
+  for (const [key, { expiresAt }] of state.reservations) if (expiresAt <= context.now) state.reservations.delete(key)
+  for (const managed of [...state.instances.values()]) {
+    const { phase } = managed
+    if (phase.kind === 'backing-off' && phase.until <= context.now) relaunch(turn, managed)
+    if (phase.kind === 'stopping' && phase.repeatAt <= context.now) stopAgain(turn, managed)
+  }
+  for (const [key, repeatAt] of [...state.missing]) if (repeatAt <= context.now) remindOfSpec(turn, key)
+}
+
+function remindOfSpec(turn: WorkerTurn, key: InstanceKey): void {
+  const { state } = turn
+  const { service, number } = splitInstanceKey(key)
+  const placed = state.view.store.placement(service, number)?.message ?? null
+  state.missing.delete(key)
+  if (placed !== null && placed.child === state.self) askForSpec(turn, key, placed)
+}
+
+function reconcileOwn(turn: WorkerTurn): void {
+  for (const { message } of turn.state.view.store.placedOn(turn.state.self)) {
+    reconcile(turn, instanceKey(message.service, message.number))
+  }
+}

@@ -1,0 +1,214 @@
+// `npm run demo`: nine nodes in three clusters on this machine; a service is placed, called by name, and survives the loss of the
+// root leader and of a device that runs it. Every line that is printed was measured in this very run.
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { table } from '../../node/cli/render.ts'
+import type { InstanceView } from '../../node/control.ts'
+import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+
+const CLUSTERS = [
+  { path: '/berlin', names: ['berlin-1', 'berlin-2', 'berlin-3'] },
+  { path: '/paris', names: ['paris-1', 'paris-2', 'paris-3'] },
+  { path: '/rome', names: ['rome-1', 'rome-2', 'rome-3'] },
+]
+const ELECTORS_OF_THREE = 3
+const DESCRIPTOR = fileURLToPath(new URL('./hello.json', import.meta.url))
+const SERVICE = 'shop.demo.hello.web'
+const ADDRESS = `${SERVICE}.0.rr.local:8080`
+
+const { values: words } = parseArgs({
+  options: { keep: { type: 'boolean', default: false }, runtime: { type: 'string', default: 'process' } },
+})
+
+interface Measured {
+  readonly what: string
+  readonly ms: number | null
+  readonly detail: string
+}
+
+const startedAt = performance.now()
+const measured: Measured[] = []
+const seconds = (ms: number): string => `${(ms / 1_000).toFixed(2)} s`
+const say = (text: string): void => console.log(`${seconds(performance.now() - startedAt).padStart(8)}  ${text}`)
+
+async function timed(what: string, detail: () => Promise<string>): Promise<void> {
+  const from = performance.now()
+  const said = await detail()
+  const ms = performance.now() - from
+  measured.push({ what, ms, detail: said })
+  say(`${what}: ${seconds(ms)}${said === '' ? '' : ` — ${said}`}`)
+}
+
+/** The same HTTP request that a browser would send through the node's proxy. */
+function fetchThrough(proxy: string, address: string): Promise<string> {
+  const { hostname, port } = new URL(proxy)
+  return new Promise((resolve, reject) => {
+    const path = `http://${address}/`
+    const asked = request({ hostname, port, path, headers: { host: address }, agent: false, timeout: 5_000 }, (answer) => {
+      const chunks: Buffer[] = []
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.on('error', reject)
+      answer.on('end', () => {
+        const text = Buffer.concat(chunks).toString().trim()
+        if (answer.statusCode === 200) resolve(text)
+        else reject(new Error(`HTTP ${answer.statusCode}: ${text}`))
+      })
+    })
+    asked.on('timeout', () => asked.destroy(new Error('no answer in 5 s')))
+    asked.on('error', reject)
+    asked.end()
+  })
+}
+
+async function call(node: FleetNode): Promise<string> {
+  const { proxies } = await node.control.status()
+  if (proxies.http === null) throw new Error(`${node.name} has no HTTP proxy`)
+  return fetchThrough(proxies.http, ADDRESS)
+}
+
+/** Whether the node knows a leader that `isWanted` accepts, in each of its domains, backed by so many electors. */
+async function knowsLeaders(node: FleetNode, electors: number, isWanted: (leaderNode: string) => boolean): Promise<boolean> {
+  const { ready, domains } = await node.control.status()
+  const isLed = domains.every(
+    (domain) => domain.leaderNode !== null && isWanted(domain.leaderNode) && domain.electors.length >= electors,
+  )
+  return ready && domains.length === 2 && isLed
+}
+
+async function everyone(fleet: Fleet, holds: (node: FleetNode) => Promise<boolean>): Promise<boolean> {
+  const answers = await Promise.all(fleet.living().map(holds))
+  return answers.every(Boolean)
+}
+
+async function running(node: FleetNode): Promise<readonly InstanceView[]> {
+  const all = await node.control.instances()
+  return all.filter((instance) => instance.service === SERVICE && instance.state === 'running')
+}
+
+async function rootLeader(fleet: Fleet): Promise<FleetNode> {
+  const asked = fleet.living()[0]
+  const status = await asked?.control.status()
+  const root = status?.domains.find((domain) => domain.path === '/')
+  const leader = fleet.living().find((node) => node.name === root?.leaderName)
+  if (leader === undefined) throw new Error('no living node leads the root')
+  return leader
+}
+
+async function deploy(fleet: Fleet): Promise<readonly InstanceView[]> {
+  const from = fleet.living().find((node) => node.domain === '/rome') as FleetNode
+  const text = await readFile(DESCRIPTOR, 'utf8')
+  const descriptor = words.runtime === 'process' ? text : text.replace('"process"', JSON.stringify(words.runtime))
+  let placed: readonly InstanceView[] = []
+  await timed('deployed 2 replicas, submitted on a node of /rome', async () => {
+    await from.control.deploy(descriptor, { domain: null })
+    await until('both replicas run', async () => (placed = await running(from)).length === 2, 20_000)
+    return placed.map((one) => `#${one.number} on ${one.name}`).join(', ')
+  })
+  for (const one of placed) say(`  #${one.number} runs on ${one.name} in ${one.domain}: ${one.reason}`)
+  return placed
+}
+
+async function callFromElsewhere(fleet: Fleet, placed: readonly InstanceView[]): Promise<FleetNode> {
+  const caller = fleet.living().find((node) => placed.every((one) => one.domain !== node.domain))
+  if (caller === undefined) throw new Error('every cluster runs an instance, so there is no other to call from')
+  await timed(`called http://${ADDRESS}/ from ${caller.name}, in another cluster`, async () => {
+    let answer = ''
+    await until('the address answers', async () => (answer = await call(caller)) !== '', 10_000)
+    return answer
+  })
+  return caller
+}
+
+async function loseRootLeader(fleet: Fleet): Promise<FleetNode> {
+  const leader = await rootLeader(fleet)
+  const { node: lost } = await leader.control.status()
+  say(`cutting down ${leader.name}, which leads ${leader.domain} and the root`)
+  await fleet.cutDown(leader)
+  await timed(`a new leader of the root and of ${leader.domain} is known to all`, async () => {
+    await until('all know new leaders', () => everyone(fleet, (node) => knowsLeaders(node, 1, (id) => id !== lost)), 20_000)
+    return (await rootLeader(fleet)).name
+  })
+  return leader
+}
+
+async function loseInstance(fleet: Fleet, caller: FleetNode, leader: FleetNode): Promise<void> {
+  const before = await running(caller)
+  const isApart = (one: InstanceView): boolean => one.domain !== leader.domain && one.name !== caller.name
+  const victim = before.find(isApart)
+  const device = fleet.living().find((node) => node.name === victim?.name)
+  if (victim === undefined || device === undefined) throw new Error('no instance runs outside the cluster that lost its leader')
+  say(`cutting down ${device.name}, which runs #${victim.number}`)
+  await fleet.cutDown(device)
+  await timed(`#${victim.number} answered by name from a replacement`, async () => {
+    const isReplaced = async (): Promise<boolean> => (await call(caller)).includes(`instance ${victim.number},`)
+    await until('a replacement answers', isReplaced, 30_000)
+    const now = (await running(caller)).find((one) => one.number === victim.number)
+    return `on ${now?.name ?? '?'}`
+  })
+}
+
+async function story(fleet: Fleet): Promise<void> {
+  await timed('all nine nodes can take work', async () => {
+    await until('all nodes are ready', () => everyone(fleet, (node) => knowsLeaders(node, 1, () => true)), 30_000, fleet.nodes)
+    return `root leader ${(await rootLeader(fleet)).name}`
+  })
+  say('waiting until each domain has three electors (a child is promoted after it was steady for 10 s)')
+  await timed('every domain can lose any one of its electors', async () => {
+    const isSafe = (node: FleetNode): Promise<boolean> => knowsLeaders(node, ELECTORS_OF_THREE, () => true)
+    await until('three electors everywhere', () => everyone(fleet, isSafe), 40_000, fleet.nodes)
+    return ''
+  })
+  const placed = await deploy(fleet)
+  const caller = await callFromElsewhere(fleet, placed)
+  const leader = await loseRootLeader(fleet)
+  const isCallerLost = caller.name === leader.name
+  const stillHere = fleet.living().find((node) => node.domain === caller.domain)
+  await loseInstance(fleet, isCallerLost && stillHere !== undefined ? stillHere : caller, leader)
+}
+
+function lookAround(fleet: Fleet, baseDir: string): void {
+  const folder = fleet.living()[0]?.dataDir ?? baseDir
+  console.log(`\nThe fleet keeps running; Ctrl-C ends it. Look around with:
+  npm run --silent coppice -- status --data ${folder}
+  npm run --silent coppice -- nodes --data ${folder}
+  npm run --silent coppice -- ps --data ${folder}
+  npm run --silent coppice -- resolve ${ADDRESS} --data ${folder}
+  npm run --silent coppice -- logs ${SERVICE} --data ${folder}`)
+}
+
+async function main(): Promise<void> {
+  const baseDir = await mkdtemp(join(tmpdir(), 'coppice-demo-'))
+  let fleet: Fleet | null = null
+  const interrupted = new Promise<'interrupted'>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('interrupted'))
+  })
+  try {
+    say(`starting nine nodes on loopback, with their folders in ${baseDir}`)
+    fleet = await startFleet({ baseDir, clusters: CLUSTERS, onProgress: say })
+    const outcome = await Promise.race([story(fleet).then(() => 'told' as const), interrupted])
+    if (outcome === 'interrupted') throw new Error('interrupted')
+    console.log(`\n${table(['what happened', 'took', 'detail'], measured.map(rowOf))}`)
+    if (words.keep) {
+      lookAround(fleet, baseDir)
+      await interrupted
+    }
+  } finally {
+    await fleet?.stop()
+    await rm(baseDir, { recursive: true, force: true })
+  }
+}
+
+const rowOf = ({ what, ms, detail }: Measured): string[] => [what, ms === null ? '' : seconds(ms), detail]
+
+main().then(
+  () => process.exit(0),
+  (problem: unknown) => {
+    console.error(`\nThe demo failed: ${problem instanceof Error ? problem.message : String(problem)}`)
+    process.exit(1)
+  },
+)
