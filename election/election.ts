@@ -84,10 +84,9 @@ export function wakeAt(state: ElectionState): Millis | null {
 
 function onStart(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
   const { now, random } = context
-  if (state.register === null) {
-    // The ticket is drawn once; should a crash come before it is on disk, nothing was promised under it.
-    return save({ ...state, standAt: now + state.timing.formationMs * (1 + random.next()) }, out, [])
-  }
+  // A ticket is drawn once; should a crash come before it is on disk, nothing was promised under it.
+  if (!isElector(state)) save(state, out, [])
+  if (state.register === null) return { ...state, standAt: now + state.timing.formationMs * (1 + random.next()) }
   const electors = electorIds(state.register)
   // Alone there is nobody to wait for; and whoever led last under this very name need not wait for its own lease.
   const isAlone = electors.length === 1 && isElector(state)

@@ -32,4 +32,5 @@ export {
   type Fence,
   isElector,
   type OwnAnnouncement,
+  seatKey,
 } from './state.ts'

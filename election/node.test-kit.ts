@@ -17,6 +17,7 @@ import {
   type ElectionInput,
   type ElectionState,
   type Fence,
+  seatKey,
 } from './state.ts'
 import { clusterOf, sealerOf } from './wire.test-kit.ts'
 
@@ -99,19 +100,23 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
         return
       }
       case 'persist':
-        return persist(seat, effect)
+        persist(seat, effect)
+        return
       case 'again':
-        return feed(seat, effect.input)
+        feed(seat, effect.input)
+        return
       case 'announce': {
         const face = { node: self, name: self, addresses: [], fitness: 0.5 }
         const proof = seal({ kind: 'election/announcement', ...effect.announcement, ...face })
         enqueue(() => learn(proof as Opened<Announcement>))
-        return ports.publish(proof.bytes)
+        ports.publish(proof.bytes)
+        return
       }
       case 'lead':
         seat.fence = effect.fence
         seat.memory = effect.memory
-        return enqueue(() => openAbove(seat))
+        enqueue(() => openAbove(seat))
+        return
       case 'unlead':
         seat.fence = null
         seat.waiting.clear()
@@ -134,12 +139,12 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     const goOn = (): void => {
       if (seats.includes(seat)) for (const waited of effect.then) carryOut(seat, waited)
     }
-    if (below === null) return ports.write(effect.key, value, goOn)
-    if (value === null) return
+    if (below === null) ports.write(effect.key, value, () => enqueue(goOn))
+    if (below === null || value === null) return
     tokens += 1
     const token = `${seat.domain} ${tokens}`
     below.waiting.set(token, effect.then)
-    feed(below, { kind: 'propose', key: `election:${seat.domain}`, value, token })
+    feed(below, { kind: 'propose', key: seatKey(seat.domain), value, token })
   }
 
   const seal = (message: ElectionMessage): Opened<ElectionMessage> => {
@@ -171,7 +176,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     const parent = parentOf(seat.domain)
     const isOpen = seats.some((other) => other.below === seat)
     if (parent === null || seat.fence === null || seat.proof === null || isOpen || !seats.includes(seat)) return
-    addSeat(parent, seat.domain, seat, seat.memory[`election:${parent}`] ?? null)
+    addSeat(parent, seat.domain, seat, seat.memory[seatKey(parent)] ?? null)
   }
 
   const childrenOf = (seat: Seat): readonly ChildFact[] => {
@@ -205,6 +210,9 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     feed(above, { kind: 'connection-open', child: domain })
   }
 
+  const domainsOf = (peer: NodeId, parent: DomainPath): readonly DomainPath[] =>
+    [...book.domains()].filter((domain) => parentOf(domain) === parent && book.nodeOf(domain) === peer)
+
   const showProof = (seat: Seat, proof: Opened<Announcement>): void => {
     seat.proof = proof
     const above = seats.find((other) => other.below === seat)
@@ -216,7 +224,10 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     const opened = sealer.open(bytes)
     assert.ok(opened.ok, 'a test sends only what can be read')
     const { message, from } = opened.value
-    if (message.kind === 'election/announcement') return learn(opened.value as Opened<Announcement>)
+    if (message.kind === 'election/announcement') {
+      learn(opened.value as Opened<Announcement>)
+      return
+    }
     if (message.kind === 'election/proof' || message.kind === 'election/proof-wanted') return
     if ('speaker' in message && message.speaker !== null) learn(message.speaker)
     const seat = seats.find((one) => one.domain === message.domain)
@@ -235,9 +246,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       const kind = isOpen ? 'connection-open' : 'connection-closed'
       for (const seat of [...seats]) {
         if (!isDomain(seat.self)) feed(seat, { kind, child: peer })
-        else
-          for (const child of book.domains())
-            if (parentOf(child) === seat.domain && book.nodeOf(child) === peer) feed(seat, { kind, child })
+        else for (const child of domainsOf(peer, seat.domain)) feed(seat, { kind, child })
       }
     },
     review: () => {
@@ -248,6 +257,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     },
     wake: () => {
       for (const seat of [...seats]) {
+        if (!seats.includes(seat)) continue
         const due = wakeAt(seat.state)
         if (due === null || due > context().now) continue
         feed(seat, { kind: 'wake' })

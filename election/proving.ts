@@ -34,10 +34,14 @@ export function isUnprovable(state: ElectionState, role: Leading): boolean {
   return electors.filter((child) => !role.refusals.has(child)).length < majorityOf(electors.length)
 }
 
-/** Asks for the votes that are missing. Only who knows already that it is an elector is asked: it can answer for good. */
+/**
+ * Asks for the votes that are missing, beyond a majority too: the more electors vouch for a leader, the more changes may others have
+ * missed and still see that its electors grew out of those they know. Only who knows already that it is an elector is asked: it can
+ * answer for good.
+ */
 export function askForVotes(state: ElectionState, out: ElectionEffect[]): void {
   const { role } = state
-  if (role.kind !== 'leader' || isProven(state, role)) return
+  if (role.kind !== 'leader') return
   const voters = votersOf(role)
   for (const child of otherElectors(state)) {
     const held = role.progress.get(child)?.held

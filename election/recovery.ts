@@ -7,7 +7,7 @@ import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { stepDown } from './leading.ts'
 import type { Announcement } from './messages.ts'
-import { compareTerms, electorIds, majorityOf, NO_VERSION, type Register } from './register.ts'
+import { compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
 import { adoptTerm, canvass, stand } from './standing.ts'
 import {
   drawName,
@@ -18,6 +18,7 @@ import {
   isElector,
   lineOf,
   save,
+  withoutVotes,
 } from './state.ts'
 
 /** Stands, founds or recovers, as the silence has lasted long enough for it. */
@@ -47,7 +48,8 @@ function recover(state: ElectionState, context: StepContext, out: ElectionEffect
   out.push(emit('quorum-recovered', { domain: state.domain, line, epoch, lost: before.line }, 'warn'))
   const predecessor = { line: before.line, epoch: before.epoch, electors: electorIds(before) }
   const electors = [{ child: state.self, ticket: state.ticket }]
-  const register: Register = { ...before, line, epoch, index: before.index + 1, electors, predecessor }
+  const memory = withoutVotes(before.memory)
+  const register: Register = { ...before, line, epoch, index: before.index + 1, electors, predecessor, memory }
   return stand({ ...state, epoch, register }, context, out, { transfer: true })
 }
 
@@ -60,10 +62,15 @@ function mayFound(state: ElectionState, now: Millis): boolean {
   return isLowestToLead(state) && (isFirst || now - state.leaderlessSince >= 2 * state.quorumLossMs)
 }
 
-/** For a learner: the line that it knows has neither leader nor living elector, and of all others it is the lowest. */
+/**
+ * For a learner: the line that it knows has neither leader nor living elector, and of all others it is the lowest. Electors that
+ * are alive would have recovered by now; twice that time, and they have all lost their memory.
+ */
 function isOrphaned(state: ElectionState, now: Millis): boolean {
-  const isDeserted = !electorIds(state.register).some((child) => isAlive(state, child))
-  return isDeserted && isLowestToLead(state) && now - state.leaderlessSince >= 2 * state.quorumLossMs
+  const others = electorIds(state.register).filter((child) => child !== state.self)
+  const isDeserted = !others.some((child) => isAlive(state, child))
+  const patience = isDeserted ? 2 : 4
+  return isLowestToLead(state) && now - state.leaderlessSince >= patience * state.quorumLossMs
 }
 
 function isLowestToLead(state: ElectionState): boolean {
@@ -116,9 +123,13 @@ function onOwnLine(
   if (order < 0) return state
   if (order > 0 && state.role.kind === 'leader') return adoptTerm(state, announcement, context, out)
   // An elector waits for the leader's own voice; but there is a leader, so no quorum is lost.
-  if (isElector(state)) return { ...state, leaderlessSince: context.now }
-  return heardOfLeader(state, announcement, context, out)
+  if (isElector(state) && !isReplaced(state, announcement)) return { ...state, leaderlessSince: context.now }
+  return heardOfLeader({ ...state, role: { kind: 'follower' } }, announcement, context, out)
 }
+
+/** Whether a leader later than the register's has other electors: this one was replaced while it was away. */
+const isReplaced = (state: ElectionState, announcement: Announcement): boolean =>
+  !announcement.electors.includes(state.self) && compareTerms(announcement, versionOf(state.register)) > 0
 
 function onOtherLine(
   state: ElectionState,

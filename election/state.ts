@@ -158,6 +158,7 @@ const savedSchema = object({
   epoch: whole(),
   term: whole(),
   votedFor: nullable(text<ChildId>(256)),
+  /** Empty where a new one has to be drawn. */
   ticket: text(32),
   register: nullable(registerSchema),
 })
@@ -180,7 +181,7 @@ export function createElection(
     epoch: known?.epoch ?? 0,
     term: known?.term ?? 0,
     votedFor: known?.votedFor ?? null,
-    ticket: known?.ticket ?? drawName(random),
+    ticket: known === null || known.ticket === '' ? drawName(random) : known.ticket,
     register: known?.register ?? null,
     durable: versionOf(known?.register ?? null),
     role: { kind: 'follower' },
@@ -197,6 +198,24 @@ function readSaved(saved: Uint8Array): Result<ReturnType<typeof savedSchema.read
   const raw = decodeBounded(saved)
   if (!raw.ok) return err(raw.error.detail)
   return readWith(savedSchema, raw.value, () => err('no envelope belongs here'))
+}
+
+/** The key under which a domain remembers what it is as an elector of its parent. */
+export const seatKey = (parent: DomainPath): string => `${SEAT_KEY_PREFIX}${parent}`
+const SEAT_KEY_PREFIX = 'election:'
+
+/**
+ * What a line may take over from one that it broke off from: everything but the votes. The majority that it lost may be voting for
+ * the domain in this very moment, so it comes to the parent with a new ticket, like one that lost its memory, and keeps but the
+ * parent's register and epoch.
+ */
+export function withoutVotes(memory: Register['memory']): Register['memory'] {
+  const entries = Object.entries(memory).flatMap(([key, value]): [string, Uint8Array][] => {
+    if (!key.startsWith(SEAT_KEY_PREFIX)) return [[key, value]]
+    const saved = readSaved(value)
+    return saved.ok ? [[key, encodeCbor(savedSchema.write({ ...saved.value, ticket: '' }))]] : []
+  })
+  return Object.fromEntries(entries)
 }
 
 /** Writes what must outlive a crash; `then` happens only when it has reached the disk (or the child's own majority). */

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { type DomainPath, type NodeId, parseDomainPath } from '../overlay/kernel/ids.ts'
-import { type Random, randomInt, seededRandom } from '../overlay/kernel/random.ts'
+import { randomInt, seededRandom } from '../overlay/kernel/random.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { ELECTION_TIMINGS, type ElectionTiming } from './constants.ts'
 import type { ElectionMessage, Vote } from './messages.ts'
@@ -213,7 +213,8 @@ export function createWorld(options: WorldOptions): World {
       cutPower(id)
       for (const peer of all) {
         if (peer === id || !hears(id, peer)) continue
-        at(now + latency(), () => {
+        // A connection closes after all that was said over it.
+        at(now + LATENCY_MS.max, () => {
           if (machineOf(id).process === null) turn(peer, (process) => process.connection(id, false))
         })
       }
@@ -369,5 +370,3 @@ function createChecks(): Checks {
     }),
   }
 }
-
-export type { Random }

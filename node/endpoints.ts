@@ -29,20 +29,24 @@ export function endpointsOf(
   isGone: (node: NodeId) => boolean,
 ): readonly LiveEndpoint[] {
   const placements = records.filter(isPlacement)
-  const found: LiveEndpoint[] = []
+  // One copy of an instance may be in several stores; of one node the later word counts.
+  const found = new Map<string, LiveEndpoint>()
   for (const record of records) {
     if (!isInstance(record) || isGone(record.from)) continue
     const { service, number, domain, state, endpoint, fence, since, live } = record.message
     if (!live || state !== 'running' || endpoint === null) continue
     if (!placements.some((placement) => isPlacedHere(placement, record))) continue
-    found.push({ service, number, node: record.from, domain, endpoint, fence, since })
+    const one = { service, number, node: record.from, domain, endpoint, fence, since }
+    const known = found.get(`${number} ${record.from}`)
+    if (known === undefined || isLater(one, known)) found.set(`${number} ${record.from}`, one)
   }
-  return found.filter((one) => !found.some((other) => isLater(other, one))).sort((a, b) => a.number - b.number)
+  const all = [...found.values()]
+  return all.filter((one) => !all.some((other) => isLater(other, one))).sort((a, b) => a.number - b.number)
 }
 
 /** Fences of two clusters do not compare, the times of two clocks barely; within a cluster the fence decides. */
 function isLater(a: LiveEndpoint, b: LiveEndpoint): boolean {
-  if (a === b || a.number !== b.number) return false
+  if (a.number !== b.number) return false
   const byFence = a.domain === b.domain ? compareFences(a.fence, b.fence) : 0
-  return (byFence || a.since - b.since || (a.node < b.node ? -1 : 1)) > 0
+  return (byFence || a.since - b.since || (a.node > b.node ? 1 : 0)) > 0
 }

@@ -173,7 +173,7 @@ function instanceView(core: CoreView, record: SealedRecord<InstanceRecord>): Ins
     number,
     state: gone && state !== 'failed' ? 'lost' : state,
     node: record.from,
-    name: nameOf(core, record.from),
+    name: nameOf(core, record.from) ?? record.message.nodeName ?? null,
     domain,
     endpoint: endpoint === null || port === undefined ? null : `${endpoint.host}:${port.actual}`,
     since: new Date(since).toISOString(),

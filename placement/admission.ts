@@ -1,5 +1,5 @@
-// Whether there is room, and the promise that keeps it: what runs and what is offered together never exceed the device. An
-// instance that is replaced in place counts once, with the larger of what it has and what it will need.
+// Whether there is room, and the promise that keeps it: what runs and what is offered together never exceed the device.
+// An instance that is replaced in place counts once, with the larger of what it has and what it will need.
 
 import { type InstanceKey, instanceKey, type NodeId, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -14,7 +14,9 @@ import { decodeSpec, type ServiceSpec } from './spec.ts'
 import { capacityOf } from './summary.ts'
 import type { WorkerState, WorkerTurn } from './worker-state.ts'
 
-/** What is promised: instances that run or will, and offers; but for one instance, looked at as if it were not there. */
+/**
+ * What is promised: instances that run or will, and offers; but for one instance, looked at as if it were not there.
+ */
 export function promised(state: WorkerState, except: InstanceKey | null = null): Resources {
   let sum = NOTHING
   for (const [key, managed] of state.instances) {
@@ -47,7 +49,10 @@ export function whyNot(state: WorkerState, key: InstanceKey, spec: ServiceSpec):
   return shortOf(larger(needOf(spec), own), free, summary.name)
 }
 
-/** A leader asks for room: kept for RESERVATION_MS, or refused with the reason. Only the proven leader of the cluster is answered. */
+/**
+ * A leader asks for room: kept for RESERVATION_MS, or refused with the reason. Only the proven leader of the cluster is
+ * answered.
+ */
 export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey | null {
   const { state, context } = turn
   const { domain, fence, askId, service, number, spec: bytes, specClock, avoid } = opened.message

@@ -1,9 +1,10 @@
-// A child as a scheduler sees it when it looks for a place: what it has, what is promised already, and how it is called. Nodes
-// and domains are seen alike; what a domain does not tell of its devices is left for that domain to decide.
+// A child as a scheduler sees it when it looks for a place: what it has, what is promised already, and how it is
+// called. Nodes and domains are seen alike; what a domain does not tell of its devices is left for that domain to
+// decide.
 
 import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
 import { isDomain } from '../overlay/kernel/ids.ts'
-import { larger, minus, type Resources } from './need.ts'
+import { larger, minus, plus, type Resources } from './need.ts'
 import { type ChildNews, callName, capacityOf } from './summary.ts'
 
 export interface Candidate {
@@ -29,7 +30,10 @@ export interface Candidate {
 }
 
 export interface Promised {
+  /** For all other instances. */
   readonly resources: Resources
+  /** For the instance in question, where it runs there already: room that it may use again. */
+  readonly own: Resources
   readonly siblings: number
 }
 
@@ -43,7 +47,7 @@ export function candidateOf(
   if (news.kind === 'node') {
     const { summary } = news
     const total = capacityOf(summary)
-    const free = minus(total, larger(summary.reserved, promised.resources))
+    const free = minus(total, larger(minus(summary.reserved, promised.own), promised.resources))
     const runtimes = new Set(summary.runtimes.map(({ name }) => name))
     return {
       ...common,
@@ -64,10 +68,10 @@ export function candidateOf(
     kind: 'domain',
     devices: aggregate.nodes,
     total: aggregate.total,
-    free: minus(aggregate.total, larger(aggregate.reserved, promised.resources)),
+    free: minus(aggregate.total, larger(minus(aggregate.reserved, promised.own), promised.resources)),
     slotFor: (runtime) => {
       const slots = aggregate.slots.filter((slot) => slot.runtime === runtime).map((slot) => slot.free)
-      return slots.length === 0 ? null : slots.reduce(larger)
+      return slots.length === 0 ? null : plus(slots.reduce(larger), promised.own)
     },
     underPressure: aggregate.nodes > 0 && aggregate.tainted === aggregate.nodes,
     clusters: aggregate.clustersCut ? null : aggregate.clusters,

@@ -1,4 +1,5 @@
-// Memory and cpu limits in the words of the kernel: which file of a control group gets which text, for both of its versions.
+// Memory and cpu limits in the words of the kernel: which file of a control group gets which text, for both of its
+// versions.
 
 import type { ServiceSpec } from './spec.ts'
 

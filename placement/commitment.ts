@@ -1,4 +1,5 @@
-// What a leader decides: this child runs it, or none shall. A decision is a record; the books follow it in the same step.
+// What a leader decides: this child runs it, or none shall. A decision is a record; the books follow it in the same
+// step.
 
 import type { ChildId, InstanceKey } from '../overlay/kernel/ids.ts'
 import { isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'

@@ -1,12 +1,19 @@
-// Every limit and pace of placement, with where it comes from. A preset is a place: how far apart the nodes are sets the pace.
+// Every limit and pace of placement, with where it comes from. A preset is a place: how far apart the nodes are sets
+// the pace.
 
 import { invariant } from '../overlay/kernel/assert.ts'
 
 /** How long a node keeps room for an offer (DESIGN section 9). */
 export const RESERVATION_MS = 10_000
-/** Offers that a node keeps room for at once; an ask beyond is refused as `busy`. A guess: far above what a device can run. */
+/**
+ * Offers that a node keeps room for at once; an ask beyond is refused as `busy`. A guess: far above what a device can
+ * run.
+ */
 export const RESERVATIONS_MAX = 256
-/** Asks that a leader has under way at once; further instances wait their turn. Bounds memory and bursts: 64 x 32 KB. A guess. */
+/**
+ * Asks that a leader has under way at once; further instances wait their turn. Bounds memory and bursts: 64 x 32 KB. A
+ * guess.
+ */
 export const ASKS_MAX = 64
 /** Orders of the parent that a leader works on at once; further ones are refused as `busy`. Four bursts of ASKS_MAX. */
 export const ORDERS_MAX = 256
@@ -18,9 +25,13 @@ export const REASON_CHARS_MAX = 480
 /** Share of a device's memory that may be promised; the rest is the system's and Coppice's own. A guess. */
 export const MEMORY_SHARE = 0.9
 
-/** Unplanned ends in a row before a node gives an instance up. With the delays below about 15 s at the default. A guess. */
+/**
+ * Unplanned ends in a row before a node gives an instance up. With the delays below about 15 s at the default. A guess.
+ */
 export const CRASHES_MAX = 5
-/** Starts in a row that never got as far as running before a node gives up: another device may have what this one lacks. */
+/**
+ * Starts in a row that never got as far as running before a node gives up: another device may have what this one lacks.
+ */
 export const FAILED_STARTS_MAX = 2
 /** An instance that ran this long is healthy again in the books (Docker's restart policy uses the same 10 s). */
 export const STABLE_RUN_MS = 10_000
@@ -38,7 +49,10 @@ export const FORGIVE_MS = AVOID_MS_MIN
 export const ASK_TRIES_CURRENT = 3
 /** Times that a silent child is reminded of a placement before it counts as refused. */
 export const REMINDERS_MAX = 3
-/** How long the leader believes its own authored record although the store does not show it. A guess, well above any delay. */
+/**
+ * How long the leader believes its own authored record although the store does not show it. A guess, well above any
+ * delay.
+ */
 export const AUTHORED_MS_MAX = 30_000
 /** No pending instance is planned more often than this, however much news comes in: the fastest pace of summaries. */
 export const RETRY_GAP_MS = 1_000

@@ -1,5 +1,5 @@
-// What rules a child out, each constraint with its reason. A domain is ruled out only by what no device of it can have; the
-// rest it finds out itself when it is asked.
+// What rules a child out, each constraint with its reason. A domain is ruled out only by what no device of it can have;
+// the rest it finds out itself when it is asked.
 
 import { isDomain } from '../overlay/kernel/ids.ts'
 import { type Candidate, clusterNames, nodeNames } from './candidate.ts'

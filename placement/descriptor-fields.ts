@@ -1,4 +1,5 @@
-// The fields of a microservice that have a grammar of their own: commands, ports, environment, durations, restart, health.
+// The fields of a microservice that have a grammar of their own: commands, ports, environment, durations, restart,
+// health.
 
 import { checkKeys, HEALTHCHECK_KEYS, RESTART_KEYS } from './descriptor-keys.ts'
 import { fieldOf, isObject, type Place, readNumber, readText, refuse, show, warn } from './descriptor-report.ts'
@@ -177,7 +178,10 @@ const POLICIES: Readonly<Record<string, ServiceSpec['restart']['policy']>> = {
   no: 'never',
 }
 
-/** `"always"`, `"on-failure"`, `"never"`, or `{policy, delay, delay_max}`. `one_shot` means `on-failure` unless this says more. */
+/**
+ * `"always"`, `"on-failure"`, `"never"`, or `{policy, delay, delay_max}`. `one_shot` means `on-failure` unless this
+ * says more.
+ */
 export function readRestart(place: Place, oneShot: boolean): ServiceSpec['restart'] {
   const raw = place.raw.restart
   const field = fieldOf(place, 'restart')

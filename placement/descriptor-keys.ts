@@ -1,5 +1,5 @@
-// The keys that a descriptor may have and what becomes of each: honoured, carried for people only, or understood but not
-// enforced yet, which is said out loud. A key that nobody knows is met with the nearest one that somebody does.
+// The keys that a descriptor may have and what becomes of each: honoured, carried for people only, or understood but
+// not enforced yet, which is said out loud. A key that nobody knows is met with the nearest one that somebody does.
 
 import { fieldOf, isSet, type Place, warn } from './descriptor-report.ts'
 
@@ -23,11 +23,11 @@ export const APPLICATION_KEYS = table(
   'autonomy',
 )
 export const MICROSERVICE_KEYS = table(
-  'microservice_name microservice_namespace virtualization cmd args memory vcpus vgpus storage code port environment one_shot ' +
-    'privileged volumes constraints replicas kind restart healthcheck stop_grace priority labels',
+  'microservice_name microservice_namespace virtualization cmd args memory vcpus vgpus storage code port environment ' +
+    'one_shot privileged volumes constraints replicas kind restart healthcheck stop_grace priority labels',
   'microserviceID',
-  'vtpus bandwidth_in bandwidth_out state addresses added_files sla_violation_strategy target_node connectivity update ' +
-    'disconnect autonomy',
+  'vtpus bandwidth_in bandwidth_out state addresses added_files sla_violation_strategy target_node connectivity ' +
+    'update disconnect autonomy',
 )
 export const RESTART_KEYS = table('policy delay delay_max', '', '')
 export const HEALTHCHECK_KEYS = table('kind type port path interval timeout retries', '', '')

@@ -1,5 +1,5 @@
-// The findings about a descriptor, all of them at once, each with the JSON path of its field; and the plain readers that make
-// them: a reader returns a usable value whatever it was given, so that reading goes on to the next mistake.
+// The findings about a descriptor, all of them at once, each with the JSON path of its field; and the plain readers
+// that make them: a reader returns a usable value whatever it was given, so that reading goes on to the next mistake.
 
 export interface FieldError {
   /** JSON path, e.g. `$.applications[0].microservices[1].memory`. */
@@ -41,6 +41,10 @@ export function fieldOf(place: Place, key: string): string {
 
 export const isObject = (raw: unknown): raw is Readonly<Record<string, unknown>> =>
   typeof raw === 'object' && raw !== null && !Array.isArray(raw)
+
+/** Whether something is wrong with the field already; one complaint about it is enough. */
+export const isRefused = (report: Report, field: string): boolean =>
+  report.errors.some((error) => error.field === field)
 
 /** Whether a field says anything: `0`, `""`, `[]` and the like are how descriptors leave a field open. */
 export function isSet(raw: unknown): boolean {
@@ -106,21 +110,25 @@ export function readText(place: Place, key: string, charsMax: number): string {
   return ''
 }
 
+/** Stands for a name that could not be read; no label looks like it. */
+export const NO_LABEL = '?'
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const LABEL_EXPECTED = '1 to 63 of a-z, 0-9 and "-", beginning and ending with a letter or digit (a DNS label)'
 
-/** A DNS label (RFC 1123, section 2.1); capitals are folded with a warning, because names are compared in lower case. */
+/**
+ * A DNS label (RFC 1123, section 2.1); capitals are folded with a warning, because names are compared in lower case.
+ */
 export function readLabel(place: Place, key: string): string {
   const raw = place.raw[key]
   const field = fieldOf(place, key)
   if (raw === undefined || raw === null || raw === '') {
     refuse(place.report, field, 'is missing', LABEL_EXPECTED)
-    return 'missing'
+    return NO_LABEL
   }
   const lower = typeof raw === 'string' ? raw.trim().toLowerCase() : ''
   if (!LABEL.test(lower)) {
     refuse(place.report, field, `${show(raw)} cannot be part of an address`, LABEL_EXPECTED)
-    return 'missing'
+    return NO_LABEL
   }
   if (lower !== raw) warn(place.report, field, `is used in lower case: ${lower}`)
   return lower

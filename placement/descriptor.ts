@@ -1,5 +1,5 @@
-// A descriptor as people write it (Oakestra SLA v2.0 JSON and our additions) becomes the canonical form of its services, or a
-// list of everything that is wrong with it. All findings at once; nothing is dropped in silence.
+// A descriptor as people write it (Oakestra SLA v2.0 JSON and our additions) becomes the canonical form of its
+// services, or a list of everything that is wrong with it. All findings at once; nothing is dropped in silence.
 
 import { SPEC_BYTES_MAX } from '../services-registry/record.ts'
 import {
@@ -18,7 +18,9 @@ import {
   type FieldWarning,
   fieldOf,
   isObject,
+  isRefused,
   isSet,
+  NO_LABEL,
   type Place,
   type Report,
   readFlag,
@@ -39,7 +41,9 @@ export const DESCRIPTOR_CHARS_MAX = 512 * 1_024
 export const APPLICATIONS_MAX = 64
 export const MICROSERVICES_MAX = 256
 
-/** What holds where a descriptor says nothing; README.md repeats this table. The amounts are guesses for small devices. */
+/**
+ * What holds where a descriptor says nothing; README.md repeats this table. The amounts are guesses for small devices.
+ */
 export const DESCRIPTOR_DEFAULTS = {
   virtualization: 'container',
   memoryMb: 64,
@@ -126,7 +130,7 @@ function reportTwins(report: Report, found: readonly Located[]): void {
   for (const { path, spec } of found) {
     const id = serviceIdOf(spec)
     const twin = first.get(id)
-    if (id.split('.').includes('missing')) continue
+    if (id.split('.').includes(NO_LABEL)) continue
     if (twin === undefined) first.set(id, path)
     else refuse(report, path, `is ${id}, and so is ${twin}`, 'a name and namespace that no other microservice has')
   }
@@ -210,7 +214,7 @@ function checkKind(place: Place): void {
 function checkRuntimeNeeds(place: Place, spec: ServiceSpec): void {
   const { report } = place
   if (spec.runtime === 'process') {
-    if (spec.command.length === 0) {
+    if (spec.command.length === 0 && !isRefused(report, fieldOf(place, 'cmd'))) {
       refuse(
         report,
         fieldOf(place, 'cmd'),
@@ -221,7 +225,7 @@ function checkRuntimeNeeds(place: Place, spec: ServiceSpec): void {
     if (spec.privileged) warn(report, fieldOf(place, 'privileged'), 'has no effect on a process')
     if (spec.volumes.length > 0) warn(report, fieldOf(place, 'volumes'), 'has no effect on a process')
   }
-  if (spec.runtime === 'docker' && spec.code === '') {
+  if (spec.runtime === 'docker' && spec.code === '' && !isRefused(report, fieldOf(place, 'code'))) {
     const expected = 'an image, e.g. docker.io/library/nginx:alpine (or "virtualization": "process")'
     refuse(report, fieldOf(place, 'code'), 'is missing', expected)
   }

@@ -1,5 +1,5 @@
-// What is wanted of a domain, and whether what is placed meets it. Both are read from records each time they are needed: the
-// leader keeps no list of its own that could differ from them.
+// What is wanted of a domain, and whether what is placed meets it. Both are read from records each time they are
+// needed: the leader keeps no list of its own that could differ from them.
 
 import type { ChildId, InstanceKey, ServiceId } from '../overlay/kernel/ids.ts'
 import { instanceKey, isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
@@ -148,8 +148,8 @@ function endedForGood(report: InstanceRecord, known: KnownSpec | null): boolean 
 }
 
 /**
- * Whether a child is gone: dead by the roster, or a domain that was silent for too long. One that nobody mentions gets as long
- * as a silent one, counted from when this leader began.
+ * Whether a child is gone: dead by the roster, or a domain that was silent for too long. One that nobody mentions gets
+ * as long as a silent one, counted from when this leader began.
  */
 export function isLost(
   state: SchedulerState,

@@ -1,5 +1,6 @@
-// Docker sends the output of a container as frames: 8 bytes of header (stream, three zeros, length as a big-endian 32-bit
-// number), then the text (Engine API, "Attach to a container", stream format). This takes the headers out of a stream of pieces.
+// Docker sends the output of a container as frames: 8 bytes of header (stream, three zeros, length as a big-endian
+// 32-bit number), then the text (Engine API, "Attach to a container", stream format). This takes the headers out of a
+// stream of pieces.
 
 const HEADER_BYTES = 8
 const LENGTH_AT = 4

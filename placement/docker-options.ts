@@ -1,5 +1,5 @@
-// A spec in Docker's words: what a container is made with, and where it answers once it runs. Ports are published on loopback
-// only, because traffic from other devices comes through tunnels and never straight to a container.
+// A spec in Docker's words: what a container is made with, and where it answers once it runs. Ports are published on
+// loopback only, because traffic from other devices comes through tunnels and never straight to a container.
 
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import type { Endpoint } from '../services-registry/record.ts'
@@ -92,7 +92,9 @@ function publishedPorts(spec: ServiceSpec): readonly string[] {
   return [...ports]
 }
 
-/** The port inside the container that the health check means: a declared one by its outer number, else any by its own. */
+/**
+ * The port inside the container that the health check means: a declared one by its outer number, else any by its own.
+ */
 function checkedPort(spec: ServiceSpec): string | null {
   const port = spec.healthcheck?.port
   if (port === undefined) return null

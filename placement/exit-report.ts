@@ -1,4 +1,5 @@
-// How an end is told: from the status that a shell or an engine gives to a code and a sentence that a person understands.
+// How an end is told: from the status that a shell or an engine gives to a code and a sentence that a person
+// understands.
 
 /** Longest quote of an instance's last words, in characters; a record's reason holds 500. */
 const QUOTE_LENGTH_MAX = 200

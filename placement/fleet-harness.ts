@@ -1,5 +1,6 @@
-// For the tests of this folder only: one root, three clusters and nine nodes in virtual time. Messages are encoded and decoded
-// on their way, delayed, and lost by a seed; records spread by pushes that may be lost and by a comparison every second.
+// For the tests of this folder only: one root, three clusters and nine nodes in virtual time. Messages are encoded and
+// decoded on their way, delayed, and lost by a seed; records spread by pushes that may be lost and by a comparison
+// every second.
 
 import { type ChildId, type DomainPath, isDomain, type NodeId, nodeId, ROOT } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
@@ -39,7 +40,7 @@ interface Device {
   readonly stores: Map<DomainPath, RecordTable>
   readonly inventories: Map<DomainPath, Inventory>
   readonly disk: Map<string, Uint8Array>
-  readonly running: Map<string, { readonly specId: string; readonly run: number }>
+  readonly running: Map<string, { readonly run: number; readonly version: string }>
   schedulers: Map<DomainPath, SchedulerState>
   worker: WorkerState
 }
@@ -121,6 +122,16 @@ export class Fleet {
     if (before !== undefined) this.#decide(before.node, domain, { kind: 'unlead' })
     this.#decide(node, domain, { kind: 'lead', fence })
   }
+
+  /** Whether the leader still leads; a reboot ends that. */
+  hasLed = (domain: DomainPath): boolean =>
+    (this.#device(this.leaderOf(domain)).schedulers.get(domain)?.lead ?? null) !== null
+
+  /** The VERSION that each running instance of a service was started with. */
+  versionsOf = (name: string): string[] =>
+    [...this.devices.values()].flatMap(({ isUp, running }) =>
+      isUp ? [...running].filter(([key]) => key.includes(`.${name}.`)).map(([, run]) => run.version) : [],
+    )
 
   leaderOf = (domain: DomainPath): NodeId => this.#leaders.get(domain)?.node ?? nodeId('')
 
@@ -352,7 +363,7 @@ export class Fleet {
       tell(START_MS, { kind: 'failed', key, detail: outcome.detail })
       return
     }
-    device.running.set(key, { specId, run })
+    device.running.set(key, { run, version: spec.environment.VERSION ?? '' })
     const ports = spec.ports.map(({ declared, protocol }) => ({ declared, actual: declared, protocol }))
     const endpoint = { host: '127.0.0.1', ports }
     tell(START_MS, { kind: 'running', key, specId, endpoint, adopted: false }, isStill)

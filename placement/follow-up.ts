@@ -1,5 +1,5 @@
-// After the decision: a held offer becomes a placement, a silent child is reminded, and a child that cannot do what it was given
-// says so.
+// After the decision: a held offer becomes a placement, a silent child is reminded, and a child that cannot do what it
+// was given says so.
 
 import { type InstanceKey, instanceKey, isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -67,5 +67,5 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
     return null
   }
   noteFailure(turn, key, child, detail)
-  return null
+  return key
 }

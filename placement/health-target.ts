@@ -1,4 +1,5 @@
-// Where a health check knocks: the spec names a port as callers or as the instance itself know it, the endpoint knows where it answers.
+// Where a health check knocks: the spec names a port as callers or as the instance itself know it, the endpoint knows
+// where it answers.
 
 import type { Endpoint } from '../services-registry/record.ts'
 import type { ServiceSpec } from './spec.ts'

@@ -1,5 +1,5 @@
-// What a device says about itself, and the arithmetic between raw counters and that. What no sensor tells is absent, never a
-// guess or a zero.
+// What a device says about itself, and the arithmetic between raw counters and that. What no sensor tells is absent,
+// never a guess or a zero.
 
 export interface HostFacts {
   /** Cores that the node may use. */
@@ -70,7 +70,10 @@ export function cpuTicks(cpus: readonly { readonly times: Readonly<Record<string
   return { busy, total }
 }
 
-/** Share in use between two readings, 0 to 1; null when no time passed between them or a counter fell (a processor went offline). */
+/**
+ * Share in use between two readings, 0 to 1; null when no time passed between them or a counter fell (a processor
+ * went offline).
+ */
 export function cpuShare(before: CpuTicks, after: CpuTicks): number | null {
   const total = after.total - before.total
   const busy = after.busy - before.busy
@@ -131,7 +134,10 @@ export function powerOf(battery: {
 const GPUS_MAX = 16
 const GPU_NAME_LENGTH_MAX = 128
 
-/** Graphics processors that can compute: those with memory of their own, which leaves out frame buffers and emulated ones. */
+/**
+ * Graphics processors that can compute: those with memory of their own, which leaves out frame buffers and emulated
+ * ones.
+ */
 export const gpuNames = (
   controllers: readonly { readonly model: string; readonly vram: number | null }[],
 ): readonly string[] =>

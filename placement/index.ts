@@ -48,6 +48,7 @@ export { specIdOf } from './spec-id.ts'
 export {
   type AggregateMessage,
   aggregateChangedEnough,
+  aggregateOfNode,
   capacityOf,
   changedEnough,
   type DomainAggregate,

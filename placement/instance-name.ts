@@ -2,10 +2,16 @@
 
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 
-/** Characters in a name; file systems end at 255, and a container's name has a prefix. Four full labels do not fit: that is refused. */
+/**
+ * Characters in a name; file systems end at 255, and a container's name has a prefix. Four full labels do not fit:
+ * that is refused.
+ */
 export const NAME_LENGTH_MAX = 220
 
-/** Every character that a folder or container name may not hold becomes `_` and its hexadecimal code; no two keys share a name. */
+/**
+ * Every character that a folder or container name may not hold becomes `_` and its hexadecimal code; no two keys
+ * share a name.
+ */
 export function plainName(key: InstanceKey): string {
   const escaped = key.replace(
     /[^a-z0-9.#-]/g,

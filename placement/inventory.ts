@@ -1,5 +1,5 @@
-// What each child of a domain last said it has: one row per child, the newest word kept. The table is filled here and nowhere
-// else; everyone else reads it.
+// What each child of a domain last said it has: one row per child, the newest word kept. The table is filled here and
+// nowhere else; everyone else reads it.
 
 import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
 import { isWithin } from '../overlay/kernel/ids.ts'

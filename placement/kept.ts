@@ -1,5 +1,5 @@
-// What a node must remember of an instance before it starts it: whose order it obeys, and what to run. With this it starts
-// again after a reboot without any network, and never obeys an older order than it did before.
+// What a node must remember of an instance before it starts it: whose order it obeys, and what to run. With this it
+// starts again after a reboot without any network, and never obeys an older order than it did before.
 
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'

@@ -1,5 +1,5 @@
-// What a leader has promised of each child: one entry per instance, whether it is placed there or only asked for. Sums are
-// kept as entries come and go, so that looking at a thousand children costs a thousand look-ups.
+// What a leader has promised of each child: one entry per instance, whether it is placed there or only asked for. Sums
+// are kept as entries come and go, so that looking at a thousand children costs a thousand look-ups.
 
 import type { ChildId, InstanceKey, ServiceId } from '../overlay/kernel/ids.ts'
 import { splitInstanceKey } from '../overlay/kernel/ids.ts'
@@ -36,13 +36,18 @@ export const enterPlaced = (ledger: Ledger, key: InstanceKey, child: ChildId | n
 export const enterAsked = (ledger: Ledger, key: InstanceKey, child: ChildId | null, need: Resources): void =>
   enter(ledger, ledger.asked, key, child, need)
 
-/** What a child was promised, but for one instance, which is looked at as if it were nowhere. */
+/** What a child was promised for all instances but one, and for that one where it is placed there. */
 export function promisedTo(ledger: Ledger, child: ChildId, except: InstanceKey): Promised {
-  const own = [ledger.placed.get(except), ledger.asked.get(except)].filter((entry) => entry?.child === child)
+  const placed = ledger.placed.get(except)
+  const own = [placed, ledger.asked.get(except)].filter((entry) => entry?.child === child)
   const { service } = splitInstanceKey(except)
   const siblings = (ledger.siblings.get(service)?.get(child) ?? 0) - own.length
   const sum = ledger.sums.get(child) ?? NOTHING
-  return { resources: own.reduce((rest, entry) => minus(rest, entry?.need ?? NOTHING), sum), siblings }
+  return {
+    resources: own.reduce((rest, entry) => minus(rest, entry?.need ?? NOTHING), sum),
+    own: placed?.child === child ? placed.need : NOTHING,
+    siblings,
+  }
 }
 
 /** The instances placed on a child. */

@@ -1,5 +1,5 @@
-// The life of an instance on its node, from the order that brings it to the one that takes it away. The latest placement is
-// obeyed, an older one never; what must be remembered reaches the disk before anything is started.
+// The life of an instance on its node, from the order that brings it to the one that takes it away. The latest
+// placement is obeyed, an older one never; what must be remembered reaches the disk before anything is started.
 
 import { type InstanceKey, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import { compareClocks, compareFences, type Endpoint, type PlacementRecord } from '../services-registry/record.ts'

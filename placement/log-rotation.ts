@@ -1,5 +1,6 @@
-// How much of an instance's output is kept: `output.log` and a few older pieces. The instance holds the file open and outlives
-// the node, so the file is never moved from under it: it is copied and then emptied (what is written in between is lost).
+// How much of an instance's output is kept: `output.log` and a few older pieces. The instance holds the file open and
+// outlives the node, so the file is never moved from under it: it is copied and then emptied (what is written in
+// between is lost).
 
 export interface LogLimits {
   /** Bytes in the current file before it is rotated; it may overshoot by what is written between two looks. */
@@ -8,7 +9,10 @@ export interface LogLimits {
   readonly filesMax: number
 }
 
-/** 30 MB for each instance: what Docker's own documentation suggests for its json-file driver; a guess for small disks. */
+/**
+ * 30 MB for each instance: what Docker's own documentation suggests for its json-file driver; a guess for small
+ * disks.
+ */
 export const LOG_LIMITS: LogLimits = { bytesMax: 10_000_000, filesMax: 3 }
 
 export type RotationStep =
@@ -37,8 +41,9 @@ export function rotationPlan(base: string, bytes: number, limits: LogLimits): re
 const NEWLINE = 10
 
 /**
- * Looks backwards through a piece of text for so many newlines; `offset` is where the line after the last of them begins, null
- * when the piece holds fewer: then `missing` stand before it. The newline that ends the whole text is not to be in the piece.
+ * Looks backwards through a piece of text for so many newlines; `offset` is where the line after the last of them
+ * begins, null when the piece holds fewer: then `missing` stand before it. The newline that ends the whole text is
+ * not to be in the piece.
  */
 export function findLineStart(
   piece: Uint8Array,

@@ -1,5 +1,6 @@
-// What an instance takes from a device and what a device has: four numbers that are added, subtracted and compared. Accounts
-// are kept by reservation, not by momentary load: what was promised counts, whether or not it is used right now.
+// What an instance takes from a device and what a device has: four numbers that are added, subtracted and compared.
+// Accounts are kept by reservation, not by momentary load: what was promised counts, whether or not it is used right
+// now.
 
 import type { ServiceSpec } from './spec.ts'
 

@@ -1,5 +1,6 @@
-// Asking the children, one after the other, best first: each ask ends in an offer, a refusal or silence, and each of those has
-// a next step. When nobody is left the instance is pending, with the reasons counted, and is tried again later.
+// Asking the children, one after the other, best first: each ask ends in an offer, a refusal or silence, and each of
+// those has a next step. When nobody is left the instance is pending, with the reasons counted, and is tried again
+// later.
 
 import {
   type ChildId,

@@ -1,5 +1,5 @@
-// What the parent's leader asks of this domain's leader: look for a place, keep it for a while, let it go again. The answer is
-// an offer with the device that keeps room, or a refusal that counts the devices and their reasons.
+// What the parent's leader asks of this domain's leader: look for a place, keep it for a while, let it go again. The
+// answer is an offer with the device that keeps room, or a refusal that counts the devices and their reasons.
 
 import { type InstanceKey, instanceKey, isDomain, type NodeId, parentOf } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'

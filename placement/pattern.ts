@@ -1,5 +1,6 @@
-// A small regular language for selectors, matched without backtracking: a pattern maps the set of places where a match may
-// stand to the set where it may end, so that no pattern, however nested, takes longer than its length times the text's squared.
+// A small regular language for selectors, matched without backtracking: a pattern maps the set of places where a match
+// may stand to the set where it may end, so that no pattern, however nested, takes longer than its length times the
+// text's squared.
 
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 
@@ -23,8 +24,8 @@ export interface PatternProblem {
 export type Matcher = (subject: string) => boolean
 
 /**
- * Reads a regular expression: literals, `.`, `[a-z]`, `[^a-z]`, `\d \w \s`, groups, `|`, `*`, `+`, `?`; always anchored at
- * both ends. Counted repetition, look-around and back-references are no part of it.
+ * Reads a regular expression: literals, `.`, `[a-z]`, `[^a-z]`, `\d \w \s`, groups, `|`, `*`, `+`, `?`; always anchored
+ * at both ends. Counted repetition, look-around and back-references are no part of it.
  */
 export function compilePattern(source: string): Result<Matcher, PatternProblem> {
   if (source.length > PATTERN_CHARS_MAX) {

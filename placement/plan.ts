@@ -1,4 +1,5 @@
-// Where an instance could go: the children of a domain in the order in which to ask them, and why the others are left out.
+// Where an instance could go: the children of a domain in the order in which to ask them, and why the others are left
+// out.
 
 import type { ChildId, DomainPath, InstanceKey, NodeId } from '../overlay/kernel/ids.ts'
 import { isDomain } from '../overlay/kernel/ids.ts'

@@ -1,4 +1,5 @@
-// What a scheduler is: two functions, each with a reason. What holds under every scheduler (constraint.ts) was checked before.
+// What a scheduler is: two functions, each with a reason. What holds under every scheduler (constraint.ts) was checked
+// before.
 
 import type { Candidate } from './candidate.ts'
 import type { Reason } from './refusal.ts'

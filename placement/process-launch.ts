@@ -1,5 +1,6 @@
-// A process instance on paper: its environment, the small shell that watches over it, and what the node notes down about it.
-// The shell and the notes outlive the node, so an exit code is not lost with the node that asked for the start.
+// A process instance on paper: its environment, the small shell that watches over it, and what the node notes down
+// about it. The shell and the notes outlive the node, so an exit code is not lost with the node that asked for the
+// start.
 
 import { type InstanceKey, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Endpoint } from '../services-registry/record.ts'
@@ -36,9 +37,10 @@ export const OUTPUT_FILE = 'output.log'
 export const WORK_FOLDER = 'work'
 
 /**
- * Joins the control groups, notes its own identity, runs the command and notes the exit status. SIGTERM goes to the whole
- * group: the trap lets the shell live until the command has ended, and a trapped signal is back to normal in the command.
- * What the shell itself has to say (`Terminated`) stays out of the instance's output; dash needs the subshell for that.
+ * Joins the control groups, notes its own identity, runs the command and notes the exit status. SIGTERM goes to the
+ * whole group: the trap lets the shell live until the command has ended, and a trapped signal is back to normal in
+ * the command. What the shell itself has to say (`Terminated`) stays out of the instance's output; dash needs the
+ * subshell for that.
  */
 const WATCHER = `folder=$1
 shift
@@ -82,7 +84,10 @@ export function identityOf(key: InstanceKey, nodeId: string): Record<string, str
   return { COPPICE_SERVICE: service, COPPICE_INSTANCE: String(number), COPPICE_NODE: nodeId }
 }
 
-/** Reads a line of `/proc/<pid>/stat`; the program's name in it may hold spaces and brackets. Null when it is no such line. */
+/**
+ * Reads a line of `/proc/<pid>/stat`; the program's name in it may hold spaces and brackets. Null when it is no such
+ * line.
+ */
 export function parseProcessStat(line: string): ProcessStat | null {
   const nameEnd = line.lastIndexOf(')')
   const pid = Number.parseInt(line, 10)

@@ -1,5 +1,5 @@
-// Why an instance cannot run somewhere. Refusals are counted by code on their way up, so that at the end one sentence says
-// which constraint ruled out how many devices.
+// Why an instance cannot run somewhere. Refusals are counted by code on their way up, so that at the end one sentence
+// says which constraint ruled out how many devices.
 
 import { type Infer, list, number, object, optional, text, whole } from '../overlay/wire/schema.ts'
 import { REASONS_MAX } from './constants.ts'

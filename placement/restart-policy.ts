@@ -17,8 +17,8 @@ export type NextStep =
   | { readonly kind: 'give-up'; readonly reason: string }
 
 /**
- * The restart policy with exponential back-off (from `delayMs`, doubling, at most `delayMsMax`). `crashes` counts unplanned
- * ends in a row, this one included.
+ * The restart policy with exponential back-off (from `delayMs`, doubling, at most `delayMsMax`). `crashes` counts
+ * unplanned ends in a row, this one included.
  */
 export function afterEnd(restart: ServiceSpec['restart'], end: End, crashes: number): NextStep {
   const what = describe(end)

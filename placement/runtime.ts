@@ -4,7 +4,10 @@ import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import type { Endpoint } from '../services-registry/record.ts'
 import type { ServiceSpec } from './spec.ts'
 
-/** What a driver is told to run. `specId` (hex hash of the canonical spec) tells whether a found instance is the wanted one. */
+/**
+ * What a driver is told to run. `specId` (hex hash of the canonical spec) tells whether a found instance is the wanted
+ * one.
+ */
 export interface Launch {
   readonly key: InstanceKey
   readonly spec: ServiceSpec
@@ -49,7 +52,10 @@ export interface RuntimeDriver {
   probe(signal: AbortSignal): Promise<{ readonly available: boolean; readonly detail: string }>
   /** Starts an instance, or adopts it when it already runs with the same specId. Outcomes arrive through `onEvent`. */
   start(launch: Launch): void
-  /** Ends an instance and forgets it: SIGTERM, then SIGKILL after the grace. Ends in an `exited` event, also when it was not running. */
+  /**
+   * Ends an instance and forgets it: SIGTERM, then SIGKILL after the grace. Ends in an `exited` event, also when it was
+   * not running.
+   */
   stop(key: InstanceKey, graceMs: number): void
   /** All instances of this node that are there, also from before a restart. */
   list(): Promise<readonly FoundInstance[]>

@@ -1,5 +1,5 @@
-// What the leader of a domain knows of its own work: one entry per instance that is not simply where it should be. The tables
-// grow with the fleet and are updated in place, by the files of the scheduler and by nobody else.
+// What the leader of a domain knows of its own work: one entry per instance that is not simply where it should be. The
+// tables grow with the fleet and are updated in place, by the files of the scheduler and by nobody else.
 
 import type { DomainEvent, Emit, Send } from '../overlay/kernel/effect.ts'
 import { emit } from '../overlay/kernel/effect.ts'
@@ -172,7 +172,9 @@ export const NEW_WORK: Omit<Work, 'service' | 'number'> = {
   goodSince: null,
 }
 
-/** Notes a change to an instance's work, which it begins where there is none. Leaving a phase lets go of what it held. */
+/**
+ * Notes a change to an instance's work, which it begins where there is none. Leaving a phase lets go of what it held.
+ */
 export function change(turn: Turn, key: InstanceKey, name: Named, changes: Partial<Work>): Work {
   const { work, asks, queue, ledger } = turn.state
   const before = work.get(key) ?? { ...NEW_WORK, service: name.service, number: name.number }

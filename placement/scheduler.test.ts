@@ -1,5 +1,5 @@
-// Leaders and workers together: one root, three clusters, nine nodes, in virtual time (fleet-harness.ts). The harness ends a
-// test whenever a device has promised more than it has.
+// Leaders and workers together: one root, three clusters, nine nodes, in virtual time (fleet-harness.ts). The harness
+// ends a test whenever a device has promised more than it has.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -136,6 +136,17 @@ test('a new version replaces the old one in place', () => {
   fleet.submit(specOf({ replicas: 3, environment: { VERSION: '2' } }))
   fleet.until('all were started again', () => fleet.log.filter((line) => line.startsWith('start')).length === 6)
   fleet.run(3_000)
+  assert.deepEqual(fleet.running(), before)
+})
+
+test('a new version of a service that fills its device replaces the old one in place', () => {
+  const fleet = new Fleet()
+  fleet.submit(specOf({ memoryMb: 3_000 }))
+  fleet.until('it runs', () => fleet.running().length === 1)
+  fleet.run(5_000)
+  const before = fleet.running()
+  fleet.submit(specOf({ memoryMb: 3_200 }))
+  fleet.until('it was started again', () => fleet.log.length === 3 && fleet.running().length === 1)
   assert.deepEqual(fleet.running(), before)
 })
 

@@ -1,5 +1,6 @@
-// The leader of one domain, whatever its level: its children are nodes in a cluster and domains above. It compares what is
-// wanted with what is placed and reported, and repairs the difference; whatever made the difference, the repair is the same.
+// The leader of one domain, whatever its level: its children are nodes in a cluster and domains above. It compares what
+// is wanted with what is placed and reported, and repairs the difference; whatever made the difference, the repair is
+// the same.
 
 import { unreachable } from '../overlay/kernel/assert.ts'
 import {
@@ -104,7 +105,10 @@ export function step(
   return { state: turn.state, effects: turn.effects }
 }
 
-/** When something is due: the end of listening, a deadline of some instance, a silence, the next comparison of everything. */
+/**
+ * When something is due: the end of listening, a deadline of some instance, a silence, the next comparison of
+ * everything.
+ */
 export function wakeAt(state: SchedulerState): Millis | null {
   const { lead } = state
   if (lead === null) return null

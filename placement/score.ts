@@ -1,5 +1,5 @@
-// How well a service fits a child, from 0 to 1. Filling up one device before the next keeps large gaps for large services; but
-// the last bit of a device is its headroom, and whoever takes from it scores less the more it takes.
+// How well a service fits a child, from 0 to 1. Filling up one device before the next keeps large gaps for large
+// services; but the last bit of a device is its headroom, and whoever takes from it scores less the more it takes.
 
 import { fits, minus, type Resources } from './need.ts'
 

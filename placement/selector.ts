@@ -1,5 +1,5 @@
-// Selectors name nodes and clusters: names, `*` globs, `/regex/`, `label=value`, `!` for not, a space for AND, a comma for OR
-// (which binds less). Always anchored; a selector that cannot be read is an error that says where.
+// Selectors name nodes and clusters: names, `*` globs, `/regex/`, `label=value`, `!` for not, a space for AND, a comma
+// for OR (which binds less). Always anchored; a selector that cannot be read is an error that says where.
 
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import { compileGlob, compilePattern, type Matcher } from './pattern.ts'

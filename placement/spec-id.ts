@@ -1,9 +1,12 @@
-// A short name for what an instance runs: two specs with the same id start the same thing, so an instance whose id is the
-// wanted one is kept and not started anew. How many replicas there are, and how they rank, changes no instance.
+// A short name for what an instance runs: two specs with the same id start the same thing, so an instance whose id is
+// the wanted one is kept and not started anew. How many replicas there are, and how they rank, changes no instance.
 
 import { encodeSpec, type ServiceSpec } from './spec.ts'
 
-/** 16 hex digits of FNV-1a over the canonical bytes of what concerns one instance. Not cryptographic: it guards no trust. */
+/**
+ * 16 hex digits of FNV-1a over the canonical bytes of what concerns one instance. Not cryptographic: it guards no
+ * trust.
+ */
 export const specIdOf = (spec: ServiceSpec): string =>
   fnv1a64(encodeSpec({ ...spec, replicas: 0, priority: 0, constraints: [], labels: {} }))
 

@@ -1,5 +1,6 @@
-// A service as Coppice works with it: the canonical form that every descriptor (SLA JSON, Compose) is turned into once, at the
-// door, and that travels in records. Fields that nobody set hold their documented default, so no reader needs one of its own.
+// A service as Coppice works with it: the canonical form that every descriptor (SLA JSON, Compose) is turned into once,
+// at the door, and that travels in records. Fields that nobody set hold their documented default, so no reader needs
+// one of its own.
 
 import type { ServiceId } from '../overlay/kernel/ids.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'

@@ -1,5 +1,5 @@
-// What a node says of itself, and what a domain says of all its nodes together. A sensor that is missing is an absent field;
-// nothing is invented. Beyond its domain a device is seen only as part of an aggregate.
+// What a node says of itself, and what a domain says of all its nodes together. A sensor that is missing is an absent
+// field; nothing is invented. Beyond its domain a device is seen only as part of an aggregate.
 
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import {
@@ -29,7 +29,7 @@ export const nodeSummarySchema = object({
   /** Share of all cores in use, 0 to 1. */
   cpuUsed: optional(number(0, 1)),
   memoryMb: object({ total: amount, free: amount }),
-  diskMb: object({ total: amount, free: amount }),
+  diskMb: optional(object({ total: amount, free: amount })),
   network: optional(object({ inBytesPerS: amount, outBytesPerS: amount })),
   gpus: list(text(128), 32),
   architecture: text(32),
@@ -97,7 +97,7 @@ export const capacityOf = (summary: NodeSummary): Resources => ({
   vcpus: summary.cores,
   memoryMb: summary.memoryMb.total * MEMORY_SHARE,
   vgpus: summary.gpus.length,
-  storageMb: summary.diskMb.free,
+  storageMb: summary.diskMb?.free ?? 0,
 })
 
 /** A node seen as a domain of one, in the cluster `domain`. */
@@ -120,8 +120,8 @@ export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): Domai
 }
 
 /**
- * Folds what the children said into what the domain says. A slot takes the largest of each resource, perhaps from different
- * devices: it may promise too much, never too little, and the child that is asked knows better.
+ * Folds what the children said into what the domain says. A slot takes the largest of each resource, perhaps from
+ * different devices: it may promise too much, never too little, and the child that is asked knows better.
  */
 export function foldAggregates(parts: readonly DomainAggregate[]): DomainAggregate {
   const slots = new Map<string, DomainAggregate['slots'][number]>()
@@ -161,7 +161,10 @@ export const foldAggregate = (summaries: Iterable<NodeSummary>, domain: DomainPa
 /** What counts as news: a number that moved by more than this share of its whole (DESIGN section 7). */
 export const CHANGE_SHARE = 0.05
 
-/** Whether a summary says enough new to be published before its time: more than 5 % of something, or any change of state. */
+/**
+ * Whether a summary says enough new to be published before its time: more than 5 % of something, or any change of
+ * state.
+ */
 export function changedEnough(previous: NodeSummary, next: NodeSummary): boolean {
   if (stateOf(previous) !== stateOf(next)) return true
   const moved = (a: number | undefined, b: number | undefined, whole: number): boolean =>
@@ -170,7 +173,7 @@ export function changedEnough(previous: NodeSummary, next: NodeSummary): boolean
     moved(previous.load, next.load, 1) ||
     moved(previous.cpuUsed, next.cpuUsed, 1) ||
     moved(previous.memoryMb.free, next.memoryMb.free, next.memoryMb.total) ||
-    moved(previous.diskMb.free, next.diskMb.free, next.diskMb.total) ||
+    moved(previous.diskMb?.free, next.diskMb?.free, next.diskMb?.total ?? 0) ||
     moved(previous.temperatureC, next.temperatureC, 100) ||
     resourcesMoved(previous.reserved, next.reserved, capacityOf(next))
   )

@@ -1,5 +1,5 @@
-// What a node knows of the instances it was given: one entry each, and the room that it keeps for offers. What it says about
-// them goes into instance records, one for each change of state.
+// What a node knows of the instances it was given: one entry each, and the room that it keeps for offers. What it says
+// about them goes into instance records, one for each change of state.
 
 import type { DomainEvent, Emit, Persist, Send } from '../overlay/kernel/effect.ts'
 import { emit } from '../overlay/kernel/effect.ts'
@@ -170,6 +170,7 @@ export function authorReport(
       fence: obeys.fence,
       specClock: obeys.specClock,
       live: report.live,
+      ...(turn.state.summary !== null && { nodeName: turn.state.summary.name }),
     },
   })
 }

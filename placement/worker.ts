@@ -1,5 +1,5 @@
-// Every node's own part of placement: it offers what it has, runs what it was given, and says how that goes. Records tell it
-// what to run; a leader that is cut off changes nothing for what runs already.
+// Every node's own part of placement: it offers what it has, runs what it was given, and says how that goes. Records
+// tell it what to run; a leader that is cut off changes nothing for what runs already.
 
 import { unreachable } from '../overlay/kernel/assert.ts'
 import {

@@ -113,6 +113,8 @@ export const instanceSchema = object({
   specClock: clockSchema,
   /** Whether the node means to keep running it; false once it is stopped for good. */
   live: flag,
+  /** What the node calls itself, for people who are not in its cluster. */
+  nodeName: optional(text(63)),
 })
 export type InstanceRecord = Infer<typeof instanceSchema>
 

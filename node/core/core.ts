@@ -143,7 +143,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     if (opened.from !== self.node && folder !== 'record') roster.onHeard(opened.from, at, out, news as RosterNews[])
     switch (folder) {
       case 'election':
-        return hierarchy.onMessage(opened as Opened<ElectionMessage>, at, out, news as HierarchyEvent[])
+        return onElection(opened as Opened<ElectionMessage>, deliveredBy, at)
       case 'membership':
         return onMembership(opened as Opened<MembershipMessage>, at)
       case 'record':
@@ -159,6 +159,22 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return
       default:
         return
+    }
+  }
+
+  /** News of a leader that came from outside the cluster is passed on inside: gossip reaches only who was linked before it. */
+  const onElection = (opened: Opened<ElectionMessage>, deliveredBy: NodeId, at: StepContext): void => {
+    const learned: HierarchyEvent[] = []
+    hierarchy.onMessage(opened, at, out, learned)
+    news.push(...learned)
+    if ((neighbours.connected().get(deliveredBy)?.domain ?? self.domain) === self.domain) return
+    for (const event of learned) {
+      const known = event.kind === 'leader-news' ? book.leaderOf(event.domain) : null
+      if (known === null) continue
+      const message = { kind: 'election/proof', announcement: known.opened } as const
+      for (const [peer, facts] of neighbours.connected()) {
+        if (facts.domain === self.domain) out.push({ kind: 'send', to: peer, message })
+      }
     }
   }
 

@@ -60,7 +60,10 @@ export async function dissolve(plan: CgroupPlan): Promise<void> {
   }
 }
 
-/** A killed process leaves its group a moment later; until then the kernel says EBUSY. An empty group left behind does no harm. */
+/**
+ * A killed process leaves its group a moment later; until then the kernel says EBUSY. An empty group left behind does
+ * no harm.
+ */
 async function removeGroup(folder: string): Promise<void> {
   for (let attempt = 0; attempt < REMOVE_ATTEMPTS_MAX; attempt++) {
     try {

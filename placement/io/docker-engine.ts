@@ -1,5 +1,5 @@
-// The way to a Docker engine: found without loading the client, reached only when needed, every call with a deadline, every
-// failure as one kind of error.
+// The way to a Docker engine: found without loading the client, reached only when needed, every call with a deadline,
+// every failure as one kind of error.
 
 import { access } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -20,7 +20,10 @@ const DEFAULT_SOCKET = '/var/run/docker.sock'
 export interface DockerEngine {
   /** For messages: where the engine is looked for. */
   readonly address: string
-  /** The client; throws when there is no engine to talk to. Loads dockerode (measured: 200 ms, 33 MB) only when a socket exists. */
+  /**
+   * The client; throws when there is no engine to talk to. Loads dockerode (measured: 200 ms, 33 MB) only when a
+   * socket exists.
+   */
   client(): Promise<Docker>
 }
 
@@ -117,8 +120,8 @@ export async function orNull<T>(call: Promise<T>): Promise<T | null> {
 }
 
 /**
- * Resolves when a container is not running (any more); rejects when the engine goes away meanwhile. dockerode's own `wait`
- * does neither in that case: it listens for the end of the answer and not for its being cut off.
+ * Resolves when a container is not running (any more); rejects when the engine goes away meanwhile. dockerode's own
+ * `wait` does neither in that case: it listens for the end of the answer and not for its being cut off.
  */
 export async function untilStopped(docker: Docker, id: string, signal: AbortSignal): Promise<void> {
   const answer: NodeJS.ReadableStream = await new Promise((resolve, reject) => {

@@ -8,7 +8,10 @@ import { answerWithin } from './docker-engine.ts'
 /** Lines looked at to find the last one that is not empty. */
 const LAST_LINES = 5
 
-/** What is kept (30 MB at most, as our log options say), or the last lines; then what follows until the container ends. */
+/**
+ * What is kept (30 MB at most, as our log options say), or the last lines; then what follows until the container
+ * ends.
+ */
 export async function* readContainerLog(container: Docker.Container, options: LogOptions): AsyncGenerator<Uint8Array> {
   const { signal, follow } = options
   const reader = createFrameReader()

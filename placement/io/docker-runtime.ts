@@ -1,5 +1,5 @@
-// Runs instances as containers of a Docker engine. The containers carry labels, so a node that comes back finds its own again;
-// it never touches one without them.
+// Runs instances as containers of a Docker engine. The containers carry labels, so a node that comes back finds its
+// own again; it never touches one without them.
 
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'

@@ -1,5 +1,5 @@
-// Stays with one container until it is over: says when it answers, how healthy it is, and how it ended; waits where the engine
-// itself goes away and comes back.
+// Stays with one container until it is over: says when it answers, how healthy it is, and how it ended; waits where
+// the engine itself goes away and comes back.
 
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
@@ -20,9 +20,15 @@ import { lastContainerLine } from './docker-logs.ts'
 import { probeHealth } from './health-probe.ts'
 import { awaitAnswer } from './ports.ts'
 
-/** Docker's proxy accepts a connection before it knows whether somebody listens; one that stays open for so long is real. A guess. */
+/**
+ * Docker's proxy accepts a connection before it knows whether somebody listens; one that stays open for so long is
+ * real. A guess.
+ */
 const HOLD_MS = 100
-/** How long to wait before the engine is asked again after it went away, in ms: doubles from the first to the second. Guesses. */
+/**
+ * How long to wait before the engine is asked again after it went away, in ms: doubles from the first to the second.
+ * Guesses.
+ */
 const RECONNECT_MS_MIN = 500
 const RECONNECT_MS_MAX = 10_000
 const MS_PER_S = 1_000
@@ -64,7 +70,10 @@ export const createWatchedContainer = (
   forgotten: false,
 })
 
-/** Waits for the first TCP port, says `running`, then probes the health as the spec asks. Returns when the life is over. */
+/**
+ * Waits for the first TCP port, says `running`, then probes the health as the spec asks. Returns when the life is
+ * over.
+ */
 export async function greetContainer(
   watched: WatchedContainer,
   spec: ServiceSpec,
@@ -136,7 +145,10 @@ function unlessStopped(error: unknown): void {
   if (status !== 304 && status !== 404) throw error
 }
 
-/** Does something with the engine, again and again until the engine is there for it; undefined when the signal aborts before. */
+/**
+ * Does something with the engine, again and again until the engine is there for it; undefined when the signal aborts
+ * before.
+ */
 export async function persistently<T>(
   signal: AbortSignal,
   context: DockerWatchContext,

@@ -19,7 +19,10 @@ export interface ProbeTarget {
 const HTTP_HEALTHY_MIN = 200
 const HTTP_HEALTHY_END = 400
 
-/** Probes until the signal aborts; `onNews` is told each time the health turns. The first probe comes after one interval. */
+/**
+ * Probes until the signal aborts; `onNews` is told each time the health turns. The first probe comes after one
+ * interval.
+ */
 export async function probeHealth(
   check: Check,
   target: ProbeTarget,

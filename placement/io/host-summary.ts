@@ -1,5 +1,6 @@
-// Asks the device how it is. What never changes is asked once; what a reading asks each time forks nothing. Measured on a
-// 2-core VM: 1.5 ms a reading (65 ms the first), 10 ms once a minute where there is a temperature sensor (four small processes).
+// Asks the device how it is. What never changes is asked once; what a reading asks each time forks nothing. Measured
+// on a 2-core VM: 1.5 ms a reading (65 ms the first), 10 ms once a minute where there is a temperature sensor (four
+// small processes).
 
 import { readFile, statfs } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os'
@@ -27,7 +28,10 @@ export interface HostProbeOptions {
 }
 
 export interface HostProbe {
-  /** Never rejects: what cannot be read in time is absent. The first reading takes longer. Not to be called again before it resolves. */
+  /**
+   * Never rejects: what cannot be read in time is absent. The first reading takes longer. Not to be called again
+   * before it resolves.
+   */
   read(): Promise<HostReading>
 }
 

@@ -1,4 +1,5 @@
-// The folder in which a process instance lives: the note about its launch, what its watcher wrote, its output, its work.
+// The folder in which a process instance lives: the note about its launch, what its watcher wrote, its output, its
+// work.
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// What is asked of one instance happens one after the other, in the order of asking; different instances do not wait for each other.
+// What is asked of one instance happens one after the other, in the order of asking; different instances do not wait
+// for each other.
 
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 

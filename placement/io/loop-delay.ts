@@ -19,8 +19,9 @@ const SAMPLE_INTERVAL_MS = 50
 const US_PER_MS = 1_000
 
 /**
- * Watches the event loop. `perf_hooks.monitorEventLoopDelay` is not used because its `reset` drops the delay in progress
- * (measured on Node 24: 200 ms of blocking right after a reading do not show), and its values contain the sampling interval.
+ * Watches the event loop. `perf_hooks.monitorEventLoopDelay` is not used because its `reset` drops the delay in
+ * progress (measured on Node 24: 200 ms of blocking right after a reading do not show), and its values contain the
+ * sampling interval.
  */
 export function createLoopDelayMonitor(): LoopDelayMonitor {
   const histogram = createHistogram()

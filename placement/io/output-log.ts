@@ -2,7 +2,7 @@
 
 import { constants } from 'node:fs'
 import { copyFile, type FileHandle, open, rename, stat, truncate } from 'node:fs/promises'
-import { findLineStart, type LogLimits, logFile, logFiles, rotationPlan } from '../log-rotation.ts'
+import { findLineStart, type LogLimits, logFile, logFiles, type RotationStep, rotationPlan } from '../log-rotation.ts'
 import type { LogOptions } from '../runtime.ts'
 import { pause } from './deadline.ts'
 
@@ -16,13 +16,39 @@ const LAST_LINE_BYTES = 2_048
 /** Opens the log for an instance to write to; every write goes to the end, also after the file was emptied. */
 export const openOutput = (file: string): Promise<FileHandle> => open(file, 'a', 0o600)
 
-/** Rotates the log when it has grown too large. */
-export async function rotate(file: string, limits: LogLimits): Promise<void> {
-  for (const step of rotationPlan(file, await sizeOf(file), limits)) {
-    if (step.kind === 'rename') await rename(step.from, step.to).catch(() => undefined)
-    // A clone costs no space on file systems that can; elsewhere this is an ordinary copy.
-    else if (step.kind === 'copy') await copyFile(step.from, step.to, constants.COPYFILE_FICLONE)
-    else await truncate(step.file)
+/** The logs of one driver. It alone rotates them, so whoever follows one can be told exactly when that happened. */
+export interface OutputLogs {
+  /** Rotates a log when it has grown too large. */
+  rotate(file: string): Promise<void>
+  /**
+   * What is kept of a log, or its last lines; then, when asked, what is written until the signal aborts or the log is
+   * removed.
+   */
+  read(file: string, options: LogOptions): AsyncGenerator<Uint8Array>
+}
+
+export function createOutputLogs(limits: LogLimits): OutputLogs {
+  const rotations = new Map<string, number>()
+  const rotationsOf = (file: string): number => rotations.get(file) ?? 0
+  return {
+    async rotate(file) {
+      const steps = rotationPlan(file, await sizeOf(file), limits)
+      for (const step of steps) await carryOut(step)
+      if (steps.length > 0) rotations.set(file, rotationsOf(file) + 1)
+    },
+    read: (file, options) => readLog(file, limits, options, () => rotationsOf(file)),
+  }
+}
+
+async function carryOut(step: RotationStep): Promise<void> {
+  switch (step.kind) {
+    case 'rename':
+      return await rename(step.from, step.to).catch(() => undefined)
+    case 'copy':
+      // A clone costs no space on file systems that can; elsewhere this is an ordinary copy.
+      return await copyFile(step.from, step.to, constants.COPYFILE_FICLONE)
+    case 'empty':
+      return await truncate(step.file)
   }
 }
 
@@ -40,40 +66,42 @@ export async function lastLine(file: string): Promise<string> {
   return lines.map((line) => line.trim()).findLast((line) => line !== '') ?? ''
 }
 
-/** What is kept of the log, or its last lines; then, when asked, what is written until the signal aborts or the log is removed. */
-export async function* readLog(file: string, limits: LogLimits, options: LogOptions): AsyncGenerator<Uint8Array> {
-  const start =
-    options.tail === null ? { age: limits.filesMax - 1, offset: 0 } : await findTail(file, limits, options.tail)
-  let position = 0
+async function* readLog(
+  file: string,
+  limits: LogLimits,
+  options: LogOptions,
+  rotations: () => number,
+): AsyncGenerator<Uint8Array> {
+  const reader: Reader = { position: 0, rotations: rotations() }
+  const isCurrent = (): boolean => rotations() === reader.rotations
+  const oldest = { age: limits.filesMax - 1, offset: 0 }
+  const start = options.tail === null ? oldest : await findTail(file, limits, options.tail)
   for (let age = start.age; age >= 0; age--) {
-    const end = await sizeOf(logFile(file, age))
-    const from = age === start.age ? start.offset : 0
-    for await (const piece of readRange(logFile(file, age), from, end)) {
+    reader.position = age === start.age ? start.offset : 0
+    for await (const piece of readOn(logFile(file, age), reader, isCurrent)) {
       if (options.signal.aborted) return
       yield piece
     }
-    position = Math.max(from, end)
   }
-  if (options.follow) yield* follow(file, position, options.signal)
+  if (!options.follow) return
+  while (!options.signal.aborted) {
+    const exists = await stat(file).catch(() => null)
+    if (exists === null) return
+    if (!isCurrent()) {
+      // The rest of what was being read stands at the same place in the copy.
+      reader.rotations = rotations()
+      yield* readOn(logFile(file, 1), reader, isCurrent)
+      reader.position = 0
+    }
+    yield* readOn(file, reader, isCurrent)
+    await pause(FOLLOW_INTERVAL_MS, options.signal)
+  }
 }
 
-async function* follow(file: string, from: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  let position = from
-  while (!signal.aborted) {
-    const size = await stat(file).then(
-      (found) => found.size,
-      () => null,
-    )
-    if (size === null) return
-    if (size < position) {
-      // It was rotated: the rest of what we were reading stands at the same place in the copy.
-      yield* readRange(logFile(file, 1), position, await sizeOf(logFile(file, 1)))
-      position = 0
-    }
-    yield* readRange(file, position, size)
-    position = size
-    await pause(FOLLOW_INTERVAL_MS, signal)
-  }
+/** How far somebody has read the current file, and which one that was. */
+interface Reader {
+  position: number
+  rotations: number
 }
 
 /** In which file, and where in it, the last lines begin. */
@@ -96,10 +124,15 @@ async function findTail(file: string, limits: LogLimits, lines: number): Promise
   return { age: limits.filesMax - 1, offset: 0 }
 }
 
-async function* readRange(file: string, from: number, to: number): AsyncGenerator<Uint8Array> {
-  for (let at = from; at < to; at += PIECE_BYTES) {
-    const piece = await readPiece(file, at, Math.min(to, at + PIECE_BYTES))
-    if (piece.length === 0) return
+/**
+ * From the reader's position to the end of a file, or until it is rotated away; the position moves by what was really
+ * read.
+ */
+async function* readOn(file: string, reader: Reader, isCurrent: () => boolean): AsyncGenerator<Uint8Array> {
+  while (isCurrent()) {
+    const piece = await readPiece(file, reader.position, reader.position + PIECE_BYTES)
+    if (piece.length === 0 || !isCurrent()) return
+    reader.position += piece.length
     yield piece
   }
 }

@@ -15,8 +15,8 @@ const POLL_INTERVAL_MS = 25
 const CONNECT_TIMEOUT_MS = 2_000
 
 /**
- * A free port for each declared one. Each is bound, noted and given back, so another program may take it before the instance
- * does; the instance then fails to listen, ends, and its next start gets other ports.
+ * A free port for each declared one. Each is bound, noted and given back, so another program may take it before the
+ * instance does; the instance then fails to listen, ends, and its next start gets other ports.
  */
 export async function allocateEndpoint(ports: ServiceSpec['ports']): Promise<Endpoint> {
   const held = await Promise.all(ports.map(({ protocol }) => (protocol === 'tcp' ? holdTcp() : holdUdp())))
@@ -62,8 +62,8 @@ export async function awaitAnswer(host: string, port: number, options: AnswerOpt
 }
 
 /**
- * Whether a connection is accepted now and stays open for `holdMs` (or brings data). The latter matters with Docker, whose
- * proxy accepts at once and hangs up when nobody listens in the container.
+ * Whether a connection is accepted now and stays open for `holdMs` (or brings data). The latter matters with Docker,
+ * whose proxy accepts at once and hangs up when nobody listens in the container.
  */
 function answers(host: string, port: number, options: AnswerOptions): Promise<boolean> {
   return new Promise((resolve) => {

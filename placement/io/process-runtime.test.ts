@@ -30,7 +30,9 @@ interface Bench extends Listener {
   readonly warnings: string[]
 }
 
-/** A driver on a folder, its own or that of another bench; the owner ends what still runs there when the test is over. */
+/**
+ * A driver on a folder, its own or that of another bench; the owner ends what still runs there when the test is over.
+ */
 async function bench(t: TestContext, parts: Partial<ProcessRuntimeOptions> = {}): Promise<Bench> {
   const dataDir = parts.dataDir ?? (await mkdtemp(join(tmpdir(), 'coppice-')))
   const listener = createListener()

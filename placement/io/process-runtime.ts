@@ -1,5 +1,5 @@
-// Runs instances as ordinary processes, each with a small shell as its watcher and a folder of its own. Both outlive the node:
-// a node that comes back finds its instances in the folders and goes on from there.
+// Runs instances as ordinary processes, each with a small shell as its watcher and a folder of its own. Both outlive
+// the node: a node that comes back finds its instances in the folders and goes on from there.
 
 import { access } from 'node:fs/promises'
 import { platform, release } from 'node:os'
@@ -27,7 +27,7 @@ import {
   removeFolder,
 } from './instance-folder.ts'
 import { createKeyQueue } from './key-queue.ts'
-import { readLog } from './output-log.ts'
+import { createOutputLogs } from './output-log.ts'
 import { groupsOf, SHELL, type StartContext, startProcess } from './process-start.ts'
 import { findMarked, killAll, readBootId } from './process-table.ts'
 import { attend, createWatched, greet, terminate, type WatchContext, type Watched } from './process-watch.ts'
@@ -69,7 +69,7 @@ class ProcessRuntime implements RuntimeDriver {
     this.#options = options
     this.#watching = {
       startDeadlineMs: options.startDeadlineMs ?? START_DEADLINE_MS,
-      logLimits: options.logLimits ?? LOG_LIMITS,
+      logs: createOutputLogs(options.logLimits ?? LOG_LIMITS),
       onEvent: (event) => this.#tell(event),
       onWarning: options.onWarning,
     }
@@ -120,7 +120,7 @@ class ProcessRuntime implements RuntimeDriver {
   }
 
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array> {
-    return readLog(outputFile(instanceFolder(this.#options.dataDir, key)), this.#watching.logLimits, options)
+    return this.#watching.logs.read(outputFile(instanceFolder(this.#options.dataDir, key)), options)
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
-// Starts one process instance: checks what can be known before, makes its folder, gives it ports and limits, lets it go.
+// Starts one process instance: checks what can be known before, makes its folder, gives it ports and limits, lets it
+// go.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

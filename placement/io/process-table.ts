@@ -21,7 +21,10 @@ export async function isSameProcess(pid: number, startTicks: number): Promise<bo
   return stat !== null && stat.startTicks === startTicks
 }
 
-/** Whether anything of a process group still runs; each process is looked at only where the first two answers leave it open (zombies). */
+/**
+ * Whether anything of a process group still runs; each process is looked at only where the first two answers leave it
+ * open (zombies).
+ */
 export async function isGroupRunning(group: number): Promise<boolean> {
   if (!signalGroup(group, 0)) return false
   if ((await readProcess(group)) !== null) return true
@@ -45,8 +48,8 @@ function signalProcess(pid: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 /**
- * Processes that were started with all of these variables: what is left of an instance when nothing else is known of it.
- * Only processes of our own user can be seen into; that is what we started.
+ * Processes that were started with all of these variables: what is left of an instance when nothing else is known of
+ * it. Only processes of our own user can be seen into; that is what we started.
  */
 export async function findMarked(marks: Readonly<Record<string, string>>): Promise<readonly number[]> {
   const wanted = Object.entries(marks).map(([name, value]) => `${name}=${value}`)

@@ -3,28 +3,32 @@
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import { type ExitFacts, quote, reportExit } from '../exit-report.ts'
 import { healthPort } from '../health-target.ts'
-import type { LogLimits } from '../log-rotation.ts'
 import type { RuntimeEvent } from '../runtime.ts'
 import type { ServiceSpec } from '../spec.ts'
 import { dissolve, readOutOfMemoryKills } from './cgroups.ts'
 import { limited, messageOf, NEVER, pause } from './deadline.ts'
 import { probeHealth } from './health-probe.ts'
 import { outputFile, readExitStatus, removeFolder } from './instance-folder.ts'
-import { lastLine, rotate } from './output-log.ts'
+import { lastLine, type OutputLogs } from './output-log.ts'
 import { awaitAnswer } from './ports.ts'
 import type { StartedProcess } from './process-start.ts'
 import { isGroupRunning, isSameProcess, signalGroup } from './process-table.ts'
 
-/** Between two looks whether an instance still runs and how much it wrote, in ms. A guess: how late the end of an adopted one shows. */
+/**
+ * Between two looks whether an instance still runs and how much it wrote, in ms. A guess: how late the end of an
+ * adopted one shows.
+ */
 const LOOK_INTERVAL_MS = 500
 /** Between two looks while an instance is being ended, in ms. A guess. */
 const END_INTERVAL_MS = 20
-/** SIGKILL works at once unless the kernel itself is stuck (a dead network disk); then a person should know. A guess. */
+/**
+ * SIGKILL works at once unless the kernel itself is stuck (a dead network disk); then a person should know. A guess.
+ */
 const KILL_WARNING_MS = 10_000
 
 export interface WatchContext {
   readonly startDeadlineMs: number
-  readonly logLimits: LogLimits
+  readonly logs: OutputLogs
   readonly onEvent: (event: RuntimeEvent) => void
   readonly onWarning: (text: string) => void
 }
@@ -73,7 +77,10 @@ export function createWatched(
   return watched
 }
 
-/** Waits for the first TCP port, says `running`, then probes the health as the spec asks. Returns when the life is over. */
+/**
+ * Waits for the first TCP port, says `running`, then probes the health as the spec asks. Returns when the life is
+ * over.
+ */
 export async function greet(
   watched: Watched,
   spec: ServiceSpec,
@@ -105,9 +112,11 @@ export async function attend(watched: Watched, context: WatchContext): Promise<v
   const sooner = AbortSignal.any([watched.life.signal, watched.nudge.signal])
   while (!watched.released && (await isSameProcess(watched.pid, watched.startTicks))) {
     await pause(sooner.aborted ? END_INTERVAL_MS : LOOK_INTERVAL_MS, sooner.aborted ? NEVER : sooner)
-    await rotate(outputFile(watched.folder), context.logLimits).catch((error: unknown) =>
-      context.onWarning(`the log of ${watched.key} could not be rotated: ${messageOf(error)}`),
-    )
+    await context.logs
+      .rotate(outputFile(watched.folder))
+      .catch((error: unknown) =>
+        context.onWarning(`the log of ${watched.key} could not be rotated: ${messageOf(error)}`),
+      )
   }
   // What the command left behind goes with it, unless a stop is under way and gives it the rest of its grace.
   if (watched.asked.kind === 'no' && !watched.released) signalGroup(watched.pid, 'SIGKILL')

@@ -1,5 +1,5 @@
-// The default scheduler: the child that the service fills best without touching its headroom, and never beside its own kind
-// while another child has none of it.
+// The default scheduler: the child that the service fills best without touching its headroom, and never beside its own
+// kind while another child has none of it.
 
 import type { Candidate } from '../candidate.ts'
 import { needOf } from '../need.ts'
@@ -13,7 +13,10 @@ export const bestFit: SchedulerPlugin = {
   score: (spec, candidate) => scoreOf(spec, candidate),
 }
 
-/** Replicas apart come before fit: n siblings put the score into the band from 1/(n+2) to 1/(n+1), fit decides inside it. */
+/**
+ * Replicas apart come before fit: n siblings put the score into the band from 1/(n+2) to 1/(n+1), fit decides inside
+ * it.
+ */
 function scoreOf(spec: ServiceSpec, candidate: Candidate): Score {
   const free = candidate.slotFor(spec.runtime) ?? candidate.free
   const whole = candidate.kind === 'node' ? candidate.total : free

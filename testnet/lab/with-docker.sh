@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs a command next to a Docker engine of its own:  testnet/lab/with-docker.sh COMMAND [ARGUMENTS…]
 #
-# Engine and command share fresh network, mount and process namespaces: nothing that the engine makes (bridge, firewall rules,
-# mounts, processes) is visible outside, and all of it is gone when the command ends, however it ends. There is no way to a
-# registry from in there; the image coppice-busybox:latest is made from the device's own static busybox.
-# The command finds DOCKER_HOST set. Needs root; installs docker.io and busybox-static (Debian) where they are missing.
+# Engine and command share fresh network, mount and process namespaces: nothing that the engine makes (bridge,
+# firewall rules, mounts, processes) is visible outside, and all of it is gone when the command ends, however it ends.
+# There is no way to a registry from in there; the image coppice-busybox:latest is made from the device's own static
+# busybox. The command finds DOCKER_HOST set. Needs root; installs docker.io and busybox-static (Debian) where they
+# are missing.
 set -euo pipefail
 
 readonly image=coppice-busybox:latest

@@ -1,0 +1,432 @@
+// The leader of a domain between two others: it is asked from above, asks below, and keeps what was promised for as
+// long as it said. The same code serves a cluster; here the children are domains, so that every level is covered.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { type ChildId, type DomainPath, type NodeId, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
+import { err } from '../overlay/kernel/result.ts'
+import { createCodec } from '../overlay/wire/codec.ts'
+import type { Fence, PlacementRecord } from '../services-registry/record.ts'
+import { createTable, putRecord, viewOf } from '../services-registry/table.ts'
+import { ASKS_MAX, PLACEMENT_TIMING } from './constants.ts'
+import { createInventory, noteAggregate } from './inventory.ts'
+import { type AskMessage, type PlacementMessage, placementSchemas } from './messages.ts'
+import { contextAt, factsOf, openedBy, specOf, specRecord, summaryOf } from './placement-fixtures.ts'
+import { createScheduler, step, wakeAt } from './scheduler.ts'
+import type { SchedulerEffect, SchedulerInput, SchedulerState } from './scheduler-state.ts'
+import { encodeSpec, type ServiceSpec } from './spec.ts'
+import { foldAggregate } from './summary.ts'
+
+const EU = '/eu' as DomainPath
+const A = '/eu/a' as DomainPath
+const B = '/eu/b' as DomainPath
+const ME = nodeId('me')
+const ABOVE = nodeId('root-leader')
+const WEB = serviceId('shop.prod.web.prod')
+const FENCE: Fence = { epoch: 1, term: 1 }
+const CLOCK = { wall: 1, counter: 0 }
+const TIMING = PLACEMENT_TIMING.lan
+
+class Bench {
+  now = 0
+  state: SchedulerState
+  readonly own = createTable(EU)
+  readonly parent = createTable(ROOT)
+  readonly inventory = createInventory(EU)
+  effects: SchedulerEffect[] = []
+  #sequence = 0
+
+  constructor() {
+    const leaders = { leaderAt: (domain: DomainPath) => (domain === ROOT ? ABOVE : nodeId(`leader-of-${domain}`)) }
+    this.state = createScheduler({
+      domain: EU,
+      self: ME,
+      timing: TIMING,
+      view: {
+        store: viewOf(this.own),
+        parentStore: () => viewOf(this.parent),
+        inventory: this.inventory.rows,
+        children: () => [A, B].map((child) => ({ child, alive: true, canWork: true })),
+        leaders,
+      },
+    })
+    this.hearFromBelow()
+    this.give({ kind: 'lead', fence: FENCE })
+    this.now = TIMING.listenMs
+    this.give({ kind: 'wake' })
+  }
+
+  hearFromBelow(children: readonly DomainPath[] = [A, B]): void {
+    this.#sequence += 1
+    for (const child of children) {
+      const aggregate = foldAggregate([summaryOf('1'), summaryOf('2')], child)
+      const message = {
+        kind: 'placement/aggregate' as const,
+        domain: EU,
+        child,
+        fence: FENCE,
+        sequence: this.#sequence,
+        aggregate,
+      }
+      const leaders = { leaderAt: () => nodeId(`leader-of-${child}`) }
+      noteAggregate(this.inventory, openedBy(factsOf(`leader-of-${child}`, child), message), leaders, this.now)
+    }
+  }
+
+  give(input: SchedulerInput): void {
+    const { state, effects } = step(this.state, input, contextAt(this.now))
+    this.state = state
+    this.effects.push(...effects)
+    for (const effect of effects)
+      if (effect.kind === 'author') putRecord(this.own, openedBy(factsOf(ME, A), effect.record), 0)
+  }
+
+  hear(from: NodeId, domain: DomainPath, message: PlacementMessage): void {
+    this.give({ kind: 'message', opened: openedBy(factsOf(from, domain), message) })
+  }
+
+  pass(ms: number): void {
+    const until = this.now + ms
+    for (let at = wakeAt(this.state); at !== null && at <= until; at = wakeAt(this.state)) {
+      assert.ok(at > this.now || ms === 0, 'time goes on')
+      this.now = Math.max(this.now, at)
+      this.give({ kind: 'wake' })
+    }
+    this.now = until
+  }
+
+  askFromAbove(askId = 'from-above', changes: Partial<ServiceSpec> = {}): void {
+    const spec = encodeSpec(specOf(changes))
+    const common = { domain: ROOT, fence: FENCE, askId, service: WEB, number: 0, specClock: CLOCK, avoid: [] }
+    this.hear(ABOVE, '/x' as DomainPath, { kind: 'placement/ask', ...common, spec })
+  }
+
+  offer(ask: AskMessage, child: DomainPath): void {
+    const { domain, askId, service, number } = ask
+    const common = { domain, askId, service, number, child, score: 0.5, node: nodeId('device'), nodeName: 'pi' }
+    this.hear(nodeId(`leader-of-${child}`), child, { kind: 'placement/offer', ...common, expiresInMs: 9_000 })
+  }
+
+  refuse(ask: AskMessage, child: DomainPath): void {
+    const { domain, askId, service, number } = ask
+    const reasons = [{ code: 'memory', count: 2, detail: '100 MB', most: 50, on: child }]
+    const message = { kind: 'placement/refuse' as const, domain, askId, service, number, child, devices: 2, reasons }
+    this.hear(nodeId(`leader-of-${child}`), child, message)
+  }
+
+  placeFromAbove(child: ChildId | null, sequence = 1): void {
+    const record: PlacementRecord = {
+      kind: 'record/placement',
+      domain: ROOT,
+      service: WEB,
+      number: 0,
+      child,
+      fence: FENCE,
+      sequence,
+      specClock: CLOCK,
+      reason: 'a test',
+    }
+    putRecord(this.parent, openedBy(factsOf(ABOVE, A), record), 0)
+    this.give({ kind: 'service-changed', service: WEB })
+  }
+
+  /** Messages of a kind that were sent since the last look, with where to. */
+  sent<K extends PlacementMessage['kind']>(kind: K) {
+    const found = this.effects.flatMap((effect) =>
+      effect.kind === 'send' && effect.message.kind === kind
+        ? [{ to: effect.to, message: effect.message as Extract<PlacementMessage, { readonly kind: K }> }]
+        : [],
+    )
+    this.effects = this.effects.filter((effect) => effect.kind !== 'send' || effect.message.kind !== kind)
+    return found
+  }
+
+  authored = () => this.effects.flatMap((effect) => (effect.kind === 'author' ? [effect.record.child] : []))
+}
+
+/** A bench that was asked from above and has asked below; with the ask that it sent. */
+function asked(): {
+  readonly bench: Bench
+  readonly ask: AskMessage
+  readonly child: DomainPath
+  readonly other: DomainPath
+} {
+  const bench = new Bench()
+  bench.askFromAbove()
+  const [first] = bench.sent('placement/ask')
+  assert.ok(first !== undefined)
+  const child = first.to as DomainPath
+  return { bench, ask: first.message, child, other: child === A ? B : A }
+}
+
+test('an ask goes down, the offer goes up with the device that keeps room, and nothing is placed yet', () => {
+  const { bench, ask, child } = asked()
+  bench.offer(ask, child)
+  const [offer] = bench.sent('placement/offer')
+  assert.equal(offer?.to, ABOVE)
+  assert.equal(offer?.message.askId, 'from-above')
+  assert.equal(offer?.message.child, EU)
+  assert.equal(offer?.message.nodeName, 'pi')
+  assert.ok((offer?.message.expiresInMs ?? 0) <= 9_000)
+  assert.deepEqual(bench.authored(), [])
+})
+
+test('the placement from above commits what is held, without asking again', () => {
+  const { bench, ask, child } = asked()
+  bench.offer(ask, child)
+  bench.placeFromAbove(EU)
+  assert.deepEqual(bench.authored(), [child])
+  assert.deepEqual(bench.sent('placement/ask'), [])
+})
+
+test('a placement that comes before any offer is committed by the offer', () => {
+  const { bench, ask, child } = asked()
+  bench.placeFromAbove(EU)
+  assert.deepEqual(bench.sent('placement/ask'), [], 'the ask under way is enough')
+  bench.offer(ask, child)
+  assert.deepEqual(bench.authored(), [child])
+})
+
+test('a held offer that is not taken is released when it runs out', () => {
+  const { bench, ask, child } = asked()
+  bench.offer(ask, child)
+  bench.pass(9_000)
+  assert.deepEqual(
+    bench.sent('placement/release').map(({ to, message }) => [to, message.askId]),
+    [[child, ask.askId]],
+  )
+  assert.equal(bench.state.work.size, 0)
+  assert.equal(bench.state.ledger.asked.size, 0)
+})
+
+test('a release from above is passed on', () => {
+  const { bench, ask, child } = asked()
+  bench.offer(ask, child)
+  bench.hear(ABOVE, '/x' as DomainPath, { kind: 'placement/release', domain: ROOT, askId: 'from-above' })
+  assert.deepEqual(
+    bench.sent('placement/release').map(({ to }) => to),
+    [child],
+  )
+})
+
+test('a refusal and a silence lead to the next child, and in the end to a refusal with the counts', () => {
+  const { bench, ask, child, other } = asked()
+  bench.refuse(ask, child)
+  const [second] = bench.sent('placement/ask')
+  assert.equal(second?.to, other)
+  bench.pass(TIMING.askDomainMs - 1)
+  assert.deepEqual(bench.sent('placement/refuse'), [])
+  const again = new Bench()
+  again.askFromAbove()
+  for (const round of [1, 2]) {
+    const [one] = again.sent('placement/ask')
+    assert.ok(one !== undefined, `round ${round}`)
+    again.refuse(one.message, one.to as DomainPath)
+  }
+  const [refusal] = again.sent('placement/refuse')
+  assert.equal(refusal?.to, ABOVE)
+  assert.equal(refusal?.message.devices, 4)
+  assert.deepEqual(
+    refusal?.message.reasons.map(({ code, count, most }) => [code, count, most]),
+    [['memory', 4, 50]],
+  )
+})
+
+test('an offer that comes too late gives its room back', () => {
+  const { bench, ask, child } = asked()
+  bench.pass(TIMING.askDomainMs)
+  bench.sent('placement/release')
+  bench.offer(ask, child)
+  assert.deepEqual(
+    bench.sent('placement/release').map(({ to, message }) => [to, message.askId]),
+    [[child, ask.askId]],
+  )
+})
+
+test('the same offer twice changes nothing', () => {
+  const { bench, ask, child } = asked()
+  bench.offer(ask, child)
+  bench.offer(ask, child)
+  assert.deepEqual(bench.sent('placement/release'), [])
+  bench.placeFromAbove(EU)
+  bench.offer(ask, child)
+  assert.deepEqual(bench.sent('placement/release'), [])
+})
+
+test('an offer by somebody who may not speak for the child is not taken', () => {
+  const { bench, ask, child, other } = asked()
+  const { domain, askId, service, number } = ask
+  const common = {
+    domain,
+    askId,
+    service,
+    number,
+    child,
+    score: 1,
+    node: nodeId('x'),
+    nodeName: 'x',
+    expiresInMs: 9_000,
+  }
+  bench.hear(nodeId('stranger'), other, { kind: 'placement/offer', ...common })
+  assert.deepEqual(bench.sent('placement/offer'), [])
+})
+
+test('only the proven leader above is answered, and an older one not after a newer', () => {
+  const bench = new Bench()
+  const ask = { kind: 'placement/ask' as const, domain: ROOT, fence: FENCE, askId: 'x', service: WEB, number: 0 }
+  bench.hear(nodeId('somebody'), A, { ...ask, spec: encodeSpec(specOf()), specClock: CLOCK, avoid: [] })
+  assert.deepEqual(bench.effects, [])
+  bench.askFromAbove()
+  bench.hear(ABOVE, A, {
+    ...ask,
+    fence: { epoch: 0, term: 9 },
+    spec: encodeSpec(specOf()),
+    specClock: CLOCK,
+    avoid: [],
+  })
+  assert.equal(bench.sent('placement/refuse')[0]?.message.reasons[0]?.code, 'stale-fence')
+})
+
+test('a spec that cannot be read and a name that is taken are refused', () => {
+  const bench = new Bench()
+  const ask = { kind: 'placement/ask' as const, domain: ROOT, fence: FENCE, askId: 'x', service: WEB, number: 0 }
+  bench.hear(ABOVE, A, { ...ask, spec: new Uint8Array([1]), specClock: CLOCK, avoid: [] })
+  assert.equal(bench.sent('placement/refuse')[0]?.message.reasons[0]?.code, 'bad-spec')
+  putRecord(bench.own, specRecord(specOf(), EU, CLOCK), 0)
+  bench.askFromAbove()
+  assert.equal(bench.sent('placement/refuse')[0]?.message.reasons[0]?.code, 'name-taken')
+})
+
+test('a placement whose spec never came is asked about, and placed once an ask brings it', () => {
+  const bench = new Bench()
+  bench.placeFromAbove(EU)
+  const [report] = bench.sent('placement/report')
+  assert.deepEqual([report?.to, report?.message.problem], [ROOT, 'no-spec'])
+  bench.pass(5_000)
+  assert.ok(bench.sent('placement/report').length >= 1, 'again and again')
+  bench.hearFromBelow()
+  bench.askFromAbove()
+  const [ask] = bench.sent('placement/ask')
+  assert.ok(ask !== undefined)
+  bench.offer(ask.message, ask.to as DomainPath)
+  assert.equal(bench.authored().length, 1)
+})
+
+test('what cannot be placed for long is handed back, again and again, until it is placed elsewhere', () => {
+  const { bench, ask, child } = asked()
+  bench.placeFromAbove(EU)
+  bench.refuse(ask, child)
+  const keepRefusing = (): void => {
+    bench.hearFromBelow()
+    for (const one of bench.sent('placement/ask')) bench.refuse(one.message, one.to as DomainPath)
+  }
+  for (let second = 0; second < 20; second++) {
+    keepRefusing()
+    bench.pass(1_000)
+  }
+  const reports = bench.sent('placement/report')
+  assert.ok(reports.length >= 2)
+  assert.equal(reports[0]?.message.problem, 'unplaceable')
+  assert.match(reports[0]?.message.detail ?? '', /^0 of 4 devices: 4 lack memory/)
+  bench.placeFromAbove('/us' as DomainPath, 2)
+  bench.pass(60_000)
+  assert.equal(bench.sent('placement/report').length, 0)
+  assert.deepEqual(bench.authored(), [])
+})
+
+test('a child that hands an instance back is passed over for a while', () => {
+  const { bench, ask, child, other } = asked()
+  bench.offer(ask, child)
+  bench.placeFromAbove(EU)
+  const fence = FENCE
+  const report = { domain: EU, child, service: WEB, number: 0, problem: 'unplaceable' as const, detail: 'full', fence }
+  bench.hear(nodeId('stranger'), other, { kind: 'placement/report', ...report })
+  assert.deepEqual(bench.sent('placement/ask'), [])
+  bench.hear(nodeId(`leader-of-${child}`), child, { kind: 'placement/report', ...report })
+  const [next] = bench.sent('placement/ask')
+  assert.equal(next?.to, other)
+  assert.ok(next !== undefined)
+  bench.offer(next.message, other)
+  assert.deepEqual(bench.authored(), [child, other])
+})
+
+test('a leader that is no longer one does nothing, and keeps nothing', () => {
+  const { bench, ask, child } = asked()
+  bench.give({ kind: 'unlead' })
+  bench.effects = []
+  bench.offer(ask, child)
+  bench.placeFromAbove(EU)
+  assert.deepEqual(bench.effects, [])
+  assert.equal(wakeAt(bench.state), null)
+  assert.equal(bench.state.work.size, 0)
+})
+
+test('a burst is worked off a limited number of asks at a time', () => {
+  const bench = new Bench()
+  putRecord(bench.own, specRecord(specOf({ replicas: 2 * ASKS_MAX, vcpus: 0.01, memoryMb: 1 }), EU, CLOCK), 0)
+  bench.give({ kind: 'service-changed', service: WEB })
+  const first = bench.sent('placement/ask')
+  assert.equal(first.length, ASKS_MAX)
+  for (const { message, to } of first) bench.offer(message, to as DomainPath)
+  assert.equal(bench.sent('placement/ask').length, ASKS_MAX)
+})
+
+test('every message survives the wire, and no mutation of one does harm', () => {
+  const codec = createCodec<PlacementMessage>(placementSchemas)
+  const common = { domain: EU, askId: '1.1.1', service: WEB, number: 0 }
+  const spec = encodeSpec(specOf())
+  const aggregate = foldAggregate([summaryOf('1', { labels: { a: 'b' } })], A)
+  const messages: readonly PlacementMessage[] = [
+    { kind: 'placement/ask', ...common, fence: FENCE, spec, specClock: CLOCK, avoid: [ME] },
+    { kind: 'placement/offer', ...common, child: A, score: 0.5, node: ME, nodeName: 'me', expiresInMs: 5 },
+    {
+      kind: 'placement/refuse',
+      ...common,
+      child: A,
+      devices: 3,
+      reasons: [{ code: 'cpu', count: 3, detail: '', most: 1, on: 'x' }],
+    },
+    { kind: 'placement/release', domain: EU, askId: '1' },
+    {
+      kind: 'placement/report',
+      domain: EU,
+      child: A,
+      service: WEB,
+      number: 0,
+      problem: 'unplaceable',
+      detail: '',
+      fence: FENCE,
+    },
+    {
+      kind: 'placement/summary',
+      domain: A,
+      child: ME,
+      incarnation: 1,
+      sequence: 2,
+      summary: summaryOf('me', { temperatureC: 40 }),
+    },
+    { kind: 'placement/aggregate', domain: EU, child: A, fence: FENCE, sequence: 2, aggregate },
+  ]
+  const closed = () => err('nothing nested')
+  for (const message of messages) {
+    const read = codec.decode(codec.encode(message), closed, 0)
+    assert.deepEqual(read, { ok: true, value: message })
+  }
+  const encoded = messages.map((message) => codec.encode(message))
+  fc.assert(
+    fc.property(
+      fc.nat(),
+      fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+      (which, changes) => {
+        const bytes = Uint8Array.from(encoded[which % encoded.length] as Uint8Array)
+        for (const [at, value] of changes) bytes[at % bytes.length] = value
+        const read = codec.decode(bytes, closed, 0)
+        if (!read.ok) return
+        const bench = new Bench()
+        bench.hear(ABOVE, A, read.value)
+      },
+    ),
+    { seed: 20261121, numRuns: 2_000 },
+  )
+})
