@@ -252,9 +252,8 @@ async function logsOf(member: Member, request: LogRequest, signal: AbortSignal):
     if (stream !== null) return stream
   }
   const domain = (chosen.domain ?? ROOT) as DomainPath
-  member.host.input({ kind: 'reach', peer: node, domain })
   const header = { kind: 'logs', service, number: chosen.number, follow, tail } as const
-  const opened = await member.network.openTunnel(node, header, signal)
+  const opened = await member.traffic.tunnelTo(node, domain, header, signal)
   if (opened.ok) {
     signal.addEventListener('abort', () => opened.value.destroy(), { once: true })
     opened.value.end()

@@ -12,15 +12,19 @@ import {
   type SealedRecord,
 } from '../services-registry/index.ts'
 
-export interface LiveEndpoint {
-  readonly service: ServiceId
+/** A node's claim to run an instance. */
+export interface Claim {
   readonly number: number
   readonly node: NodeId
   readonly domain: DomainPath
-  readonly endpoint: Endpoint
   readonly fence: Fence
   /** Since when it runs, by its node's wall clock. */
   readonly since: number
+}
+
+export interface LiveEndpoint extends Claim {
+  readonly service: ServiceId
+  readonly endpoint: Endpoint
 }
 
 /** The instances that take calls, by number; `isGone` leaves out nodes that are known to be dead. */
@@ -38,14 +42,17 @@ export function endpointsOf(
     if (!placements.some((placement) => isPlacedHere(placement, record))) continue
     const one = { service, number, node: record.from, domain, endpoint, fence, since }
     const known = found.get(`${number} ${record.from}`)
-    if (known === undefined || isLater(one, known)) found.set(`${number} ${record.from}`, one)
+    if (known === undefined || supersedes(one, known)) found.set(`${number} ${record.from}`, one)
   }
   const all = [...found.values()]
-  return all.filter((one) => !all.some((other) => isLater(other, one))).sort((a, b) => a.number - b.number)
+  return all.filter((one) => !all.some((other) => supersedes(other, one))).sort((a, b) => a.number - b.number)
 }
 
-/** Fences of two clusters do not compare, the times of two clocks barely; within a cluster the fence decides. */
-function isLater(a: LiveEndpoint, b: LiveEndpoint): boolean {
+/**
+ * Whether `a` is the later claim to the same instance. Within a cluster the fence decides; those of two clusters do not compare, so
+ * there it is the time, as well as two clocks can tell.
+ */
+export function supersedes(a: Claim, b: Claim): boolean {
   if (a.number !== b.number) return false
   const byFence = a.domain === b.domain ? compareFences(a.fence, b.fence) : 0
   return (byFence || a.since - b.since || (a.node > b.node ? 1 : 0)) > 0

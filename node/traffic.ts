@@ -5,7 +5,7 @@ import { connect as dialTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { isAddressOf, parseAddress, type ServiceAddress } from '../overlay/address.ts'
 import { type Candidate, type ChoiceMemory, choose, noMemory } from '../overlay/choose.ts'
-import type { NetworkPort, TunnelHandler } from '../overlay/io/network.ts'
+import type { NetworkPort, TunnelHandler, TunnelHeader } from '../overlay/io/network.ts'
 import type { DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import { instanceKey } from '../overlay/kernel/ids.ts'
 import type { ConnectProblem } from '../overlay/io/way-in.ts'
@@ -51,6 +51,8 @@ export interface Traffic {
   resolve(address: string, signal: AbortSignal): Promise<Resolution>
   /** Bytes to an instance of the service that a name means. */
   connect(address: string, signal: AbortSignal): Promise<Result<Duplex, ConnectProblem>>
+  /** A tunnel to a node of that cluster, which is found and connected to first where it has to be. */
+  tunnelTo(node: NodeId, domain: DomainPath, header: TunnelHeader, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>>
   /** The serving end of tunnels. */
   readonly serve: TunnelHandler
 }
@@ -99,12 +101,15 @@ export function createTraffic(options: TrafficOptions): Traffic {
   }
 
   const openTo = async (one: LiveEndpoint, port: number, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>> => {
+    if (one.node === options.self) return dialInstance(one, port, AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)]))
+    const { service, number, node, domain } = one
+    return tunnelTo(node, domain, { kind: 'instance', service, number, port, protocol: 'tcp', callerNamespace: '' }, signal)
+  }
+
+  const tunnelTo: Traffic['tunnelTo'] = async (node, domain, header, signal) => {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)])
-    if (one.node === options.self) return dialInstance(one, port, bounded)
-    if (!options.isConnected(one.node)) await options.reach(one.node, one.domain, bounded)
-    const { service, number } = one
-    const header = { kind: 'instance', service, number, port, protocol: 'tcp', callerNamespace: '' } as const
-    return options.network().openTunnel(one.node, header, bounded)
+    if (!options.isConnected(node)) await options.reach(node, domain, bounded)
+    return options.network().openTunnel(node, header, bounded)
   }
 
   return {
@@ -128,6 +133,7 @@ export function createTraffic(options: TrafficOptions): Traffic {
       }
       return err({ code: 'unreachable', sentence: `no instance of ${service} could be reached: ${failures.join('; ')}` })
     },
+    tunnelTo,
     serve: async (_from, _facts, header, signal) => {
       if (header.kind === 'logs') {
         const stream = options.logs(header.service, header.number, { follow: header.follow, tail: header.tail, signal })

@@ -16,6 +16,7 @@ import {
 import type { DomainView, InspectView, InstanceView, NodeView, PeerView, ServiceView } from './control.ts'
 import type { CoreView } from './core/core.ts'
 import type { SeatView } from './core/hierarchy.ts'
+import { type Claim, supersedes } from './endpoints.ts'
 
 /** What the network adds to what the core knows of a peer. */
 export interface PathView {
@@ -121,8 +122,10 @@ export function instanceViews(core: CoreView): readonly InstanceView[] {
 export function instancesOf(core: CoreView, service: ServiceId): readonly InstanceView[] {
   const wanted = replicasOf(core, service)
   const views = new Map<string, InstanceView>()
-  for (const record of latestInstances(core, service)) {
+  const latest = latestInstances(core, service)
+  for (const record of latest) {
     const { number, live, state } = record.message
+    if (latest.some((other) => other.message.state === 'running' && supersedes(claimOf(other), claimOf(record)))) continue
     const isWanted = number < wanted
     if (!live && (!isWanted || state === 'stopped')) continue
     if (isGone(core, record) && !isPlacedSomewhere(core, record)) continue
@@ -147,6 +150,8 @@ function latestInstances(core: CoreView, service: ServiceId): readonly SealedRec
   }
   return [...latest.values()].filter(isInstance)
 }
+
+const claimOf = ({ message, from }: SealedRecord<InstanceRecord>): Claim => ({ ...message, node: from })
 
 const isLater = (a: InstanceRecord, b: InstanceRecord): boolean =>
   (a.incarnation - b.incarnation || a.sequence - b.sequence) > 0

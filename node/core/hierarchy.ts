@@ -102,7 +102,7 @@ const memoryKey = (domain: DomainPath): string => `election:${domain}`
 export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const { book, self } = options
   const timing = options.isFounding ? { ...options.timing, formationMs: 0 } : options.timing
-  /** Lowest first; the one in the cluster never goes. */
+  /** Lowest first; the one in the cluster never goes once it is there. */
   const seats: Seat[] = []
   const firstHeardAt = new Map<DomainPath, Millis>()
   let seatsMade = 0
@@ -233,6 +233,12 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     if (known !== null) feed(seat, { kind: 'announced', announcement: known.announcement }, ...turn)
   }
 
+  /**
+   * The seat in the cluster. A newcomer takes it once it met a member: before that it cannot know of a line that exists, and would
+   * only begin another.
+   */
+  const takeSeat = (...turn: Turn): void => addSeat(options.cluster, self, null, options.saved, ...turn)
+
   /** A seat above needs both: that the domain committed it as its leader, and the proof of that to show. */
   const openSeatAbove = (seat: Seat, ...turn: Turn): void => {
     const parent = parentOf(seat.domain)
@@ -278,9 +284,13 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     const patienceMs = domain === options.cluster ? timing.quorumLossMs.cluster : timing.quorumLossMs.above
     const learned = book.learn(opened, context.now, patienceMs)
     if (!isProven && book.leaderAt(domain, announcement) !== null) events.push({ kind: 'proof-news', domain })
+    const own = seats.find((seat) => seat.domain === domain)
     if (!learned.ok) {
+      // Another line of this node's own domain: the book keeps to the one it knows, but the elector must know of its rival.
+      const isRival = ['unconnected', 'older'].includes(learned.error) && own?.state.register?.line !== announcement.line
+      if (own !== undefined && isRival) feed(own, { kind: 'announced', announcement }, ...turn)
       const fields = { domain, claimant: opened.from, reason: learned.error }
-      if (learned.error !== 'older') out.push(emit('leadership-claim-refused', fields, 'warn'))
+      if (learned.error !== 'older') out.push(emit('leadership-claim-refused', fields, isRival ? 'debug' : 'warn'))
       return
     }
     if (!firstHeardAt.has(domain)) firstHeardAt.set(domain, context.now)
@@ -288,7 +298,6 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       out.push({ kind: 'persist', key: `leaders/${domain}`, value: opened.bytes, sync: false, then: [] })
       events.push({ kind: 'leader-news', domain })
     }
-    const own = seats.find((seat) => seat.domain === domain)
     if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
     else if (own !== undefined) feed(own, { kind: 'announced', announcement }, ...turn)
     onSpeaker(domain, speakerBefore, ...turn)
@@ -313,7 +322,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   return {
     start: (...turn) => {
-      addSeat(options.cluster, self, null, options.saved, ...turn)
+      if (options.saved !== null || options.isFounding) takeSeat(...turn)
     },
     onMessage: (opened, ...turn) => {
       const { message } = opened
@@ -343,6 +352,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (seat !== undefined) feed(seat, input, ...turn)
     },
     onConnection: (peer, isOpen, ...turn) => {
+      if (isOpen && seats.length === 0) takeSeat(...turn)
       const kind = isOpen ? 'connection-open' : 'connection-closed'
       for (const seat of [...seats]) {
         if (!isDomain(seat.self)) feed(seat, { kind, child: peer }, ...turn)

@@ -103,8 +103,9 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
       reached.set(peer, now + REACHED_MS)
       const oldest = reached.keys().next().value
       if (reached.size > REACHED_MAX && oldest !== undefined) reached.delete(oldest)
+      // Asked also where an address is known: the node may have moved since it said so.
       const guide = book.leaderOf(domain)?.announcement.node ?? null
-      if (addressesOf(peer).length > 0 || connected.has(peer) || guide === null) return
+      if (connected.has(peer) || guide === null || guide === peer) return
       out.push({ kind: 'send', to: guide, message: { kind: 'node/where', domain, node: peer } })
     },
     isConnected: (peer) => connected.has(peer),
@@ -124,7 +125,8 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
       // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
       for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
       if (book.leaderOf(self.domain) === null || connected.size === 0) for (const seed of seeds) wanted.add(seed.peer)
-      for (const [peer, until] of reached) if (until > now) wanted.add(peer)
+      // Without an address a dial would search for half a minute, and the answer of the leader that was asked would wait for it.
+      for (const [peer, until] of reached) if (until > now && addressesOf(peer).length > 0) wanted.add(peer)
       wanted.delete(self.node)
       return [...wanted].map((peer) => ({ peer, addresses: addressesOf(peer) }))
     },
