@@ -1,5 +1,5 @@
-// Devices die and return, leaders change, clusters are cut off and messages are lost, all by one seed; then it all stops, and
-// what runs must become exactly what is wanted.
+// Devices die and return, leaders change, clusters are cut off and messages are lost, all by one seed; then it all
+// stops, and what runs must become exactly what is wanted.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

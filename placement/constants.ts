@@ -44,7 +44,8 @@ export const MISSING_SPEC_REPEAT_MS = 3_000
 export const AVOID_MS_MIN = 60_000
 export const AVOID_MS_MAX = 600_000
 /** How long an instance must run before its earlier failures are forgotten: as long as the first avoidance. */
-export const FORGIVE_MS = AVOID_MS_MIN
+export const FORGIVE_MS = 60_000
+invariant(FORGIVE_MS >= AVOID_MS_MIN, 'a failure is not forgotten while its device is avoided')
 /** Times that the child which already runs an instance is asked again before silence counts as a refusal. */
 export const ASK_TRIES_CURRENT = 3
 /** Times that a silent child is reminded of a placement before it counts as refused. */

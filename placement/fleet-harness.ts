@@ -7,27 +7,26 @@ import type { StepContext } from '../overlay/kernel/machine.ts'
 import { type Random, seededRandom } from '../overlay/kernel/random.ts'
 import { err } from '../overlay/kernel/result.ts'
 import { createCodec, encodeCbor } from '../overlay/wire/codec.ts'
-import type { LeaderBook } from '../services-registry/leaders.ts'
-import type { Fence, PlainRecord, SealedRecord } from '../services-registry/record.ts'
+import type { PlainRecord, SealedRecord } from '../services-registry/record.ts'
 import { createTable, putRecord, type RecordTable, viewOf } from '../services-registry/table.ts'
 import { compareRecords, slotOf } from '../services-registry/version.ts'
 import { PLACEMENT_TIMING } from './constants.ts'
+import { createDriver, type TestDriver } from './driver-harness.ts'
+import { aggregateBy, LeaderTable, summaryBy } from './gossip-harness.ts'
 import { createInventory, type Inventory, noteAggregate, noteSummary } from './inventory.ts'
 import { type PlacementMessage, placementSchemas } from './messages.ts'
 import { factsOf, openedBy, type Script, specRecord, summaryOf } from './placement-fixtures.ts'
-import type { RuntimeEvent } from './runtime.ts'
+import { EventQueue } from './queue-harness.ts'
 import * as scheduler from './scheduler.ts'
 import type { SchedulerEffect, SchedulerInput, SchedulerState } from './scheduler-state.ts'
 import type { ServiceSpec } from './spec.ts'
-import { foldAggregate, type NodeSummary } from './summary.ts'
+import type { NodeSummary } from './summary.ts'
 import * as worker from './worker.ts'
 import type { WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'
 
 const START_WALL = 1_790_000_000_000
 const SYNC_MS = 1_000
 const DEAD_AFTER_MS = 500
-const START_MS = 30
-const STOP_MS = 20
 
 interface Device {
   readonly id: NodeId
@@ -40,15 +39,9 @@ interface Device {
   readonly stores: Map<DomainPath, RecordTable>
   readonly inventories: Map<DomainPath, Inventory>
   readonly disk: Map<string, Uint8Array>
-  readonly running: Map<string, { readonly run: number; readonly version: string }>
+  readonly driver: TestDriver
   schedulers: Map<DomainPath, SchedulerState>
   worker: WorkerState
-}
-
-interface Event {
-  readonly at: number
-  readonly order: number
-  readonly act: () => void
 }
 
 export interface FleetOptions {
@@ -64,7 +57,6 @@ export interface FleetOptions {
 const codec = createCodec<PlacementMessage>(placementSchemas)
 
 export class Fleet {
-  now = 1_000
   readonly devices = new Map<NodeId, Device>()
   readonly pending = new Map<string, string>()
   /** Every start and stop that a driver was told, in order. */
@@ -73,15 +65,10 @@ export class Fleet {
   loss: number
   readonly #random: Random
   readonly #script: Script
-  readonly #queue: Event[] = []
-  readonly #proofs = new Map<string, NodeId>()
-  readonly #leaders = new Map<DomainPath, { readonly node: NodeId; readonly fence: Fence }>()
+  readonly #queue = new EventQueue()
+  readonly #leaders = new LeaderTable()
   readonly #islands = new Set<DomainPath>()
-  #order = 0
   #clock = 0
-  readonly book: LeaderBook = {
-    leaderAt: (domain, { epoch, term }) => this.#proofs.get(`${domain} ${epoch} ${term}`) ?? null,
-  }
 
   constructor(options: FleetOptions = {}) {
     this.#random = seededRandom(options.seed ?? 1)
@@ -97,11 +84,9 @@ export class Fleet {
     for (const device of this.devices.values()) this.boot(device.id)
     for (const domain of clusters) this.elect(domain, nodeId(`${domain.slice(1)}1`))
     this.elect(ROOT, nodeId(`${clusters[0]?.slice(1)}1`))
-    this.#every(SYNC_MS, () => this.#sync())
-    this.#every(1_000, () => this.#gossip())
+    this.#queue.every(SYNC_MS, () => this.#sync())
+    this.#queue.every(1_000, () => this.#gossip())
   }
-
-  // --- what tests do ---
 
   /** Hands a spec to a store, as its submitter would. */
   submit(spec: ServiceSpec, domain: DomainPath = ROOT): void {
@@ -115,11 +100,9 @@ export class Fleet {
   }
 
   elect(domain: DomainPath, node: NodeId): void {
-    const before = this.#leaders.get(domain)
-    const fence = { epoch: 1, term: (before?.fence.term ?? 0) + 1 }
-    this.#proofs.set(`${domain} ${fence.epoch} ${fence.term}`, node)
-    this.#leaders.set(domain, { node, fence })
-    if (before !== undefined) this.#decide(before.node, domain, { kind: 'unlead' })
+    const before = this.#leaders.current(domain)
+    const { fence } = this.#leaders.elect(domain, node)
+    if (before !== null) this.#decide(before.node, domain, { kind: 'unlead' })
     this.#decide(node, domain, { kind: 'lead', fence })
   }
 
@@ -129,19 +112,19 @@ export class Fleet {
 
   /** The VERSION that each running instance of a service was started with. */
   versionsOf = (name: string): string[] =>
-    [...this.devices.values()].flatMap(({ isUp, running }) =>
-      isUp ? [...running].filter(([key]) => key.includes(`.${name}.`)).map(([, run]) => run.version) : [],
+    [...this.devices.values()].flatMap(({ isUp, driver }) =>
+      isUp ? [...driver.running].filter(([key]) => key.includes(`.${name}.`)).map(([, run]) => run.version) : [],
     )
 
-  leaderOf = (domain: DomainPath): NodeId => this.#leaders.get(domain)?.node ?? nodeId('')
+  leaderOf = (domain: DomainPath): NodeId => this.#leaders.nodeOf(domain)
 
   /** The device loses power: what ran is gone, what was on disk stays. */
   kill(id: NodeId): void {
     const device = this.#device(id)
     device.isUp = false
-    device.downSince = this.now
-    device.running.clear()
-    this.#at(DEAD_AFTER_MS, () => {
+    device.downSince = this.#queue.now
+    device.driver.powerOff()
+    this.#queue.after(DEAD_AFTER_MS, () => {
       for (const other of this.devices.values())
         this.#decide(other.id, device.domain, { kind: 'children-changed', child: id })
     })
@@ -163,32 +146,22 @@ export class Fleet {
   cut = (domain: DomainPath): void => void this.#islands.add(domain)
   heal = (domain: DomainPath): void => void this.#islands.delete(domain)
 
-  run(ms: number): void {
-    const until = this.now + ms
-    for (;;) {
-      const next = this.#queue[0]
-      if (next === undefined || next.at > until) break
-      this.#queue.shift()
-      this.now = Math.max(this.now, next.at)
-      next.act()
-    }
-    this.now = until
-  }
+  run = (ms: number): void => this.#queue.run(ms)
 
   /** Runs until `condition` holds; returns how long that took in ms, or throws after `limitMs`. */
   until(what: string, condition: () => boolean, limitMs = 60_000): number {
-    const start = this.now
+    const start = this.#queue.now
     while (!condition()) {
-      if (this.now - start >= limitMs) throw new Error(`${limitMs} ms passed and still not: ${what}`)
+      if (this.#queue.now - start >= limitMs) throw new Error(`${limitMs} ms passed and still not: ${what}`)
       this.run(50)
     }
-    return this.now - start
+    return this.#queue.now - start
   }
 
   /** Where each instance runs, as `key@node`, sorted. */
   running(): string[] {
     const all = [...this.devices.values()].filter(({ isUp }) => isUp)
-    return all.flatMap(({ id, running }) => [...running.keys()].map((key) => `${key}@${id}`)).sort()
+    return all.flatMap(({ id, driver }) => [...driver.running.keys()].map((key) => `${key}@${id}`)).sort()
   }
 
   /** Sends a message as if a node had said it. */
@@ -198,8 +171,6 @@ export class Fleet {
 
   use = (id: NodeId) => worker.workerUse(this.#device(id).worker)
   store = (id: NodeId, domain: DomainPath) => viewOf(this.#table(this.#device(id), domain))
-
-  // --- machinery ---
 
   #device(id: NodeId): Device {
     const device = this.devices.get(id)
@@ -220,7 +191,9 @@ export class Fleet {
       stores,
       inventories: new Map([domain, ROOT].map((one) => [one, createInventory(one)])),
       disk: new Map(),
-      running: new Map(),
+      driver: createDriver(id, this.#queue, this.#script, this.log, (event) =>
+        this.#work(this.#device(id), { kind: 'runtime', event }),
+      ),
       schedulers: new Map(),
       worker: null,
     }
@@ -229,13 +202,13 @@ export class Fleet {
 
   #createWorker({ id, domain, incarnation, disk, stores }: Device): WorkerState {
     const store = viewOf(stores.get(domain) ?? createTable(domain))
-    const view = { store, leaders: this.book }
+    const view = { store, leaders: this.#leaders }
     return worker.createWorker({ self: id, domain, incarnation, view, kept: [...disk.values()] })
   }
 
   #createScheduler(device: Device, domain: DomainPath): SchedulerState {
     const others = [...this.devices.values()]
-    const alive = (other: Device): boolean => other.isUp || this.now - other.downSince < DEAD_AFTER_MS
+    const alive = (other: Device): boolean => other.isUp || this.#queue.now - other.downSince < DEAD_AFTER_MS
     const nodes = () =>
       others
         .filter((other) => other.domain === domain)
@@ -251,7 +224,7 @@ export class Fleet {
         parentStore: () => (domain === ROOT ? null : viewOf(this.#table(device, ROOT))),
         inventory: device.inventories.get(domain)?.rows ?? new Map(),
         children: domain === ROOT ? () => domains : nodes,
-        leaders: this.book,
+        leaders: this.#leaders,
       },
     })
   }
@@ -262,21 +235,7 @@ export class Fleet {
     return table
   }
 
-  #at(ms: number, act: () => void): void {
-    const event = { at: this.now + ms, order: this.#order++, act }
-    let place = this.#queue.length
-    while (place > 0 && (this.#queue[place - 1] as Event).at > event.at) place -= 1
-    this.#queue.splice(place, 0, event)
-  }
-
-  #every(ms: number, act: () => void): void {
-    this.#at(ms, () => {
-      act()
-      this.#every(ms, act)
-    })
-  }
-
-  #context = (): StepContext => ({ now: this.now, wall: START_WALL + this.now, random: this.#random })
+  #context = (): StepContext => ({ now: this.#queue.now, wall: START_WALL + this.#queue.now, random: this.#random })
 
   #decide(id: NodeId, domain: DomainPath, input: SchedulerInput): void {
     const device = this.#device(id)
@@ -287,10 +246,10 @@ export class Fleet {
     for (const effect of effects) this.#perform(device, effect)
     const wake = scheduler.wakeAt(next)
     if (wake === null) return
-    this.#at(Math.max(0, wake - this.now), () => {
+    this.#queue.after(Math.max(0, wake - this.#queue.now), () => {
       const current = device.schedulers.get(domain)
       const due = current === undefined ? null : scheduler.wakeAt(current)
-      if (due !== null && due <= this.now) this.#decide(id, domain, { kind: 'wake' })
+      if (due !== null && due <= this.#queue.now) this.#decide(id, domain, { kind: 'wake' })
     })
   }
 
@@ -302,9 +261,9 @@ export class Fleet {
     this.#checkRoom(device)
     const wake = worker.wakeAt(state)
     if (wake === null) return
-    this.#at(Math.max(0, wake - this.now), () => {
+    this.#queue.after(Math.max(0, wake - this.#queue.now), () => {
       const due = worker.wakeAt(device.worker)
-      if (due !== null && due <= this.now) this.#work(device, { kind: 'wake' })
+      if (due !== null && due <= this.#queue.now) this.#work(device, { kind: 'wake' })
     })
   }
 
@@ -334,41 +293,10 @@ export class Fleet {
         for (const then of effect.then) this.#perform(device, then)
         return
       case 'runtime':
-        this.#drive(device, effect)
+        device.driver.perform(effect.operation)
         return
       case 'emit':
         return
-    }
-  }
-
-  #drive(device: Device, { operation }: WorkerEffect & { readonly kind: 'runtime' }): void {
-    const { id, incarnation } = device
-    const tell = (ms: number, event: RuntimeEvent, isStill: () => boolean = () => true): void =>
-      this.#at(ms, () => {
-        if (!device.isUp || device.incarnation !== incarnation || !isStill()) return
-        if (event.kind === 'exited' || event.kind === 'failed') device.running.delete(event.key)
-        this.#work(device, { kind: 'runtime', event })
-      })
-    if (operation.kind === 'stop') {
-      this.log.push(`stop ${operation.key}@${id}`)
-      tell(STOP_MS, { kind: 'exited', key: operation.key, code: null, detail: 'stopped' })
-      return
-    }
-    const { key, specId, spec, restarts } = operation.launch
-    this.log.push(`start ${key}@${id}`)
-    const run = this.#order++
-    const outcome = this.#script(id, spec, restarts)
-    const isStill = (): boolean => device.running.get(key)?.run === run
-    if (outcome.kind === 'fails') {
-      tell(START_MS, { kind: 'failed', key, detail: outcome.detail })
-      return
-    }
-    device.running.set(key, { run, version: spec.environment.VERSION ?? '' })
-    const ports = spec.ports.map(({ declared, protocol }) => ({ declared, actual: declared, protocol }))
-    const endpoint = { host: '127.0.0.1', ports }
-    tell(START_MS, { kind: 'running', key, specId, endpoint, adopted: false }, isStill)
-    if (outcome.kind === 'exits') {
-      tell(START_MS + outcome.afterMs, { kind: 'exited', key, code: outcome.code, detail: '' }, isStill)
     }
   }
 
@@ -387,7 +315,7 @@ export class Fleet {
     const bytes = codec.encode(message)
     const target = this.devices.get(isDomain(to) ? this.leaderOf(to) : to)
     if (target === undefined || !this.#mayPass(from, target)) return
-    this.#at(this.#delay(), () => {
+    this.#queue.after(this.#delay(), () => {
       const read = codec.decode(bytes, () => err('nothing nested'), 0)
       if (!read.ok) throw new Error(read.error.detail)
       if (target.isUp) this.#receive(from, target, read.value)
@@ -407,7 +335,7 @@ export class Fleet {
     this.#accept(device, record.domain, sealed)
     for (const other of this.devices.values()) {
       if (other.id === device.id || !other.stores.has(record.domain) || !this.#mayPass(device, other)) continue
-      this.#at(this.#delay(), () => this.#accept(other, record.domain, sealed))
+      this.#queue.after(this.#delay(), () => this.#accept(other, record.domain, sealed))
     }
   }
 
@@ -423,7 +351,7 @@ export class Fleet {
     if (held !== undefined && compareRecords(sealed, held) <= 0) return
     putRecord(table, sealed, Number.MAX_SAFE_INTEGER)
     const { service } = sealed.message
-    this.#at(0, () => {
+    this.#queue.after(0, () => {
       for (const one of device.schedulers.keys()) this.#decide(device.id, one, { kind: 'service-changed', service })
       if (domain === device.domain) this.#work(device, { kind: 'service-changed', service })
     })
@@ -449,29 +377,14 @@ export class Fleet {
       device.sequence += 1
       device.summary = { ...device.summary, ...worker.workerUse(device.worker) }
       this.#work(device, { kind: 'capacity', summary: device.summary })
-      const { id: child, domain, incarnation, sequence, summary } = device
-      const facts = factsOf(child, domain)
-      const message = { kind: 'placement/summary' as const, domain, child, incarnation, sequence, summary }
-      this.#spread(device, domain, (inventory) => noteSummary(inventory, openedBy(facts, message), this.now))
-      const lead = this.#leaders.get(domain)
-      if (lead?.node !== child) continue
-      const rows = [...(device.inventories.get(domain)?.rows.values() ?? [])]
-      const summaries = rows.flatMap(({ news }) => (news.kind === 'node' ? [news.summary] : []))
-      const aggregate = foldAggregate(summaries, domain)
-      const body = {
-        kind: 'placement/aggregate' as const,
-        domain: ROOT,
-        child: domain,
-        fence: lead.fence,
-        sequence,
-        aggregate,
-      }
-      this.#spread(
-        device,
-        ROOT,
-        (inventory) => noteAggregate(inventory, openedBy(facts, body), this.book, this.now),
-        domain,
-      )
+      const { now } = this.#queue
+      const { domain } = device
+      const summary = summaryBy(device)
+      this.#spread(device, domain, (inventory) => noteSummary(inventory, summary, now))
+      const lead = this.#leaders.current(domain)
+      if (lead?.node !== device.id) continue
+      const aggregate = aggregateBy(device, lead.fence, device.inventories.get(domain)?.rows ?? new Map())
+      this.#spread(device, ROOT, (inventory) => noteAggregate(inventory, aggregate, this.#leaders, now), domain)
     }
   }
 

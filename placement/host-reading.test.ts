@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { cpuShare, cpuTicks, gpuNames, networkRates, parseNetworkDevices, powerOf } from './host-reading.ts'
 
 const DEVICES = `Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier
     lo: 900 1 0 0 0 0 0 0 900 1 0 0 0 0 0 0
   eth0: 1000 5 0 0 0 0 0 0 300 4 0 0 0 0 0 0
  wlan0:50 5 0 0 0 0 0 0 20 4 0 0 0 0 0 0

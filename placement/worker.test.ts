@@ -1,132 +1,14 @@
-// One node's worker alone: whom it obeys, what it promises, and what it does when an instance ends.
+// One node's worker alone: whom it obeys, and what it does when an instance ends.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
-import { type DomainPath, type InstanceKey, instanceKey, nodeId, serviceId } from '../overlay/kernel/ids.ts'
-import type { Fence, InstanceRecord, PlacementRecord } from '../services-registry/record.ts'
-import { createTable, putRecord, viewOf } from '../services-registry/table.ts'
+import { instanceKey, nodeId, serviceId } from '../overlay/kernel/ids.ts'
+import { putRecord } from '../services-registry/table.ts'
 import { RESERVATION_MS } from './constants.ts'
-import type { PlacementMessage } from './messages.ts'
-import { contextAt, factsOf, openedBy, specOf, summaryOf } from './placement-fixtures.ts'
-import type { RuntimeEvent } from './runtime.ts'
-import { encodeSpec, type ServiceSpec, serviceIdOf } from './spec.ts'
-import { specIdOf } from './spec-id.ts'
-import { createWorker, step, wakeAt, workerUse } from './worker.ts'
-import type { WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'
-
-const DOMAIN = '/a' as DomainPath
-const SELF = nodeId('me')
-const LEADER = nodeId('leader')
-const WEB = serviceId('shop.prod.web.prod')
-const KEY = instanceKey(WEB, 0)
-const FENCE: Fence = { epoch: 1, term: 5 }
-const CLOCK = { wall: 1, counter: 0 }
-
-/** A worker with a store, and everything it does. */
-class Bench {
-  now = 0
-  state: WorkerState
-  effects: WorkerEffect[] = []
-  readonly table = createTable(DOMAIN)
-  readonly disk = new Map<string, Uint8Array>()
-  /** What was on disk when each start was told. */
-  readonly disksAtStart: number[] = []
-
-  constructor(kept: readonly Uint8Array[] = [], isReady = true) {
-    this.state = createWorker({
-      self: SELF,
-      domain: DOMAIN,
-      incarnation: 1,
-      view: { store: viewOf(this.table), leaders: { leaderAt: () => LEADER } },
-      kept,
-    })
-    if (!isReady) return
-    this.give({ kind: 'start' })
-    this.give({ kind: 'capacity', summary: summaryOf('me') })
-    this.give({ kind: 'found', runtime: 'process', instances: [] })
-  }
-
-  give(input: WorkerInput): void {
-    const { state, effects } = step(this.state, input, contextAt(this.now))
-    this.state = state
-    for (const effect of effects) this.#carryOut(effect)
-  }
-
-  #carryOut(effect: WorkerEffect): void {
-    this.effects.push(effect)
-    if (effect.kind === 'runtime' && effect.operation.kind === 'start') this.disksAtStart.push(this.disk.size)
-    if (effect.kind !== 'persist') return
-    if (effect.value === null) this.disk.delete(effect.key)
-    else this.disk.set(effect.key, effect.value)
-    for (const then of effect.then) this.#carryOut(then)
-  }
-
-  hear(message: PlacementMessage, from = LEADER): void {
-    this.give({ kind: 'message', opened: openedBy(factsOf(from, DOMAIN), message) })
-  }
-
-  ask(changes: Partial<ServiceSpec> = {}, more: { number?: number; fence?: Fence; askId?: string } = {}): void {
-    const spec = specOf(changes)
-    const { number = 0, fence = FENCE, askId = `ask-${number}` } = more
-    const common = { domain: DOMAIN, fence, askId, service: serviceIdOf(spec), number }
-    this.hear({ kind: 'placement/ask', ...common, spec: encodeSpec(spec), specClock: CLOCK, avoid: [] })
-  }
-
-  place(changes: Partial<PlacementRecord> = {}): void {
-    const record: PlacementRecord = {
-      kind: 'record/placement',
-      domain: DOMAIN,
-      service: WEB,
-      number: 0,
-      child: SELF,
-      fence: FENCE,
-      sequence: 1,
-      specClock: CLOCK,
-      reason: 'a test',
-      ...changes,
-    }
-    putRecord(this.table, openedBy(factsOf(LEADER, DOMAIN), record), 0)
-    this.give({ kind: 'service-changed', service: record.service })
-  }
-
-  says(event: RuntimeEvent): void {
-    this.give({ kind: 'runtime', event })
-  }
-
-  runs(key: InstanceKey = KEY, spec: ServiceSpec = specOf()): void {
-    const endpoint = { host: '127.0.0.1', ports: [] }
-    this.says({ kind: 'running', key, specId: specIdOf(spec), endpoint, adopted: false })
-  }
-
-  wake(): void {
-    const at = wakeAt(this.state)
-    assert.ok(at !== null, 'something is due')
-    this.now = Math.max(this.now, at)
-    this.give({ kind: 'wake' })
-  }
-
-  /** What was sent, told to the driver and said, since the last look. */
-  look() {
-    const effects = this.effects
-    this.effects = []
-    return {
-      sent: effects.flatMap((effect) => (effect.kind === 'send' ? [effect.message] : [])),
-      operations: effects.flatMap((effect) => (effect.kind === 'runtime' ? [effect.operation.kind] : [])),
-      records: effects.flatMap((effect) => (effect.kind === 'author' ? [effect.record as InstanceRecord] : [])),
-    }
-  }
-
-  states = (): string[] => this.look().records.map((record) => record.state)
-}
-
-function running(): Bench {
-  const bench = new Bench()
-  bench.ask()
-  bench.place()
-  bench.runs()
-  return bench
-}
+import { factsOf, openedBy, specOf } from './placement-fixtures.ts'
+import { encodeSpec, type ServiceSpec } from './spec.ts'
+import { wakeAt, workerUse } from './worker.ts'
+import { Bench, CLOCK, DOMAIN, FENCE, KEY, running, WEB } from './worker-harness.ts'
 
 test('an ask reserves and offers; the placement starts what was offered; each state is said', () => {
   const bench = new Bench()
@@ -364,49 +246,4 @@ test('a placement whose room is gone is declined once, with the reason', () => {
   assert.equal(records.length, 1)
   assert.equal(records[0]?.live, false)
   assert.match(records[0]?.reason ?? '', /no room any more: 0 of 1 device: 1 lacks memory/)
-})
-
-const action = fc.oneof(
-  fc.record({
-    do: fc.constant('ask' as const),
-    number: fc.nat(7),
-    memoryMb: fc.integer({ min: 1, max: 2_000 }),
-    vcpus: fc.integer({ min: 1, max: 30 }).map((tenths) => tenths / 10),
-    version: fc.nat(2),
-  }),
-  fc.record({ do: fc.constant('place' as const), number: fc.nat(7), here: fc.boolean(), version: fc.nat(2) }),
-  fc.record({ do: fc.constant('exit' as const), number: fc.nat(7), code: fc.nat(1) }),
-  fc.record({ do: fc.constant('release' as const), number: fc.nat(7) }),
-  fc.record({ do: fc.constant('pass' as const), ms: fc.nat(6_000) }),
-)
-
-test('whatever is asked, placed, ended and released, no more is promised than there is', () => {
-  fc.assert(
-    fc.property(fc.array(action, { maxLength: 80 }), (actions) => {
-      const bench = new Bench()
-      let sequence = 0
-      for (const one of actions) {
-        const key = instanceKey(WEB, 'number' in one ? one.number : 0)
-        if (one.do === 'ask') {
-          const spec = specOf({ memoryMb: one.memoryMb, vcpus: one.vcpus })
-          const common = { domain: DOMAIN, fence: FENCE, askId: `${key}`, service: WEB, number: one.number, avoid: [] }
-          const specClock = { wall: one.version, counter: 0 }
-          bench.hear({ kind: 'placement/ask', ...common, spec: encodeSpec(spec), specClock })
-        } else if (one.do === 'place') {
-          sequence += 1
-          const child = one.here ? SELF : nodeId('other')
-          bench.place({ number: one.number, child, sequence, specClock: { wall: one.version, counter: 0 } })
-        } else if (one.do === 'exit') bench.says({ kind: 'exited', key, code: one.code, detail: '' })
-        else if (one.do === 'release') bench.hear({ kind: 'placement/release', domain: DOMAIN, askId: `${key}` })
-        else {
-          bench.now += one.ms
-          bench.give({ kind: 'wake' })
-        }
-        const { reserved } = workerUse(bench.state)
-        assert.ok(reserved.memoryMb <= 3_600 + 1e-3, `${reserved.memoryMb} MB`)
-        assert.ok(reserved.vcpus <= 4 + 1e-3, `${reserved.vcpus} cores`)
-      }
-    }),
-    { seed: 20261121, numRuns: 300 },
-  )
 })

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** A signal for waits that only their own time ends. */
-export const NEVER = new AbortController().signal
+export const NEVER: AbortSignal = new AbortController().signal
 
 /** Waits; resolves early, without an error, when the signal aborts. */
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>

@@ -1,4 +1,4 @@
-// Limits of processes, enforced by the kernel. Needs control groups (version 1 or 2) that this user may write, as root can:
+// Limits of processes, enforced by the kernel. Needs control groups that this user may write, as root can:
 //   node --test placement/io/process-limits.live.test.ts
 
 import assert from 'node:assert/strict'

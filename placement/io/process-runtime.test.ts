@@ -16,7 +16,9 @@ import { isGroupRunning, isSameProcess, readBootId, readProcess } from './proces
 
 const NODE_ID = 'node-under-test'
 const HTTP_PORT = { declared: 80, internal: 80, protocol: 'tcp' } as const
-const SERVER = `require('node:http').createServer((_, answer) => answer.end(process.env.GREETING)).listen(process.env.PORT_80)`
+const SERVER = `
+  const { createServer } = require('node:http')
+  createServer((_, answer) => answer.end(process.env.GREETING)).listen(process.env.PORT_80)`
 const server: Partial<Launch['spec']> = {
   command: [execPath, '-e', SERVER],
   environment: { GREETING: 'good day' },
@@ -272,7 +274,10 @@ test('the log is read from its end and followed as it grows', async (t) => {
 
 test('a health check that fails and then succeeds is told both times', async (t) => {
   const { driver, next, dataDir } = await bench(t)
-  const sick = `require('node:http').createServer((_, a) => { a.statusCode = require('node:fs').existsSync('sick') ? 503 : 200; a.end() }).listen(process.env.PORT)`
+  const sick = `
+    const { existsSync } = require('node:fs')
+    const { createServer } = require('node:http')
+    createServer((_, answer) => answer.writeHead(existsSync('sick') ? 503 : 200).end()).listen(process.env.PORT)`
   const healthcheck = { kind: 'http', port: 80, path: '/health', intervalMs: 20, timeoutMs: 500, retries: 2 } as const
   driver.start(launchOf({ ...server, command: [execPath, '-e', sick], healthcheck }))
   await next('running')

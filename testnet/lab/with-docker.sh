@@ -33,8 +33,10 @@ install_missing() {
     made_policy=yes
   fi
   local outcome=0
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"; } \
-    >"$state/install.log" 2>&1 || outcome=$?
+  {
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  } >"$state/install.log" 2>&1 || outcome=$?
   [ "$made_policy" = yes ] && rm -f "$policy"
   if [ "$outcome" -ne 0 ]; then
     tail -n 20 "$state/install.log" >&2
