@@ -78,10 +78,10 @@ function ticketOf(state: ElectionState, role: Leading, child: ChildId): string |
   return progress !== undefined && compareTerms(progress.held, state) === 0 ? progress.ticket : null
 }
 
-/** Gone by the roster's word and by its own silence: an elector that answers is not lost, whatever the roster believes. */
+/** Gone by the roster's word and by its own silence of late: one that answers is not lost, whatever the roster believes. */
 function isLost(state: ElectionState, role: Leading, child: ChildId, now: Millis): boolean {
   if (child === state.self || state.children.size === 0 || state.children.get(child)?.alive === true) return false
-  const heardOf = role.progress.get(child)?.heardOf ?? Number.NEGATIVE_INFINITY
+  const heardOf = role.progress.get(child)?.heardOf ?? role.since
   return now - heardOf > state.timing.electionTimeoutMsMax
 }
 

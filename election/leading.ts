@@ -45,6 +45,7 @@ export function beginLeading(
   const register = { ...(state.register as Register), epoch, term, index: versionOf(state.register).index + 1 }
   const role: Leading = {
     kind: 'leader',
+    since: now,
     votes,
     established: false,
     committedIndex: 0,

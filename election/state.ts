@@ -45,6 +45,7 @@ export interface Proposal {
 
 export interface Leading {
   readonly kind: 'leader'
+  readonly since: Millis
   readonly votes: readonly Opened<Vote>[]
   /** Whether its register was committed in its own term: only then it gives orders. */
   readonly established: boolean

@@ -1,14 +1,15 @@
 // Some nodes, one seed, and a clock that jumps from event to event. The network delays, loses, reorders and parts; a disk takes its
-// time, and a crash forgets what was not yet on it. Two rules are checked at every step, whatever a test is about.
+// time, and a crash forgets what was not yet on it. The rules of `checks.test-kit.ts` hold at every step.
 
 import assert from 'node:assert/strict'
 import { type DomainPath, type NodeId, parseDomainPath } from '../overlay/kernel/ids.ts'
 import { randomInt, seededRandom } from '../overlay/kernel/random.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
+import { createChecks, type TestEvent } from './checks.test-kit.ts'
 import { ELECTION_TIMINGS, type ElectionTiming } from './constants.ts'
-import type { ElectionMessage, Vote } from './messages.ts'
-import { type Seat, startNode, type TestNode, type Watch } from './node.test-kit.ts'
-import type { ChildFact, ElectionEffect, ElectionState } from './state.ts'
+import type { Announcement, Vote } from './messages.ts'
+import { type Seat, startNode, type TestNode } from './node.test-kit.ts'
+import type { ChildFact } from './state.ts'
 import { clusterOf, nodes } from './wire.test-kit.ts'
 
 export interface WorldOptions {
@@ -20,6 +21,8 @@ export interface WorldOptions {
   /** 0 to 1. */
   readonly loss?: number
   readonly persistMsMax?: Millis
+  /** Whether a node crashes in the very moment in which it gave a vote away, or promised to remember something. */
+  readonly crash?: (node: NodeId, promise: 'vote' | 'commit') => boolean
 }
 
 /** As `lan`, but a child is steady after a second, so that a test need not live through ten of them. */
@@ -59,13 +62,15 @@ export interface World {
   leaders(domain: DomainPath): readonly NodeId[]
   /** The one node that every living node of the domain's clusters takes for the leader, if they all agree. */
   agreed(domain: DomainPath): NodeId | null
+  /** The leadership of a domain as a node knows it. */
+  known(id: NodeId, domain: DomainPath): Announcement | null
   transfer(id: NodeId, domain: DomainPath): void
   /** Has the leader remember the next number; `committed` tells which of them it promised to remember. */
   propose(domain: DomainPath): void
   committed(domain: DomainPath): number
   readonly all: readonly NodeId[]
   readonly votes: readonly Vote[]
-  readonly events: readonly { readonly at: Millis; readonly node: NodeId; readonly name: string }[]
+  readonly events: readonly TestEvent[]
 }
 
 export const domainOf = (text: string): DomainPath => {
@@ -81,7 +86,13 @@ export function createWorld(options: WorldOptions): World {
   const all = Object.entries(options.clusters).flatMap(([cluster, count]) => nodes(cluster, count))
   const machines = new Map(all.map((id): [NodeId, Machine] => [id, newMachine(id)]))
   const agenda = createAgenda()
-  const checks = createChecks()
+  const checks = createChecks({
+    now: () => now,
+    diskOf: (node) => machineOf(node).disk,
+    onPromise: (node, promise) => {
+      if (options.crash?.(node, promise)) at(now, () => world.restart(node))
+    },
+  })
   const proposed = new Map<DomainPath, number>()
   let groups: readonly (readonly NodeId[])[] = [all]
   let now: Millis = 0
@@ -157,7 +168,7 @@ export function createWorld(options: WorldOptions): World {
       publish: (bytes) => {
         for (const to of all) if (to !== id) deliver(id, to, bytes)
       },
-      watch: checks.watch(() => now),
+      watch: checks.watch,
     })
     turn(id, () => undefined)
     for (const peer of all) {
@@ -221,6 +232,7 @@ export function createWorld(options: WorldOptions): World {
     },
     restart: (id, lostDisk = false) => {
       if (machineOf(id).process !== null) cutPower(id)
+      if (lostDisk) checks.onDiskLost()
       if (lostDisk) machineOf(id).disk.clear()
       start(id)
     },
@@ -234,11 +246,12 @@ export function createWorld(options: WorldOptions): World {
     leaders: (domain) => all.filter((id) => (world.seat(id, domain)?.fence ?? null) !== null),
     agreed: (domain) => {
       const living = all.filter((id) => machineOf(id).process !== null && clusterOf(id).startsWith(domain))
-      const known = new Set(living.map((id) => machineOf(id).process?.book.leaderOf(domain)?.announcement.node))
+      const known = new Set(living.map((id) => world.known(id, domain)?.node))
       const [one] = known
       const isLeading = one !== undefined && known.size === 1 && world.leaders(domain).join() === one
       return isLeading ? one : null
     },
+    known: (id, domain) => machineOf(id).process?.book.leaderOf(domain)?.announcement ?? null,
     transfer: (id, domain) => turn(id, (process) => process.input(domain, { kind: 'transfer' })),
     propose: (domain) => {
       const [leader] = world.leaders(domain)
@@ -311,62 +324,5 @@ function createAgenda(): Agenda {
         parent = smaller
       }
     },
-  }
-}
-
-interface Checks {
-  readonly votes: readonly Vote[]
-  readonly events: World['events']
-  watch(now: () => Millis): Watch
-  committed(domain: DomainPath): readonly number[]
-}
-
-function createChecks(): Checks {
-  const votes: Vote[] = []
-  const events: { at: Millis; node: NodeId; name: string }[] = []
-  const candidates = new Map<string, string>()
-  const leaders = new Map<string, NodeId>()
-  /** What was promised to be remembered, by line. */
-  const promised = new Map<string, number>()
-  const committed = new Map<DomainPath, number[]>()
-  const onSealed = (message: ElectionMessage): void => {
-    if (message.kind !== 'election/vote') return
-    const { domain, epoch, term, voter, candidate } = message
-    const key = `${domain} ${epoch}.${term} by ${voter}`
-    assert.equal(candidates.get(key) ?? candidate, candidate, `one vote per term: ${key}`)
-    candidates.set(key, candidate)
-    votes.push(message)
-  }
-  const onStep = (node: NodeId, { role, domain, epoch, term }: ElectionState): void => {
-    if (role.kind !== 'leader') return
-    const key = `${domain} ${epoch}.${term}`
-    assert.equal(leaders.get(key) ?? node, node, `one leader per term: ${key}`)
-    leaders.set(key, node)
-  }
-  const onEffect = (now: Millis, node: NodeId, state: ElectionState, effect: ElectionEffect): void => {
-    const line = state.register?.line ?? ''
-    if (effect.kind === 'emit') events.push({ at: now, node, name: effect.event.name })
-    if (effect.kind === 'committed' && effect.token.startsWith('count ')) {
-      const value = Number(effect.token.split(' ')[1])
-      promised.set(line, Math.max(promised.get(line) ?? 0, value))
-      committed.set(state.domain, [...(committed.get(state.domain) ?? []), value])
-    }
-    if (effect.kind === 'lead') {
-      const [high = 0, low = 0] = effect.memory.count ?? []
-      assert.ok(
-        high * 256 + low >= (promised.get(line) ?? 0),
-        `a new leader of ${state.domain} remembers what was committed`,
-      )
-    }
-  }
-  return {
-    votes,
-    events,
-    committed: (domain) => committed.get(domain) ?? [],
-    watch: (now) => ({
-      onSealed: (_node, message) => onSealed(message),
-      onStep,
-      onEffect: (node, state, effect) => onEffect(now(), node, state, effect),
-    }),
   }
 }

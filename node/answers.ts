@@ -3,8 +3,9 @@
 import { ELECTION_TIMINGS } from '../election/index.ts'
 import { addressOf, parseAddress } from '../overlay/address.ts'
 import { openForward } from '../overlay/io/forward.ts'
-import { type DomainPath, nodeId, type NodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
+import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
+import { asCoppiceError } from './boot.ts'
 import type {
   DeployView,
   EventView,
@@ -15,15 +16,16 @@ import type {
   ServiceView,
   StatusView,
 } from './control.ts'
-import { asCoppiceError } from './boot.ts'
+import type { CoreView } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
+import { withFound } from './found.ts'
 import { metricsOf } from './io/metrics.ts'
 import type { Member } from './node.ts'
 import {
   domainViews,
   inspectView,
-  instanceViews,
   instancesOf,
+  instanceViews,
   nameOf,
   nodeViews,
   peerViews,
@@ -37,6 +39,16 @@ import {
 const ACCEPT_MS_MAX = 2_000
 /** How many announcements may be missed before a leader no longer counts as heard. */
 const FRESH_ANNOUNCEMENTS = 3
+/** What the codes of the registry's refusals mean, for people. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  'not-owner': 'another operator has a service of that name',
+  'no-capability': 'this device may not deploy to its namespace',
+  'too-large': 'its descriptor is too large for one record',
+  expired: 'this device’s credential has expired',
+  older: 'somebody changed it at the same time; try again',
+  'outbox-full': 'too many submissions wait already for their domain’s leader',
+}
+
 /** Events that a slow listener may be behind; the oldest are dropped then. */
 const EVENTS_QUEUED_MAX = 10_000
 
@@ -65,57 +77,87 @@ export function createControl(member: Member): NodeControl {
     }
   }
 
-  const serviceOrFail = (id: string): ServiceView => {
-    const found = serviceView(view, id as ServiceId)
-    if (found !== null) return found
-    throw new CoppiceError('no-such-service', `this node knows no service "${id}"`, '`coppice ps` lists those that it knows.')
+  /** What this node knows, and of a service whose records it does not hold what those say who do. */
+  const knowing = async (service: ServiceId): Promise<CoreView> => {
+    if (specOf(view, service) !== null) return view
+    const { records } = await member.lookUp(service, member.stopping)
+    return records === null ? view : withFound(view, records)
   }
 
+  const orFail = <T>(id: string, found: T | null): T => {
+    if (found !== null) return found
+    const hint = '`coppice ps` lists those that this node knows.'
+    throw new CoppiceError('no-such-service', `there is no service "${id}"`, hint)
+  }
+
+  const serviceOrFail = async (id: string): Promise<ServiceView> =>
+    orFail(id, serviceView(await knowing(id as ServiceId), id as ServiceId))
+
+  /** Rejects when a holder of the domain's records refused it; without an answer so far it stays in the outbox. */
   const submit = async (domain: DomainPath, service: ServiceId, spec: ServiceSpec | null): Promise<void> => {
+    const held = specOf(await knowing(service), service)
     const before = specOf(view, service)
-    host.input({ kind: 'submit', domain, service, spec })
+    let refusal: string | null = null
+    const stop = member.onEvent(({ name, fields }) => {
+      if (name === 'submission-answered' && fields.key === `spec/${service}`) refusal = fields.refusal as string | null
+    })
+    host.input({ kind: 'submit', domain, service, spec, held })
+    const isHolder = view.stores().some((store) => store.domain === domain)
     const isDone = (): boolean => {
       const now = specOf(view, service)
       const isTaken = spec === null ? now === null : now !== null && now !== before
-      return isTaken && !view.unaccepted().some((record) => record.message.service === service)
+      return (isTaken || !isHolder) && !view.unaccepted().some((record) => record.message.service === service)
     }
     await settled(member, isDone, ACCEPT_MS_MAX)
+    stop()
+    if (refusal !== null) throw submissionRefused(service, refusal)
+  }
+
+  /** The service as it is known after a submission; news of it may still be on its way here. */
+  const submitted = async (domain: DomainPath, service: ServiceId, { ports }: ServiceSpec): Promise<ServiceView> => {
+    const now = await knowing(service)
+    const address = addressOf(service, ports[0]?.declared ?? null)
+    return (
+      serviceView(now, service) ?? {
+        id: service,
+        address,
+        domain,
+        accepted: true,
+        instances: instancesOf(now, service),
+      }
+    )
   }
 
   const changeSpec = async (id: string, change: (spec: ServiceSpec) => ServiceSpec | null): Promise<ServiceView> => {
-    const record = specOf(view, id as ServiceId)
-    const spec = readSpec(record)
-    if (record === null || spec === null) return serviceOrFail(id)
-    await submit(record.message.domain, record.message.service, change(spec))
-    return (
-      serviceView(view, record.message.service) ?? {
-        id,
-        address: addressOf(record.message.service, spec.ports[0]?.declared ?? null),
-        domain: record.message.domain,
-        accepted: true,
-        instances: instancesOf(view, record.message.service),
-      }
-    )
+    const record = orFail(id, specOf(await knowing(id as ServiceId), id as ServiceId))
+    const spec = orFail(id, readSpec(record))
+    const { domain, service } = record.message
+    await submit(domain, service, change(spec))
+    return submitted(domain, service, spec)
   }
 
   const deploy = async (text: string, { domain }: { readonly domain: string | null }): Promise<DeployView> => {
     const parsed = parseDescriptor(text)
     if (!parsed.valid) {
       const list = parsed.errors.map(({ field, problem, expected }) => `${field}: ${problem}; expected ${expected}`)
-      throw new CoppiceError('invalid-descriptor', list.join('\n'), '`coppice validate FILE` shows each error by itself.')
+      throw new CoppiceError(
+        'invalid-descriptor',
+        list.join('\n'),
+        '`coppice validate FILE` shows each error by itself.',
+      )
     }
     const into = readDomain(domain)
     for (const spec of parsed.services) await submit(into, serviceIdOf(spec), spec)
-    const services = parsed.services.map((spec) => serviceOrFail(serviceIdOf(spec)))
+    const services = await Promise.all(parsed.services.map((spec) => submitted(into, serviceIdOf(spec), spec)))
     return { services, warnings: parsed.warnings }
   }
 
   const resolve = async (address: string, signal: AbortSignal): Promise<ResolveView> => {
     const { service, address: parsed, order, reason } = await member.traffic.resolve(address, signal)
-    const endpoints = order.map(({ number, node }) => ({
+    const endpoints = order.map(({ number, node, nodeName }) => ({
       number,
       node,
-      name: nameOf(view, node),
+      name: nameOf(view, node) ?? nodeName,
       path: node === view.self.node ? ('local' as const) : (member.paths.get(node)?.path ?? null),
       rttMs: node === view.self.node ? 0 : view.roundTripMs(node),
     }))
@@ -130,7 +172,11 @@ export function createControl(member: Member): NodeControl {
       return { node, name: nameOf(view, node), path: path?.path ?? null, via: path?.via ?? null, rttMs }
     } catch (problem) {
       const detail = problem instanceof Error ? problem.message : String(problem)
-      throw new CoppiceError('unreachable', `${who} does not answer: ${detail}`, '`coppice status` shows who is connected and how.')
+      throw new CoppiceError(
+        'unreachable',
+        `${who} does not answer: ${detail}`,
+        '`coppice status` shows who is connected and how.',
+      )
     }
   }
 
@@ -139,8 +185,8 @@ export function createControl(member: Member): NodeControl {
     nodes: () => nodeViews(view),
     instances: () => instanceViews(view),
     deploy,
-    services: (ids) => ids.map(serviceOrFail),
-    inspect: (service) => inspectView(view, service as ServiceId) ?? (serviceOrFail(service) as never),
+    services: (ids) => Promise.all(ids.map(serviceOrFail)),
+    inspect: async (id) => orFail(id, inspectView(await knowing(id as ServiceId), id as ServiceId)),
     remove: (service) => changeSpec(service, () => null),
     scale: (service, replicas) => changeSpec(service, (spec) => ({ ...spec, replicas })),
     resolve,
@@ -161,7 +207,7 @@ export function createControl(member: Member): NodeControl {
     },
     ping,
     events: (signal) => eventsOf(member, signal),
-    logs: (request, signal) => logsOf(member, request, signal),
+    logs: async (request, signal) => logsOf(member, await knowing(request.service as ServiceId), request, signal),
     forward: (address, localPort, signal) => forward(member, address, localPort, signal),
     metrics: () => metricsOf(member),
   }
@@ -192,6 +238,9 @@ function findNode(member: Member, who: string): NodeId {
   const problem = found.length === 0 ? `this node knows no node "${who}"` : `"${who}" could be ${found.length} nodes`
   throw new CoppiceError('no-such-node', problem, '`coppice nodes` and `coppice status` show names and ids.')
 }
+
+const submissionRefused = (service: ServiceId, code: string): CoppiceError =>
+  new CoppiceError(code, `${service} was refused: ${REFUSALS[code] ?? code}`, 'Nothing was changed.')
 
 /** Resolves once it is so, at the latest after `msMax`. */
 function settled(member: Member, isSo: () => boolean, msMax: number): Promise<void> {
@@ -235,15 +284,19 @@ async function* eventsOf(member: Member, signal: AbortSignal): AsyncIterable<Eve
 }
 
 /** The log of an instance, from this device or over a tunnel from the one that has it. */
-async function logsOf(member: Member, request: LogRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
-  const { view } = member.core
+async function logsOf(
+  member: Member,
+  view: CoreView,
+  request: LogRequest,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
   const service = request.service as ServiceId
   const all = instancesOf(view, service).filter((one) => one.node !== null)
   const wanted = all.filter((one) => request.number === null || one.number === request.number)
   const chosen = wanted.find((one) => one.state === 'running') ?? wanted[0]
   if (chosen === undefined) {
     const which = request.number === null ? request.service : `${request.service}#${request.number}`
-    throw new CoppiceError('no-such-instance', `this node knows no instance of ${which}`, '`coppice ps` lists them.')
+    throw new CoppiceError('no-such-instance', `there is no instance of ${which}`, '`coppice ps` lists them.')
   }
   const { follow, tail } = request
   const node = chosen.node as NodeId
@@ -260,9 +313,12 @@ async function logsOf(member: Member, request: LogRequest, signal: AbortSignal):
     return opened.value
   }
   const { code, detail } = opened.error
-  throw new CoppiceError(code, `the log of ${service}#${chosen.number} cannot be had: ${detail}`, 'Is its device reachable? See `coppice ps` and `coppice status`.')
+  throw new CoppiceError(
+    code,
+    `the log of ${service}#${chosen.number} cannot be had: ${detail}`,
+    'Is its device reachable? See `coppice ps` and `coppice status`.',
+  )
 }
-
 
 async function forward(member: Member, address: string, localPort: number, signal: AbortSignal) {
   const parsed = parseAddress(address)
@@ -273,7 +329,10 @@ async function forward(member: Member, address: string, localPort: number, signa
     return await openForward({ address, localPort, connect: member.traffic.connect, onProblem, signal })
   } catch (problem) {
     const detail = problem instanceof Error ? problem.message : String(problem)
-    throw new CoppiceError('port-in-use', `port ${localPort} cannot be listened on: ${detail}`, 'Name another, or leave it out for a free one.')
+    throw new CoppiceError(
+      'port-in-use',
+      `port ${localPort} cannot be listened on: ${detail}`,
+      'Name another, or leave it out for a free one.',
+    )
   }
 }
-

@@ -18,16 +18,13 @@ import {
   readInvite,
   redeemInvite,
 } from '../bootstrap/index.ts'
-import type { Announcement } from '../election/index.ts'
 import { exchangeJoin, JoinUnreachableError } from '../overlay/io/join.ts'
-import { type DomainPath, ROOT } from '../overlay/kernel/ids.ts'
-import { decodeIncarnation, encodeIncarnation, incarnationKey, memberKeyPrefix, type SealedStatement } from '../overlay/membership/index.ts'
+import type { DomainPath } from '../overlay/kernel/ids.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import type { Opened, Sealer } from '../overlay/wire/envelope.ts'
-import { KEPT_PREFIX } from '../placement/index.ts'
-import { OUTBOX_PREFIX, type SealedRecord, type SpecRecord } from '../services-registry/index.ts'
+import type { Sealer } from '../overlay/wire/envelope.ts'
 import type { CoreMemory } from './core/core.ts'
 import type { CoreMessage } from './core/effects.ts'
+import { readMemory } from './core/memory.ts'
 import { CoppiceError } from './errors.ts'
 import { type Disk, openDisk } from './io/disk.ts'
 import type { JoinOptions, NodeOptions } from './options.ts'
@@ -58,7 +55,11 @@ export const nameOfNode = (options: NodeOptions): string => options.name ?? host
 /** Opens a node's folder, which it makes where there is none. Rejects with CoppiceError. */
 export async function openFolder(dataDir: string, onFailed: (problem: CoppiceError) => void): Promise<Folder> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((problem: Error) => {
-    throw new CoppiceError('folder-unusable', `the folder ${dataDir} cannot be made: ${problem.message}`, 'Choose another with --data.')
+    throw new CoppiceError(
+      'folder-unusable',
+      `the folder ${dataDir} cannot be made: ${problem.message}`,
+      'Choose another with --data.',
+    )
   })
   const disk = await openDisk(join(dataDir, 'store'), onFailed)
   try {
@@ -119,7 +120,10 @@ export async function memberByInvite(folder: Folder, options: JoinOptions): Prom
       return answer
     }
     const membership = await redeemInvite(invite, exchange, {
-      store: disk, nodeKey, nodeName: nameOfNode(options), wall: Date.now(),
+      store: disk,
+      nodeKey,
+      nodeName: nameOfNode(options),
+      wall: Date.now(),
     })
     await disk.put(SEEDS_KEY, encodeCbor(invite.addresses), { sync: true })
     say(`a member of federation ${membership.federationName} in ${membership.domain}`)
@@ -158,46 +162,9 @@ export async function loadSeeds(disk: Disk): Promise<readonly string[]> {
 
 /** What the core remembers; the incarnation is raised and on the disk before it resolves. */
 export async function loadMemory(disk: Disk, domain: DomainPath, sealer: Sealer<CoreMessage>): Promise<CoreMemory> {
-  const opened = async (prefix: string): Promise<readonly Opened<CoreMessage>[]> =>
-    [...(await disk.scan(prefix)).values()].flatMap((bytes) => {
-      const one = sealer.open(bytes)
-      return one.ok ? [one.value] : []
-    })
-  const stored = await disk.get(incarnationKey(domain))
-  const incarnation = ((stored === null ? null : decodeIncarnation(stored)) ?? 0) + 1
-  await disk.put(incarnationKey(domain), encodeIncarnation(incarnation), { sync: true })
-  const kept = await disk.scan(KEPT_PREFIX)
-  return {
-    incarnation,
-    election: await disk.get(`election/${domain}`),
-    members: (await opened(memberKeyPrefix(domain))) as readonly SealedStatement[],
-    leaders: (await opened('leaders/')) as readonly Opened<Announcement>[],
-    records: byDomain(await disk.scan('store/'), sealer),
-    outbox: (await opened(OUTBOX_PREFIX)) as readonly SealedRecord<SpecRecord>[],
-    worker: [...kept.values()],
-  }
-}
-
-/** The records of each store: its domain stands in the key, between `store/` and the record's own. */
-function byDomain(
-  found: ReadonlyMap<string, Uint8Array>,
-  sealer: Sealer<CoreMessage>,
-): ReadonlyMap<DomainPath, readonly SealedRecord[]> {
-  const records = new Map<DomainPath, SealedRecord[]>()
-  for (const [key, bytes] of found) {
-    const opened = sealer.open(bytes)
-    const domain = domainOfStoreKey(key)
-    if (!opened.ok || domain === null) continue
-    records.set(domain, [...(records.get(domain) ?? []), opened.value as SealedRecord])
-  }
-  return records
-}
-
-function domainOfStoreKey(key: string): DomainPath | null {
-  const rest = key.slice('store/'.length)
-  if (rest.startsWith('///')) return ROOT
-  const cut = rest.indexOf('//')
-  return cut <= 0 ? null : (rest.slice(0, cut) as DomainPath)
+  const { memory, raised } = readMemory(await disk.scan(''), domain, sealer)
+  await disk.put(raised.key, raised.value, { sync: true })
+  return memory
 }
 
 /** Bootstrap's errors in the form in which all errors leave a node. */

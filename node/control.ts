@@ -138,8 +138,8 @@ export interface NodeControl {
   /** Checks a descriptor (SLA JSON or Compose YAML) and submits it; returns once it is accepted or kept for later. */
   deploy(descriptor: string, options: { readonly domain: string | null }): Promise<DeployView>
   /** The services named, as this node knows them now. */
-  services(ids: readonly string[]): readonly ServiceView[]
-  inspect(service: string): InspectView
+  services(ids: readonly string[]): Promise<readonly ServiceView[]>
+  inspect(service: string): Promise<InspectView>
   remove(service: string): Promise<ServiceView>
   scale(service: string, replicas: number): Promise<ServiceView>
   resolve(address: string, signal: AbortSignal): Promise<ResolveView>

@@ -25,6 +25,8 @@ export interface Claim {
 export interface LiveEndpoint extends Claim {
   readonly service: ServiceId
   readonly endpoint: Endpoint
+  /** What its node calls itself, where it says so. */
+  readonly nodeName: string | null
 }
 
 /** The instances that take calls, by number; `isGone` leaves out nodes that are known to be dead. */
@@ -37,10 +39,10 @@ export function endpointsOf(
   const found = new Map<string, LiveEndpoint>()
   for (const record of records) {
     if (!isInstance(record) || isGone(record.from)) continue
-    const { service, number, domain, state, endpoint, fence, since, live } = record.message
+    const { service, number, domain, state, endpoint, fence, since, live, nodeName = null } = record.message
     if (!live || state !== 'running' || endpoint === null) continue
     if (!placements.some((placement) => isPlacedHere(placement, record))) continue
-    const one = { service, number, node: record.from, domain, endpoint, fence, since }
+    const one = { service, number, node: record.from, nodeName, domain, endpoint, fence, since }
     const known = found.get(`${number} ${record.from}`)
     if (known === undefined || supersedes(one, known)) found.set(`${number} ${record.from}`, one)
   }

@@ -10,14 +10,7 @@ import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { fitsTheWire, type Opened, type OpenProblem, type Sealer } from '../overlay/wire/envelope.ts'
 import type { RuntimeOperation } from '../placement/index.ts'
 import type { Core } from './core/core.ts'
-import type {
-  CoreEffect,
-  CoreInput,
-  CoreMessage,
-  ResolvedService,
-  Topic,
-  WantedNode,
-} from './core/effects.ts'
+import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
 
 /** Envelopes that wait for their signer's credential; beyond it they are dropped, and come again by anti-entropy. */
 export const ENVELOPES_WAITING_MAX = 256

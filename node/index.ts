@@ -80,7 +80,11 @@ function untilReady(member: Member, control: NodeControl, signal: AbortSignal): 
       settle()
     }
     const onAbort = (): void =>
-      end(() => reject(signal.reason ?? new CoppiceError('aborted', 'the node was stopped before it was ready', 'Start it again.')))
+      end(() =>
+        reject(
+          signal.reason ?? new CoppiceError('aborted', 'the node was stopped before it was ready', 'Start it again.'),
+        ),
+      )
     const look = (): void => {
       if (control.status().ready) end(resolve)
     }

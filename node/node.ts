@@ -3,40 +3,33 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
-import { addressOf } from '../overlay/address.ts'
-import { openHttpProxy } from '../overlay/io/http-proxy.ts'
 import { createNetwork } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
-import { openVirtualListeners, type VirtualListeners } from '../overlay/io/virtual-listeners.ts'
 import type { Listener } from '../overlay/io/way-in.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
-import { allocateVirtualAddress, createVirtualAddresses } from '../overlay/virtual-address.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
-import { createHostProbe } from '../placement/io/host-summary.ts'
-import { createLoopDelayMonitor } from '../placement/io/loop-delay.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { ResolvedService, WantedNode } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
+import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { createClock } from './io/clock.ts'
-import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
+import { createRuntimes, type Runtimes } from './io/runtimes.ts'
+import { createLookups, LOOKUP_MS_MAX } from './lookups.ts'
+import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, readSpec, recordsOf, specOf } from './view.ts'
+import { knownServices, type PathView, recordsOf } from './view.ts'
+import { openProxy, openVirtual } from './ways-in.ts'
 
-/** How often the device is read (the pace of summaries is the core's), and how long a lookup may take. Guesses. */
-const READING_MS = 5_000
-const LOOKUP_MS_MAX = 5_000
-/** How long a node that stops waits for its successors to take over what it led. */
+/** How long a node that stops waits for its successors to take over what it led. A guess. */
 const HAND_OVER_MS_MAX = 500
-/** Services that get a loopback address of their own; the others are reached through the proxy. */
-const VIRTUAL_SERVICES_MAX = 1_000
 
 export interface Member {
   readonly folder: Folder
@@ -54,17 +47,16 @@ export interface Member {
   readonly names: ReadonlyMap<NodeId, string>
   readonly counters: ReadonlyMap<string, number>
   virtualAddressOf(service: ServiceId): string | null
+  /** All that is known of a service, here or by asking its leaders. */
+  lookUp(service: ServiceId, signal: AbortSignal): Promise<ResolvedService>
+  /** Aborts when the node stops. */
+  readonly stopping: AbortSignal
   /** Tells people of something that happened at the edge of the node. */
   notice(code: string, detail: string): void
   /** Tells of each event, and each time that something may have changed; returns how to stop listening. */
   onEvent(listener: (event: DomainEvent, at: number) => void): () => void
   onSettled(listener: () => void): () => void
   stop(): Promise<void>
-}
-
-interface Listeners {
-  readonly events: Set<(event: DomainEvent, at: number) => void>
-  readonly settled: Set<() => void>
 }
 
 /** Starts a member. Rejects with CoppiceError; whatever was opened is closed again then. */
@@ -75,7 +67,11 @@ export async function startMember(admission: Admission, options: NodeOptions): P
   } catch (problem) {
     for (const close of closers.reverse()) await close().catch(() => undefined)
     if (!(problem instanceof ListenError)) throw problem
-    throw new CoppiceError('port-in-use', problem.message, 'Stop what listens there, or give another address with --listen.')
+    throw new CoppiceError(
+      'port-in-use',
+      problem.message,
+      'Stop what listens there, or give another address with --listen.',
+    )
   }
 }
 
@@ -89,18 +85,10 @@ async function assemble(
   const { preset = 'lan', labels = {}, relay = false } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
-  const listeners: Listeners = { events: new Set(), settled: new Set() }
-  const counters = new Map<string, number>()
+  const observers = createObservers()
+  const { notice } = observers
   const paths = new Map<NodeId, PathView>()
   const names = new Map<NodeId, string>()
-  const count = (what: string): void => void counters.set(what, (counters.get(what) ?? 0) + 1)
-  const tell = (event: DomainEvent): void => {
-    for (const listener of [...listeners.events]) listener(event, Date.now())
-  }
-  const notice = (code: string, detail: string): void => {
-    count(code)
-    tell({ name: code, level: 'info', fields: { detail } })
-  }
 
   // The gate, the network and the core refer to each other; what comes in before all of them stand is dropped and comes again.
   let host: Host | null = null
@@ -127,11 +115,11 @@ async function assemble(
   const random = seededRandom(randomInt(2 ** 47))
   const memory = await loadMemory(disk, domain, sealer)
   const seeds = wantedFrom(await loadSeeds(disk), self)
-  const core = createCore(
-    { self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding },
-    memory,
-    { now: clock.now(), wall: clock.wall(), random },
-  )
+  const core = createCore({ self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding }, memory, {
+    now: clock.now(),
+    wall: clock.wall(),
+    random,
+  })
 
   const runtimes = await createRuntimes({
     dataDir,
@@ -142,36 +130,19 @@ async function assemble(
   })
   closers.push(() => runtimes.stop())
 
-  const resolving = new Map<number, (answer: ResolvedService) => void>()
-  let requests = 0
-  const lookUp = (service: ServiceId, signal: AbortSignal): Promise<ResolvedService> =>
-    new Promise((resolve) => {
-      const requestId = ++requests
-      const bounded = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_MS_MAX)])
-      const onAbort = (): void => {
-        resolving.delete(requestId)
-        resolve({ service, records: null, reason: `nobody answered where ${service} is` })
-      }
-      bounded.addEventListener('abort', onAbort, { once: true })
-      resolving.set(requestId, (answer) => {
-        resolving.delete(requestId)
-        bounded.removeEventListener('abort', onAbort)
-        resolve(answer)
-      })
-      host?.input({ kind: 'resolve', requestId, service })
-    })
-
+  const stopping = new AbortController()
+  const lookups = createLookups((input) => host?.input(input))
   const traffic = createTraffic({
     self,
     network: () => network as NetworkPort,
-    lookUp,
+    lookUp: lookups.lookUp,
     known: () => knownServices(core.view),
     rttMs: (node) => core.view.roundTripMs(node),
     isGone: (node) => ['dead', 'left'].includes(core.view.roster().get(node)?.state ?? ''),
     isConnected: (node) => core.view.isConnected(node),
     reach: (node, inDomain, signal) => {
       host?.input({ kind: 'reach', peer: node, domain: inDomain })
-      return untilSettled(listeners, () => core.view.isConnected(node), signal)
+      return observers.until(() => core.view.isConnected(node), signal)
     },
     local: (service) => recordsOf(core.view, service),
     logs: (service, number, logOptions) => runtimes.logs(service, number, logOptions),
@@ -221,15 +192,13 @@ async function assemble(
     },
     runtimes,
     listener: {
-      onEvent: tell,
-      onResolved: (requestId, answer) => resolving.get(requestId)?.(answer),
+      onEvent: observers.tell,
+      onResolved: lookups.onResolved,
       onDropped: (problem, detail, deliveredBy) => {
-        count(`dropped-${problem}`)
-        tell({ name: 'message-dropped', level: 'debug', fields: { problem, detail, deliveredBy } })
+        observers.count(`dropped-${problem}`)
+        observers.tell({ name: 'message-dropped', level: 'debug', fields: { problem, detail, deliveredBy } })
       },
-      onSettled: () => {
-        for (const listener of [...listeners.settled]) listener()
-      },
+      onSettled: observers.settled,
       onCharter: (chain) => {
         gate.offerCharter(chain).catch((problem: unknown) => notice('charter-refused', String(problem)))
       },
@@ -244,11 +213,14 @@ async function assemble(
 
   const connect = traffic.connect
   const proxyPort = options.httpProxyPort === undefined ? 0 : options.httpProxyPort
-  const proxy = proxyPort === null ? null : await openProxy(proxyPort, connect, (address, sentence) => notice('call-failed', `${address}: ${sentence}`))
+  const proxy =
+    proxyPort === null
+      ? null
+      : await openProxy(proxyPort, connect, (address, sentence) => notice('call-failed', `${address}: ${sentence}`))
   if (proxy !== null) closers.push(() => proxy.close())
   const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic, notice)
   if (virtual !== null) {
-    listeners.settled.add(virtual.refresh)
+    observers.onSettled(virtual.refresh)
     closers.push(() => virtual.close())
   }
 
@@ -265,114 +237,29 @@ async function assemble(
     options,
     paths,
     names,
-    counters,
+    counters: observers.counters,
     virtualAddressOf: (service) => virtual?.addressOf(service) ?? null,
+    lookUp: lookups.lookUp,
+    stopping: stopping.signal,
     notice,
-    onEvent: (listener) => subscribe(listeners.events, listener),
-    onSettled: (listener) => subscribe(listeners.settled, listener),
+    onEvent: observers.onEvent,
+    onSettled: observers.onSettled,
     stop: async () => {
-      await handOver(running, core, listeners)
+      stopping.abort()
+      await handOver(running, core, observers)
       running.stop()
-      listeners.settled.clear()
+      observers.close()
       for (const close of closers.reverse()) await close().catch(() => undefined)
     },
   }
 }
 
-function subscribe<T>(set: Set<T>, listener: T): () => void {
-  set.add(listener)
-  return () => void set.delete(listener)
-}
-
-/** Resolves once it is so, or when the signal aborts. */
-function untilSettled(listeners: Listeners, isSo: () => boolean, signal: AbortSignal): Promise<void> {
-  if (isSo() || signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => {
-    const end = (): void => {
-      listeners.settled.delete(look)
-      signal.removeEventListener('abort', end)
-      resolve()
-    }
-    const look = (): void => {
-      if (isSo()) end()
-    }
-    listeners.settled.add(look)
-    signal.addEventListener('abort', end, { once: true })
-  })
-}
-
 /** Leads nothing when it goes, where somebody else can take over. */
-async function handOver(host: Host, core: Core, listeners: Listeners): Promise<void> {
+async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {
   const leadsNothing = (): boolean => core.view.seats().every((seat) => seat.fence === null)
   if (leadsNothing() || core.view.roster().size <= 1) return
   host.input({ kind: 'hand-over' })
-  await untilSettled(listeners, leadsNothing, AbortSignal.timeout(HAND_OVER_MS_MAX))
-}
-
-/** Reads the device again and again, and how late this process runs. */
-function readDevice(dataDir: string, host: Host): () => Promise<void> {
-  const probe = createHostProbe({ dataDir })
-  const loop = createLoopDelayMonitor()
-  let timer: NodeJS.Timeout | null = null
-  let isStopped = false
-  const read = async (): Promise<void> => {
-    const reading = await probe.read()
-    if (isStopped) return
-    host.input({ kind: 'reading', reading, loopDelayMs: loop.read().p99Ms })
-    timer = setTimeout(() => void read(), READING_MS)
-    timer.unref()
-  }
-  void read()
-  return async () => {
-    isStopped = true
-    if (timer !== null) clearTimeout(timer)
-    loop.stop()
-  }
-}
-
-async function openProxy(port: number, connect: Traffic['connect'], onRefused: (address: string, sentence: string) => void): Promise<Listener> {
-  try {
-    return await openHttpProxy({ port, connect, onRefused: (address, refusal) => onRefused(address, refusal.sentence) })
-  } catch (problem) {
-    const detail = problem instanceof Error ? problem.message : String(problem)
-    throw new CoppiceError('port-in-use', `the HTTP proxy cannot listen on port ${port}: ${detail}`, 'Choose another with --http-proxy.')
-  }
-}
-
-interface VirtualWays {
-  readonly refresh: () => void
-  addressOf(service: ServiceId): string | null
-  close(): Promise<void>
-}
-
-/** A loopback address for each known service, while it is known. */
-function openVirtual(core: Core, self: NodeId, traffic: Traffic, notice: (code: string, detail: string) => void): VirtualWays {
-  const table = createVirtualAddresses([], self)
-  const listeners: VirtualListeners = openVirtualListeners({
-    connect: traffic.connect,
-    onProblem: ({ code, sentence }) => notice(code, sentence),
-  })
-  let shown = ''
-  return {
-    refresh: () => {
-      const services = [...new Set(knownServices(core.view))].sort().slice(0, VIRTUAL_SERVICES_MAX)
-      const wanted = services.map((service) => ({
-        name: addressOf(service),
-        host: allocateVirtualAddress(table, service).address,
-        ports: (readSpec(specOf(core.view, service))?.ports ?? []).filter((port) => port.protocol === 'tcp').map((port) => port.declared),
-      }))
-      const now = JSON.stringify(wanted)
-      if (now === shown) return
-      shown = now
-      void listeners.set(wanted)
-    },
-    addressOf: (service) => {
-      const index = table.byService.get(service)
-      const { address } = index === undefined ? { address: null } : allocateVirtualAddress(table, service)
-      return address !== null && listeners.open().some((open) => open.startsWith(`${address}:`)) ? address : null
-    },
-    close: () => listeners.close(),
-  }
+  await observers.until(leadsNothing, AbortSignal.timeout(HAND_OVER_MS_MAX))
 }
 
 /** Multiaddrs as peers to be connected to: whoever stands behind `/p2p/`. */
@@ -384,4 +271,3 @@ function wantedFrom(addresses: readonly string[], self: NodeId): readonly Wanted
   }
   return [...byPeer].map(([peer, known]) => ({ peer, addresses: known }))
 }
-

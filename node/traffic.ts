@@ -6,9 +6,9 @@ import type { Duplex } from 'node:stream'
 import { isAddressOf, parseAddress, type ServiceAddress } from '../overlay/address.ts'
 import { type Candidate, type ChoiceMemory, choose, noMemory } from '../overlay/choose.ts'
 import type { NetworkPort, TunnelHandler, TunnelHeader } from '../overlay/io/network.ts'
+import type { ConnectProblem } from '../overlay/io/way-in.ts'
 import type { DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import { instanceKey } from '../overlay/kernel/ids.ts'
-import type { ConnectProblem } from '../overlay/io/way-in.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { TunnelRefusal } from '../overlay/tunnel.ts'
 import type { LogOptions } from '../placement/runtime.ts'
@@ -52,7 +52,12 @@ export interface Traffic {
   /** Bytes to an instance of the service that a name means. */
   connect(address: string, signal: AbortSignal): Promise<Result<Duplex, ConnectProblem>>
   /** A tunnel to a node of that cluster, which is found and connected to first where it has to be. */
-  tunnelTo(node: NodeId, domain: DomainPath, header: TunnelHeader, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>>
+  tunnelTo(
+    node: NodeId,
+    domain: DomainPath,
+    header: TunnelHeader,
+    signal: AbortSignal,
+  ): Promise<Result<Duplex, TunnelRefusal>>
   /** The serving end of tunnels. */
   readonly serve: TunnelHandler
 }
@@ -67,7 +72,12 @@ export function createTraffic(options: TrafficOptions): Traffic {
   }
 
   /** Advances the round robin only for calls, not for looking. */
-  const inOrder = (endpoints: readonly LiveEndpoint[], address: ServiceAddress, turn: string, isCall: boolean): readonly LiveEndpoint[] => {
+  const inOrder = (
+    endpoints: readonly LiveEndpoint[],
+    address: ServiceAddress,
+    turn: string,
+    isCall: boolean,
+  ): readonly LiveEndpoint[] => {
     const candidates = endpoints.map((one): Candidate & LiveEndpoint => ({
       ...one,
       rttMs: options.rttMs(one.node),
@@ -85,7 +95,11 @@ export function createTraffic(options: TrafficOptions): Traffic {
     if (turns.size > TURNS_MAX && oldest !== undefined) turns.delete(oldest)
   }
 
-  const find = async (text: string, isCall: boolean, signal: AbortSignal): Promise<Result<Resolution, ConnectProblem>> => {
+  const find = async (
+    text: string,
+    isCall: boolean,
+    signal: AbortSignal,
+  ): Promise<Result<Resolution, ConnectProblem>> => {
     const parsed = parseAddress(text)
     if (!parsed.ok) {
       const code = parsed.error.code === 'not-ours' ? 'not-ours' : 'bad-name'
@@ -100,10 +114,20 @@ export function createTraffic(options: TrafficOptions): Traffic {
     return ok({ service, address, order, reason: order.length > 0 ? null : whyNone(service, address, records) })
   }
 
-  const openTo = async (one: LiveEndpoint, port: number, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>> => {
-    if (one.node === options.self) return dialInstance(one, port, AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)]))
+  const openTo = async (
+    one: LiveEndpoint,
+    port: number,
+    signal: AbortSignal,
+  ): Promise<Result<Duplex, TunnelRefusal>> => {
+    if (one.node === options.self)
+      return dialInstance(one, port, AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)]))
     const { service, number, node, domain } = one
-    return tunnelTo(node, domain, { kind: 'instance', service, number, port, protocol: 'tcp', callerNamespace: '' }, signal)
+    return tunnelTo(
+      node,
+      domain,
+      { kind: 'instance', service, number, port, protocol: 'tcp', callerNamespace: '' },
+      signal,
+    )
   }
 
   const tunnelTo: Traffic['tunnelTo'] = async (node, domain, header, signal) => {
@@ -116,7 +140,11 @@ export function createTraffic(options: TrafficOptions): Traffic {
     resolve: async (address, signal) => {
       const found = await find(address, false, signal)
       if (found.ok) return found.value
-      throw new CoppiceError(found.error.code, found.error.sentence, 'Compare it with the address that `coppice ps` or `coppice inspect` shows.')
+      throw new CoppiceError(
+        found.error.code,
+        found.error.sentence,
+        'Compare it with the address that `coppice ps` or `coppice inspect` shows.',
+      )
     },
     connect: async (text, signal) => {
       const found = await find(text, true, signal)
@@ -131,7 +159,10 @@ export function createTraffic(options: TrafficOptions): Traffic {
         failures.push(`#${one.number} on ${one.node}: ${opened.error.detail} (${opened.error.code})`)
         if (signal.aborted) break
       }
-      return err({ code: 'unreachable', sentence: `no instance of ${service} could be reached: ${failures.join('; ')}` })
+      return err({
+        code: 'unreachable',
+        sentence: `no instance of ${service} could be reached: ${failures.join('; ')}`,
+      })
     },
     tunnelTo,
     serve: async (_from, _facts, header, signal) => {
@@ -161,7 +192,11 @@ function whyNone(service: ServiceId, { instance, policy }: ServiceAddress, recor
 }
 
 /** Connects to an instance on this device. */
-function dialInstance(one: LiveEndpoint, declared: number, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>> {
+function dialInstance(
+  one: LiveEndpoint,
+  declared: number,
+  signal: AbortSignal,
+): Promise<Result<Duplex, TunnelRefusal>> {
   const port = one.endpoint.ports.find((candidate) => candidate.declared === declared && candidate.protocol === 'tcp')
   if (port === undefined) {
     const offered = one.endpoint.ports.map((candidate) => candidate.declared).join(', ')

@@ -15,7 +15,7 @@ import {
 } from '../services-registry/index.ts'
 import type { DomainView, InspectView, InstanceView, NodeView, PeerView, ServiceView } from './control.ts'
 import type { CoreView } from './core/core.ts'
-import type { SeatView } from './core/hierarchy.ts'
+import type { SeatView } from './core/seats.ts'
 import { type Claim, supersedes } from './endpoints.ts'
 
 /** What the network adds to what the core knows of a peer. */
@@ -70,7 +70,8 @@ export function waitingFor(core: CoreView): readonly string[] {
   const waits: string[] = []
   if (core.leaders().leaderOf(domain) === null) waits.push(`a leader of ${domain}`)
   for (const above of chainOf(domain).slice(1)) {
-    if (core.leaders().leaderOf(above) === null) waits.push(above === '/' ? 'a leader of the root' : `a leader of ${above}`)
+    if (core.leaders().leaderOf(above) === null)
+      waits.push(above === '/' ? 'a leader of the root' : `a leader of ${above}`)
   }
   if (core.summaryOf(node) === null) waits.push('the first reading of this device')
   return waits
@@ -87,7 +88,11 @@ export function nodeViews(core: CoreView): readonly NodeView[] {
   }))
 }
 
-export function peerViews(core: CoreView, paths: ReadonlyMap<NodeId, PathView>, names: ReadonlyMap<NodeId, string>): readonly PeerView[] {
+export function peerViews(
+  core: CoreView,
+  paths: ReadonlyMap<NodeId, PathView>,
+  names: ReadonlyMap<NodeId, string>,
+): readonly PeerView[] {
   const members = [...core.roster().keys()].filter((node) => node !== core.self.node)
   const all = new Set<NodeId>([...members, ...paths.keys()])
   return [...all].map((node) => {
@@ -96,8 +101,9 @@ export function peerViews(core: CoreView, paths: ReadonlyMap<NodeId, PathView>, 
     return {
       node,
       name: entry?.name ?? names.get(node) ?? '',
-      domain: entry?.facts.domain ?? '',
-      state: entry?.state ?? 'unknown',
+      domain: entry?.facts.domain ?? core.domainOf(node) ?? '',
+      // Those of other clusters are in no roster here; one that is connected is alive.
+      state: entry?.state ?? (core.isConnected(node) ? 'alive' : 'unknown'),
       path: path?.path ?? null,
       via: path?.via ?? null,
       rttMs: core.roundTripMs(node),
@@ -125,7 +131,8 @@ export function instancesOf(core: CoreView, service: ServiceId): readonly Instan
   const latest = latestInstances(core, service)
   for (const record of latest) {
     const { number, live, state } = record.message
-    if (latest.some((other) => other.message.state === 'running' && supersedes(claimOf(other), claimOf(record)))) continue
+    if (latest.some((other) => other.message.state === 'running' && supersedes(claimOf(other), claimOf(record))))
+      continue
     const isWanted = number < wanted
     if (!live && (!isWanted || state === 'stopped')) continue
     if (isGone(core, record) && !isPlacedSomewhere(core, record)) continue
@@ -225,9 +232,12 @@ export function nameOf(core: CoreView, node: NodeId): string | null {
 
 export function specOf(core: CoreView, service: ServiceId): SealedRecord<SpecRecord> | null {
   const held = core.stores().flatMap((store) => store.spec(service) ?? [])
-  const waiting = core.unaccepted().filter(
-    (record): record is SealedRecord<SpecRecord> => record.message.kind === 'record/spec' && record.message.service === service,
-  )
+  const waiting = core
+    .unaccepted()
+    .filter(
+      (record): record is SealedRecord<SpecRecord> =>
+        record.message.kind === 'record/spec' && record.message.service === service,
+    )
   return [...waiting, ...held].find((record) => record.message.spec !== null) ?? null
 }
 
@@ -274,4 +284,3 @@ export function* knownServices(core: CoreView): Iterable<ServiceId> {
 /** Everything that is held of a service, in whatever domain. */
 export const recordsOf = (core: CoreView, service: ServiceId): readonly SealedRecord[] =>
   core.stores().flatMap((store) => [...store.placements(service), ...store.instances(service)])
-

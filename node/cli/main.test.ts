@@ -149,7 +149,7 @@ test('deploy --wait fails after its time with what is missing and why', async ()
     reason: '0 of 9 devices: 9 lack memory',
   } as InstanceView
   const instances = [pending]
-  const inspect = () => ({ ...service, instances, spec: { replicas: 3 }, placements: [] })
+  const inspect = async () => ({ ...service, instances, spec: { replicas: 3 }, placements: [] })
   const slow = await serveControl(fixtureControl({ inspect }), own)
   const descriptor = join(import.meta.dirname, '../../package.json')
   const { exitCode, stdout, stderr } = await coppice(

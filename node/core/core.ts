@@ -2,32 +2,33 @@
 // host, and what one of them learned is told to the others, in this file and nowhere else.
 
 import { createLeaderBook, ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT, type LeaderBookView } from '../../election/index.ts'
-import type { Announcement, ElectionMessage } from '../../election/messages.ts'
+import type { Announcement } from '../../election/messages.ts'
 import { unreachable } from '../../overlay/kernel/assert.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
-import type { MembershipMessage, RosterView, SealedStatement } from '../../overlay/membership/index.ts'
+import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
-import { encodeSpec, type NodeSummary, PLACEMENT_TIMING, type PlacementMessage } from '../../placement/index.ts'
+import { encodeSpec, type NodeSummary, PLACEMENT_TIMING } from '../../placement/index.ts'
 import {
   authorSpec,
   CLOCK_ZERO,
-  type PlainRecord,
-  type RegistryMessage,
   type SealedRecord,
   type SpecRecord,
   type StoreView,
 } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
-import type { CoreEffect, CoreInput, CoreMessage, WantedNode } from './effects.ts'
-import { createHierarchy, type HierarchyEvent, holdsStoreOf, type SeatView } from './hierarchy.ts'
-import { createInventories, type InventoryNews } from './inventories.ts'
+import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
+import { createHierarchy, holdsStoreOf } from './hierarchy.ts'
+import { createInventories } from './inventories.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
+import type { News } from './news.ts'
 import { createPlacing, type PendingInstance } from './placing.ts'
-import { createRecords, type RecordNews } from './records.ts'
+import { type ReceptionParts, receive } from './reception.ts'
+import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
-import { createRosterKeeper, type RosterNews } from './roster-keeper.ts'
+import { createRosterKeeper } from './roster-keeper.ts'
+import type { SeatView } from './seats.ts'
 
 export interface CoreOptions {
   readonly self: SignerFacts
@@ -65,6 +66,8 @@ export interface CoreView {
   seats(): readonly SeatView[]
   stores(): readonly StoreView[]
   isConnected(peer: NodeId): boolean
+  /** The cluster of a connected peer, by its credential. */
+  domainOf(peer: NodeId): DomainPath | null
   roundTripMs(peer: NodeId): Millis | null
   summaryOf(node: NodeId): NodeSummary | null
   /** Instances without a place, as far as this node's own leading knows. */
@@ -81,8 +84,6 @@ export interface Core {
   wakeAt(): Millis | null
   readonly view: CoreView
 }
-
-type News = HierarchyEvent | InventoryNews | RecordNews | RosterNews
 
 export function createCore(options: CoreOptions, memory: CoreMemory, context: StepContext): Core {
   const { self, preset } = options
@@ -114,7 +115,12 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   })
   const leads = (domain: DomainPath): boolean => (hierarchy.seatIn(domain)?.fence ?? null) !== null
   const records = createRecords({
-    self, preset, book, loaded: memory.records, members: roster.present, leads,
+    self,
+    preset,
+    book,
+    loaded: memory.records,
+    members: roster.present,
+    leads,
   })
   const stores = (): readonly StoreView[] => records.held().flatMap((domain) => records.view(domain) ?? [])
   const requests = createRequests({ self, book, stores, pending: memory.outbox })
@@ -135,88 +141,13 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     kept: memory.worker,
   })
 
-  const onMessage = (input: Extract<CoreInput, { kind: 'message' }>, at: StepContext): void => {
-    const { opened, deliveredBy, gossipedIn } = input
-    const { message } = opened
-    const folder = message.kind.slice(0, message.kind.indexOf('/'))
-    // A record may be passed on long after it was signed; everything else was said a moment ago.
-    if (opened.from !== self.node && folder !== 'record') roster.onHeard(opened.from, at, out, news as RosterNews[])
-    switch (folder) {
-      case 'election':
-        return onElection(opened as Opened<ElectionMessage>, deliveredBy, at)
-      case 'membership':
-        return onMembership(opened as Opened<MembershipMessage>, at)
-      case 'record':
-        return onRecord(opened as Opened<PlainRecord>, gossipedIn, deliveredBy, at)
-      case 'registry':
-        return onRegistry(opened as Opened<RegistryMessage>, at)
-      case 'placement':
-        return placing.onMessage(opened as Opened<PlacementMessage>, at, out, news as InventoryNews[])
-      case 'node':
-        return onWhere(opened)
-      case 'charter':
-        if (message.kind === 'charter/chain') out.push({ kind: 'charter', chain: message.chain })
-        return
-      default:
-        return
-    }
-  }
-
-  /** News of a leader that came from outside the cluster is passed on inside: gossip reaches only who was linked before it. */
-  const onElection = (opened: Opened<ElectionMessage>, deliveredBy: NodeId, at: StepContext): void => {
-    const learned: HierarchyEvent[] = []
-    hierarchy.onMessage(opened, at, out, learned)
-    news.push(...learned)
-    if ((neighbours.connected().get(deliveredBy)?.domain ?? self.domain) === self.domain) return
-    for (const event of learned) {
-      const known = event.kind === 'leader-news' ? book.leaderOf(event.domain) : null
-      if (known === null) continue
-      const message = { kind: 'election/proof', announcement: known.opened } as const
-      for (const [peer, facts] of neighbours.connected()) {
-        if (facts.domain === self.domain) out.push({ kind: 'send', to: peer, message })
-      }
-    }
-  }
-
-  const onMembership = (opened: Opened<MembershipMessage>, at: StepContext): void => {
-    const { message } = opened
-    if (message.domain === self.domain) return roster.onMessage(opened, at, out, news as RosterNews[])
-    if (message.kind === 'membership/member') neighbours.onStatement(opened as SealedStatement, out)
-    if (message.kind === 'membership/entries') for (const member of message.members) neighbours.onStatement(member, out)
-  }
-
-  const onRecord = (opened: SealedRecord, gossipedIn: DomainPath | null, deliveredBy: NodeId, at: StepContext): void => {
-    const into = gossipedIn ?? opened.message.domain
-    if (opened.from === self.node && records.view(into) === null) return requests.submit(into, opened, at, out)
-    records.onRecord(opened, gossipedIn, deliveredBy, at, out, news as RecordNews[])
-  }
-
-  const onRegistry = (opened: Opened<RegistryMessage>, at: StepContext): void => {
-    const { message } = opened
-    switch (message.kind) {
-      case 'registry/lookup':
-      case 'registry/answer':
-      case 'registry/pushed':
-        return requests.onMessage({ ...opened, message }, at, out)
-      default:
-        return records.onMessage(opened, at, out, news as RecordNews[])
-    }
-  }
-
-  /** Somebody of another cluster wants to reach a member of this one. */
-  const onWhere = ({ from, message }: Opened<CoreMessage>): void => {
-    if (message.kind !== 'node/where' || message.domain !== self.domain) return
-    const statement = neighbours.statementOf(message.node)
-    if (statement === null) return
-    const answer = { kind: 'membership/entries', domain: self.domain, members: [statement], reports: [] } as const
-    out.push({ kind: 'send', to: from, message: answer })
-  }
+  const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
     const { domain, service } = input
     const store = records.store(domain)
     const spec = input.spec === null ? null : encodeSpec(input.spec)
-    const held = store?.view.spec(service) ?? pendingSpec(service)
+    const held = store?.view.spec(service) ?? pendingSpec(service) ?? input.held ?? null
     const clock = store?.clock ?? CLOCK_ZERO
     const message = authorSpec({ domain, service, spec, signer: self, held, clock, wall })
     out.push({ kind: 'author', message, topics: [] })
@@ -227,9 +158,12 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const onConnected = ({ peer, facts }: Extract<CoreInput, { kind: 'connected' }>, at: StepContext): void => {
     neighbours.onConnected(peer, facts, out)
-    if (facts.domain === self.domain) roster.onConnected(peer, at, out, news as RosterNews[])
-    records.tell({ kind: 'connected', peer }, at, out, news as RecordNews[])
-    hierarchy.onConnection(peer, true, at, out, news as HierarchyEvent[])
+    if (facts.domain === self.domain) {
+      inventories.onAudience()
+      roster.onConnected(peer, at, out, news)
+    }
+    records.tell({ kind: 'connected', peer }, at, out, news)
+    hierarchy.onConnection(peer, true, at, out, news)
     for (const domain of new Set([...chainOf(facts.domain), ...chainOf(self.domain)])) {
       const known = book.leaderOf(domain)
       if (known === null || known.announcement.node === peer) continue
@@ -241,26 +175,26 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     neighbours.onDisconnected(peer)
     roundTrips.delete(peer)
     // The election first: a lost leader is replaced in a few round trips, everything else can wait for them.
-    hierarchy.onConnection(peer, false, at, out, news as HierarchyEvent[])
-    roster.onDisconnected(peer, at, out, news as RosterNews[])
-    records.tell({ kind: 'disconnected', peer }, at, out, news as RecordNews[])
+    hierarchy.onConnection(peer, false, at, out, news)
+    roster.onDisconnected(peer, at, out, news)
+    records.tell({ kind: 'disconnected', peer }, at, out, news)
   }
 
   const onRevoked = (node: NodeId, at: StepContext): void => {
-    roster.onRemoved(node, at, out, news as RosterNews[])
-    records.tell({ kind: 'forget-signer', node }, at, out, news as RecordNews[])
+    roster.onRemoved(node, at, out, news)
+    records.tell({ kind: 'forget-signer', node }, at, out, news)
     inventories.forget(node)
   }
 
   const take = (input: CoreInput, at: StepContext): void => {
     switch (input.kind) {
       case 'start':
-        roster.onStart(at, out, news as RosterNews[])
-        hierarchy.start(at, out, news as HierarchyEvent[])
+        roster.onStart(at, out, news)
+        hierarchy.start(at, out, news)
         requests.onLeaders(at, out)
         return placing.onStart(at, out)
       case 'message':
-        return onMessage(input, at)
+        return receive(parts, input, at, out, news)
       case 'connected':
         return onConnected(input, at)
       case 'disconnected':
@@ -269,9 +203,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         roundTrips.set(input.peer, input.ms)
         return
       case 'addresses':
-        return roster.onAddresses(input.addresses, at, out, news as RosterNews[])
+        return roster.onAddresses(input.addresses, at, out, news)
       case 'reading':
-        roster.onReading(input.reading, input.loopDelayMs, at, out, news as RosterNews[])
+        roster.onReading(input.reading, input.loopDelayMs, at, out, news)
         return placing.onReading(input.reading, at, out)
       case 'runtimes':
         return placing.onRuntimes(input.runtimes, at, out)
@@ -292,9 +226,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'revoked':
         return onRevoked(input.node, at)
       case 'hand-over':
-        return hierarchy.handOver(at, out, news as HierarchyEvent[])
+        return hierarchy.handOver(at, out, news)
       case 'election':
-        return hierarchy.onAgain(input.domain, input.seat, input.input, at, out, news as HierarchyEvent[])
+        return hierarchy.onAgain(input.domain, input.seat, input.input, at, out, news)
       case 'wake':
         return onWake(at)
       default:
@@ -303,9 +237,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   }
 
   const onWake = (at: StepContext): void => {
-    hierarchy.onWake(at, out, news as HierarchyEvent[])
-    roster.onWake(at, out, news as RosterNews[])
-    records.onWake(at, out, news as RecordNews[])
+    hierarchy.onWake(at, out, news)
+    roster.onWake(at, out, news)
+    records.onWake(at, out, news)
     requests.onWake(at, out)
     inventories.onWake(at, out)
     placing.onWake(at, out)
@@ -321,15 +255,16 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         inventories.onUnlead(one.domain)
         return placing.onUnlead(one.domain, at, out)
       case 'proof-news':
-        records.tell({ kind: 'leaders-changed' }, at, out, news as RecordNews[])
+        records.tell({ kind: 'leaders-changed' }, at, out, news)
         return
       case 'leader-news':
+        if (one.domain === self.domain) inventories.onAudience()
         requests.onLeaders(at, out)
-        records.onHolders(at, out, news as RecordNews[])
+        records.onHolders(at, out, news)
         return placing.onChild(one.domain, at, out)
       case 'roster-news':
-        hierarchy.onMembers(at, out, news as HierarchyEvent[])
-        records.onHolders(at, out, news as RecordNews[])
+        hierarchy.onMembers(at, out, news)
+        records.onHolders(at, out, news)
         if (one.to === null) inventories.forget(one.node)
         return placing.onChild(one.node, at, out)
       case 'inventory-news':
@@ -346,13 +281,16 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const settle = (at: StepContext): void => {
     const held = chainOf(self.domain).filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
     if (held.join() !== records.held().join()) {
-      records.hold(held, neighbours.connected().keys(), at, out, news as RecordNews[])
+      records.hold(held, neighbours.connected().keys(), at, out, news)
     }
     const topics = topicsOf(self.domain, held)
     const topicsNow = topics.map(({ domain, topic }) => `${domain} ${topic}`).join()
     if (topicsNow !== shownTopics) out.push({ kind: 'follow', topics })
     shownTopics = topicsNow
-    const peers = neighbours.wanted(at.now, hierarchy.seats().map((seat) => seat.domain))
+    const peers = neighbours.wanted(
+      at.now,
+      hierarchy.seats().map((seat) => seat.domain),
+    )
     const wantsNow = JSON.stringify(peers)
     if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
     shownWants = wantsNow
@@ -370,7 +308,12 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     },
     wakeAt: () =>
       earliest(
-        hierarchy.wakeAt(), roster.wakeAt(), records.wakeAt(), requests.wakeAt(), inventories.wakeAt(), placing.wakeAt(),
+        hierarchy.wakeAt(),
+        roster.wakeAt(),
+        records.wakeAt(),
+        requests.wakeAt(),
+        inventories.wakeAt(),
+        placing.wakeAt(),
       ),
     view: {
       self,
@@ -381,6 +324,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       seats: hierarchy.seats,
       stores,
       isConnected: neighbours.isConnected,
+      domainOf: (peer) => neighbours.connected().get(peer)?.domain ?? null,
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,
@@ -390,4 +334,3 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     },
   }
 }
-

@@ -11,8 +11,8 @@ import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { PlacementMessage, RuntimeEvent, RuntimeOperation, ServiceSpec } from '../../placement/index.ts'
 import type { FoundInstance } from '../../placement/runtime.ts'
+import type { PlainRecord, RegistryMessage, SealedRecord, SpecRecord } from '../../services-registry/index.ts'
 import type { WhereMessage } from './messages.ts'
-import type { PlainRecord, RegistryMessage, SealedRecord } from '../../services-registry/index.ts'
 
 /** Everything that nodes say to each other in envelopes. */
 export type CoreMessage =
@@ -95,6 +95,8 @@ export type CoreInput =
       readonly domain: DomainPath
       readonly service: ServiceId
       readonly spec: ServiceSpec | null
+      /** The version that somebody else holds, where this node holds no records of the domain. */
+      readonly held?: SealedRecord<SpecRecord> | null
     }
   | { readonly kind: 'resolve'; readonly requestId: number; readonly service: ServiceId }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */

@@ -7,14 +7,13 @@ import {
   createElection,
   type ElectionEffect,
   type ElectionInput,
-  type ElectionMessage,
   type ElectionState,
-  type ElectionTiming,
   type ElectorMessage,
   type Fence,
   isElector,
   type LeaderBook,
   type OwnAnnouncement,
+  senderOf,
   step,
   wakeAt,
 } from '../../election/index.ts'
@@ -25,41 +24,11 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect } from './effects.ts'
+import type { Sink } from './news.ts'
+import type { Hierarchy, HierarchyEvent, HierarchyOptions } from './seats.ts'
 
 /** Announcements that a child domain may miss before it no longer counts as alive. */
 const ANNOUNCEMENTS_MISSED_MAX = 3
-
-export interface HierarchyOptions {
-  readonly self: NodeId
-  readonly cluster: DomainPath
-  readonly timing: ElectionTiming
-  readonly electorsMax: number
-  /** This node is founding the federation right now: there is nobody whose line it would have to listen for. */
-  readonly isFounding: boolean
-  readonly book: LeaderBook
-  /** What the cluster's election persisted last. */
-  readonly saved: Uint8Array | null
-  /** The nodes of the cluster as its roster has them. */
-  readonly members: () => readonly ChildFact[]
-  /** The name, addresses and fitness that this node's announcements carry. */
-  readonly face: () => Pick<Announcement, 'name' | 'addresses' | 'fitness'>
-}
-
-export interface SeatView {
-  readonly domain: DomainPath
-  readonly self: ChildId
-  readonly state: ElectionState
-  /** Under which this node gives orders in the domain; null while it does not lead it. */
-  readonly fence: Fence | null
-}
-
-export type HierarchyEvent =
-  | { readonly kind: 'lead'; readonly domain: DomainPath; readonly fence: Fence }
-  | { readonly kind: 'unlead'; readonly domain: DomainPath }
-  /** A proof came in that changed who leads a domain, or its electors. */
-  | { readonly kind: 'leader-news'; readonly domain: DomainPath }
-  /** A proof came in: orders of that leader can be checked now. */
-  | { readonly kind: 'proof-news'; readonly domain: DomainPath }
 
 interface Seat {
   readonly id: number
@@ -76,27 +45,6 @@ interface Seat {
   readonly waiting: Map<string, readonly CoreEffect[]>
 }
 
-export interface Hierarchy {
-  start(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
-  onMessage(opened: Opened<ElectionMessage>, context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
-  onAgain(
-    domain: DomainPath,
-    seat: number,
-    input: ElectionInput,
-    context: StepContext,
-    out: CoreEffect[],
-    events: HierarchyEvent[],
-  ): void
-  onConnection(peer: NodeId, isOpen: boolean, context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
-  /** The roster changed, or this node's fitness. */
-  onMembers(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
-  handOver(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
-  onWake(context: StepContext, out: CoreEffect[], events: HierarchyEvent[]): void
-  wakeAt(): Millis | null
-  seats(): readonly SeatView[]
-  seatIn(domain: DomainPath): SeatView | null
-}
-
 const memoryKey = (domain: DomainPath): string => `election:${domain}`
 
 export function createHierarchy(options: HierarchyOptions): Hierarchy {
@@ -110,7 +58,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** When a child domain may stop counting as alive. */
   let reviewAt: Millis | null = null
 
-  type Turn = readonly [context: StepContext, out: CoreEffect[], events: HierarchyEvent[]]
+  type Turn = readonly [context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>]
 
   const feed = (seat: Seat, input: ElectionInput, ...turn: Turn): void => {
     // What one seat is told may have closed the seats above it before their turn came.
@@ -247,7 +195,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     addSeat(parent, seat.domain, seat, seat.memory[memoryKey(parent)] ?? null, ...turn)
   }
 
-  const closeSeatsAbove = (seat: Seat, events: HierarchyEvent[]): void => {
+  const closeSeatsAbove = (seat: Seat, events: Sink<HierarchyEvent>): void => {
     const index = seats.indexOf(seat)
     for (const above of seats.splice(index + 1)) {
       if (above.fence !== null) events.push({ kind: 'unlead', domain: above.domain })
@@ -287,7 +235,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     const own = seats.find((seat) => seat.domain === domain)
     if (!learned.ok) {
       // Another line of this node's own domain: the book keeps to the one it knows, but the elector must know of its rival.
-      const isRival = ['unconnected', 'older'].includes(learned.error) && own?.state.register?.line !== announcement.line
+      const isRival =
+        ['unconnected', 'older'].includes(learned.error) && own?.state.register?.line !== announcement.line
       if (own !== undefined && isRival) feed(own, { kind: 'announced', announcement }, ...turn)
       const fields = { domain, claimant: opened.from, reason: learned.error }
       if (learned.error !== 'older') out.push(emit('leadership-claim-refused', fields, isRival ? 'debug' : 'warn'))
@@ -390,24 +339,4 @@ export function holdsStoreOf(hierarchy: Hierarchy, domain: DomainPath, cluster: 
 
 function domainsSpokenFor(book: LeaderBook, peer: NodeId, parent: DomainPath): readonly DomainPath[] {
   return [...book.domains()].filter((domain) => parentOf(domain) === parent && book.nodeOf(domain) === peer)
-}
-
-/** The child in whose name an elector's message speaks. */
-function senderOf(message: ElectorMessage): ChildId {
-  switch (message.kind) {
-    case 'election/pre-vote':
-    case 'election/vote-request':
-      return message.candidate
-    case 'election/pre-vote-answer':
-    case 'election/vote':
-    case 'election/vote-refused':
-      return message.voter
-    case 'election/heartbeat':
-    case 'election/stand-now':
-      return message.leader
-    case 'election/heartbeat-answer':
-      return message.child
-    default:
-      return unreachable(message)
-  }
 }

@@ -25,6 +25,7 @@ import {
 } from '../../placement/index.ts'
 import { aggregateOfNode } from '../../placement/summary.ts'
 import type { CoreEffect } from './effects.ts'
+import type { Sink } from './news.ts'
 
 export interface InventoriesOptions {
   readonly self: SignerFacts
@@ -42,13 +43,15 @@ export interface InventoryNews {
   readonly child: ChildId
 }
 
-export type InventoryTurn = readonly [context: StepContext, out: CoreEffect[], news: InventoryNews[]]
+export type InventoryTurn = readonly [context: StepContext, out: CoreEffect[], news: Sink<InventoryNews>]
 
 export interface Inventories {
   view(domain: DomainPath): InventoryView
   onMessage(opened: Opened<SummaryMessage | AggregateMessage>, ...turn: InventoryTurn): void
   /** What this node would say of itself now. */
   onSummary(summary: NodeSummary, context: StepContext, out: CoreEffect[]): void
+  /** Somebody needs to hear it who may not have: another leader, or a member that just came. */
+  onAudience(): void
   onLead(domain: DomainPath, fence: Fence): void
   onUnlead(domain: DomainPath): void
   forget(node: NodeId): void
@@ -67,7 +70,9 @@ const NOTHING_SAID = { at: null, value: null, sequence: 0 }
 
 export function createInventories(options: InventoriesOptions): Inventories {
   const { self, incarnation, timing, book } = options
-  const inventories = new Map<DomainPath, Inventory>(chainOf(self.domain).map((domain) => [domain, createInventory(domain)]))
+  const inventories = new Map<DomainPath, Inventory>(
+    chainOf(self.domain).map((domain) => [domain, createInventory(domain)]),
+  )
   const inventoryOf = (domain: DomainPath): Inventory => inventories.get(domain) ?? createInventory(domain)
   const leads = new Map<DomainPath, { readonly fence: Fence; said: Said<DomainAggregate> }>()
   let latest: NodeSummary | null = null
@@ -134,6 +139,9 @@ export function createInventories(options: InventoriesOptions): Inventories {
       latest = summary
       saySummary(context, out)
     },
+    onAudience: () => {
+      said = { ...said, value: null }
+    },
     onLead: (domain, fence) => {
       leads.set(domain, { fence, said: NOTHING_SAID })
     },
@@ -154,7 +162,9 @@ export function createInventories(options: InventoriesOptions): Inventories {
     wakeAt: () =>
       earliest(
         summaryDue(),
-        ...[...leads].filter(([domain]) => parentOf(domain) !== null).map(([domain, lead]) => aggregateDue(domain, lead.said)),
+        ...[...leads]
+          .filter(([domain]) => parentOf(domain) !== null)
+          .map(([domain, lead]) => aggregateDue(domain, lead.said)),
       ),
   }
 }

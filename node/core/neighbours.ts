@@ -5,7 +5,13 @@ import type { LeaderBookView } from '../../election/index.ts'
 import { chainOf, type DomainPath, isWithin, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import { presentNodes, type MembershipMessage, type RosterView, watchedBy, watchersOf } from '../../overlay/membership/index.ts'
+import {
+  type MembershipMessage,
+  presentNodes,
+  type RosterView,
+  watchedBy,
+  watchersOf,
+} from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect, Topic, WantedNode } from './effects.ts'
 
@@ -89,7 +95,9 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
       if (!isOwn || domain === self.domain) return
       const known = acquaintances.get(node)?.message
       const isNewer =
-        known === undefined || incarnation > known.incarnation || (incarnation === known.incarnation && version > known.version)
+        known === undefined ||
+        incarnation > known.incarnation ||
+        (incarnation === known.incarnation && version > known.version)
       if (!isNewer) return
       acquaintances.delete(node)
       acquaintances.set(node, opened)
@@ -147,9 +155,11 @@ export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): read
   return [
     ...own,
     ...above.map((domain): Topic => ({ domain, topic: 'leader' })),
-    ...above.filter((domain) => held.includes(domain)).flatMap((domain): Topic[] => [
-      { domain, topic: 'record' },
-      { domain, topic: 'summary' },
-    ]),
+    ...above
+      .filter((domain) => held.includes(domain))
+      .flatMap((domain): Topic[] => [
+        { domain, topic: 'record' },
+        { domain, topic: 'summary' },
+      ]),
   ]
 }

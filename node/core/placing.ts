@@ -7,6 +7,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { HostReading } from '../../placement/host-reading.ts'
 import {
   type ChildView,
   createScheduler,
@@ -25,9 +26,9 @@ import {
   workerUse,
   workerWakeAt,
 } from '../../placement/index.ts'
-import type { HostReading } from '../../placement/host-reading.ts'
 import type { CoreEffect, CoreInput, RuntimeInfo } from './effects.ts'
 import type { Inventories, InventoryNews } from './inventories.ts'
+import type { Sink } from './news.ts'
 import type { Records } from './records.ts'
 
 export interface PlacingOptions {
@@ -54,7 +55,7 @@ export interface PendingInstance {
 
 export interface Placing {
   onStart(context: StepContext, out: CoreEffect[]): void
-  onMessage(opened: Opened<PlacementMessage>, context: StepContext, out: CoreEffect[], news: InventoryNews[]): void
+  onMessage(opened: Opened<PlacementMessage>, context: StepContext, out: CoreEffect[], news: Sink<InventoryNews>): void
   onReading(reading: HostReading, context: StepContext, out: CoreEffect[]): void
   onRuntimes(runtimes: readonly RuntimeInfo[], context: StepContext, out: CoreEffect[]): void
   onRuntime(
@@ -80,7 +81,11 @@ export function createPlacing(options: PlacingOptions): Placing {
   const store = records.view(self.domain)
   if (store === null) throw new Error('a node holds its own cluster’s records')
   let worker = createWorker({
-    self: self.node, domain: self.domain, incarnation, view: { store, leaders: book }, kept: options.kept,
+    self: self.node,
+    domain: self.domain,
+    incarnation,
+    view: { store, leaders: book },
+    kept: options.kept,
   })
   let reading: HostReading | null = null
   let runtimes: readonly RuntimeInfo[] = []
@@ -245,12 +250,11 @@ export function createPlacing(options: PlacingOptions): Placing {
 /** What the device says, and what the node knows better. A sensor that is missing is an absent field (DESIGN section 7). */
 const summaryOf = (
   { name, labels, self }: PlacingOptions,
-  { diskMb, ...reading }: HostReading,
+  reading: HostReading,
   runtimes: readonly RuntimeInfo[],
   promised: Pick<NodeSummary, 'instances' | 'reserved'>,
 ): NodeSummary => ({
   ...reading,
-  diskMb: diskMb ?? { total: 0, free: 0 },
   name: name.slice(0, 63),
   runtimes,
   labels: { ...self.labels, ...labels },

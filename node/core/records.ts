@@ -2,7 +2,14 @@
 // instance that a parent placed here goes up, in the envelope of the node that runs it.
 
 import type { LeaderBookView } from '../../election/index.ts'
-import { childTowards, chainOf, type DomainPath, type NodeId, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
+import {
+  chainOf,
+  childTowards,
+  type DomainPath,
+  type NodeId,
+  parentOf,
+  type ServiceId,
+} from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
@@ -21,6 +28,7 @@ import {
   storeWakeAt,
 } from '../../services-registry/index.ts'
 import type { CoreEffect } from './effects.ts'
+import type { Sink } from './news.ts'
 
 export interface RecordsOptions {
   readonly self: SignerFacts
@@ -59,7 +67,7 @@ export interface Records {
   wakeAt(): Millis | null
 }
 
-export type RecordTurn = readonly [context: StepContext, out: CoreEffect[], news: RecordNews[]]
+export type RecordTurn = readonly [context: StepContext, out: CoreEffect[], news: Sink<RecordNews>]
 
 export function createRecords({ self, preset, book, loaded, members, leads }: RecordsOptions): Records {
   const stores = new Map<DomainPath, StoreState>()
@@ -87,7 +95,8 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     if (isInstance(record)) return passUp(domain, record, ...turn)
     const below = domainBelow(domain, self.domain)
     if (below === null || !isPlacement(record)) return
-    for (const instance of stores.get(below)?.view.instances(record.message.service) ?? []) passUp(below, instance, ...turn)
+    for (const instance of stores.get(below)?.view.instances(record.message.service) ?? [])
+      passUp(below, instance, ...turn)
   }
 
   const passUp = (domain: DomainPath, record: SealedRecord, ...turn: RecordTurn): void => {
@@ -186,4 +195,3 @@ function domainBelow(domain: DomainPath, cluster: DomainPath): DomainPath | null
   if (domain === cluster || !chainOf(cluster).includes(domain)) return null
   return childTowards(domain, cluster, '' as NodeId) as DomainPath
 }
-

@@ -19,9 +19,9 @@ import {
   type PushedMessage,
   type SealedRecord,
   type SpecRecord,
+  type StoreView,
   stepLookup,
   stepOutbox,
-  type StoreView,
 } from '../../services-registry/index.ts'
 import type { CoreEffect } from './effects.ts'
 
@@ -37,7 +37,11 @@ export interface RequestsOptions {
 export interface Requests {
   submit(domain: DomainPath, opened: SealedRecord, context: StepContext, out: CoreEffect[]): void
   resolve(requestId: number, service: ServiceId, context: StepContext, out: CoreEffect[]): void
-  onMessage(opened: Opened<LookupMessage | AnswerMessage | PushedMessage>, context: StepContext, out: CoreEffect[]): void
+  onMessage(
+    opened: Opened<LookupMessage | AnswerMessage | PushedMessage>,
+    context: StepContext,
+    out: CoreEffect[],
+  ): void
   onRecordChanged(service: ServiceId, context: StepContext, out: CoreEffect[]): void
   onLeaders(context: StepContext, out: CoreEffect[]): void
   /** Specs that no holder has taken in so far. */
@@ -103,7 +107,8 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
     resolve: (requestId, service, context, out) => feedLookup({ kind: 'resolve', requestId, service }, context, out),
     onMessage: (opened, context, out) => {
       const { message } = opened
-      if (message.kind === 'registry/pushed') feedOutbox({ kind: 'message', opened: { ...opened, message } }, context, out)
+      if (message.kind === 'registry/pushed')
+        feedOutbox({ kind: 'message', opened: { ...opened, message } }, context, out)
       else feedLookup({ kind: 'message', opened: { ...opened, message } }, context, out)
     },
     onRecordChanged: (service, context, out) => feedLookup({ kind: 'record-changed', service }, context, out),

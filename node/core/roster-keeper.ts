@@ -22,6 +22,7 @@ import {
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { CoreEffect } from './effects.ts'
+import type { Sink } from './news.ts'
 
 export interface RosterKeeperOptions {
   readonly self: SignerFacts
@@ -40,7 +41,7 @@ export interface RosterNews {
   readonly to: RosterEntry['state'] | null
 }
 
-export type RosterTurn = readonly [context: StepContext, out: CoreEffect[], news: RosterNews[]]
+export type RosterTurn = readonly [context: StepContext, out: CoreEffect[], news: Sink<RosterNews>]
 
 export interface RosterKeeper {
   view(): RosterView

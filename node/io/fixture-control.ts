@@ -67,8 +67,8 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     instances: () => [instance],
     deploy: async (descriptor, { domain }) =>
       noted({ services: [service], warnings: [{ field: 'a', problem: 'b' }] }, 'deploy', descriptor, domain),
-    services: (ids) => noted([service], 'services', ids),
-    inspect: (id) => {
+    services: async (ids) => noted([service], 'services', ids),
+    inspect: async (id) => {
       if (id === SERVICE) return inspected
       throw new CoppiceError('no-such-service', `there is no service ${id}`, 'See `coppice ps`.')
     },

@@ -1,15 +1,18 @@
 // A port that was free once is taken again after a restart, so that the addresses others know stay true.
 
+import { createServer } from 'node:net'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import type { Disk } from './disk.ts'
-import { createServer } from 'node:net'
 
 const PORT_KEY = 'node/port'
 const ANY_PORT = '/tcp/0'
 const DEFAULT_LISTEN: readonly string[] = ['/ip4/0.0.0.0/tcp/0']
 
 /** The addresses to listen on: those asked for, with the port of last time where any would do and it is still free. */
-export async function rememberedListen(disk: Disk, asked: readonly string[] = DEFAULT_LISTEN): Promise<readonly string[]> {
+export async function rememberedListen(
+  disk: Disk,
+  asked: readonly string[] = DEFAULT_LISTEN,
+): Promise<readonly string[]> {
   const stored = await disk.get(PORT_KEY)
   const read = stored === null ? null : decodeBounded(stored)
   const port = read?.ok && typeof read.value === 'number' ? read.value : null

@@ -2,8 +2,8 @@
 
 import { Duplex } from 'node:stream'
 import { instanceKey, type NodeId, type ServiceId } from '../../overlay/kernel/ids.ts'
-import type { LogOptions, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from '../../placement/runtime.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
+import type { LogOptions, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from '../../placement/runtime.ts'
 import type { CoreInput, RuntimeInfo } from '../core/effects.ts'
 import { CoppiceError } from '../errors.ts'
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { table } from '../../node/cli/render.ts'
 import type { InstanceView } from '../../node/control.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { createFleet, type Fleet, type FleetNode, until } from './fleet.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1', 'berlin-2', 'berlin-3'] },
@@ -49,16 +49,19 @@ function fetchThrough(proxy: string, address: string): Promise<string> {
   const { hostname, port } = new URL(proxy)
   return new Promise((resolve, reject) => {
     const path = `http://${address}/`
-    const asked = request({ hostname, port, path, headers: { host: address }, agent: false, timeout: 5_000 }, (answer) => {
-      const chunks: Buffer[] = []
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-      answer.on('error', reject)
-      answer.on('end', () => {
-        const text = Buffer.concat(chunks).toString().trim()
-        if (answer.statusCode === 200) resolve(text)
-        else reject(new Error(`HTTP ${answer.statusCode}: ${text}`))
-      })
-    })
+    const asked = request(
+      { hostname, port, path, headers: { host: address }, agent: false, timeout: 5_000 },
+      (answer) => {
+        const chunks: Buffer[] = []
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+        answer.on('error', reject)
+        answer.on('end', () => {
+          const text = Buffer.concat(chunks).toString().trim()
+          if (answer.statusCode === 200) resolve(text)
+          else reject(new Error(`HTTP ${answer.statusCode}: ${text}`))
+        })
+      },
+    )
     asked.on('timeout', () => asked.destroy(new Error('no answer in 5 s')))
     asked.on('error', reject)
     asked.end()
@@ -72,7 +75,11 @@ async function call(node: FleetNode): Promise<string> {
 }
 
 /** Whether the node knows a leader that `isWanted` accepts, in each of its domains, backed by so many electors. */
-async function knowsLeaders(node: FleetNode, electors: number, isWanted: (leaderNode: string) => boolean): Promise<boolean> {
+async function knowsLeaders(
+  node: FleetNode,
+  electors: number,
+  isWanted: (leaderNode: string) => boolean,
+): Promise<boolean> {
   const { ready, domains } = await node.control.status()
   const isLed = domains.every(
     (domain) => domain.leaderNode !== null && isWanted(domain.leaderNode) && domain.electors.length >= electors,
@@ -88,6 +95,11 @@ async function everyone(fleet: Fleet, holds: (node: FleetNode) => Promise<boolea
 async function running(node: FleetNode): Promise<readonly InstanceView[]> {
   const all = await node.control.instances()
   return all.filter((instance) => instance.service === SERVICE && instance.state === 'running')
+}
+
+async function bothRunning(node: FleetNode): Promise<readonly InstanceView[] | null> {
+  const found = await running(node)
+  return found.length === 2 ? found : null
 }
 
 async function rootLeader(fleet: Fleet): Promise<FleetNode> {
@@ -106,7 +118,7 @@ async function deploy(fleet: Fleet): Promise<readonly InstanceView[]> {
   let placed: readonly InstanceView[] = []
   await timed('deployed 2 replicas, submitted on a node of /rome', async () => {
     await from.control.deploy(descriptor, { domain: null })
-    await until('both replicas run', async () => (placed = await running(from)).length === 2, 20_000)
+    placed = await until('both replicas run', () => bothRunning(from), 20_000)
     return placed.map((one) => `#${one.number} on ${one.name}`).join(', ')
   })
   for (const one of placed) say(`  #${one.number} runs on ${one.name} in ${one.domain}: ${one.reason}`)
@@ -117,9 +129,7 @@ async function callFromElsewhere(fleet: Fleet, placed: readonly InstanceView[]):
   const caller = fleet.living().find((node) => placed.every((one) => one.domain !== node.domain))
   if (caller === undefined) throw new Error('every cluster runs an instance, so there is no other to call from')
   await timed(`called http://${ADDRESS}/ from ${caller.name}, in another cluster`, async () => {
-    let answer = ''
-    await until('the address answers', async () => (answer = await call(caller)) !== '', 10_000)
-    return answer
+    return await until('the address answers', () => call(caller), 10_000)
   })
   return caller
 }
@@ -130,7 +140,11 @@ async function loseRootLeader(fleet: Fleet): Promise<FleetNode> {
   say(`cutting down ${leader.name}, which leads ${leader.domain} and the root`)
   await fleet.cutDown(leader)
   await timed(`a new leader of the root and of ${leader.domain} is known to all`, async () => {
-    await until('all know new leaders', () => everyone(fleet, (node) => knowsLeaders(node, 1, (id) => id !== lost)), 20_000)
+    await until(
+      'all know new leaders',
+      () => everyone(fleet, (node) => knowsLeaders(node, 1, (id) => id !== lost)),
+      20_000,
+    )
     return (await rootLeader(fleet)).name
   })
   return leader
@@ -141,7 +155,8 @@ async function loseInstance(fleet: Fleet, caller: FleetNode, leader: FleetNode):
   const isApart = (one: InstanceView): boolean => one.domain !== leader.domain && one.name !== caller.name
   const victim = before.find(isApart)
   const device = fleet.living().find((node) => node.name === victim?.name)
-  if (victim === undefined || device === undefined) throw new Error('no instance runs outside the cluster that lost its leader')
+  if (victim === undefined || device === undefined)
+    throw new Error('no instance runs outside the cluster that lost its leader')
   say(`cutting down ${device.name}, which runs #${victim.number}`)
   await fleet.cutDown(device)
   await timed(`#${victim.number} answered by name from a replacement`, async () => {
@@ -154,7 +169,12 @@ async function loseInstance(fleet: Fleet, caller: FleetNode, leader: FleetNode):
 
 async function story(fleet: Fleet): Promise<void> {
   await timed('all nine nodes can take work', async () => {
-    await until('all nodes are ready', () => everyone(fleet, (node) => knowsLeaders(node, 1, () => true)), 30_000, fleet.nodes)
+    await until(
+      'all nodes are ready',
+      () => everyone(fleet, (node) => knowsLeaders(node, 1, () => true)),
+      30_000,
+      fleet.nodes,
+    )
     return `root leader ${(await rootLeader(fleet)).name}`
   })
   say('waiting until each domain has three electors (a child is promoted after it was steady for 10 s)')
@@ -183,14 +203,13 @@ function lookAround(fleet: Fleet, baseDir: string): void {
 
 async function main(): Promise<void> {
   const baseDir = await mkdtemp(join(tmpdir(), 'coppice-demo-'))
-  let fleet: Fleet | null = null
+  const fleet = createFleet({ baseDir, clusters: CLUSTERS, onProgress: say })
   const interrupted = new Promise<'interrupted'>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('interrupted'))
   })
   try {
     say(`starting nine nodes on loopback, with their folders in ${baseDir}`)
-    fleet = await startFleet({ baseDir, clusters: CLUSTERS, onProgress: say })
-    const outcome = await Promise.race([story(fleet).then(() => 'told' as const), interrupted])
+    const outcome = await Promise.race([fleet.start().then(() => story(fleet)), interrupted])
     if (outcome === 'interrupted') throw new Error('interrupted')
     console.log(`\n${table(['what happened', 'took', 'detail'], measured.map(rowOf))}`)
     if (words.keep) {
@@ -198,7 +217,7 @@ async function main(): Promise<void> {
       await interrupted
     }
   } finally {
-    await fleet?.stop()
+    await fleet.stop()
     await rm(baseDir, { recursive: true, force: true })
   }
 }

@@ -32,6 +32,8 @@ export interface FleetPlan {
 
 export interface Fleet {
   readonly nodes: readonly FleetNode[]
+  /** Starts the founder, hands out invites, and starts all others; resolves when each process runs, not yet ready. */
+  start(): Promise<void>
   /** The nodes that were not cut down. */
   living(): readonly FleetNode[]
   /** Cuts a device down: the node's process and everything that it ran, at once and without a word (SIGKILL). */
@@ -41,8 +43,19 @@ export interface Fleet {
   stop(): Promise<void>
 }
 
-/** Starts the founder, hands out invites, and starts all others; resolves when each process is up, not yet ready. */
-export async function startFleet({ baseDir, clusters, flags = [], onProgress }: FleetPlan): Promise<Fleet> {
+/** Starts a fleet; whatever was started is stopped again when that fails. */
+export async function startFleet(plan: FleetPlan): Promise<Fleet> {
+  const fleet = createFleet(plan)
+  try {
+    await fleet.start()
+    return fleet
+  } catch (problem) {
+    await fleet.stop()
+    throw problem
+  }
+}
+
+export function createFleet({ baseDir, clusters, flags = [], onProgress }: FleetPlan): Fleet {
   const nodes: FleetNode[] = []
   const dead = new Set<FleetNode>()
   const common = ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', ...flags]
@@ -63,31 +76,44 @@ export async function startFleet({ baseDir, clusters, flags = [], onProgress }: 
     return dataDir
   }
 
-  const [first] = clusters
-  const founderName = first?.names[0]
-  if (first === undefined || founderName === undefined) throw new Error('a fleet has at least one node')
-  const founder = launch(founderName, first.path, await folderOf(founderName), ['up', '--domain', first.path])
-  nodes.push(founder)
-  await until('the founder answers', async () => (await founder.control.status()).ready, 30_000, [founder])
-  onProgress(`${founderName} founded the federation`)
+  const living = (): readonly FleetNode[] => nodes.filter((node) => !dead.has(node))
 
-  for (const { path, names } of clusters) {
-    const joining = names.filter((name) => name !== founderName)
-    const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: 600_000 })
-    for (const name of joining) nodes.push(launch(name, path, await folderOf(name), ['join', invite]))
-    onProgress(`${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'} ${path} by invite`)
+  const stop = async (): Promise<void> => {
+    const killed = living().map((node) => {
+      const gone = exited(node.process)
+      node.process.kill('SIGKILL')
+      return gone
+    })
+    await Promise.all(killed)
+    for (const node of nodes) for (const group of await instanceGroups(node)) killGroup(group)
   }
 
-  const living = (): readonly FleetNode[] => nodes.filter((node) => !dead.has(node))
+  const start = async (): Promise<void> => {
+    const [first] = clusters
+    const founderName = first?.names[0]
+    if (first === undefined || founderName === undefined) throw new Error('a fleet has at least one node')
+    const founder = launch(founderName, first.path, await folderOf(founderName), ['up', '--domain', first.path])
+    nodes.push(founder)
+    await until('the founder answers', async () => (await founder.control.status()).ready, 30_000, [founder])
+    onProgress(`${founderName} founded the federation`)
+
+    for (const { path, names } of clusters) {
+      const joining = names.filter((name) => name !== founderName)
+      const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: 600_000 })
+      for (const name of joining) nodes.push(launch(name, path, await folderOf(name), ['join', invite]))
+      onProgress(`${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'} ${path} by invite`)
+    }
+  }
+
   return {
     nodes,
+    start,
     living,
     cutDown: async (node) => {
-      const groups = await instanceGroups(node)
       dead.add(node)
       const gone = exited(node.process)
       node.process.kill('SIGKILL')
-      for (const group of groups) killGroup(group)
+      for (const group of await instanceGroups(node)) killGroup(group)
       await gone
     },
     restart: (node) => {
@@ -96,32 +122,26 @@ export async function startFleet({ baseDir, clusters, flags = [], onProgress }: 
       dead.delete(node)
       return again
     },
-    stop: async () => {
-      for (const node of nodes) for (const group of await instanceGroups(node)) killGroup(group)
-      await Promise.all(
-        living().map(async (node) => {
-          const gone = exited(node.process)
-          node.process.kill('SIGKILL')
-          await gone
-        }),
-      )
-      for (const node of nodes) for (const group of await instanceGroups(node)) killGroup(group)
-    },
+    stop,
   }
 }
 
-/** Asks again and again until it is so; what is asked may fail meanwhile. Rejects after `timeoutMs`, or when a watched node ended. */
-export async function until(
+/**
+ * Asks again and again until there is an answer that is not empty; what is asked may fail meanwhile. Rejects after `timeoutMs`, or
+ * when a watched node ended.
+ */
+export async function until<T>(
   what: string,
-  isSo: () => Promise<boolean>,
+  find: () => Promise<T | false | null | ''>,
   timeoutMs: number,
   watched: readonly FleetNode[] = [],
-): Promise<void> {
+): Promise<T> {
   const deadline = performance.now() + timeoutMs
   let problem: unknown = null
   while (performance.now() < deadline) {
     try {
-      if (await isSo()) return
+      const found = await find()
+      if (found) return found
       problem = null
     } catch (caught) {
       problem = caught
@@ -140,17 +160,12 @@ export async function tailOf(node: FleetNode, lines = 5): Promise<string> {
   return text.trim().split('\n').slice(-lines).join(' | ')
 }
 
-/** The process groups of what a node runs, from the folders in which its process runtime remembers them. */
+/** The process groups of what a node runs: each instance's folder notes its watcher, which leads a group of its own. */
 async function instanceGroups(node: FleetNode): Promise<readonly number[]> {
   const folder = join(node.dataDir, 'instances')
   const names = await readdir(folder).catch(() => [])
-  const groups = await Promise.all(
-    names.map(async (name) => {
-      const text = await readFile(join(folder, name, 'launch.json'), 'utf8').catch(() => '{}')
-      return (JSON.parse(text) as { readonly pid?: number }).pid
-    }),
-  )
-  return groups.filter((pid) => pid !== undefined)
+  const noted = await Promise.all(names.map((name) => readFile(join(folder, name, 'process'), 'utf8').catch(() => '')))
+  return noted.map((stat) => Number.parseInt(stat, 10)).filter((pid) => pid > 1)
 }
 
 function killGroup(group: number): void {

@@ -27,6 +27,13 @@ export async function deploy(context: CliContext, file: string, words: DeployWor
   context.answer({ ...deployed, services }, (view) => view.services.map(renderService).join('\n'))
 }
 
+/** Null where the device has not heard of it again so far: it does not hold the records and asks for them. */
+const inspected = (client: ControlClient, { id }: ServiceView): Promise<InspectView | null> =>
+  client.inspect(id).catch((problem: unknown) => {
+    if (problem instanceof CoppiceError && problem.code === 'no-such-service') return null
+    throw problem
+  })
+
 /** Looks until every wanted instance runs; rejects with what is missing when `timeoutMs` have passed. */
 async function untilRunning(
   context: CliContext,
@@ -37,8 +44,11 @@ async function untilRunning(
   const started = performance.now()
   let told = ''
   for (;;) {
-    const services = await Promise.all(deployed.services.map((service) => client.inspect(service.id)))
-    const missing = services.flatMap(missingOf)
+    const seen = await Promise.all(deployed.services.map((service) => inspected(client, service)))
+    const services = seen.filter((service) => service !== null)
+    const missing = seen.flatMap((service, index) =>
+      service === null ? [`${deployed.services[index]?.id}: no word of it yet`] : missingOf(service),
+    )
     if (missing.length === 0) return services.map(withoutDetails)
     if (performance.now() - started >= timeoutMs) throw notRunning(missing, timeoutMs)
     const progress = missing.join('\n')

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { NodeId } from '../overlay/kernel/ids.ts'
+import { ELECTION_TIMINGS } from './constants.ts'
+import { electorIds } from './register.ts'
+import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
+
+const { lan } = ELECTION_TIMINGS
+const berlin = domainOf('/berlin')
+/** A few messages there and back, and the writes between them, in the network and on the disks of the test. */
+const FEW_ROUND_TRIPS_MS = 150
+
+const leaderOf = (world: World): NodeId => {
+  const leader = world.agreed(berlin)
+  assert.ok(leader !== null, 'all agree on a leader')
+  return leader
+}
+const electorsOf = (world: World): readonly string[] =>
+  electorIds(world.seat(leaderOf(world))?.state.register ?? null).toSorted()
+const fenceOf = (world: World): string => {
+  const { epoch, term } = world.seat(leaderOf(world))?.state ?? {}
+  return `${epoch}.${term}`
+}
+
+function grown(seed: number, count: number): World {
+  const world = createWorld({ seed, clusters: { berlin: count }, timing: QUICK })
+  world.run(8_000)
+  assert.equal(electorsOf(world).length, count)
+  return world
+}
+
+test('a new cluster has a leader as soon as nobody answered for long enough, and its lowest node is that leader', () => {
+  const world = createWorld({ seed: 1, clusters: { berlin: 3 } })
+  const tookMs = world.until('a leader', () => world.agreed(berlin) !== null, 5_000)
+  assert.ok(tookMs >= lan.formationMs && tookMs <= 2 * lan.formationMs + FEW_ROUND_TRIPS_MS, `${tookMs} ms`)
+  assert.equal(leaderOf(world), 'berlin-1')
+})
+
+test('children become electors after ten steady seconds: three of three, and of six an odd five', () => {
+  for (const [count, electors] of [
+    [3, 3],
+    [6, 5],
+  ] as const) {
+    const world = createWorld({ seed: 2, clusters: { berlin: count } })
+    world.run(lan.steadyMs - 500)
+    assert.equal(electorsOf(world).length, 1)
+    world.run(2_500)
+    assert.equal(electorsOf(world).length, electors)
+  }
+})
+
+test('electors that came after the election vouch for the leader, so its announcements prove themselves', () => {
+  const world = grown(3, 5)
+  const { electors, votes, term } = world.known('berlin-5' as NodeId, berlin) ?? assert.fail()
+  assert.equal(electors.length, 5)
+  assert.equal(term, 1, 'under the very first leader')
+  assert.deepEqual(votes.map((vote) => vote.message.voter).toSorted(), electors.toSorted())
+})
+
+test('a leader whose process dies is replaced within a few round trips, whoever that is', () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const world = grown(seed, seed % 2 === 0 ? 3 : 5)
+    world.kill(leaderOf(world))
+    const tookMs = world.until('a new leader', () => world.agreed(berlin) !== null, 10_000)
+    assert.ok(tookMs < FEW_ROUND_TRIPS_MS, `${tookMs} ms with seed ${seed}`)
+  }
+})
+
+test('a leader that falls silent is replaced within one election timeout', () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const world = grown(seed, 5)
+    world.cutPower(leaderOf(world))
+    const tookMs = world.until('a new leader', () => world.agreed(berlin) !== null, 10_000)
+    assert.ok(tookMs > lan.leaseMs, 'its lease is honoured')
+    assert.ok(tookMs < lan.electionTimeoutMsMax + FEW_ROUND_TRIPS_MS, `${tookMs} ms with seed ${seed}`)
+  }
+})
+
+test('a follower that was cut off does not disturb the leader when it returns', () => {
+  const world = grown(5, 3)
+  const [leader, fence] = [leaderOf(world), fenceOf(world)]
+  const away = world.all.filter((id) => id !== leader)[0] as NodeId
+  world.part(
+    world.all.filter((id) => id !== away),
+    [away],
+  )
+  world.run(10_000)
+  world.heal()
+  world.run(5_000)
+  assert.equal(leaderOf(world), leader)
+  assert.equal(fenceOf(world), fence)
+  assert.equal(world.seat(away)?.state.leader?.child, leader)
+})
+
+test('a follower that starts again does not disturb the leader either', () => {
+  const world = grown(6, 3)
+  const [leader, fence] = [leaderOf(world), fenceOf(world)]
+  for (const follower of world.all.filter((id) => id !== leader)) {
+    world.restart(follower)
+    world.run(4_000)
+  }
+  assert.equal(leaderOf(world), leader)
+  assert.equal(fenceOf(world), fence)
+})
+
+test('a leader that is cut off from the majority stops within one lease, before there can be another', () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const world = grown(seed, 3)
+    const leader = leaderOf(world)
+    world.part(
+      [leader],
+      world.all.filter((id) => id !== leader),
+    )
+    const stoppedMs = world.until('the old leader stops', () => !world.leaders(berlin).includes(leader), 10_000)
+    assert.ok(stoppedMs <= lan.leaseMs, `${stoppedMs} ms`)
+    assert.deepEqual(world.leaders(berlin), [])
+    world.until('another leads', () => world.leaders(berlin).length === 1, lan.electionTimeoutMsMax)
+  }
+})
+
+test('leadership is handed over without a wait', () => {
+  for (let seed = 1; seed <= 4; seed++) {
+    const world = grown(seed, 5)
+    const before = leaderOf(world)
+    world.transfer(before, berlin)
+    world.until('the old leader gives way', () => world.leaders(berlin).length === 0, 1_000)
+    const gapMs = world.until('the new one leads', () => world.leaders(berlin).length === 1, 1_000)
+    assert.ok(gapMs < FEW_ROUND_TRIPS_MS / 2, `${gapMs} ms`)
+    world.until('all know', () => world.agreed(berlin) !== null, 1_000)
+    assert.notEqual(leaderOf(world), before)
+  }
+})
+
+test('a node that is a cluster by itself leads again at once when it starts again, under a higher fence', () => {
+  const world = createWorld({ seed: 7, clusters: { berlin: 1 } })
+  world.run(4_000)
+  const term = world.seat(leaderOf(world))?.state.term ?? 0
+  world.restart('berlin-1' as NodeId)
+  const tookMs = world.until('it leads', () => world.leaders(berlin).length === 1, 1_000)
+  assert.ok(tookMs < 50, `${tookMs} ms`)
+  assert.equal(world.seat(leaderOf(world))?.state.term, term + 1)
+})
+
+test('a whole cluster that starts again after a power cut has its leader back within one election timeout', () => {
+  const world = grown(8, 5)
+  for (const id of world.all) world.cutPower(id)
+  world.run(5_000)
+  for (const id of world.all) world.restart(id)
+  world.until('a leader', () => world.agreed(berlin) !== null, lan.electionTimeoutMsMax + FEW_ROUND_TRIPS_MS)
+  assert.equal(electorsOf(world).length, 5)
+})
+
+test('a dead elector gives its place to a steady learner, and comes back as a learner without a word of protest', () => {
+  const world = createWorld({ seed: 9, clusters: { berlin: 4 }, electorsMax: 3, timing: QUICK })
+  world.run(8_000)
+  const leader = leaderOf(world)
+  const lost = electorsOf(world).find((id) => id !== leader) as NodeId
+  world.kill(lost)
+  world.run(6_000)
+  assert.equal(electorsOf(world).length, 3)
+  assert.ok(!electorsOf(world).includes(lost))
+  const fence = fenceOf(world)
+  world.restart(lost)
+  world.run(10_000)
+  assert.equal(fenceOf(world), fence)
+  assert.equal(world.seat(lost)?.state.role.kind, 'follower')
+  assert.ok(!electorsOf(world).includes(lost))
+})
+
+test('of five electors that lose two the other three are a set of their own, and may lose one more', () => {
+  const world = grown(10, 5)
+  const leader = leaderOf(world)
+  const others = world.all.filter((id) => id !== leader)
+  for (const id of others.slice(0, 2)) world.cutPower(id)
+  world.run(8_000)
+  assert.equal(electorsOf(world).length, 3)
+  world.cutPower(others[2] as NodeId)
+  world.run(4_000)
+  assert.equal(leaderOf(world), leader)
+})

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { ChildId, DomainPath, NodeId } from '../overlay/kernel/ids.ts'
+import { PROOFS_PER_DOMAIN_MAX } from './constants.ts'
+import { createLeaderBook, type LeaderBook } from './leaders.ts'
+import type { Announcement } from './messages.ts'
+import { announcementBy, nodes, voteBy } from './wire.test-kit.ts'
+
+const berlin = '/berlin' as DomainPath
+const [first, second, third, fourth] = nodes('berlin', 4) as readonly [NodeId, NodeId, NodeId, NodeId]
+const PATIENCE_MS = 10_000
+
+/** A book, and what it makes of an announcement: `news`, `known`, or why it does not believe it. */
+function reader(): {
+  readonly book: LeaderBook
+  learn(node: NodeId, now: number, change: Partial<Announcement>): string
+} {
+  const book = createLeaderBook()
+  return {
+    book,
+    learn: (node, now, change) => {
+      const learned = book.learn(announcementBy(node, change), now, PATIENCE_MS)
+      if (!learned.ok) return learned.error
+      return learned.value.isNews ? 'news' : 'known'
+    },
+  }
+}
+const three: readonly ChildId[] = [first, second, third]
+
+test('a proven leader is known, and reached, under the name of its domain', () => {
+  const { book, learn } = reader()
+  assert.equal(book.leaderOf(berlin), null)
+  assert.equal(book.nodeOf(berlin), null)
+  assert.equal(learn(first, 0, {}), 'news')
+  assert.equal(learn(first, 5, { sequence: 2 }), 'known')
+  assert.equal(book.nodeOf(berlin), first)
+  assert.equal(book.nodeOf(second), second)
+  assert.equal(book.leaderAt(berlin, { epoch: 7, term: 2 }), first)
+  assert.equal(book.leaderAt(berlin, { epoch: 7, term: 3 }), null)
+})
+
+test('what proves nothing is not learned', () => {
+  const { book, learn } = reader()
+  assert.equal(learn(first, 0, { votes: [voteBy(first)] }), 'no-majority')
+  assert.equal(book.leaderOf(berlin), null)
+  assert.equal(book.leaderAt(berlin, { epoch: 7, term: 2 }), null)
+})
+
+test('an older leader does not come back, but what it once ordered can still be checked', () => {
+  const { book, learn } = reader()
+  assert.equal(learn(second, 0, { term: 3 }), 'news')
+  assert.equal(learn(first, 1, { term: 2 }), 'older')
+  assert.equal(book.nodeOf(berlin), second)
+  assert.equal(book.leaderAt(berlin, { epoch: 7, term: 2 }), first)
+})
+
+test('an older announcement of the same leader does not replace a newer one', () => {
+  const { book, learn } = reader()
+  learn(first, 0, { sequence: 4 })
+  assert.equal(learn(first, 1, { sequence: 3, name: 'old' }), 'older')
+  assert.equal(book.leaderOf(berlin)?.heardAt, 0)
+})
+
+test('electors may grow one step at a time, whoever leads', () => {
+  const { learn } = reader()
+  assert.equal(learn(first, 0, { term: 1, electors: [first] }), 'news')
+  assert.equal(learn(second, 1, { term: 2, electors: [first, second] }), 'news')
+  assert.equal(learn(third, 2, { term: 3, electors: three }), 'news')
+})
+
+test('electors may change as they like in the hands of the leader that is known', () => {
+  const { learn } = reader()
+  assert.equal(learn(first, 0, { electors: [first] }), 'news')
+  assert.equal(learn(first, 1, { electors: nodes('berlin', 5), sequence: 2 }), 'news')
+})
+
+test('electors that do not follow from the known ones are refused while these still answer', () => {
+  const { book, learn } = reader()
+  const strangers = nodes('berlin', 7).slice(3)
+  learn(first, 0, { electors: three })
+  assert.equal(learn(fourth, PATIENCE_MS - 1, { term: 9, electors: strangers }), 'unconnected')
+  assert.equal(learn(fourth, PATIENCE_MS - 1, { term: 9, electors: [fourth] }), 'unconnected')
+  assert.equal(book.leaderAt(berlin, { epoch: 7, term: 9 }), null, 'nor are their orders')
+  assert.equal(learn(fourth, PATIENCE_MS, { term: 9, electors: strangers }), 'news', 'but not once these are silent')
+})
+
+test('a jump is believed when the majority of the known electors voted for it', () => {
+  const { learn } = reader()
+  learn(first, 0, { electors: three })
+  const electors = [second, third, fourth, ...nodes('berlin', 6).slice(4)]
+  assert.equal(learn(second, 1, { term: 3, electors }), 'news')
+})
+
+test('a node that calls itself a line of its own is refused while the known line answers', () => {
+  const { learn } = reader()
+  learn(first, 0, { electors: three })
+  const own = { line: 'line-z', epoch: 99, electors: [fourth] }
+  assert.equal(learn(fourth, 1, own), 'unconnected')
+  const predecessor = { line: 'line-a', epoch: 7, electors: [fourth] }
+  assert.equal(learn(fourth, 1, { ...own, predecessor }), 'unconnected')
+  assert.equal(learn(fourth, PATIENCE_MS, { ...own, predecessor }), 'news')
+})
+
+test('where two lines meet the one that goes on is believed as soon as it is above the other', () => {
+  const { learn } = reader()
+  const predecessor = { line: 'line-a', epoch: 7, electors: three }
+  assert.equal(learn(third, 0, { line: 'line-b', epoch: 20, electors: [third], predecessor }), 'news')
+  assert.equal(learn(first, 1, { electors: three }), 'older')
+  assert.equal(learn(first, 2, { electors: three, epoch: 21 }), 'news')
+})
+
+test('so many proofs are kept, the oldest goes first', () => {
+  const { book, learn } = reader()
+  for (let term = 1; term <= PROOFS_PER_DOMAIN_MAX + 1; term++) learn(first, term, { term, electors: [first] })
+  assert.equal(book.leaderAt(berlin, { epoch: 7, term: 1 }), null)
+  assert.equal(book.leaderAt(berlin, { epoch: 7, term: 2 }), first)
+  assert.deepEqual([...book.domains()], [berlin])
+})

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { NodeId } from '../overlay/kernel/ids.ts'
+import { randomInt, seededRandom, shuffled } from '../overlay/kernel/random.ts'
+import { ELECTION_TIMINGS } from './constants.ts'
+import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
+
+// The same machine one level up: the electors of `/` are three clusters, and each of them votes through whoever leads it.
+
+const root = domainOf('/')
+const berlin = domainOf('/berlin')
+const { lan } = ELECTION_TIMINGS
+
+function federation(seed: number): World {
+  const world = createWorld({ seed, clusters: { berlin: 3, paris: 3, rome: 3 }, timing: QUICK })
+  world.until('a root leader', () => world.agreed(root) !== null, 8_000)
+  const electors = (): number =>
+    world.seat(world.agreed(root) ?? ('' as NodeId), root)?.state.register?.electors.length ?? 0
+  world.until('three clusters that vote', () => world.agreed(root) !== null && electors() === 3, 12_000)
+  world.run(2_000)
+  return world
+}
+
+test('the leaders of three clusters elect one of them, and every node of the federation can check it', () => {
+  const world = federation(1)
+  for (const id of world.all) {
+    const { electors, votes } = world.known(id, root) ?? assert.fail()
+    assert.deepEqual(electors.toSorted(), ['/berlin', '/paris', '/rome'])
+    assert.ok(votes.every((vote) => vote.message.speaker?.message.node === vote.from))
+  }
+})
+
+test('when the root leader dies its cluster has a new leader, and the root has one again, within a few round trips', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const world = federation(seed)
+    const before = world.agreed(root) as NodeId
+    world.kill(before)
+    const tookMs = world.until('a new root leader', () => world.agreed(root) !== null, 10_000)
+    assert.ok(tookMs < 250, `${tookMs} ms with seed ${seed}`)
+    assert.notEqual(world.agreed(root), before)
+  }
+})
+
+test('when the root leader falls silent the root has a new one within two election timeouts', () => {
+  for (let seed = 1; seed <= 3; seed++) {
+    const world = federation(seed)
+    world.cutPower(world.agreed(root) as NodeId)
+    world.until('a new root leader', () => world.agreed(root) !== null, 2 * lan.electionTimeoutMsMax)
+  }
+})
+
+test('a cluster that changes its leader keeps its seat, its vote and its term above', () => {
+  const world = federation(4)
+  const rootLeader = world.agreed(root) as NodeId
+  const other = ['/berlin', '/paris', '/rome'].map(domainOf).find((domain) => !rootLeader.startsWith(domain.slice(1)))
+  assert.ok(other !== undefined)
+  const before = world.agreed(other) as NodeId
+  const state = world.seat(before, root)?.state
+  world.kill(before)
+  world.until('a new leader', () => world.agreed(other) !== null, 1_000)
+  world.run(1_000)
+  const after = world.seat(world.agreed(other) as NodeId, root)?.state
+  assert.ok(state !== undefined && after !== undefined)
+  assert.equal(after.ticket, state.ticket)
+  assert.deepEqual([after.epoch, after.term, after.votedFor], [state.epoch, state.term, state.votedFor])
+  assert.equal(world.agreed(root), rootLeader)
+})
+
+test('no cluster votes twice in a term of the root, however its nodes come, go and lose each other', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const random = seededRandom(seed)
+    const quorumLossMs = { cluster: 6_000, above: 8_000 }
+    const world = createWorld({
+      seed,
+      clusters: seed % 2 === 0 ? { berlin: 3, paris: 3, rome: 3 } : { berlin: 1, oslo: 2, paris: 3, rome: 3 },
+      timing: { ...QUICK, quorumLossMs },
+      loss: 0.05,
+      persistMsMax: 30,
+    })
+    const down = new Set<NodeId>()
+    world.run(8_000)
+    for (let round = 0; round < 10; round++) {
+      world.run(random.next() * 2_500)
+      const node = world.all[randomInt(random, 0, world.all.length)] as NodeId
+      const [leader] = world.leaders(root)
+      const what = randomInt(random, 0, 6)
+      const isEnough = down.size >= 2
+      if (what === 0 && !isEnough) down.add(node) && world.kill(node)
+      else if (what === 1 && !isEnough && leader !== undefined) down.add(leader) && world.cutPower(leader)
+      else if (what === 2) down.delete(node) && world.restart(node)
+      else if (what === 3) {
+        const order = shuffled(random, world.all)
+        const cut = randomInt(random, 0, order.length)
+        world.part(order.slice(0, cut), order.slice(cut))
+      } else if (what === 4) world.heal()
+      else if (leader !== undefined) world.transfer(leader, root)
+    }
+    world.heal()
+    for (const id of down) world.restart(id)
+    world.until('a root leader', () => world.agreed(root) !== null && world.agreed(berlin) !== null, 60_000)
+  }
+})
+
+test('a part of a cluster that recovers alone has no vote above until the root gives it one', () => {
+  const world = createWorld({
+    seed: 9,
+    clusters: { berlin: 3, paris: 3, rome: 3 },
+    timing: { ...QUICK, quorumLossMs: { cluster: 5_000, above: 60_000 } },
+  })
+  world.run(12_000)
+  const rootLeader = world.agreed(root) as NodeId
+  const cluster = world.all.filter((id) => id.startsWith(rootLeader.split('-')[0] as string))
+  const lonely = cluster.find((id) => id !== rootLeader) as NodeId
+  const ticket = world.seat(rootLeader, root)?.state.ticket
+  world.part(
+    world.all.filter((id) => id !== lonely),
+    [lonely],
+  )
+  world.until('it recovers alone', () => world.seat(lonely, root) !== null, 30_000)
+  const above = world.seat(lonely, root)?.state
+  assert.ok(above !== undefined && ticket !== undefined)
+  assert.notEqual(above.ticket, ticket)
+  assert.ok(above.register === null || above.register.electors.every((elector) => elector.ticket !== above.ticket))
+})

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { ChildId, NodeId } from '../overlay/kernel/ids.ts'
+import { type LineSide, survives } from './recovery.ts'
+import { electorIds } from './register.ts'
+import type { ElectionState } from './state.ts'
+import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
+
+const berlin = domainOf('/berlin')
+const QUORUM_LOSS_MS = 8_000
+const timing = { ...QUICK, quorumLossMs: { cluster: QUORUM_LOSS_MS, above: QUORUM_LOSS_MS } }
+
+const stateOf = (world: World, id: string): ElectionState => {
+  const seat = world.seat(id as NodeId)
+  assert.ok(seat !== null)
+  return seat.state
+}
+const linesOf = (world: World, ids: readonly NodeId[] = world.all): readonly string[] => [
+  ...new Set(ids.flatMap((id) => stateOf(world, id).register?.line ?? [])),
+]
+const epochsOf = (world: World): readonly number[] => world.all.map((id) => stateOf(world, id).epoch)
+
+function meet(world: World): void {
+  const highest = Math.max(...epochsOf(world))
+  world.heal()
+  world.until('one leader for all', () => world.agreed(berlin) !== null, 20_000)
+  world.run(10_000)
+  assert.equal(linesOf(world).length, 1)
+  const leader = world.agreed(berlin)
+  assert.ok(leader !== null && stateOf(world, leader).epoch >= highest, 'fences only grow')
+}
+
+test('nodes that found a cluster out of each other’s sight end in one line, above all that were', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const world = createWorld({ seed, clusters: { berlin: 2 + (seed % 3) }, timing })
+    world.part(...world.all.map((id) => [id]))
+    world.run(6_000)
+    assert.deepEqual(world.leaders(berlin), world.all)
+    assert.equal(new Set(epochsOf(world)).size, world.all.length, 'no two of them share a fence')
+    meet(world)
+    assert.ok(electorIds(stateOf(world, world.leaders(berlin)[0] as string).register).length >= 2)
+  }
+})
+
+test('the survivors of a lost majority go on after the domain’s patience, and take each other in', () => {
+  const world = createWorld({ seed: 3, clusters: { berlin: 5 }, timing })
+  world.run(8_000)
+  const before = stateOf(world, 'berlin-1')
+  for (const id of ['berlin-1', 'berlin-2', 'berlin-3']) world.cutPower(id as NodeId)
+  const tookMs = world.until('a new leader', () => world.agreed(berlin) !== null, 30_000)
+  assert.ok(tookMs > QUORUM_LOSS_MS && tookMs < QUORUM_LOSS_MS + 8_000, `${tookMs} ms`)
+  world.run(QUORUM_LOSS_MS)
+  const after = stateOf(world, world.leaders(berlin)[0] as string)
+  assert.deepEqual(electorIds(after.register).toSorted(), ['berlin-4', 'berlin-5'])
+  assert.ok(after.epoch > before.epoch)
+  assert.equal(after.register?.predecessor?.line, before.register?.line)
+})
+
+test('the majority goes on when it returns, even though the rest had given it up for lost', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const world = createWorld({ seed, clusters: { berlin: 3 }, timing })
+    world.run(8_000)
+    const { line } = stateOf(world, 'berlin-1').register ?? assert.fail()
+    const lonely = world.all.slice(seed % 3, (seed % 3) + 1)
+    world.part(
+      world.all.filter((id) => !lonely.includes(id)),
+      lonely,
+    )
+    world.run(QUORUM_LOSS_MS + 6_000)
+    assert.equal(world.leaders(berlin).length, 2)
+    assert.notDeepEqual(linesOf(world, lonely), [line])
+    meet(world)
+    assert.deepEqual(linesOf(world), [line])
+  }
+})
+
+test('three parts of which none has a majority each recover, and become one again when they meet', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const world = createWorld({ seed, clusters: { berlin: 5 }, timing })
+    world.run(8_000)
+    const [a, b, c, d, e] = world.all as readonly [NodeId, NodeId, NodeId, NodeId, NodeId]
+    world.part([a, b], [c], [d, e])
+    world.run(4 * QUORUM_LOSS_MS)
+    assert.equal(world.leaders(berlin).length, 3)
+    meet(world)
+  }
+})
+
+test('a node that lost its memory is no elector until it is made one again, under a new ticket', () => {
+  const world = createWorld({ seed: 4, clusters: { berlin: 3 }, timing })
+  world.run(8_000)
+  const leader = world.agreed(berlin) as NodeId
+  const fence = stateOf(world, leader).term
+  const forgetful = world.all.find((id) => id !== leader) as NodeId
+  const ticketOf = (): string | undefined =>
+    stateOf(world, leader).register?.electors.find(({ child }) => child === forgetful)?.ticket
+  const before = ticketOf()
+  const votesBefore = world.votes.length
+  world.restart(forgetful, true)
+  world.until('it is replaced', () => ticketOf() === undefined, 2_000)
+  assert.deepEqual(world.votes.slice(votesBefore), [])
+  world.until('it is an elector again', () => ticketOf() !== undefined, 5_000)
+  assert.notEqual(ticketOf(), before)
+  assert.equal(stateOf(world, leader).term, fence, 'and nobody had to be elected for it')
+})
+
+test('a learner that misses the leader does not found a line beside the one it knows of', () => {
+  const world = createWorld({ seed: 5, clusters: { berlin: 4 }, electorsMax: 3, timing: QUICK })
+  world.run(8_000)
+  const leader = world.agreed(berlin) as NodeId
+  const learner = world.all.find((id) => !electorIds(stateOf(world, leader).register).includes(id)) as NodeId
+  const { line } = stateOf(world, leader).register ?? assert.fail()
+  world.part(
+    world.all.filter((id) => id !== learner),
+    [learner],
+  )
+  world.restart(learner)
+  world.run(45_000)
+  assert.deepEqual(world.leaders(berlin), [leader])
+  world.heal()
+  world.run(5_000)
+  assert.equal(stateOf(world, leader).register?.line, line)
+  assert.equal(world.agreed(berlin), leader)
+})
+
+const side = fc.record({
+  line: fc.constantFrom('p', 'q', 'r', 's'),
+  electors: fc.uniqueArray(fc.constantFrom('1', '2', '3', '4', '5') as fc.Arbitrary<ChildId>, { minLength: 1 }),
+  predecessor: fc.option(
+    fc.record({
+      line: fc.constantFrom('o', 'p', 'q'),
+      electors: fc.uniqueArray(fc.constantFrom('1', '2', '3', '4', '5') as fc.Arbitrary<ChildId>),
+    }),
+  ),
+})
+
+test('of two lines that meet exactly one goes on, whichever of them is asked', () => {
+  fc.assert(
+    fc.property(side, side, (own: LineSide, other: LineSide) => {
+      fc.pre(own.line !== other.line)
+      assert.notEqual(survives(own, other), survives(other, own))
+    }),
+    { seed: 20261121, numRuns: 500 },
+  )
+})
+
+test('a branch never outlives the line that it says it broke off from', () => {
+  const trunk: LineSide = { line: 'z', electors: ['1' as ChildId], predecessor: null }
+  const electors = ['2', '3', '4'] as readonly string[] as readonly ChildId[]
+  assert.equal(survives(trunk, { line: 'a', electors, predecessor: { line: 'z', electors } }), true)
+})

@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
+import { seededRandom } from '../overlay/kernel/random.ts'
+import { encodeCbor } from '../overlay/wire/codec.ts'
+import { ELECTION_TIMINGS } from './constants.ts'
+import { step, wakeAt } from './election.ts'
+import type { ElectorMessage } from './messages.ts'
+import { createElection, type ElectionEffect, type ElectionInput, type ElectionState } from './state.ts'
+import { nodes, sealBy, voteBy } from './wire.test-kit.ts'
+
+// One elector by itself: `berlin-1`, one of three, in term 1 of epoch 7.
+
+const berlin = '/berlin' as DomainPath
+const { lan } = ELECTION_TIMINGS
+const self = nodeId('berlin-1')
+const second = nodeId('berlin-2')
+const third = nodeId('berlin-3')
+const random = seededRandom(5)
+const at = (now: number) => ({ now, wall: now, random })
+
+const register = {
+  line: 'line-a',
+  epoch: 7,
+  term: 1,
+  index: 4,
+  electors: nodes('berlin', 3).map((child) => ({ child, ticket: `ticket of ${child}` })),
+  predecessor: null,
+  memory: {},
+}
+const version = { epoch: 7, term: 1, index: 4 }
+const saved = encodeCbor({ epoch: 7, term: 1, votedFor: second, ticket: `ticket of ${self}`, register })
+
+function elector(): ElectionState {
+  const options = { domain: berlin, self, timing: lan, electorsMax: 5, fitness: 0.5, speaker: null, saved }
+  const { state, damaged } = createElection(options, at(0))
+  assert.equal(damaged, null)
+  return step(state, { kind: 'start' }, at(0)).state
+}
+
+/** Every effect of some inputs in order, as its kind or the kind of its message; what waits for a write stands in brackets. */
+function told(
+  state: ElectionState,
+  now: number,
+  ...inputs: readonly ElectionInput[]
+): readonly [ElectionState, string] {
+  const names: string[] = []
+  let current = state
+  for (const input of inputs) {
+    const next = step(current, input, at(now))
+    current = next.state
+    names.push(...namesOf(next.effects))
+  }
+  return [current, names.join(' ')]
+}
+
+const namesOf = (effects: readonly ElectionEffect[]): readonly string[] =>
+  effects.flatMap((effect) => {
+    if (effect.kind === 'emit' || effect.kind === 'again') return []
+    if (effect.kind === 'send') return [`${effect.message.kind.slice('election/'.length)}>${effect.to.slice(-1)}`]
+    return effect.kind === 'persist' ? [`persist[${namesOf(effect.then).join(' ')}]`] : [effect.kind]
+  })
+
+const from = (node: NodeId, message: ElectorMessage): ElectionInput => ({
+  kind: 'message',
+  opened: sealBy(node, message),
+})
+const base = { domain: berlin, line: 'line-a', epoch: 7, term: 2 }
+const request = (candidate: NodeId, change = {}): ElectionInput =>
+  from(candidate, {
+    kind: 'election/vote-request',
+    ...base,
+    candidate,
+    register: version,
+    transfer: false,
+    speaker: null,
+    ...change,
+  })
+const preVote = (candidate: NodeId, change = {}): ElectionInput =>
+  from(candidate, { kind: 'election/pre-vote', ...base, candidate, register: version, speaker: null, ...change })
+const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
+  from(leader, { kind: 'election/heartbeat', ...base, leader, register: null, version, sentAt: 0, ...change })
+
+test('a vote leaves only after it was written', () => {
+  const [state, effects] = told(elector(), 10, request(second))
+  assert.equal(effects, 'persist[vote>2]')
+  assert.equal(state.votedFor, second)
+})
+
+test('a second candidate of the same term is refused, also after a new start', () => {
+  const [voted] = told(elector(), 10, request(second))
+  const [, effects] = told(voted, 20, request(third))
+  assert.equal(effects, 'vote-refused>3')
+  const [, again] = told(elector(), 10, request(third, { term: 1 }))
+  assert.equal(again, 'vote-refused>3')
+  const [, repeated] = told(elector(), 10, request(second, { term: 1 }))
+  assert.equal(repeated, 'persist[vote>2]', 'while the first one may ask again')
+})
+
+test('a candidate with an older register gets no vote, but its term is heard', () => {
+  const [state, effects] = told(elector(), 10, request(second, { register: { ...version, index: 3 } }))
+  assert.equal(effects, 'persist[] vote-refused>2')
+  assert.equal(state.term, 2)
+  assert.equal(state.votedFor, null)
+})
+
+test('while a leader’s lease is fresh nobody helps another candidate, unless the leader asked for it', () => {
+  const [led] = told(elector(), 10, heartbeat(second, { term: 1 }))
+  const [state, effects] = told(led, 500, preVote(third), request(third))
+  assert.equal(effects, 'pre-vote-answer>3')
+  assert.equal(state.term, 1)
+  assert.equal(told(led, 500, request(third, { transfer: true }))[1], 'persist[vote>3]')
+  assert.equal(told(led, lan.electionTimeoutMsMin + 10, request(third))[1], 'persist[vote>3]')
+})
+
+test('a closed connection ends the leader’s lease, and starts a pre-vote at once', () => {
+  const [led] = told(elector(), 10, heartbeat(second, { term: 1 }))
+  const [state] = told(led, 500, { kind: 'connection-closed', child: second })
+  assert.ok((wakeAt(state) ?? 0) <= 500 + lan.hintDelayMsMax)
+  assert.equal(told(state, 501, request(third))[1], 'persist[vote>3]')
+  const [asking, effects] = told(state, 540, { kind: 'wake' })
+  assert.equal(effects, 'pre-vote>2 pre-vote>3')
+  assert.equal(asking.term, 1, 'which nobody has to remember')
+})
+
+test('what another line’s electors say moves nobody’s term', () => {
+  const state = elector()
+  const other = { line: 'line-b', epoch: 9, term: 9 }
+  const refused: ElectorMessage = { kind: 'election/vote-refused', domain: berlin, voter: second, ...other }
+  const answer: ElectorMessage = {
+    kind: 'election/pre-vote-answer',
+    domain: berlin,
+    voter: second,
+    granted: false,
+    ...other,
+  }
+  const inputs = [request(second, other), preVote(second, other), heartbeat(second, other), from(second, refused)]
+  const [after, effects] = told(state, 10, ...inputs, from(second, answer))
+  assert.equal(effects, '')
+  assert.deepEqual(after, state)
+})
+
+test('nobody is heard in the name of another', () => {
+  const state = elector()
+  const forged = sealBy(third, voteBy(second).message)
+  const { state: after, effects } = step(state, { kind: 'message', opened: forged }, at(10))
+  assert.deepEqual(effects, [])
+  assert.equal(after, state)
+})
+
+test('an answer claims only what is on the disk', () => {
+  const newer = { ...register, term: 2, index: 5 }
+  const input = heartbeat(second, { register: newer, version: { epoch: 7, term: 2, index: 5 } })
+  const [state, effects] = told(elector(), 10, input)
+  assert.equal(effects, 'persist[heartbeat-answer>2]')
+  const { effects: meanwhile } = step(state, heartbeat(second), at(20))
+  const [answer] = meanwhile
+  assert.ok(answer?.kind === 'send' && answer.message.kind === 'election/heartbeat-answer')
+  assert.deepEqual(answer.message.held, version, 'the write is still on its way')
+})
+
+test('of two that ask at the same moment the higher one gives way to the lower', () => {
+  const asking = (): ElectionState => {
+    const [state] = told(elector(), 3_000, { kind: 'wake' })
+    assert.equal(state.role.kind, 'pre-candidate')
+    return state
+  }
+  assert.equal(told(asking(), 3_001, preVote(second))[0].role.kind, 'pre-candidate', 'berlin-1 goes first')
+  const newer = { register: { ...version, index: 5 } }
+  const [state, effects] = told(asking(), 3_001, preVote(second, newer))
+  assert.equal(state.role.kind, 'follower', 'unless the other one knows more')
+  assert.equal(effects, 'pre-vote-answer>2')
+})
+
+test('a leader that its electors refused to vouch for asks for a term of its own', () => {
+  const [standing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
+  const granted = (voter: NodeId): ElectionInput =>
+    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true })
+  const vote = (voter: NodeId): ElectionInput => ({
+    kind: 'message',
+    opened: voteBy(voter, { line: 'line-a', epoch: 7, term: 2, candidate: self }),
+  })
+  const [leading, effects] = told(standing, 3_010, granted(second), vote(self), vote(second))
+  assert.equal(leading.role.kind, 'leader')
+  assert.ok(effects.endsWith('persist[] heartbeat>2 heartbeat>3 announce'), effects)
+  const refuse = (voter: NodeId): ElectionInput => from(voter, { kind: 'election/vote-refused', ...base, voter })
+  const [once] = told(leading, 3_020, refuse(third))
+  assert.equal(once.role.kind, 'leader')
+  const [again] = told(once, 3_021, refuse(second))
+  assert.deepEqual([again.role.kind, again.term], ['candidate', 3])
+})
+
+test('a saved state that cannot be read is worth no vote', () => {
+  const options = { domain: berlin, self, timing: lan, electorsMax: 5, fitness: 0.5, speaker: null }
+  const { state, damaged } = createElection({ ...options, saved: saved.slice(0, 40) }, at(0))
+  assert.ok(damaged !== null)
+  assert.notEqual(state.ticket, `ticket of ${self}`)
+  assert.equal(told(state, 10, request(second))[1], '')
+})
+
+test('nothing is due again at the moment of a wake', () => {
+  let state = elector()
+  for (let now = 0; now < 200_000; now = wakeAt(state) ?? assert.fail()) {
+    state = step(state, { kind: 'wake' }, at(now)).state
+    assert.ok((wakeAt(state) ?? 0) > now)
+  }
+})

@@ -1,0 +1,132 @@
+// What comes in from other nodes, brought to the machine that it concerns. Everything here was signed by a member.
+
+import type { LeaderBookView } from '../../election/index.ts'
+import type { ElectionMessage } from '../../election/messages.ts'
+import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import type { MembershipMessage, SealedStatement } from '../../overlay/membership/index.ts'
+import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { PlacementMessage } from '../../placement/index.ts'
+import type { PlainRecord, RegistryMessage, SealedRecord } from '../../services-registry/index.ts'
+import type { CoreEffect, CoreInput, CoreMessage } from './effects.ts'
+import type { Neighbours } from './neighbours.ts'
+import type { News } from './news.ts'
+import type { Placing } from './placing.ts'
+import type { Records } from './records.ts'
+import type { Requests } from './requests.ts'
+import type { RosterKeeper } from './roster-keeper.ts'
+import type { Hierarchy, HierarchyEvent } from './seats.ts'
+
+export interface ReceptionParts {
+  readonly self: SignerFacts
+  readonly book: LeaderBookView
+  readonly roster: RosterKeeper
+  readonly hierarchy: Hierarchy
+  readonly neighbours: Neighbours
+  readonly records: Records
+  readonly requests: Requests
+  readonly placing: Placing
+}
+
+export type ReceptionTurn = readonly [context: StepContext, out: CoreEffect[], news: News[]]
+
+export function receive(
+  parts: ReceptionParts,
+  { opened, deliveredBy, gossipedIn }: Extract<CoreInput, { readonly kind: 'message' }>,
+  ...turn: ReceptionTurn
+): void {
+  const { message } = opened
+  const folder = message.kind.slice(0, message.kind.indexOf('/'))
+  // A record may be passed on long after it was signed; everything else was said a moment ago.
+  if (opened.from !== parts.self.node && folder !== 'record') parts.roster.onHeard(opened.from, ...turn)
+  switch (folder) {
+    case 'election':
+      return onElection(parts, opened as Opened<ElectionMessage>, deliveredBy, ...turn)
+    case 'membership':
+      return onMembership(parts, opened as Opened<MembershipMessage>, ...turn)
+    case 'record':
+      return onRecord(parts, opened as Opened<PlainRecord>, gossipedIn, deliveredBy, ...turn)
+    case 'registry':
+      return onRegistry(parts, opened as Opened<RegistryMessage>, ...turn)
+    case 'placement':
+      return parts.placing.onMessage(opened as Opened<PlacementMessage>, ...turn)
+    default:
+      return onOwnKind(parts, opened, ...turn)
+  }
+}
+
+/** News of a leader that came from outside the cluster is passed on inside: gossip reaches only who was linked before it. */
+function onElection(
+  { self, book, hierarchy, neighbours }: ReceptionParts,
+  opened: Opened<ElectionMessage>,
+  deliveredBy: NodeId,
+  ...[context, out, news]: ReceptionTurn
+): void {
+  const learned: HierarchyEvent[] = []
+  hierarchy.onMessage(opened, context, out, learned)
+  news.push(...learned)
+  if ((neighbours.connected().get(deliveredBy)?.domain ?? self.domain) === self.domain) return
+  for (const event of learned) {
+    const known = event.kind === 'leader-news' ? book.leaderOf(event.domain) : null
+    if (known === null) continue
+    const message = { kind: 'election/proof', announcement: known.opened } as const
+    for (const [peer, facts] of neighbours.connected()) {
+      if (facts.domain === self.domain) out.push({ kind: 'send', to: peer, message })
+    }
+  }
+}
+
+/** Of the own cluster it is the roster's; of another one it tells where somebody is. */
+function onMembership(
+  { self, roster, neighbours }: ReceptionParts,
+  opened: Opened<MembershipMessage>,
+  ...turn: ReceptionTurn
+): void {
+  const { message } = opened
+  if (message.domain === self.domain) return roster.onMessage(opened, ...turn)
+  if (message.kind === 'membership/member') neighbours.onStatement(opened as SealedStatement, turn[1])
+  if (message.kind === 'membership/entries') for (const one of message.members) neighbours.onStatement(one, turn[1])
+}
+
+/** A record of this node's own making for a store that it does not hold goes to somebody who does. */
+function onRecord(
+  { self, records, requests }: ReceptionParts,
+  opened: SealedRecord,
+  gossipedIn: DomainPath | null,
+  deliveredBy: NodeId,
+  ...turn: ReceptionTurn
+): void {
+  const into = gossipedIn ?? opened.message.domain
+  if (opened.from === self.node && records.view(into) === null) return requests.submit(into, opened, turn[0], turn[1])
+  records.onRecord(opened, gossipedIn, deliveredBy, ...turn)
+}
+
+function onRegistry(
+  { records, requests }: ReceptionParts,
+  opened: Opened<RegistryMessage>,
+  ...turn: ReceptionTurn
+): void {
+  const { message } = opened
+  switch (message.kind) {
+    case 'registry/lookup':
+    case 'registry/answer':
+    case 'registry/pushed':
+      return requests.onMessage({ ...opened, message }, turn[0], turn[1])
+    default:
+      return records.onMessage(opened, ...turn)
+  }
+}
+
+/** What belongs to no machine: a member's charter, and the question where a member of this cluster is. */
+function onOwnKind(
+  { self, neighbours }: ReceptionParts,
+  { from, message }: Opened<CoreMessage>,
+  ...[, out]: ReceptionTurn
+): void {
+  if (message.kind === 'charter/chain') out.push({ kind: 'charter', chain: message.chain })
+  if (message.kind !== 'node/where' || message.domain !== self.domain) return
+  const statement = neighbours.statementOf(message.node)
+  if (statement === null) return
+  const answer = { kind: 'membership/entries', domain: self.domain, members: [statement], reports: [] } as const
+  out.push({ kind: 'send', to: from, message: answer })
+}

@@ -1,0 +1,82 @@
+// What a node's seats in the tree look like from outside: how they are made, what they are told, and what they tell.
+
+import type {
+  Announcement,
+  ChildFact,
+  ElectionInput,
+  ElectionMessage,
+  ElectionState,
+  ElectionTiming,
+  Fence,
+  LeaderBook,
+} from '../../election/index.ts'
+import type { ChildId, DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import type { Opened } from '../../overlay/wire/envelope.ts'
+import type { CoreEffect } from './effects.ts'
+import type { Sink } from './news.ts'
+
+export interface HierarchyOptions {
+  readonly self: NodeId
+  readonly cluster: DomainPath
+  readonly timing: ElectionTiming
+  readonly electorsMax: number
+  /** This node is founding the federation right now: there is nobody whose line it would have to listen for. */
+  readonly isFounding: boolean
+  readonly book: LeaderBook
+  /** What the cluster's election persisted last. */
+  readonly saved: Uint8Array | null
+  /** The nodes of the cluster as its roster has them. */
+  readonly members: () => readonly ChildFact[]
+  /** The name, addresses and fitness that this node's announcements carry. */
+  readonly face: () => Pick<Announcement, 'name' | 'addresses' | 'fitness'>
+}
+
+export interface SeatView {
+  readonly domain: DomainPath
+  readonly self: ChildId
+  readonly state: ElectionState
+  /** Under which this node gives orders in the domain; null while it does not lead it. */
+  readonly fence: Fence | null
+}
+
+export type HierarchyEvent =
+  | { readonly kind: 'lead'; readonly domain: DomainPath; readonly fence: Fence }
+  | { readonly kind: 'unlead'; readonly domain: DomainPath }
+  /** A proof came in that changed who leads a domain, or its electors. */
+  | { readonly kind: 'leader-news'; readonly domain: DomainPath }
+  /** A proof came in: orders of that leader can be checked now. */
+  | { readonly kind: 'proof-news'; readonly domain: DomainPath }
+
+export interface Hierarchy {
+  start(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  onMessage(
+    opened: Opened<ElectionMessage>,
+    context: StepContext,
+    out: CoreEffect[],
+    events: Sink<HierarchyEvent>,
+  ): void
+  onAgain(
+    domain: DomainPath,
+    seat: number,
+    input: ElectionInput,
+    context: StepContext,
+    out: CoreEffect[],
+    events: Sink<HierarchyEvent>,
+  ): void
+  onConnection(
+    peer: NodeId,
+    isOpen: boolean,
+    context: StepContext,
+    out: CoreEffect[],
+    events: Sink<HierarchyEvent>,
+  ): void
+  /** The roster changed, or this node's fitness. */
+  onMembers(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  handOver(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  onWake(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  wakeAt(): Millis | null
+  seats(): readonly SeatView[]
+  seatIn(domain: DomainPath): SeatView | null
+}

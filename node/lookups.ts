@@ -1,0 +1,38 @@
+// Questions to the core that are answered later: where a service is. Each has a number and a deadline.
+
+import type { ServiceId } from '../overlay/kernel/ids.ts'
+import type { CoreInput, ResolvedService } from './core/effects.ts'
+
+/** How long a lookup may take: two leaders up the tree, two seconds each, and a little. A relation to LOOKUP_DEADLINE_MS. */
+export const LOOKUP_MS_MAX = 5_000
+
+export interface Lookups {
+  /** All that is known of a service, here or by asking its leaders; never rejects. */
+  lookUp(service: ServiceId, signal: AbortSignal): Promise<ResolvedService>
+  onResolved(requestId: number, answer: ResolvedService): void
+}
+
+export function createLookups(ask: (input: CoreInput) => void): Lookups {
+  const waiting = new Map<number, (answer: ResolvedService) => void>()
+  let requests = 0
+  return {
+    lookUp: (service, signal) =>
+      new Promise((resolve) => {
+        requests += 1
+        const requestId = requests
+        const bounded = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_MS_MAX)])
+        const onAbort = (): void => {
+          waiting.delete(requestId)
+          resolve({ service, records: null, reason: `nobody answered where ${service} is` })
+        }
+        bounded.addEventListener('abort', onAbort, { once: true })
+        waiting.set(requestId, (answer) => {
+          waiting.delete(requestId)
+          bounded.removeEventListener('abort', onAbort)
+          resolve(answer)
+        })
+        ask({ kind: 'resolve', requestId, service })
+      }),
+    onResolved: (requestId, answer) => waiting.get(requestId)?.(answer),
+  }
+}

@@ -1,0 +1,45 @@
+// What a checker sees of a world. It looks and never touches; the first rule that is broken ends the run.
+
+import type { Core } from '../../../node/core/core.ts'
+import type { CoreMessage } from '../../../node/core/effects.ts'
+import type { NodeId } from '../../../overlay/kernel/ids.ts'
+import type { Millis } from '../../../overlay/kernel/time.ts'
+import type { Opened } from '../../../overlay/wire/envelope.ts'
+import type { Instance } from '../runtime.ts'
+import type { DeviceFacts } from '../topology.ts'
+
+export interface DeviceView {
+  readonly facts: DeviceFacts
+  readonly node: NodeId
+  /** How often it was started. */
+  readonly boot: number
+  /** Null while its process does not run. */
+  readonly core: Core | null
+  /** Gone for good, its disk included. */
+  readonly isLost: boolean
+  /** What it runs, whether or not its process does. */
+  readonly instances: ReadonlyMap<string, Instance>
+}
+
+/** A rule that must hold at every step; each `on` throws BrokenRule when it does not. */
+export interface SafetyChecker {
+  /** The device signed a message, for whomever. */
+  onSealed?(device: DeviceView, opened: Opened<CoreMessage>): void
+  /** The device carried out an input with all that follows from it. */
+  onSettled?(device: DeviceView, now: Millis): void
+  /** The device's runtime started an instance. */
+  onStarted?(device: DeviceView): void
+  /** A write reached the device's disk and survives whatever comes. */
+  onDurable?(device: DeviceView, key: string, value: Uint8Array | null): void
+  /** Nothing happens any more and everybody had time to agree. */
+  onEnd?(devices: readonly DeviceView[]): void
+}
+
+export class BrokenRule extends Error {
+  override readonly name = 'BrokenRule'
+  readonly rule: string
+  constructor(rule: string, what: string) {
+    super(`${rule}: ${what}`)
+    this.rule = rule
+  }
+}

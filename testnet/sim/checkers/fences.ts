@@ -1,0 +1,38 @@
+// No worker obeys a lower fence after a higher one: the order that each instance record names never goes back, neither in one life
+// of the node nor, for what it ran, across its restarts.
+
+import type { Fence } from '../../../election/index.ts'
+import { BrokenRule, type SafetyChecker } from './checker.ts'
+
+interface Obeyed {
+  readonly fence: Fence
+  readonly boot: number
+}
+
+export function checkFences(): SafetyChecker {
+  const inThisLife = new Map<string, Obeyed>()
+  const ran = new Map<string, Obeyed>()
+
+  const rise = (seen: Map<string, Obeyed>, key: string, now: Obeyed, isComparable: (before: Obeyed) => boolean): void => {
+    const before = seen.get(key)
+    const isLower =
+      before !== undefined &&
+      isComparable(before) &&
+      (now.fence.epoch - before.fence.epoch || now.fence.term - before.fence.term) < 0
+    if (isLower) {
+      const [is, was] = [now.fence, before.fence].map(({ epoch, term }) => `${epoch}.${term}`)
+      throw new BrokenRule('fences-grow', `${key} obeys ${is} after ${was}`)
+    }
+    seen.set(key, now)
+  }
+
+  return {
+    onSealed: (device, { message }) => {
+      if (message.kind !== 'record/instance') return
+      const key = `${message.service}#${message.number} on ${device.node}`
+      const now = { fence: message.fence, boot: device.boot }
+      rise(inThisLife, key, now, (before) => before.boot === device.boot)
+      if (message.state === 'running') rise(ran, key, now, () => true)
+    },
+  }
+}

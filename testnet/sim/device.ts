@@ -1,0 +1,256 @@
+// One simulated device: a disk and a runtime that outlive the node's process, and that process, which is the shipping core on the
+// shipping host with every port simulated.
+
+import { type Core, createCore } from '../../node/core/core.ts'
+import type { CoreInput, CoreMessage } from '../../node/core/effects.ts'
+import { readMemory } from '../../node/core/memory.ts'
+import { createHost, type Host } from '../../node/host.ts'
+import type { DomainEvent } from '../../overlay/kernel/effect.ts'
+import type { NodeId } from '../../overlay/kernel/ids.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import type { Opened } from '../../overlay/wire/envelope.ts'
+import type { Agenda } from './agenda.ts'
+import type { DeviceView } from './checkers/checker.ts'
+import { createDisk, type DiskDefects, type SimDisk } from './disk.ts'
+import { createAlarm } from './clock.ts'
+import type { Endpoint } from './links.ts'
+import type { SimNetwork } from './network.ts'
+import { createRuntime, RUNTIME, type RuntimeDefects, type SimRuntime } from './runtime.ts'
+import type { Notary } from './sealing.ts'
+import { between, streamOf } from './streams.ts'
+import { addressesOf, type DeviceFacts, FEDERATION, WALL_START } from './topology.ts'
+
+/** How often a device is read (node/node.ts). */
+const READING_MS = 5_000
+/** Where the monotonic clocks of two starts begin differs by up to this, so that nothing may compare them. */
+const CLOCK_OFFSET_MS_MAX = 1_000_000_000
+
+export interface BootDefects {
+  /** Starts under the incarnation of last time. */
+  readonly reusesIncarnation: boolean
+}
+
+export interface DeviceDefects {
+  readonly disk: DiskDefects
+  readonly runtime: RuntimeDefects
+  readonly boot: BootDefects
+}
+
+/** What a device tells its world. */
+export interface DeviceEvents {
+  onSealed(device: Device, opened: Opened<CoreMessage>): void
+  onSettled(device: Device): void
+  onStarted(device: Device): void
+  onDurable(device: Device, key: string, value: Uint8Array | null): void
+  onEvent(device: Device, event: DomainEvent): void
+  onReceived(device: Device, bytes: Uint8Array, from: NodeId, topic: string | null): void
+  onDropped(device: Device, problem: string, detail: string): void
+}
+
+export interface Device extends DeviceView {
+  readonly endpoint: Endpoint
+  readonly disk: SimDisk
+  readonly runtime: SimRuntime
+  readonly isUp: boolean
+  readonly isPowered: boolean
+  start(): void
+  /** The process ends at once; the device goes on, with what it runs. */
+  killProcess(): void
+  cutPower(): void
+  /** Gone for good. */
+  lose(): void
+  pauseUntil(moment: Millis): void
+  input(input: CoreInput): void
+}
+
+export interface DeviceParts {
+  readonly seed: number
+  readonly agenda: Agenda
+  readonly notary: Notary
+  readonly network: () => SimNetwork
+  readonly nodeOf: (index: number) => DeviceFacts
+  readonly defects: DeviceDefects
+  readonly events: DeviceEvents
+}
+
+interface Process {
+  readonly core: Core
+  readonly host: Host
+  stopAlarm(): void
+}
+
+export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
+  const { agenda, events, seed } = parts
+  const { node } = facts
+  const domain = facts.facts.domain
+  let process: Process | null = null
+  let boot = 0
+  let hasPower = false
+  let isLost = false
+  let pausedUntil: Millis = 0
+
+  const disk = createDisk(agenda, streamOf(seed, `disk ${node}`), parts.defects.disk, (key, value) =>
+    events.onDurable(device, key, value),
+  )
+  const runtime = createRuntime(
+    agenda,
+    streamOf(seed, `runtime ${node}`),
+    parts.defects.runtime,
+    () => events.onStarted(device),
+    (input) => deliver(boot, () => process?.host.input(input)),
+  )
+
+  /** Brings something to the process of that start, later if it is paused. */
+  const deliver = (to: number, act: () => void): void => {
+    if (process === null || boot !== to) return
+    if (pausedUntil > agenda.now()) agenda.at(pausedUntil, () => deliver(to, act))
+    else act()
+  }
+
+  const readDevice = (startedAs: number): void => {
+    deliver(startedAs, () => {
+      process?.host.input({ kind: 'reading', reading: readingOf(facts), loopDelayMs: 1 })
+      agenda.at(agenda.now() + READING_MS, () => readDevice(startedAs))
+    })
+  }
+
+  const endpoint: Endpoint = {
+    index: facts.index,
+    node,
+    isUp: () => process !== null && pausedUntil <= agenda.now(),
+    isPowered: () => hasPower,
+    boot: () => boot,
+    receive: (bytes, from, topic) =>
+      deliver(boot, () => {
+        events.onReceived(device, bytes, from, topic)
+        process?.host.receive(bytes, from, topic)
+      }),
+    onConnected: (peer) => {
+      const other = parts.nodeOf(peer)
+      deliver(boot, () => process?.host.input({ kind: 'connected', peer: other.node, facts: other.facts }))
+    },
+    onDisconnected: (peer) =>
+      deliver(boot, () => process?.host.input({ kind: 'disconnected', peer: parts.nodeOf(peer).node })),
+  }
+
+  const assemble = (): Process => {
+    const random = streamOf(seed, `process ${node} ${boot}`)
+    const offset = Math.floor(between(streamOf(seed, `clock ${node} ${boot}`), 0, CLOCK_OFFSET_MS_MAX))
+    const startedAs = boot
+    const now = (): Millis => agenda.now() + offset
+    const wall = (): number => Math.floor(WALL_START + agenda.now() + facts.wallSkewMs)
+    const alarm = createAlarm(agenda, offset, (ring) => deliver(startedAs, ring))
+    const sealer = parts.notary.sealerOf(facts, (opened) => events.onSealed(device, opened))
+    const { memory, raised } = readMemory(disk.read(), domain, sealer)
+    if (!parts.defects.boot.reusesIncarnation || memory.incarnation === 1) disk.writeNow(raised.key, raised.value)
+    const core = createCore(
+      {
+        self: facts.facts,
+        name: node,
+        preset: 'lan',
+        isRelay: false,
+        labels: {},
+        seeds: facts.seeds,
+        isFounding: facts.isFounder && memory.incarnation === 1,
+      },
+      memory,
+      { now: now(), wall: wall(), random },
+    )
+    const host = createHost({
+      self: node,
+      federation: FEDERATION,
+      core,
+      sealer,
+      ports: {
+        clock: { now, wall, alarm: alarm.set },
+        random,
+        disk: { write: (key, value, sync, done) => disk.port.write(key, value, sync, () => deliver(startedAs, done)) },
+        network: parts.network().attach(endpoint, streamOf(seed, `dials ${node} ${boot}`)),
+        runtimes: runtime.port,
+        listener: {
+          onEvent: (event) => events.onEvent(device, event),
+          onResolved: () => undefined,
+          onCharter: () => undefined,
+          onDropped: (problem, detail) => events.onDropped(device, problem, detail),
+          onSettled: () => events.onSettled(device),
+        },
+      },
+    })
+    return { core, host, stopAlarm: alarm.stop }
+  }
+
+  const endProcess = (isSilent: boolean): void => {
+    if (process === null) return
+    process.host.stop()
+    process.stopAlarm()
+    process = null
+    boot += 1
+    pausedUntil = 0
+    disk.onProcessEnd()
+    parts.network().detach(endpoint, isSilent)
+  }
+
+  const device: Device = {
+    facts,
+    node,
+    endpoint,
+    disk,
+    runtime,
+    get instances() {
+      return runtime.instances
+    },
+    get boot() {
+      return boot
+    },
+    get core() {
+      return process?.core ?? null
+    },
+    get isLost() {
+      return isLost
+    },
+    get isUp() {
+      return process !== null
+    },
+    get isPowered() {
+      return hasPower
+    },
+    start: () => {
+      if (process !== null || isLost) return
+      boot += 1
+      hasPower = true
+      process = assemble()
+      const { host } = process
+      const startedAs = boot
+      host.input({ kind: 'addresses', addresses: addressesOf(node) })
+      host.input({ kind: 'start' })
+      readDevice(startedAs)
+      host.input({ kind: 'runtimes', runtimes: [{ name: RUNTIME, version: 'simulated' }] })
+      host.input({ kind: 'found', runtime: RUNTIME, instances: runtime.found() })
+    },
+    killProcess: () => endProcess(false),
+    cutPower: () => {
+      endProcess(true)
+      hasPower = false
+      disk.onPowerCut()
+      runtime.onPowerCut()
+    },
+    lose: () => {
+      device.cutPower()
+      isLost = true
+    },
+    pauseUntil: (moment) => {
+      if (process !== null) pausedUntil = Math.max(pausedUntil, moment)
+    },
+    input: (input) => deliver(boot, () => process?.host.input(input)),
+  }
+  return device
+}
+
+const readingOf = ({ cores, memoryMb }: DeviceFacts) => ({
+  cores,
+  architecture: 'x64',
+  os: 'simulated',
+  gpus: [],
+  memoryMb: { total: memoryMb, free: memoryMb },
+  diskMb: { total: 100_000, free: 50_000 },
+})

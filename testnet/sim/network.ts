@@ -1,0 +1,292 @@
+// A simulated network below the real dial plan. It carries bytes over connections, loses, doubles and delays them as it is told to;
+// gossip reaches whoever follows the topic and is linked to the publisher through others who do.
+
+import type { HostPorts } from '../../node/host.ts'
+import {
+  createDialPlan,
+  type DialPlanEffect,
+  type DialPlanInput,
+  type DialPlanState,
+  step as stepDialPlan,
+  wakeAt as dialPlanWakeAt,
+} from '../../overlay/dial-plan.ts'
+import type { NodeId } from '../../overlay/kernel/ids.ts'
+import type { Random } from '../../overlay/kernel/random.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import type { Agenda } from './agenda.ts'
+import { createLinks, type Endpoint } from './links.ts'
+import { between, chance } from './streams.ts'
+
+/** One hop on a local network, in ms; a guess. */
+const LATENCY_MS = { min: 0.3, max: 5 }
+/** Noise and hello: some round trips. A guess. */
+const DIAL_ROUND_TRIPS = 4
+/** A dial into silence is given up after this. A guess, shorter than the real one so that a short run sees several. */
+const DIAL_TIMEOUT_MS = 3_000
+/** After this long without an answer a connection is given up for dead; a guess around Yamux's keep-alive. */
+const SILENCE_MS = { min: 5_000, max: 15_000 }
+/** How long a message waits for a connection (overlay/outbox.ts). */
+const WAITING_MS_MAX = 2_000
+const WAITING_MAX = 64
+
+export interface Weather {
+  /** Share of messages that are lost, 0 to 1. */
+  loss: number
+  duplication: number
+  /** Messages take so many times longer. */
+  slowness: number
+}
+
+export interface NetworkCounts {
+  sent: number
+  delivered: number
+  lost: number
+  bytes: number
+}
+
+export interface SimNetwork {
+  readonly weather: Weather
+  readonly counts: NetworkCounts
+  /** The port of a process that starts now. */
+  attach(endpoint: Endpoint, random: Random): HostPorts['network']
+  /** The process is gone; its kernel says so to its peers unless the power is gone too. */
+  detach(endpoint: Endpoint, isSilent: boolean): void
+  part(pairs: readonly (readonly [from: number, to: number])[]): void
+  join(pairs: readonly (readonly [from: number, to: number])[]): void
+  heal(): void
+  isConnected(a: number, b: number): boolean
+}
+
+/** What belongs to one process. */
+interface Attached {
+  readonly endpoint: Endpoint
+  readonly boot: number
+  readonly random: Random
+  topics: ReadonlySet<string>
+  plan: DialPlanState
+  planWakesAt: Millis | null
+  readonly addressed: Set<number>
+  readonly waiting: Map<number, { readonly bytes: Uint8Array; readonly since: Millis }[]>
+}
+
+export function createNetwork(agenda: Agenda, random: Random, endpoints: readonly Endpoint[]): SimNetwork {
+  const links = createLinks(endpoints.length)
+  const indexOf = new Map(endpoints.map(({ node, index }) => [node, index]))
+  const attached: (Attached | null)[] = endpoints.map(() => null)
+  const weather: Weather = { loss: 0, duplication: 0, slowness: 1 }
+  const counts: NetworkCounts = { sent: 0, delivered: 0, lost: 0, bytes: 0 }
+
+  const latency = (): Millis => between(random, LATENCY_MS.min, LATENCY_MS.max) * weather.slowness
+  const canHear = (from: number, to: number): boolean => !links.isBlocked(from, to)
+  const canTalk = (a: number, b: number): boolean => canHear(a, b) && canHear(b, a)
+  const live = (index: number, boot: number): Attached | null => {
+    const one = attached[index] ?? null
+    return one?.boot === boot ? one : null
+  }
+
+  // --- messages ---
+
+  const carry = (from: Attached, to: number, bytes: Uint8Array, delayMs: Millis, topic: string | null, by: NodeId): void => {
+    counts.sent += 1
+    counts.bytes += bytes.length
+    const copies = chance(random, weather.duplication) ? 2 : 1
+    for (let copy = 0; copy < copies; copy++) {
+      if (chance(random, weather.loss)) {
+        counts.lost += 1
+        continue
+      }
+      const sender = indexOf.get(by) as number
+      const connection = links.believed(to, sender)
+      agenda.at(agenda.now() + delayMs * (1 + copy), () => {
+        const receiver = attached[to] ?? null
+        const isThere = receiver !== null && connection !== 0 && links.believed(to, sender) === connection
+        if (!isThere || !canHear(sender, to) || (topic !== null && !receiver.topics.has(topic))) {
+          counts.lost += 1
+          return
+        }
+        counts.delivered += 1
+        receiver.endpoint.receive(bytes, by, topic)
+      })
+    }
+    void from
+  }
+
+  const send = (from: Attached, peer: NodeId, bytes: Uint8Array): void => {
+    const to = indexOf.get(peer)
+    const { index, node } = from.endpoint
+    if (to === undefined) return
+    if (links.believed(index, to) !== 0) return carry(from, to, bytes, latency(), null, node)
+    const queue = from.waiting.get(to) ?? []
+    queue.push({ bytes, since: agenda.now() })
+    if (queue.length > WAITING_MAX) queue.shift()
+    from.waiting.set(to, queue)
+    if (from.addressed.has(to)) dial(from, to, () => undefined)
+  }
+
+  const flushWaiting = (from: Attached, to: number): void => {
+    const queue = from.waiting.get(to) ?? []
+    from.waiting.delete(to)
+    for (const { bytes, since } of queue) {
+      if (agenda.now() - since <= WAITING_MS_MAX) carry(from, to, bytes, latency(), null, from.endpoint.node)
+    }
+  }
+
+  /** Hop by hop over open connections between followers; each hop takes its time and may lose the message for its receiver. */
+  const publish = (from: Attached, topic: string, bytes: Uint8Array): void => {
+    const reached = new Set([from.endpoint.index])
+    let frontier: { readonly at: number; readonly delayMs: Millis }[] = [{ at: from.endpoint.index, delayMs: 0 }]
+    while (frontier.length > 0) {
+      const next: typeof frontier = []
+      for (const { at, delayMs } of frontier) {
+        for (let to = 0; to < endpoints.length; to++) {
+          const isFollower = attached[to]?.topics.has(topic) === true
+          if (reached.has(to) || !isFollower || links.believed(at, to) === 0 || !canHear(at, to)) continue
+          reached.add(to)
+          const total = delayMs + latency()
+          carry(from, to, bytes, total, topic, (endpoints[at] as Endpoint).node)
+          next.push({ at: to, delayMs: total })
+        }
+      }
+      frontier = next
+    }
+  }
+
+  // --- connections ---
+
+  const dial = (from: Attached, to: number, done: (isOpen: boolean) => void): void => {
+    const { index } = from.endpoint
+    const other = endpoints[to] as Endpoint
+    if (links.believed(index, to) !== 0) return agenda.at(agenda.now(), () => done(true))
+    const reachable = canTalk(index, to) && other.isPowered()
+    const tookMs = reachable ? latency() * DIAL_ROUND_TRIPS : DIAL_TIMEOUT_MS
+    agenda.at(agenda.now() + tookMs, () => {
+      if (live(index, from.boot) === null) return
+      if (links.believed(index, to) === 0 && reachable && canTalk(index, to) && other.isUp()) connect(index, to)
+      done(links.believed(index, to) !== 0)
+    })
+  }
+
+  const connect = (a: number, b: number): void => {
+    const connection = links.open()
+    for (const [near, far] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const isNew = links.believed(near, far) === 0
+      links.believe(near, far, connection)
+      const one = attached[near] ?? null
+      if (one === null) continue
+      one.addressed.add(far)
+      // Who still believes in an older connection notices nothing: one more came, and soon the dead one goes.
+      if (!isNew) continue
+      tellPlan(one, { kind: 'connected', peer: (endpoints[far] as Endpoint).node, path: 'direct', isRelay: false })
+      one.endpoint.onConnected(far)
+      flushWaiting(one, far)
+    }
+  }
+
+  const close = (near: number, far: number, connection: number): void => {
+    if (links.believed(near, far) !== connection) return
+    links.believe(near, far, 0)
+    const one = attached[near] ?? null
+    if (one === null) return
+    tellPlan(one, { kind: 'disconnected', peer: (endpoints[far] as Endpoint).node })
+    one.endpoint.onDisconnected(far)
+  }
+
+  const tellPlan = (one: Attached, input: DialPlanInput): void => {
+    const context = { now: agenda.now(), wall: agenda.now(), random: one.random }
+    const { state, effects } = stepDialPlan(one.plan, input, context)
+    one.plan = state
+    for (const effect of effects) followPlan(one, effect)
+    const due = dialPlanWakeAt(one.plan)
+    if (due === null || (one.planWakesAt !== null && one.planWakesAt <= due)) return
+    one.planWakesAt = due
+    agenda.at(due, () => {
+      if (live(one.endpoint.index, one.boot) === null) return
+      one.planWakesAt = null
+      tellPlan(one, { kind: 'wake' })
+    })
+  }
+
+  const followPlan = (one: Attached, { peer, addresses }: DialPlanEffect): void => {
+    const to = indexOf.get(peer)
+    const answer = (isOpen: boolean): void =>
+      tellPlan(one, { kind: 'dialled', peer, outcome: isOpen ? 'connected' : 'failed' })
+    if (to === undefined || (addresses.length === 0 && !one.addressed.has(to))) {
+      agenda.at(agenda.now() + 1, () => {
+        if (live(one.endpoint.index, one.boot) !== null) answer(false)
+      })
+      return
+    }
+    dial(one, to, answer)
+  }
+
+  /** A pair that cannot talk any more finds out after a while, each side for itself. */
+  const noticeSilence = (a: number, b: number): void => {
+    for (const [near, far] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const connection = links.believed(near, far)
+      if (connection === 0) continue
+      agenda.at(agenda.now() + between(random, SILENCE_MS.min, SILENCE_MS.max), () => {
+        const other = attached[far] ?? null
+        const isDead = other === null || links.believed(far, near) !== connection
+        if (isDead || !canTalk(near, far)) close(near, far, connection)
+      })
+    }
+  }
+
+  return {
+    weather,
+    counts,
+    attach: (endpoint, ownRandom) => {
+      const one: Attached = {
+        endpoint,
+        boot: endpoint.boot(),
+        random: ownRandom,
+        topics: new Set(),
+        plan: createDialPlan(endpoint.node),
+        planWakesAt: null,
+        addressed: new Set(),
+        waiting: new Map(),
+      }
+      attached[endpoint.index] = one
+      return {
+        send: (to, bytes) => send(one, to, bytes),
+        publish: (topic, bytes) => publish(one, topic, bytes),
+        follow: (topics) => {
+          one.topics = new Set(topics)
+        },
+        want: (peers) => {
+          for (const { peer, addresses } of peers) {
+            const index = indexOf.get(peer)
+            if (index !== undefined && addresses.length > 0) one.addressed.add(index)
+          }
+          tellPlan(one, { kind: 'want', peers })
+        },
+        fetchCredential: (_hash, _from, done) => agenda.at(agenda.now() + latency(), () => done(false)),
+      }
+    },
+    detach: (endpoint, isSilent) => {
+      attached[endpoint.index] = null
+      for (let peer = 0; peer < endpoints.length; peer++) {
+        links.believe(endpoint.index, peer, 0)
+        const connection = links.believed(peer, endpoint.index)
+        if (connection === 0) continue
+        if (isSilent || !canHear(endpoint.index, peer)) noticeSilence(peer, endpoint.index)
+        else agenda.at(agenda.now() + latency(), () => close(peer, endpoint.index, connection))
+      }
+    },
+    part: (pairs) => {
+      for (const [from, to] of pairs) links.block(from, to)
+      for (const [from, to] of pairs) noticeSilence(from, to)
+    },
+    join: (pairs) => {
+      for (const [from, to] of pairs) links.unblock(from, to)
+    },
+    heal: () => links.clearBlocks(),
+    isConnected: (a, b) => links.believed(a, b) !== 0 && links.believed(a, b) === links.believed(b, a),
+  }
+}

@@ -1,0 +1,66 @@
+// Envelopes in a simulated world: the real codec in the real sealer, with a keyed hash for a signature, since a seed shall cost
+// milliseconds. Every message is encoded by its sender and decoded from those bytes; receivers of the same bytes share the result.
+
+import { coreCodec } from '../../node/core/messages.ts'
+import type { CoreMessage } from '../../node/core/effects.ts'
+import type { NodeId } from '../../overlay/kernel/ids.ts'
+import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import { createSealer, type Opened, type OpenProblem, type Sealer, type Verifier } from '../../overlay/wire/envelope.ts'
+import { hashBytes } from './hash.ts'
+import { type DeviceFacts, FEDERATION } from './topology.ts'
+
+const CREDENTIAL_HASH_BYTES = 32
+const SIGNATURE_BYTES = 8
+
+export interface Notary {
+  /** The sealer of one device; `onSealed` sees every message that it signs. */
+  sealerOf(device: DeviceFacts, onSealed: (opened: Opened<CoreMessage>) => void): Sealer<CoreMessage>
+}
+
+export function createNotary(devices: readonly DeviceFacts[]): Notary {
+  const byNode = new Map(devices.map((device) => [device.node, device]))
+  const opened = new WeakMap<Uint8Array, Result<Opened<CoreMessage>, OpenProblem>>()
+  const verifier: Verifier = {
+    verify: (from, credentialHash, payload, signature) => {
+      const device = byNode.get(from as NodeId)
+      if (device === undefined || credentialHash[0] !== device.index) return err('unknown-credential')
+      return isSame(signature, sign(payload, device.index)) ? ok(device.facts) : err('bad-signature')
+    },
+  }
+  return {
+    sealerOf: (device, onSealed) => {
+      const credentialHash = new Uint8Array(CREDENTIAL_HASH_BYTES).fill(device.index)
+      const signer = {
+        facts: device.facts,
+        credentialHash,
+        sign: (payload: Uint8Array) => sign(payload, device.index),
+      }
+      const sealer = createSealer(coreCodec, FEDERATION, signer, verifier)
+      return {
+        seal: (message) => {
+          const sealed = sealer.seal(message)
+          onSealed(sealed)
+          return sealed
+        },
+        open: (bytes) => {
+          const known = opened.get(bytes)
+          if (known !== undefined) return known
+          const fresh = sealer.open(bytes)
+          opened.set(bytes, fresh)
+          return fresh
+        },
+      }
+    },
+  }
+}
+
+function sign(payload: Uint8Array, key: number): Uint8Array {
+  const { high, low } = hashBytes(payload, key + 1)
+  const signature = new Uint8Array(SIGNATURE_BYTES)
+  const view = new DataView(signature.buffer)
+  view.setUint32(0, high)
+  view.setUint32(4, low)
+  return signature
+}
+
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])

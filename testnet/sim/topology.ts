@@ -1,0 +1,85 @@
+// Who is in a simulated federation: the devices, their clusters and what their credentials say. Membership is given: charter, hello
+// and the join are tested where they live.
+
+import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId } from '../../overlay/kernel/ids.ts'
+import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
+import type { SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { WantedNode } from '../../node/core/effects.ts'
+import { between, streamOf } from './streams.ts'
+
+export const FEDERATION = '5eed'.repeat(16) as FederationId
+
+/** Milliseconds since 1970 at which every simulation begins; any moment would do. */
+export const WALL_START = 1_790_000_000_000
+
+export interface DeviceFacts {
+  readonly index: number
+  readonly node: NodeId
+  readonly facts: SignerFacts
+  /** Whom it knows when it starts for the first time: whoever invited it. */
+  readonly seeds: readonly WantedNode[]
+  readonly isFounder: boolean
+  /** When it is switched on first, in ms. */
+  readonly startsAt: number
+  readonly cores: number
+  readonly memoryMb: number
+  /** How wrong its wall clock is, in ms. */
+  readonly wallSkewMs: number
+}
+
+export interface Topology {
+  readonly devices: readonly DeviceFacts[]
+  readonly clusters: readonly DomainPath[]
+}
+
+/** Devices without a battery-backed clock are off by hours; most are off by little. A guess. */
+const WALL_SKEW_MS_MAX = { usual: 2_000, rare: 3_600_000 }
+const RARE = 0.1
+/** The founder begins at once, the others join within this time. A guess. */
+const STARTS_MS = { min: 200, max: 5_000 }
+
+export const addressesOf = (node: NodeId): readonly string[] => [`/sim/${node}`]
+
+/** Spreads `nodes` over `clusters`, the first cluster first, and draws the rest. */
+export function drawTopology(seed: number, nodes: number, clusters: number): Topology {
+  const random = streamOf(seed, 'topology')
+  const paths = Array.from({ length: clusters }, (_, index) => `/${String.fromCharCode(97 + index)}` as DomainPath)
+  const devices: DeviceFacts[] = []
+  for (let index = 0; index < nodes; index++) {
+    const domain = paths[index % clusters] as DomainPath
+    const node = nodeId(`${domain.slice(1)}${Math.floor(index / clusters) + 1}`)
+    devices.push(drawDevice(random, index, node, domain, devices))
+  }
+  return { devices, clusters: paths }
+}
+
+function drawDevice(
+  random: Random,
+  index: number,
+  node: NodeId,
+  domain: DomainPath,
+  before: readonly DeviceFacts[],
+): DeviceFacts {
+  // Invited by a device of its own cluster where there is one, else by any.
+  const kin = before.filter((device) => device.facts.domain === domain)
+  const inviter = pick(random, kin.length > 0 ? kin : before)
+  const skewMax = random.next() < RARE ? WALL_SKEW_MS_MAX.rare : WALL_SKEW_MS_MAX.usual
+  return {
+    index,
+    node,
+    facts: {
+      node,
+      operator: 'operator' as OperatorId,
+      domain,
+      capabilities: ['work', 'lead', 'relay', 'deploy:*', 'enrol'],
+      labels: {},
+      expiresAt: Number.MAX_SAFE_INTEGER,
+    },
+    seeds: inviter === undefined ? [] : [{ peer: inviter.node, addresses: addressesOf(inviter.node) }],
+    isFounder: index === 0,
+    startsAt: index === 0 ? 0 : between(random, STARTS_MS.min, STARTS_MS.max),
+    cores: randomInt(random, 2, 9),
+    memoryMb: randomInt(random, 2, 9) * 1_000,
+    wallSkewMs: Math.round(between(random, -skewMax, skewMax)),
+  }
+}
