@@ -1,5 +1,5 @@
-// What must hold at every step of every test: one vote per elector and term, one leader per term, nothing said that is not on disk,
-// and nothing committed that the next leader does not remember.
+// What must hold at every step of every test: one vote per elector and term, one leader per term, nothing said that
+// is not on disk, and nothing committed that the next leader does not remember.
 
 import assert from 'node:assert/strict'
 import { decode } from '@ipld/dag-cbor'

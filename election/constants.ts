@@ -1,4 +1,5 @@
-// The pace of an election, by place, and the relations that make it safe. A preset is a place (DESIGN section 6, Timing).
+// The pace of an election, by place, and the relations that make it safe. A preset is a place (DESIGN section 6,
+// Timing).
 
 import { invariant } from '../overlay/kernel/assert.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
@@ -11,7 +12,9 @@ export interface ElectionTiming {
   readonly heartbeatMs: Millis
   /** The shortest silence after which an elector may stand. */
   readonly electionTimeoutMsMin: Millis
-  /** The longest; the draw between the two spreads candidates out (Raft, section 5.2) and is shorter for fitter nodes. */
+  /**
+   * The longest; the draw between the two spreads candidates out (Raft, section 5.2) and is shorter for fitter nodes.
+   */
   readonly electionTimeoutMsMax: Millis
   /** How long a leader counts on a majority that answered; it gives no order afterwards. */
   readonly leaseMs: Millis
@@ -27,8 +30,9 @@ export interface ElectionTiming {
   readonly quorumLossMs: { readonly cluster: Millis; readonly above: Millis }
 }
 
-// heartbeatMs: DESIGN section 6. The timeouts are six to ten heartbeats: a guess between etcd's ten and Raft's "an order of
-// magnitude above the broadcast time" (Raft, section 5.6), to be replaced by measured times (Dynatune) in the election's own issue.
+// heartbeatMs: DESIGN section 6. The timeouts are six to ten heartbeats: a guess between etcd's ten and Raft's "an
+// order of magnitude above the broadcast time" (Raft, section 5.6), to be replaced by measured times (Dynatune) in
+// the election's own issue.
 const lan: ElectionTiming = {
   heartbeatMs: 250,
   electionTimeoutMsMin: 1_500,
@@ -68,19 +72,27 @@ export const ELECTION_TIMINGS: Readonly<Record<PresetName, ElectionTiming>> = { 
 /** Electors of a domain at most: 3, 5 or 7 (DESIGN section 6). */
 export const ELECTORS_MAX_DEFAULT = 5
 
-/** Proofs of leadership kept per domain: older orders than that many leaders ago can no longer be checked by a newcomer. */
+/**
+ * Proofs of leadership kept per domain: older orders than that many leaders ago can no longer be checked by a
+ * newcomer.
+ */
 export const PROOFS_PER_DOMAIN_MAX = 256
 
-/** Votes that an announcement shows at most: twice what 7 electors need, so that those of replaced electors still fit. */
+/**
+ * Votes that an announcement shows at most: twice what 7 electors need, so that those of replaced electors still fit.
+ */
 export const VOTES_MAX = 16
 
 /**
- * A new epoch lies above all that its line knows of by a random step below this. Two lines that begin out of each other's sight
- * then share an epoch, and so a fence, about once in a million times.
+ * A new epoch lies above all that its line knows of by a random step below this. Two lines that begin out of each
+ * other's sight then share an epoch, and so a fence, about once in a million times.
  */
 export const EPOCH_STEP_MAX = 2 ** 20
 
-/** Bytes that a domain remembers across leaders: under one key, how many keys, and together, which leaves room in a heartbeat. */
+/**
+ * Bytes that a domain remembers across leaders: under one key, how many keys, and together, which leaves room in a
+ * heartbeat.
+ */
 export const MEMORY_BYTES_MAX = 16_000
 export const MEMORY_KEYS_MAX = 8
 export const MEMORY_TOTAL_BYTES_MAX = 48_000

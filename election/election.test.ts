@@ -1,3 +1,5 @@
+// One cluster and its everyday life: founding, growing, losing a leader, handing over, starting again.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NodeId } from '../overlay/kernel/ids.ts'
@@ -29,7 +31,7 @@ function grown(seed: number, count: number): World {
   return world
 }
 
-test('a new cluster has a leader as soon as nobody answered for long enough, and its lowest node is that leader', () => {
+test('a new cluster is led by its lowest node as soon as nobody answered for long enough', () => {
   const world = createWorld({ seed: 1, clusters: { berlin: 3 } })
   const tookMs = world.until('a leader', () => world.agreed(berlin) !== null, 5_000)
   assert.ok(tookMs >= lan.formationMs && tookMs <= 2 * lan.formationMs + FEW_ROUND_TRIPS_MS, `${tookMs} ms`)
@@ -150,7 +152,7 @@ test('a whole cluster that starts again after a power cut has its leader back wi
   assert.equal(electorsOf(world).length, 5)
 })
 
-test('a dead elector gives its place to a steady learner, and comes back as a learner without a word of protest', () => {
+test('a dead elector gives its place to a steady learner, and comes back as a learner', () => {
   const world = createWorld({ seed: 9, clusters: { berlin: 4 }, electorsMax: 3, timing: QUICK })
   world.run(8_000)
   const leader = leaderOf(world)

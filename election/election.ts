@@ -1,5 +1,6 @@
-// Raft-lite: one elector of one domain, the same at every level of the tree. It is Raft (Ongaro and Ousterhout, ATC 2014) with a log
-// of one entry, a register that is replaced as a whole; what it decides is who leads, and what the domain must remember.
+// Raft-lite: one elector of one domain, the same at every level of the tree. It is Raft (Ongaro and Ousterhout, ATC
+// 2014) with a log of one entry, a register that is replaced as a whole; what it decides is who leads, and what the
+// domain must remember.
 
 import { unreachable } from '../overlay/kernel/assert.ts'
 import { emit } from '../overlay/kernel/effect.ts'
@@ -188,7 +189,10 @@ function onAnswer(
   return onHeartbeatAnswer(state, message, context, out)
 }
 
-/** A closed connection is a hint: this elector no longer honours that leader's lease, and asks around whether others agree. */
+/**
+ * A closed connection is a hint: this elector no longer honours that leader's lease, and asks around whether others
+ * agree.
+ */
 function onClosed(state: ElectionState, child: ChildId, context: StepContext, out: ElectionEffect[]): ElectionState {
   const { now, random } = context
   const closed = new Set(state.closed).add(child)

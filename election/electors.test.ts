@@ -1,3 +1,5 @@
+// Who is made an elector next, and who goes: one scene and one change at a time.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,19 +1,23 @@
-// Who gets a vote. Electors are chosen among the steadiest and fittest children, and changed one at a time, so that any two
-// successive sets share a majority.
+// Who gets a vote. Electors are chosen among the steadiest and fittest children, and changed one at a time, so that
+// any two successive sets share a majority.
 
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { compareTerms, type Elector, electorIds, type Register } from './register.ts'
 import type { ChildFact, ElectionState, Leading } from './state.ts'
 
-/** The next step towards the wanted set: bring a learner up to date, or replace the set by one that differs in one elector. */
+/**
+ * The next step towards the wanted set: bring a learner up to date, or replace the set by one that differs in one
+ * elector.
+ */
 export type ElectorChange =
   | { readonly kind: 'probe'; readonly child: ChildId }
   | { readonly kind: 'electors'; readonly electors: readonly Elector[] }
 
 /**
- * How many electors a domain of so many fit children has: all of up to two, else the largest odd number within the limit. Two
- * may not lose one of them, but the register is then in two places, and either can be granted by the parent.
+ * How many electors a domain of so many fit children has: all of up to two, else the largest odd number within the
+ * limit. Two may not lose one of them, but the register is then in two places, and either can be granted by the
+ * parent.
  */
 export function electorsWanted(children: number, max: number): number {
   const most = Math.min(children, max)
@@ -21,8 +25,8 @@ export function electorsWanted(children: number, max: number): number {
 }
 
 /**
- * The one change to make now, or null. A lost elector goes when a successor is ready, when it lost its memory, or when the set
- * without it needs fewer votes than the set with it.
+ * The one change to make now, or null. A lost elector goes when a successor is ready, when it lost its memory, or
+ * when the set without it needs fewer votes than the set with it.
  */
 export function nextElectorChange(
   state: ElectionState,
@@ -52,7 +56,8 @@ export function nextElectorChange(
     const ticket = ticketOf(state, role, ready.child) ?? ''
     return { kind: 'electors', electors: [...electors, { child: ready.child, ticket }] }
   }
-  // Of an even number, or of a number that two are missing from, the rest has the same majority or a smaller one, and odd is best.
+  // Of an even number, or of a number that two are missing from, the rest has the same majority or a smaller one, and
+  // odd is best.
   const isSmallerBetter = living >= 3 && (lost.length >= 2 || electors.length % 2 === 0)
   return leaving !== undefined && isSmallerBetter ? without(electors, leaving.child) : null
 }
@@ -78,7 +83,10 @@ function ticketOf(state: ElectionState, role: Leading, child: ChildId): string |
   return progress !== undefined && compareTerms(progress.held, state) === 0 ? progress.ticket : null
 }
 
-/** Gone by the roster's word and by its own silence of late: one that answers is not lost, whatever the roster believes. */
+/**
+ * Gone by the roster's word and by its own silence of late: one that answers is not lost, whatever the roster
+ * believes.
+ */
 function isLost(state: ElectionState, role: Leading, child: ChildId, now: Millis): boolean {
   if (child === state.self || state.children.size === 0 || state.children.get(child)?.alive === true) return false
   const heardOf = role.progress.get(child)?.heardOf ?? role.since

@@ -1,5 +1,5 @@
-// How well a child would lead, from 0 to 1. It shortens a candidate's wait and picks the heir of a leader; it never decides
-// who may be believed.
+// How well a child would lead, from 0 to 1. It shortens a candidate's wait and picks the heir of a leader; it never
+// decides who may be believed.
 
 /** What fitness is made of; a missing sensor counts as the middle. */
 export interface FitnessReading {

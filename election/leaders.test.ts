@@ -1,3 +1,5 @@
+// What the leader book believes of announcements that prove themselves, and what it waits with.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ChildId, DomainPath, NodeId } from '../overlay/kernel/ids.ts'

@@ -1,5 +1,5 @@
-// The leader book: who leads which domain, as every node knows it from proofs alone, and who led when, so that an order can still be
-// checked after its leader is gone. A device that merely claims to lead never gets in.
+// The leader book: who leads which domain, as every node knows it from proofs alone, and who led when, so that an
+// order can still be checked after its leader is gone. A device that merely claims to lead never gets in.
 
 import { type ChildId, type DomainPath, isDomain, type NodeId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
@@ -36,8 +36,8 @@ export interface LeaderBookView {
 /** Owned by the node's core, which alone calls `learn`. */
 export interface LeaderBook extends LeaderBookView {
   /**
-   * Takes an announcement in. `patienceMs` is how long the known line must have been silent before one that does not follow from it
-   * is believed. Resolves to whether this is news: another leader or other electors.
+   * Takes an announcement in. `patienceMs` is how long the known line must have been silent before one that does not
+   * follow from it is believed. Resolves to whether this is news: another leader or other electors.
    */
   learn(
     opened: Opened<Announcement>,
@@ -103,8 +103,8 @@ function placeOf(
 }
 
 /**
- * Whether its electors may have grown out of the known ones: changed by the same leader in the same term, one step away, or backed
- * by a majority of those.
+ * Whether its electors may have grown out of the known ones: changed by the same leader in the same term, one step
+ * away, or backed by a majority of those.
  */
 function follows(announcement: Announcement, before: Announcement): boolean {
   if (compareTerms(announcement, before) === 0 && announcement.node === before.node) return true

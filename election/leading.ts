@@ -1,4 +1,5 @@
-// The leader's side: it speaks to its electors, counts who holds the register, keeps its lease, and changes one elector at a time.
+// The leader's side: it speaks to its electors, counts who holds the register, keeps its lease, and changes one
+// elector at a time.
 
 import { invariant } from '../overlay/kernel/assert.ts'
 import { emit } from '../overlay/kernel/effect.ts'
@@ -33,7 +34,10 @@ import {
 
 const NO_PROGRESS: Progress = { held: NO_VERSION, heardOf: Number.NEGATIVE_INFINITY, ticket: null }
 
-/** Won: re-commits the register in its own term, which also commits whatever an earlier leader left unfinished (Raft, section 5.4.2). */
+/**
+ * Won: re-commits the register in its own term, which also commits whatever an earlier leader left unfinished (Raft,
+ * section 5.4.2).
+ */
 export function beginLeading(
   state: ElectionState,
   votes: readonly Opened<Vote>[],
@@ -237,7 +241,9 @@ export function changeElectors(state: ElectionState, context: StepContext, out: 
   return beat(save(next, out, []), context, out)
 }
 
-/** Asks the best elector to stand at once: it holds all that is committed, is connected, and is the fittest of those. */
+/**
+ * Asks the best elector to stand at once: it holds all that is committed, is connected, and is the fittest of those.
+ */
 export function transfer(state: ElectionState, out: ElectionEffect[]): ElectionState {
   const { role, domain, epoch, term, self } = state
   if (role.kind !== 'leader') return state

@@ -1,3 +1,5 @@
+// Two levels of the tree: three clusters, and the root whose electors they are.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NodeId } from '../overlay/kernel/ids.ts'
@@ -5,7 +7,8 @@ import { randomInt, seededRandom, shuffled } from '../overlay/kernel/random.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
-// The same machine one level up: the electors of `/` are three clusters, and each of them votes through whoever leads it.
+// The same machine one level up: the electors of `/` are three clusters, and each of them votes through whoever leads
+// it.
 
 const root = domainOf('/')
 const berlin = domainOf('/berlin')
@@ -30,7 +33,7 @@ test('the leaders of three clusters elect one of them, and every node of the fed
   }
 })
 
-test('when the root leader dies its cluster has a new leader, and the root has one again, within a few round trips', () => {
+test('when the root leader dies its cluster and the root have a new one within a few round trips', () => {
   for (let seed = 1; seed <= 6; seed++) {
     const world = federation(seed)
     const before = world.agreed(root) as NodeId

@@ -1,5 +1,5 @@
-// One running node of a test: its seats in the tree, joined as a node's core joins them. What a seat above persists is a proposal
-// below, and a seat above is there for as long as this node leads the domain below.
+// One running node of a test: its seats in the tree, joined as a node's core joins them. What a seat above persists
+// is a proposal below, and a seat above is there for as long as this node leads the domain below.
 
 import assert from 'node:assert/strict'
 import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../overlay/kernel/ids.ts'

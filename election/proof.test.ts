@@ -1,3 +1,5 @@
+// What an announcement has to show, and each way in which a false one falls short of it.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ChildId, type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'

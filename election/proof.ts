@@ -1,5 +1,5 @@
-// Whether an announcement proves what it says. Anybody can check it alone: the votes in it are signed, and a domain's vote carries
-// the proof that its signer speaks for that domain.
+// Whether an announcement proves what it says. Anybody can check it alone: the votes in it are signed, and a domain's
+// vote carries the proof that its signer speaks for that domain.
 
 import { type ChildId, type DomainPath, isDomain, parentOf } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
@@ -16,7 +16,9 @@ export type ProofProblem =
   | 'no-majority'
   | 'no-electors'
 
-/** Checks an announcement by itself: who signed it, and that a majority of the electors it names voted for its leader. */
+/**
+ * Checks an announcement by itself: who signed it, and that a majority of the electors it names voted for its leader.
+ */
 export function checkProof(opened: Opened<Announcement>): Result<Announcement, ProofProblem> {
   const { message: announcement, from } = opened
   const { domain, leader, node, electors } = announcement
@@ -29,7 +31,8 @@ export function checkProof(opened: Opened<Announcement>): Result<Announcement, P
   for (const vote of announcement.votes) {
     const problem = checkVote(vote, announcement)
     if (problem !== null) return err(problem)
-    // The leader's own vote must come from the very node that announces: it is what binds a domain's leadership to a node.
+    // The leader's own vote must come from the very node that announces: it is what binds a domain's leadership to a
+    // node.
     if (vote.message.voter === leader && vote.from !== node) return err('not-the-leader')
     // Votes of those who were electors before are no lie, but they count for nothing.
     if (electors.includes(vote.message.voter)) voters.add(vote.message.voter)
@@ -61,8 +64,8 @@ export function speaksFor(child: DomainPath, speaker: Opened<Announcement> | nul
 }
 
 /**
- * Whether a message's signer may speak as the child that the message names. A domain's speaker is proven inside the messages that
- * decide who leads; for the others the host compares the signer with its leader book.
+ * Whether a message's signer may speak as the child that the message names. A domain's speaker is proven inside the
+ * messages that decide who leads; for the others the host compares the signer with its leader book.
  */
 export function isGenuine({ from, signer, message }: Opened<ElectorMessage>, domain: DomainPath): boolean {
   if (message.domain !== domain) return false

@@ -1,5 +1,6 @@
-// What a leader shows so that others believe it: the votes of a majority of the electors of now. As the electors change under a leader
-// so does that majority, and who became an elector after the election is asked for its vote of that term, which it still has.
+// What a leader shows so that others believe it: the votes of a majority of the electors of now. As the electors
+// change under a leader so does that majority, and who became an elector after the election is asked for its vote of
+// that term, which it still has.
 
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
@@ -35,9 +36,9 @@ export function isUnprovable(state: ElectionState, role: Leading): boolean {
 }
 
 /**
- * Asks for the votes that are missing, beyond a majority too: the more electors vouch for a leader, the more changes may others have
- * missed and still see that its electors grew out of those they know. Only who knows already that it is an elector is asked: it can
- * answer for good.
+ * Asks for the votes that are missing, beyond a majority too: the more electors vouch for a leader, the more changes
+ * may others have missed and still see that its electors grew out of those they know. Only who knows already that it
+ * is an elector is asked: it can answer for good.
  */
 export function askForVotes(state: ElectionState, out: ElectionEffect[]): void {
   const { role } = state
@@ -51,7 +52,10 @@ export function askForVotes(state: ElectionState, out: ElectionEffect[]): void {
   }
 }
 
-/** Announces when that is due: at once after an election, and electors that changed since only once they are committed and proven. */
+/**
+ * Announces when that is due: at once after an election, and electors that changed since only once they are committed
+ * and proven.
+ */
 export function announceIfDue(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
   const { role, register, domain, epoch, term, self } = state
   if (role.kind !== 'leader' || register === null || now < role.announceAt) return state

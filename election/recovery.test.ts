@@ -1,3 +1,5 @@
+// What happens when a majority is gone or was never there: lines that begin, meet, and become one again.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,5 +1,6 @@
-// Lines. A line is one unbroken succession of majorities. A new one begins where there was none, or where the majority is
-// gone for good; and where two lines of one domain meet, a rule that both sides compute alike says which goes on.
+// Lines. A line is one unbroken succession of majorities. A new one begins where there was none, or where the
+// majority is gone for good; and where two lines of one domain meet, a rule that both sides compute alike says which
+// goes on.
 
 import { emit } from '../overlay/kernel/effect.ts'
 import type { ChildId } from '../overlay/kernel/ids.ts'
@@ -54,8 +55,8 @@ function recover(state: ElectionState, context: StepContext, out: ElectionEffect
 }
 
 /**
- * The lowest of those who could found a domain does; the others see it and wait. Who has heard of a line (it then has an epoch)
- * waits for that one first, for as long as it may take to recover by itself.
+ * The lowest of those who could found a domain does; the others see it and wait. Who has heard of a line (it then has
+ * an epoch) waits for that one first, for as long as it may take to recover by itself.
  */
 function mayFound(state: ElectionState, now: Millis): boolean {
   const isFirst = state.epoch === 0
@@ -63,8 +64,8 @@ function mayFound(state: ElectionState, now: Millis): boolean {
 }
 
 /**
- * For a learner: the line that it knows has neither leader nor living elector, and of all others it is the lowest. Electors that
- * are alive would have recovered by now; twice that time, and they have all lost their memory.
+ * For a learner: the line that it knows has neither leader nor living elector, and of all others it is the lowest.
+ * Electors that are alive would have recovered by now; twice that time, and they have all lost their memory.
  */
 function isOrphaned(state: ElectionState, now: Millis): boolean {
   const others = electorIds(state.register).filter((child) => child !== state.self)
@@ -81,9 +82,10 @@ function isLowestToLead(state: ElectionState): boolean {
 }
 
 /**
- * Whether the domain's `autonomy` (automatic) takes over: no leader for `quorumLossMs`, and no majority of electors alive. With a
- * majority that is alive but cannot agree (a lost memory, one-way links) that time passes once more, and once more for each living
- * elector that is lower than this one, so that they do not all do it at once and none of them can keep the others from it.
+ * Whether the domain's `autonomy` (automatic) takes over: no leader for `quorumLossMs`, and no majority of electors
+ * alive. With a majority that is alive but cannot agree (a lost memory, one-way links) that time passes once more,
+ * and once more for each living elector that is lower than this one, so that they do not all do it at once and none
+ * of them can keep the others from it.
  */
 function isQuorumLost(state: ElectionState, now: Millis): boolean {
   const electors = electorIds(state.register)
@@ -144,8 +146,9 @@ function onOtherLine(
   const isForlorn = !isLeader && (!isElecting || context.now - state.leaderlessSince >= state.quorumLossMs)
   const isHeld = isLeader || state.leader !== null || !isForlorn
   if (isHeld && survives(sideOf(register), announcement)) return moveAbove(state, announcement, context, out)
-  // Nobody comes down to a lower epoch: the line that goes on will rise above this one.
-  if (!isForlorn && isElecting && announcement.epoch <= state.epoch) return state
+  // Nobody comes down to a lower epoch: the line that goes on will rise above this one; and what is below may be long
+  // gone.
+  if (isElecting && announcement.epoch <= state.epoch) return state
   out.push(emit('line-left', { domain: state.domain, line: lineOf(state), for: announcement.line }, 'warn'))
   const left: ElectionState = { ...stepDown(state, context, out), register: null, durable: NO_VERSION }
   return save(withLeader(left, announcement, context), out, [])
@@ -211,9 +214,10 @@ const sideOf = ({ line, electors, predecessor }: Register): LineSide => ({
 })
 
 /**
- * Whether our line goes on where it meets another. The line that the other one broke off from does, since it kept a majority; of two
- * that broke off from the same one, that which holds more of its electors; else that with more electors, then the lower name. Only
- * what both sides can see of each other enters, and in the same way, so both come to the same answer.
+ * Whether our line goes on where it meets another. The line that the other one broke off from does, since it kept a
+ * majority; of two that broke off from the same one, that which holds more of its electors; else that with more
+ * electors, then the lower name. Only what both sides can see of each other enters, and in the same way, so both come
+ * to the same answer.
  */
 export function survives(own: LineSide, other: LineSide): boolean {
   const isBranch = brokeOffFrom(own, other)
@@ -227,7 +231,10 @@ export function survives(own: LineSide, other: LineSide): boolean {
 
 const brokeOffFrom = (branch: LineSide, trunk: LineSide): boolean => branch.predecessor?.line === trunk.line
 
-/** Two sides may have broken off at different moments: what counts is whom both saw as an elector of their common line. */
+/**
+ * Two sides may have broken off at different moments: what counts is whom both saw as an elector of their common
+ * line.
+ */
 function commonElectors(a: LineSide, b: LineSide): readonly ChildId[] {
   if (a.predecessor === null || a.predecessor.line !== b.predecessor?.line) return []
   const others = b.predecessor.electors

@@ -1,5 +1,5 @@
-// The log of one entry: what a domain has agreed on, replaced as a whole. Its newest version is all there is to know, so there
-// is nothing to compact and nothing to replay.
+// The log of one entry: what a domain has agreed on, replaced as a whole. Its newest version is all there is to know,
+// so there is nothing to compact and nothing to replay.
 
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import { bytes, dictionary, type Infer, list, nullable, object, text, whole } from '../overlay/wire/schema.ts'
@@ -7,7 +7,10 @@ import { MEMORY_BYTES_MAX, MEMORY_KEYS_MAX } from './constants.ts'
 
 export const electorSchema = object({
   child: text<ChildId>(256),
-  /** Drawn by the child when it has no memory of an earlier vote. A child that lost its memory holds another one, and is no elector. */
+  /**
+   * Drawn by the child when it has no memory of an earlier vote. A child that lost its memory holds another one, and
+   * is no elector.
+   */
   ticket: text(32),
 })
 export type Elector = Infer<typeof electorSchema>

@@ -1,11 +1,13 @@
+// Many seeds of crashes, losses and partitions, for what must hold in all of them.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NodeId } from '../overlay/kernel/ids.ts'
 import { type Random, randomInt, seededRandom, shuffled } from '../overlay/kernel/random.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
-// The world itself checks at every step that no elector votes twice in a term, that no term has two leaders, and that a leader
-// begins with all that was committed in its line; these tests only see to it that there is enough to check.
+// The world itself checks at every step that no elector votes twice in a term, that no term has two leaders, and that
+// a leader begins with all that was committed in its line; these tests only see to it that there is enough to check.
 
 const berlin = domainOf('/berlin')
 
@@ -21,7 +23,7 @@ function settle(world: World, down: Iterable<NodeId>): void {
   world.until('a commit', () => world.committed(berlin) > before, 5_000)
 }
 
-test('nobody votes twice in a term, and no term has two leaders, wherever in an election nodes crash and start again', () => {
+test('nobody votes twice in a term, and no term has two leaders, wherever in an election nodes crash', () => {
   let votes = 0
   for (let seed = 1; seed <= 10; seed++) {
     const random = seededRandom(seed)

@@ -1,3 +1,5 @@
+// Both sides of a vote, one elector and one message at a time.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
@@ -38,7 +40,10 @@ function elector(): ElectionState {
   return step(state, { kind: 'start' }, at(0)).state
 }
 
-/** Every effect of some inputs in order, as its kind or the kind of its message; what waits for a write stands in brackets. */
+/**
+ * Every effect of some inputs in order, as its kind or the kind of its message; what waits for a write stands in
+ * brackets.
+ */
 function told(
   state: ElectionState,
   now: number,

@@ -1,5 +1,5 @@
-// Both sides of a vote: who stands asks first whether it could win (pre-vote, Ongaro's thesis, section 9.6), then for the
-// vote itself; who is asked gives one vote per term, and only to a register at least as new as its own.
+// Both sides of a vote: who stands asks first whether it could win (pre-vote, Ongaro's thesis, section 9.6), then for
+// the vote itself; who is asked gives one vote per term, and only to a register at least as new as its own.
 
 import { invariant } from '../overlay/kernel/assert.ts'
 import { emit } from '../overlay/kernel/effect.ts'
@@ -46,7 +46,10 @@ export function canvass(state: ElectionState, context: StepContext, out: Electio
   return standIfGranted(asking, context, out)
 }
 
-/** Stands in the next term (of `epoch`, where a line moves to a higher one): its own vote reaches the disk before any request. */
+/**
+ * Stands in the next term (of `epoch`, where a line moves to a higher one): its own vote reaches the disk before any
+ * request.
+ */
 export function stand(
   state: ElectionState,
   context: StepContext,
@@ -102,8 +105,9 @@ export function onPreVote(
 }
 
 /**
- * Of two who ask at the same moment the one with the newer register goes first, then the lower one; the other waits for as long as
- * that may take, since a split vote would cost both a whole retry. Nobody is refused for it, so nobody who cannot win stands in the way.
+ * Of two who ask at the same moment the one with the newer register goes first, then the lower one; the other waits
+ * for as long as that may take, since a split vote would cost both a whole retry. Nobody is refused for it, so nobody
+ * who cannot win stands in the way.
  */
 function giveWay(state: ElectionState, message: PreVote, { now }: StepContext): ElectionState {
   const { role, standAt } = state
@@ -144,7 +148,8 @@ export function onVoteRequest(
   if (message.line !== lineOf(state)) return state
   const { domain, self, speaker } = state
   const order = compareTerms(message, state)
-  // A fresh lease is honoured before the term is looked at, or one cut-off node could depose a good leader (Raft, section 6).
+  // A fresh lease is honoured before the term is looked at, or one cut-off node could depose a good leader (Raft,
+  // section 6).
   if (order > 0 && !message.transfer && honoursAnother(state, message.candidate, context.now)) return state
   const isFree = order > 0 || (order === 0 && (state.votedFor === null || state.votedFor === message.candidate))
   if (order < 0 || !isFree || !mayVote(state, message)) {
@@ -216,7 +221,8 @@ export function onVoteRefused(
   if (order < 0 || role.kind !== 'leader') return state
   const refused: Leading = { ...role, refusals: new Set(role.refusals).add(message.voter) }
   if (!isUnprovable(state, refused)) return { ...state, role: refused }
-  // Its electors changed until those who once chose another are the majority: it asks all of them, in a term of its own.
+  // Its electors changed until those who once chose another are the majority: it asks all of them, in a term of its
+  // own.
   return stand(stepDown(state, context, out), context, out, { transfer: true })
 }
 

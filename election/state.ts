@@ -112,11 +112,14 @@ export type ElectionInput =
   | { readonly kind: 'children'; readonly children: readonly ChildFact[] }
   | { readonly kind: 'connection-closed'; readonly child: ChildId }
   | { readonly kind: 'connection-open'; readonly child: ChildId }
-  /** Replaces one key of the domain's memory; `committed` with the token follows, or nothing when leadership is lost. */
+  /**
+   * Replaces one key of the domain's memory; `committed` with the token follows, or nothing when leadership is lost.
+   */
   | { readonly kind: 'propose'; readonly key: string; readonly value: Uint8Array; readonly token: string }
   /**
-   * An announcement of this domain that proves itself (checkProof) and is not this node's own, whether or not the leader book
-   * goes along with it: what an elector has to hear of above all is another line that the book does not believe.
+   * An announcement of this domain that proves itself (checkProof) and is not this node's own, whether or not the
+   * leader book goes along with it: what an elector has to hear of above all is another line that the book does not
+   * believe.
    */
   | { readonly kind: 'announced'; readonly announcement: Announcement }
   | { readonly kind: 'fitness'; readonly fitness: number }
@@ -165,8 +168,8 @@ const savedSchema = object({
 })
 
 /**
- * The state to start from. A saved state that cannot be read is worth no vote: the elector starts with a new ticket, as a
- * learner, and `damaged` says so.
+ * The state to start from. A saved state that cannot be read is worth no vote: the elector starts with a new ticket,
+ * as a learner, and `damaged` says so.
  */
 export function createElection(
   options: ElectionOptions,
@@ -206,9 +209,9 @@ export const seatKey = (parent: DomainPath): string => `${SEAT_KEY_PREFIX}${pare
 const SEAT_KEY_PREFIX = 'election:'
 
 /**
- * What a line may take over from one that it broke off from: everything but the votes. The majority that it lost may be voting for
- * the domain in this very moment, so it comes to the parent with a new ticket, like one that lost its memory, and keeps but the
- * parent's register and epoch.
+ * What a line may take over from one that it broke off from: everything but the votes. The majority that it lost may
+ * be voting for the domain in this very moment, so it comes to the parent with a new ticket, like one that lost its
+ * memory, and keeps but the parent's register and epoch.
  */
 export function withoutVotes(memory: Register['memory']): Register['memory'] {
   const entries = Object.entries(memory).flatMap(([key, value]): [string, Uint8Array][] => {

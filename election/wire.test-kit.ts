@@ -1,5 +1,5 @@
-// Envelopes for tests: real bytes, real codec, and a signature that anybody can compute but nobody forges by accident. A node is
-// called after its cluster, as in `berlin-1`; a guest (`berlin-guest`) may work but not lead.
+// Envelopes for tests: real bytes, real codec, and a signature that anybody can compute but nobody forges by
+// accident. A node is called after its cluster, as in `berlin-1`; a guest (`berlin-guest`) may work but not lead.
 
 import { type DomainPath, type FederationId, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { err, ok } from '../overlay/kernel/result.ts'

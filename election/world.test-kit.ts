@@ -1,5 +1,6 @@
-// Some nodes, one seed, and a clock that jumps from event to event. The network delays, loses, reorders and parts; a disk takes its
-// time, and a crash forgets what was not yet on it. The rules of `checks.test-kit.ts` hold at every step.
+// Some nodes, one seed, and a clock that jumps from event to event. The network delays, loses, reorders and parts; a
+// disk takes its time, and a crash forgets what was not yet on it. The rules of `checks.test-kit.ts` hold at every
+// step.
 
 import assert from 'node:assert/strict'
 import { type DomainPath, type NodeId, parseDomainPath } from '../overlay/kernel/ids.ts'

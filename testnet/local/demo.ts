@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { table } from '../../node/cli/render.ts'
 import type { InstanceView } from '../../node/control.ts'
+import { removeContainers, requireEngine } from './containers.ts'
 import { createFleet, type Fleet, type FleetNode, until } from './fleet.ts'
 
 const CLUSTERS = [
@@ -17,13 +18,16 @@ const CLUSTERS = [
   { path: '/rome', names: ['rome-1', 'rome-2', 'rome-3'] },
 ]
 const ELECTORS_OF_THREE = 3
-const DESCRIPTOR = fileURLToPath(new URL('./hello.json', import.meta.url))
 const SERVICE = 'shop.demo.hello.web'
 const ADDRESS = `${SERVICE}.0.rr.local:8080`
 
 const { values: words } = parseArgs({
   options: { keep: { type: 'boolean', default: false }, runtime: { type: 'string', default: 'process' } },
 })
+const isDocker = words.runtime === 'docker'
+const DESCRIPTOR = fileURLToPath(new URL(isDocker ? './hello-docker.json' : './hello.json', import.meta.url))
+/** By name, for the containers that go down with a node. */
+const nodeIds = new Map<string, string>()
 
 interface Measured {
   readonly what: string
@@ -113,8 +117,7 @@ async function rootLeader(fleet: Fleet): Promise<FleetNode> {
 
 async function deploy(fleet: Fleet): Promise<readonly InstanceView[]> {
   const from = fleet.living().find((node) => node.domain === '/rome') as FleetNode
-  const text = await readFile(DESCRIPTOR, 'utf8')
-  const descriptor = words.runtime === 'process' ? text : text.replace('"process"', JSON.stringify(words.runtime))
+  const descriptor = await readFile(DESCRIPTOR, 'utf8')
   let placed: readonly InstanceView[] = []
   await timed('deployed 2 replicas, submitted on a node of /rome', async () => {
     await from.control.deploy(descriptor, { domain: null })
@@ -134,11 +137,17 @@ async function callFromElsewhere(fleet: Fleet, placed: readonly InstanceView[]):
   return caller
 }
 
+/** The whole device goes: its node, and what it ran. */
+async function cutDown(fleet: Fleet, device: FleetNode): Promise<void> {
+  await fleet.cutDown(device)
+  if (isDocker) await removeContainers([nodeIds.get(device.name) ?? ''])
+}
+
 async function loseRootLeader(fleet: Fleet): Promise<FleetNode> {
   const leader = await rootLeader(fleet)
   const { node: lost } = await leader.control.status()
   say(`cutting down ${leader.name}, which leads ${leader.domain} and the root`)
-  await fleet.cutDown(leader)
+  await cutDown(fleet, leader)
   await timed(`a new leader of the root and of ${leader.domain} is known to all`, async () => {
     await until(
       'all know new leaders',
@@ -158,7 +167,7 @@ async function loseInstance(fleet: Fleet, caller: FleetNode, leader: FleetNode):
   if (victim === undefined || device === undefined)
     throw new Error('no instance runs outside the cluster that lost its leader')
   say(`cutting down ${device.name}, which runs #${victim.number}`)
-  await fleet.cutDown(device)
+  await cutDown(fleet, device)
   await timed(`#${victim.number} answered by name from a replacement`, async () => {
     const isReplaced = async (): Promise<boolean> => (await call(caller)).includes(`instance ${victim.number},`)
     await until('a replacement answers', isReplaced, 30_000)
@@ -175,6 +184,7 @@ async function story(fleet: Fleet): Promise<void> {
       30_000,
       fleet.nodes,
     )
+    for (const node of fleet.nodes) nodeIds.set(node.name, (await node.control.status()).node)
     return `root leader ${(await rootLeader(fleet)).name}`
   })
   say('waiting until each domain has three electors (a child is promoted after it was steady for 10 s)')
@@ -202,6 +212,9 @@ function lookAround(fleet: Fleet, baseDir: string): void {
 }
 
 async function main(): Promise<void> {
+  if (!['process', 'docker'].includes(words.runtime))
+    throw new Error(`there is no runtime "${words.runtime}": use process or docker`)
+  if (isDocker) await requireEngine()
   const baseDir = await mkdtemp(join(tmpdir(), 'coppice-demo-'))
   const fleet = createFleet({ baseDir, clusters: CLUSTERS, onProgress: say })
   const interrupted = new Promise<'interrupted'>((resolve) => {
@@ -218,6 +231,7 @@ async function main(): Promise<void> {
     }
   } finally {
     await fleet.stop()
+    if (isDocker) await removeContainers([...nodeIds.values()])
     await rm(baseDir, { recursive: true, force: true })
   }
 }

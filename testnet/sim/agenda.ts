@@ -14,6 +14,15 @@ export interface Agenda {
   readonly carriedOut: number
 }
 
+/**
+ * Moments are multiples of this: then they add up exactly with the whole numbers that clocks are apart by, and a process that is
+ * woken when it asked to be never finds itself a rounding error too early.
+ */
+const GRAIN_MS = 2 ** -10
+
+/** The first moment on the grain that is not before the given one. */
+export const onGrain = (moment: Millis): Millis => Math.ceil(moment / GRAIN_MS) * GRAIN_MS
+
 interface Planned {
   readonly moment: Millis
   readonly order: number
@@ -59,7 +68,7 @@ export function createAgenda(): Agenda {
     now: () => now,
     at: (moment, run) => {
       planned += 1
-      add({ moment: Math.max(moment, now), order: planned, run })
+      add({ moment: Math.max(onGrain(moment), now), order: planned, run })
     },
     next: (until) => {
       const first = heap[0]

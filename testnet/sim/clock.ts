@@ -4,7 +4,7 @@
 import type { HostPorts } from '../../node/host.ts'
 import { InvariantError } from '../../overlay/kernel/assert.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import type { Agenda } from './agenda.ts'
+import { type Agenda, onGrain } from './agenda.ts'
 
 /** A process that is woken so often without time passing would never stop: a bug of some `wakeAt`. Far above any honest number. */
 const WAKES_AT_ONCE_MAX = 1_000
@@ -47,7 +47,7 @@ export function createAlarm(agenda: Agenda, offset: Millis, deliver: (ring: () =
   return {
     set: (at, next) => {
       ring = next
-      wanted = at === null ? null : at - offset
+      wanted = at === null ? null : onGrain(at) - offset
       if (wanted !== null && wanted < plannedFor) plan(Math.max(wanted, agenda.now()))
     },
     stop: () => {

@@ -1,0 +1,151 @@
+// What must be true of a federation that was left in peace for long enough. Each check returns what is still missing, in words, or
+// null; the run ends as soon as nothing is.
+
+import { ELECTION_TIMINGS } from '../../../election/index.ts'
+import { type DomainPath, instanceKey, isWithin, ROOT } from '../../../overlay/kernel/ids.ts'
+import { decodeSpec } from '../../../placement/spec.ts'
+import type { StoreView } from '../../../services-registry/view.ts'
+import type { Core } from '../../../node/core/core.ts'
+import { hashBytes } from '../hash.ts'
+import type { DeviceView } from './checker.ts'
+
+/**
+ * By when a healed federation must have settled, in the longest election timeouts (2.5 s each). The slowest honest path: a lost
+ * elector leaves the rest without a quorum, who wait 60 s (24 timeouts) to be sure; peers that gave up on each other dial again within
+ * 22 s (9); anti-entropy comes round within 38 s (15); and what could not run somewhere is kept from there for 60 s (24).
+ */
+export const SETTLED_TIMEOUTS = 80
+
+export const SETTLED_MS_MAX = SETTLED_TIMEOUTS * ELECTION_TIMINGS.lan.electionTimeoutMsMax
+
+type Live = DeviceView & { readonly core: Core }
+
+/** What is still missing, or null. */
+export function unsettled(devices: readonly DeviceView[], clusters: readonly DomainPath[]): string | null {
+  const live = devices.filter((device): device is Live => device.core !== null)
+  const domains = [ROOT, ...clusters.filter((domain) => live.some((device) => device.facts.facts.domain === domain))]
+  return (
+    live.map((device) => rosterProblem(device, devices)).find((problem) => problem !== null) ??
+    first(domains, (domain) => leaderProblem(domain, live)) ??
+    first(live, outboxProblem) ??
+    first(domains, (domain) => storeProblem(domain, live)) ??
+    placementProblem(live)
+  )
+}
+
+function first<T>(items: readonly T[], problemOf: (item: T) => string | null): string | null {
+  for (const item of items) {
+    const problem = problemOf(item)
+    if (problem !== null) return problem
+  }
+  return null
+}
+
+/** Its roster has each living member of its cluster as alive, and nobody else. */
+function rosterProblem({ node, facts, core }: Live, devices: readonly DeviceView[]): string | null {
+  const roster = core.view.roster()
+  const kin = devices.filter((device) => device.facts.facts.domain === facts.facts.domain)
+  for (const other of kin) {
+    const state = roster.get(other.node)?.state ?? 'unknown'
+    const isHere = other.core !== null
+    if (isHere && state !== 'alive') return `${node} has ${other.node} as ${state}`
+    if (isHere && roster.get(other.node)?.incarnation !== ownIncarnation(other)) return `${node} has an old ${other.node}`
+    if (!isHere && (state === 'alive' || state === 'suspect')) return `${node} has the lost ${other.node} as ${state}`
+  }
+  return null
+}
+
+const ownIncarnation = ({ node, core }: DeviceView): number | undefined => core?.view.roster().get(node)?.incarnation
+
+/** One leader that leads, and that all below it know. */
+function leaderProblem(domain: DomainPath, live: readonly Live[]): string | null {
+  const members = live.filter((device) => isWithin(device.facts.facts.domain, domain))
+  const leading = members.flatMap(({ node, core }) => {
+    const seat = core.view.seats().find((one) => one.domain === domain && one.fence !== null)
+    return seat?.fence ? [{ node, fence: seat.fence }] : []
+  })
+  const [leader] = leading
+  if (leader === undefined) return `nobody leads ${domain}`
+  if (leading.length > 1) return `${leading.map(({ node }) => node).join(' and ')} lead ${domain}`
+  for (const { node, core } of members) {
+    const known = core.view.leaders().leaderOf(domain)?.announcement ?? null
+    const isSame = known?.node === leader.node && known.epoch === leader.fence.epoch && known.term === leader.fence.term
+    if (!isSame) return `${node} takes ${known?.node ?? 'nobody'} for the leader of ${domain}, not ${leader.node}`
+  }
+  return null
+}
+
+/** Nothing waits to be taken in. */
+function outboxProblem({ node, core }: Live): string | null {
+  const waiting = core.view.unaccepted()[0]?.message.service
+  return waiting === undefined ? null : `${node} still waits to hand on ${waiting}`
+}
+
+/** All who hold a domain's records hold the same. */
+function storeProblem(domain: DomainPath, live: readonly Live[]): string | null {
+  const prints = live.flatMap((device) => {
+    const store = device.core.view.stores().find((one) => one.domain === domain)
+    return store === undefined ? [] : [{ node: device.node, print: fingerprintOf(store) }]
+  })
+  if (prints.length === 0) return `nobody holds the records of ${domain}`
+  for (const { node, print } of prints) {
+    const difference = differenceOf(print, prints[0]?.print ?? new Map())
+    if (difference !== null) return `${node} and ${prints[0]?.node} differ in ${domain}: ${difference}`
+  }
+  return null
+}
+
+function fingerprintOf(store: StoreView): ReadonlyMap<string, number> {
+  const print = new Map<string, number>()
+  const services = new Set<string>()
+  for (const spec of store.specs()) {
+    services.add(spec.message.service)
+    print.set(`spec ${spec.message.service}`, hashBytes(spec.bytes, 0).low)
+  }
+  for (const instance of store.allInstances()) {
+    const { service, number } = instance.message
+    services.add(service)
+    print.set(`instance ${service}#${number} on ${instance.from}`, hashBytes(instance.bytes, 0).low)
+  }
+  for (const service of services) {
+    for (const placement of store.placements(service as never)) {
+      print.set(`placement ${service}#${placement.message.number}`, hashBytes(placement.bytes, 0).low)
+    }
+  }
+  return print
+}
+
+function differenceOf(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): string | null {
+  for (const key of new Set([...a.keys(), ...b.keys()])) if (a.get(key) !== b.get(key)) return key
+  return null
+}
+
+/** Each service runs exactly as often as it should, one of each number, and nothing else runs. */
+function placementProblem(live: readonly Live[]): string | null {
+  const wanted = new Set<string>()
+  for (const { core } of live) {
+    for (const store of core.view.stores()) {
+      for (const { message } of store.specs()) {
+        const spec = message.spec === null ? null : decodeSpec(message.spec)
+        if (!spec?.ok) continue
+        for (let number = 0; number < spec.value.replicas; number++) wanted.add(instanceKey(message.service, number))
+      }
+    }
+  }
+  const running = new Map<string, string[]>()
+  for (const { node, instances } of live) {
+    for (const key of instances.keys()) running.set(key, [...(running.get(key) ?? []), node])
+  }
+  for (const [key, nodes] of running) {
+    if (!wanted.has(key)) return `${key} runs on ${nodes.join(' and ')} though nobody wants it`
+    if (nodes.length > 1) return `${key} runs on ${nodes.join(' and ')}`
+  }
+  for (const key of wanted) {
+    if (running.has(key)) continue
+    const reasons = live.flatMap(({ core }) =>
+      core.view.pending().filter((one) => instanceKey(one.service, one.number) === key),
+    )
+    return `${key} runs nowhere (${reasons.map((one) => `${one.domain}: ${one.reason}`).join('; ') || 'no reason given'})`
+  }
+  return null
+}

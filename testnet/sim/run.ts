@@ -1,0 +1,117 @@
+// One seed, from beginning to end: first faults, while nothing forbidden may ever happen; then peace, in which everything that should
+// happen has to.
+
+import { InvariantError } from '../../overlay/kernel/assert.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import { BrokenRule } from './checkers/checker.ts'
+import { SETTLED_MS_MAX, unsettled } from './checkers/liveness.ts'
+import { calm, type FaultKind, type FaultWorld, inflict, mendAll, planFaults } from './faults.ts'
+import { streamOf } from './streams.ts'
+import { createWorld, type Defects, NO_DEFECTS, type World } from './world.ts'
+import { planRequests, request } from './workload.ts'
+
+export interface RunOptions {
+  readonly seed: number
+  readonly nodes: number
+  readonly clusters: number
+  readonly faultsMs?: Millis
+  readonly defects?: Defects
+  readonly onLine?: (line: string) => void
+}
+
+export interface Failure {
+  /** Which rule was broken, or `liveness`, or `crash` for anything else. */
+  readonly rule: string
+  readonly what: string
+  readonly at: Millis
+}
+
+export interface RunResult {
+  readonly seed: number
+  readonly failure: Failure | null
+  readonly virtualMs: Millis
+  /** How long peace took to bring agreement. */
+  readonly settledMs: Millis | null
+  readonly faults: Readonly<Partial<Record<FaultKind, number>>>
+  readonly elections: number
+  readonly specs: number
+  readonly messages: number
+  readonly bytes: number
+  readonly hash: string
+}
+
+export const FAULTS_MS_DEFAULT = 40_000
+
+/** How often it is looked whether everything has settled. */
+const LOOK_MS = 1_000
+
+export function runSeed(options: RunOptions): RunResult {
+  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, defects = NO_DEFECTS, onLine = null } = options
+  const world = createWorld({ seed, nodes, clusters, defects, onLine })
+  const faults: Partial<Record<FaultKind, number>> = {}
+  const faulty: FaultWorld = {
+    ...world,
+    random: streamOf(seed, 'fault details'),
+    onFault: (fault) => {
+      faults[fault.kind] = (faults[fault.kind] ?? 0) + 1
+      world.trace.note(world.agenda.now(), 'fault', 0, () => JSON.stringify(fault))
+    },
+  }
+  let settledMs: Millis | null = null
+  let failure: Failure | null = null
+  try {
+    disturb(world, faulty, seed, faultsMs)
+    mendAll(faulty)
+    world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
+    settledMs = awaitAgreement(world)
+    world.end()
+  } catch (problem) {
+    failure = failureOf(problem, world.agenda.now())
+  }
+  const { counts } = world.network
+  return {
+    seed,
+    failure,
+    virtualMs: world.agenda.now(),
+    settledMs,
+    faults,
+    elections: world.leaders.elections(),
+    specs: world.specs.accepted(),
+    messages: counts.sent,
+    bytes: counts.bytes,
+    hash: world.trace.hash(),
+  }
+}
+
+function disturb(world: World, faulty: FaultWorld, seed: number, faultsMs: Millis): void {
+  const { agenda, devices, clusters } = world
+  calm(world.network)
+  for (const planned of planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs })) {
+    agenda.at(planned.at, () => {
+      if (agenda.now() < faultsMs) inflict(faulty, planned)
+    })
+  }
+  const chooser = streamOf(seed, 'requests')
+  for (const planned of planRequests(streamOf(seed, 'workload'), clusters, faultsMs)) {
+    agenda.at(planned.at, () => request(chooser, devices, planned))
+  }
+  world.run(faultsMs)
+}
+
+function awaitAgreement(world: World): Millis {
+  const { agenda, devices, clusters } = world
+  const began = agenda.now()
+  for (;;) {
+    world.run(agenda.now() + LOOK_MS)
+    const missing = unsettled(devices, clusters)
+    const tookMs = agenda.now() - began
+    if (missing === null) return tookMs
+    if (tookMs >= SETTLED_MS_MAX) throw new BrokenRule('liveness', missing)
+  }
+}
+
+function failureOf(problem: unknown, at: Millis): Failure {
+  if (problem instanceof BrokenRule) return { rule: problem.rule, what: problem.message, at }
+  if (problem instanceof InvariantError) return { rule: 'invariant', what: problem.stack ?? problem.message, at }
+  return { rule: 'crash', what: problem instanceof Error ? (problem.stack ?? problem.message) : String(problem), at }
+}

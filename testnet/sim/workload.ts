@@ -1,0 +1,74 @@
+// What people do meanwhile: they deploy, scale and remove services, on whatever device they happen to stand at.
+
+import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
+import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import { type ServiceSpec, serviceIdOf } from '../../placement/spec.ts'
+import type { Device } from './device.ts'
+import { RUNTIME } from './runtime.ts'
+import { between, chance } from './streams.ts'
+
+export interface PlannedRequest {
+  readonly at: Millis
+  readonly domain: DomainPath
+  readonly spec: ServiceSpec
+  readonly isRemoval: boolean
+}
+
+/** Few and small enough that everything fits, even with a device lost: what finds no place is another test's matter. */
+const SERVICES_MAX = 4
+const REPLICAS_MAX = 3
+const REQUESTS_PER_SERVICE_MAX = 4
+const REMOVALS = 0.25
+
+export function planRequests(random: Random, clusters: readonly DomainPath[], untilMs: Millis): readonly PlannedRequest[] {
+  const requests: PlannedRequest[] = []
+  const services = randomInt(random, 1, SERVICES_MAX + 1)
+  for (let number = 0; number < services; number++) {
+    const domain = chance(random, 0.6) ? ROOT : (pick(random, clusters) as DomainPath)
+    const spec = drawSpec(random, number)
+    const count = randomInt(random, 1, REQUESTS_PER_SERVICE_MAX + 1)
+    for (let request = 0; request < count; request++) {
+      const at = between(random, 0, untilMs)
+      const replicas = randomInt(random, 1, REPLICAS_MAX + 1)
+      const isRemoval = request > 0 && chance(random, REMOVALS)
+      // A later version may need more than the first: instances are replaced, not only added.
+      const vcpus = chance(random, 0.3) ? 0.2 : spec.vcpus
+      requests.push({ at, domain, spec: { ...spec, replicas, vcpus }, isRemoval })
+    }
+  }
+  return requests
+}
+
+const drawSpec = (random: Random, number: number): ServiceSpec => ({
+  app: 'shop',
+  appNamespace: 'sim',
+  name: `s${number}`,
+  namespace: 'sim',
+  kind: 'service',
+  runtime: RUNTIME,
+  code: '',
+  command: ['serve'],
+  environment: {},
+  memoryMb: randomInt(random, 5, 30) * 10,
+  vcpus: 0.1,
+  vgpus: 0,
+  storageMb: 0,
+  ports: [{ declared: 80, internal: 8_080, protocol: 'tcp' }],
+  volumes: [],
+  privileged: false,
+  replicas: 1,
+  restart: { policy: 'always', delayMs: 100, delayMsMax: 2_000 },
+  healthcheck: null,
+  stopGraceMs: 1_000,
+  priority: 100,
+  labels: {},
+  constraints: [],
+})
+
+/** Makes the request at a device that is up; nobody can make one where none is. */
+export function request(random: Random, devices: readonly Device[], { domain, spec, isRemoval }: PlannedRequest): void {
+  const up = devices.filter((device) => device.isUp)
+  const service = serviceIdOf(spec)
+  pick(random, up)?.input({ kind: 'submit', domain, service, spec: isRemoval ? null : spec })
+}

@@ -1,0 +1,162 @@
+// A whole federation in one thread: devices, a network, a clock that jumps, faults, and checkers that look at every step.
+
+import type { CoreMessage } from '../../node/core/effects.ts'
+import type { DomainPath } from '../../overlay/kernel/ids.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import { type Agenda, createAgenda } from './agenda.ts'
+import { checkCapacity } from './checkers/capacity.ts'
+import type { SafetyChecker } from './checkers/checker.ts'
+import { checkFences } from './checkers/fences.ts'
+import { checkLeaders, type Leaders } from './checkers/leaders.ts'
+import { checkRegisters } from './checkers/registers.ts'
+import { checkSpecs, type Specs } from './checkers/specs.ts'
+import { checkVotes } from './checkers/votes.ts'
+import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from './device.ts'
+import { hashText } from './hash.ts'
+import { createNetwork, type SimNetwork } from './network.ts'
+import { createNotary } from './sealing.ts'
+import { streamOf } from './streams.ts'
+import { type DeviceFacts, drawTopology } from './topology.ts'
+import { createTrace, type Trace } from './trace.ts'
+
+export interface NetworkDefects {
+  /** Kinds of messages that never arrive. */
+  readonly swallows: readonly CoreMessage['kind'][]
+}
+
+/** What is wrong with a world on purpose, so that the checkers have something to find. */
+export interface Defects extends DeviceDefects {
+  readonly network: NetworkDefects
+}
+
+export const NO_DEFECTS: Defects = {
+  disk: { ignoresSync: false, keepsFirst: [] },
+  runtime: { forgetsToStop: false },
+  boot: { reusesIncarnation: false },
+  network: { swallows: [] },
+}
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly nodes: number
+  readonly clusters: number
+  readonly defects: Defects
+  readonly onLine: ((line: string) => void) | null
+}
+
+export interface World {
+  readonly agenda: Agenda
+  readonly network: SimNetwork
+  readonly devices: readonly Device[]
+  readonly clusters: readonly DomainPath[]
+  readonly trace: Trace
+  readonly leaders: Leaders
+  readonly specs: Specs
+  /** Carries out everything that is due until a moment. */
+  run(until: Millis): void
+  /** Asks the checkers for their last word. */
+  end(): void
+}
+
+export function createWorld({ seed, nodes, clusters, defects, onLine }: WorldOptions): World {
+  const topology = drawTopology(seed, nodes, clusters)
+  const agenda = createAgenda()
+  const trace = createTrace(onLine)
+  const notary = createNotary(topology.devices)
+  const [reader] = topology.devices
+  const open = notary.sealerOf(reader as DeviceFacts, () => undefined).open
+  const openOrNull = (bytes: Uint8Array) => {
+    const opened = open(bytes)
+    return opened.ok ? opened.value : null
+  }
+  const leaders = checkLeaders()
+  const specs = checkSpecs(openOrNull)
+  const checkers: readonly SafetyChecker[] = [
+    leaders,
+    specs,
+    checkVotes(),
+    checkRegisters(),
+    checkFences(),
+    checkCapacity(),
+  ]
+  const now = (): Millis => agenda.now()
+
+  const events: DeviceEvents = {
+    onSealed: (device, opened) => {
+      for (const checker of checkers) checker.onSealed?.(device, opened)
+    },
+    onSettled: (device) => {
+      for (const checker of checkers) checker.onSettled?.(device, now())
+    },
+    onStarted: (device) => {
+      for (const checker of checkers) checker.onStarted?.(device)
+    },
+    onDurable: (device, key, value) => {
+      trace.note(now(), 'written', value?.length ?? 0, () => `${device.node} ${key}`)
+      for (const checker of checkers) checker.onDurable?.(device, key, value)
+    },
+    onEvent: (device, event) => {
+      const text = (): string => `${device.node} ${event.name} ${event.domain ?? ''} ${JSON.stringify(event.fields)}`
+      trace.note(now(), 'event', hashText(event.name), text)
+    },
+    onReceived: (device, bytes, from, topic) => {
+      const text = (): string => `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(openOrNull(bytes)?.message)}`
+      trace.note(now(), 'received', tailOf(bytes), text)
+    },
+    onDropped: (device, problem, detail) => {
+      trace.note(now(), 'dropped', hashText(problem), () => `${device.node} ${problem}: ${detail}`)
+    },
+  }
+
+  const parts = {
+    seed,
+    agenda,
+    notary,
+    network: (): SimNetwork => network,
+    nodeOf: (index: number): DeviceFacts => topology.devices[index] as DeviceFacts,
+    defects,
+    events,
+  }
+  const devices = topology.devices.map((facts) => createDevice(facts, parts))
+  const swallows = new Set<string>(defects.network.swallows)
+  const endpoints = devices.map(({ endpoint }) => ({
+    ...endpoint,
+    receive: (bytes: Uint8Array, from: Parameters<typeof endpoint.receive>[1], topic: string | null) => {
+      const isSwallowed = swallows.size > 0 && swallows.has(openOrNull(bytes)?.message.kind ?? '')
+      if (!isSwallowed) endpoint.receive(bytes, from, topic)
+    },
+  }))
+  const network: SimNetwork = createNetwork(agenda, streamOf(seed, 'network'), endpoints)
+  for (const device of devices) agenda.at(device.facts.startsAt, () => device.start())
+
+  return {
+    agenda,
+    network,
+    devices,
+    clusters: topology.clusters,
+    trace,
+    leaders,
+    specs,
+    run: (until) => {
+      while (agenda.next(until));
+      agenda.advance(until)
+    },
+    end: () => {
+      for (const checker of checkers) checker.onEnd?.(devices)
+    },
+  }
+}
+
+/** The last bytes of an envelope are its signature, which depends on all the others. */
+const tailOf = (bytes: Uint8Array): number =>
+  bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 4, 4).getInt32(0)
+
+function describe(message: CoreMessage | undefined): string {
+  if (message === undefined) return 'what cannot be opened'
+  const { kind, ...rest } = message
+  return `${kind} ${JSON.stringify(rest, (_key, value) => (isLong(value) ? '…' : value)).slice(0, 400)}`
+}
+
+/** Bytes and envelopes inside a message: too long to be read. */
+const isLong = (value: unknown): boolean =>
+  value instanceof Uint8Array || (typeof value === 'object' && value !== null && 'bytes' in value && 'signer' in value)
