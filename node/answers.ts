@@ -220,6 +220,9 @@ function readDomain(domain: string | null): DomainPath {
   throw new CoppiceError('bad-domain', parsed.error, 'Leave --domain out to let the whole federation place it.')
 }
 
+/** A libp2p PeerId of an Ed25519 key: the multihash of 36 bytes in base58. */
+const NODE_ID = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/
+
 /** A node by its id, its name, or a beginning of its id that only it has. */
 function findNode(member: Member, who: string): NodeId {
   const { view } = member.core
@@ -234,7 +237,7 @@ function findNode(member: Member, who: string): NodeId {
   const [only] = found
   if (only !== undefined && found.length === 1) return only
   // A revocation may name a node that nobody here has met.
-  if (found.length === 0 && who.startsWith('12D3KooW')) return nodeId(who)
+  if (found.length === 0 && NODE_ID.test(who)) return nodeId(who)
   const problem = found.length === 0 ? `this node knows no node "${who}"` : `"${who}" could be ${found.length} nodes`
   throw new CoppiceError('no-such-node', problem, '`coppice nodes` and `coppice status` show names and ids.')
 }

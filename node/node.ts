@@ -206,6 +206,7 @@ async function assemble(
   }
   host = createHost({ self, federation, core, sealer, ports })
   const running = host
+  closers.push(async () => running.stop())
   running.input({ kind: 'addresses', addresses: opened.addresses() })
   running.input({ kind: 'start' })
   closers.push(readDevice(dataDir, running))

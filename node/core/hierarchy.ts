@@ -13,6 +13,7 @@ import {
   isElector,
   type LeaderBook,
   type OwnAnnouncement,
+  seatKey,
   senderOf,
   step,
   wakeAt,
@@ -42,10 +43,8 @@ interface Seat {
   /** This node's newest announcement of the domain: the proof by which it speaks for it above. */
   announced: Opened<Announcement> | null
   /** What waits for the seat's own register to be committed, by token. */
-  readonly waiting: Map<string, readonly CoreEffect[]>
+  readonly waiting: Map<string, { readonly of: Seat; readonly then: readonly ElectionEffect[] }>
 }
-
-const memoryKey = (domain: DomainPath): string => `election:${domain}`
 
 export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const { book, self } = options
@@ -53,6 +52,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** Lowest first; the one in the cluster never goes once it is there. */
   const seats: Seat[] = []
   const firstHeardAt = new Map<DomainPath, Millis>()
+  const feeds: { readonly seat: Seat; readonly input: ElectionInput }[] = []
+  let isFeeding = false
   let seatsMade = 0
   let tokensMade = 0
   /** When a child domain may stop counting as alive. */
@@ -60,12 +61,22 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   type Turn = readonly [context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>]
 
+  /**
+   * One step at a time, with all its effects: a seat that hears of another's effect before that step is through could have its
+   * write overtaken by an older one.
+   */
   const feed = (seat: Seat, input: ElectionInput, ...turn: Turn): void => {
-    // What one seat is told may have closed the seats above it before their turn came.
-    if (!seats.includes(seat)) return
-    const { state, effects } = step(seat.state, input, turn[0])
-    seat.state = state
-    for (const effect of effects) carryOut(seat, effect, ...turn)
+    feeds.push({ seat, input })
+    if (isFeeding) return
+    isFeeding = true
+    for (let next = feeds.shift(); next !== undefined; next = feeds.shift()) {
+      // What one seat was told may have closed the seats above it before their turn came.
+      if (!seats.includes(next.seat)) continue
+      const { state, effects } = step(next.seat.state, next.input, turn[0])
+      next.seat.state = state
+      for (const effect of effects) carryOut(next.seat, effect, ...turn)
+    }
+    isFeeding = false
   }
 
   const carryOut = (seat: Seat, effect: ElectionEffect, ...turn: Turn): void => {
@@ -84,9 +95,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         seat.waiting.clear()
         return
       case 'committed': {
-        const waited = seat.waiting.get(effect.token) ?? []
+        const waited = seat.waiting.get(effect.token)
         seat.waiting.delete(effect.token)
-        out.push(...waited)
+        if (waited !== undefined && seats.includes(waited.of)) out.push(...translated(waited.of, waited.then))
         return
       }
       case 'persist':
@@ -142,8 +153,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     if (value === null) return
     tokensMade += 1
     const token = `${seat.domain} ${tokensMade}`
-    below.waiting.set(token, translated(seat, then))
-    feed(below, { kind: 'propose', key: memoryKey(seat.domain), value, token }, ...turn)
+    below.waiting.set(token, { of: seat, then })
+    feed(below, { kind: 'propose', key: seatKey(seat.domain), value, token }, ...turn)
   }
 
   const addSeat = (
@@ -192,7 +203,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     const parent = parentOf(seat.domain)
     const isOpen = seats.some((other) => other.below === seat)
     if (parent === null || seat.fence === null || seat.announced === null || isOpen) return
-    addSeat(parent, seat.domain, seat, seat.memory[memoryKey(parent)] ?? null, ...turn)
+    addSeat(parent, seat.domain, seat, seat.memory[seatKey(parent)] ?? null, ...turn)
   }
 
   const closeSeatsAbove = (seat: Seat, events: Sink<HierarchyEvent>): void => {

@@ -99,6 +99,7 @@ export function createFleet({ baseDir, clusters, flags = [], onProgress }: Fleet
 
     for (const { path, names } of clusters) {
       const joining = names.filter((name) => name !== founderName)
+      if (joining.length === 0) continue
       const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: 600_000 })
       for (const name of joining) nodes.push(launch(name, path, await folderOf(name), ['join', invite]))
       onProgress(`${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'} ${path} by invite`)

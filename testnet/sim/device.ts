@@ -43,7 +43,8 @@ export interface DeviceEvents {
   onStarted(device: Device): void
   onDurable(device: Device, key: string, value: Uint8Array | null): void
   onEvent(device: Device, event: DomainEvent): void
-  onReceived(device: Device, bytes: Uint8Array, from: NodeId, topic: string | null): void
+  /** Something arrives; false when it shall not. */
+  onArrival(device: Device, bytes: Uint8Array, from: NodeId, topic: string | null): boolean
   onDropped(device: Device, problem: string, detail: string): void
 }
 
@@ -122,8 +123,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     boot: () => boot,
     receive: (bytes, from, topic) =>
       deliver(boot, () => {
-        events.onReceived(device, bytes, from, topic)
-        process?.host.receive(bytes, from, topic)
+        if (events.onArrival(device, bytes, from, topic)) process?.host.receive(bytes, from, topic)
       }),
     onConnected: (peer) => {
       const other = parts.nodeOf(peer)

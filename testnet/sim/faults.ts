@@ -47,10 +47,10 @@ const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number,
   ['instance-crash', 2, 0, 0],
 ]
 
-/** Between two faults, on average. */
-const GAP_MS = 2_500
+/** Between two faults, on average: some worlds are rough, some mild, or nobody would ever be steady enough to become an elector. */
+const GAP_MS = { min: 1_000, max: 8_000 }
 /** Some worlds may form in peace first, others are disturbed from the start. */
-const PEACE_MS_MAX = 15_000
+const PEACE_MS_MAX = 25_000
 
 export interface FaultSetting {
   readonly devices: readonly Device[]
@@ -60,9 +60,10 @@ export interface FaultSetting {
 export function planFaults(random: Random, { devices, untilMs }: FaultSetting): readonly PlannedFault[] {
   const plan: PlannedFault[] = []
   const lost = new Set<string>()
+  const gapMs = between(random, GAP_MS.min, GAP_MS.max)
   let at: Millis = between(random, 0, PEACE_MS_MAX)
   for (;;) {
-    at += -Math.log(1 - random.next()) * GAP_MS
+    at += -Math.log(1 - random.next()) * gapMs
     if (at >= untilMs) return plan
     const [kind, , msMin, msMax] = drawKind(random)
     const fault = drawFault(random, kind, devices, lost)
@@ -144,6 +145,8 @@ export interface FaultWorld {
   readonly random: Random
   readonly network: SimNetwork
   readonly devices: readonly Device[]
+  /** Whether the time for faults is over. */
+  isOver(): boolean
   /** A fault begins. */
   onFault(fault: Fault): void
 }
@@ -185,13 +188,18 @@ export function inflict(world: FaultWorld, { fault, forMs }: PlannedFault): void
       return
     case 'lossy':
       network.weather.loss = fault.loss
-      agenda.at(until, () => calm(network))
+      agenda.at(until, () => calmDown(world))
       return
     case 'slow-network':
       network.weather.slowness = fault.times
-      agenda.at(until, () => calm(network))
+      agenda.at(until, () => calmDown(world))
       return
   }
+}
+
+/** The weather gets better again. */
+function calmDown(world: FaultWorld): void {
+  if (!world.isOver()) calm(world.network)
 }
 
 /** Ordinary weather: now and then a message is lost or comes twice. */

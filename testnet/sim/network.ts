@@ -11,6 +11,7 @@ import {
   wakeAt as dialPlanWakeAt,
 } from '../../overlay/dial-plan.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
+import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Random } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Agenda } from './agenda.ts'
@@ -86,7 +87,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
 
   // --- messages ---
 
-  const carry = (from: Attached, to: number, bytes: Uint8Array, delayMs: Millis, topic: string | null, by: NodeId): void => {
+  const carry = (sender: number, to: number, bytes: Uint8Array, delayMs: Millis, topic: string | null): void => {
     counts.sent += 1
     counts.bytes += bytes.length
     const copies = chance(random, weather.duplication) ? 2 : 1
@@ -95,7 +96,6 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
         counts.lost += 1
         continue
       }
-      const sender = indexOf.get(by) as number
       const connection = links.believed(to, sender)
       agenda.at(agenda.now() + delayMs * (1 + copy), () => {
         const receiver = attached[to] ?? null
@@ -105,17 +105,16 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
           return
         }
         counts.delivered += 1
-        receiver.endpoint.receive(bytes, by, topic)
+        receiver.endpoint.receive(bytes, (endpoints[sender] as Endpoint).node, topic)
       })
     }
-    void from
   }
 
   const send = (from: Attached, peer: NodeId, bytes: Uint8Array): void => {
     const to = indexOf.get(peer)
-    const { index, node } = from.endpoint
+    const { index } = from.endpoint
     if (to === undefined) return
-    if (links.believed(index, to) !== 0) return carry(from, to, bytes, latency(), null, node)
+    if (links.believed(index, to) !== 0) return carry(index, to, bytes, latency(), null)
     const queue = from.waiting.get(to) ?? []
     queue.push({ bytes, since: agenda.now() })
     if (queue.length > WAITING_MAX) queue.shift()
@@ -127,7 +126,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     const queue = from.waiting.get(to) ?? []
     from.waiting.delete(to)
     for (const { bytes, since } of queue) {
-      if (agenda.now() - since <= WAITING_MS_MAX) carry(from, to, bytes, latency(), null, from.endpoint.node)
+      if (agenda.now() - since <= WAITING_MS_MAX) carry(from.endpoint.index, to, bytes, latency(), null)
     }
   }
 
@@ -143,7 +142,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
           if (reached.has(to) || !isFollower || links.believed(at, to) === 0 || !canHear(at, to)) continue
           reached.add(to)
           const total = delayMs + latency()
-          carry(from, to, bytes, total, topic, (endpoints[at] as Endpoint).node)
+          carry(at, to, bytes, total, topic)
           next.push({ at: to, delayMs: total })
         }
       }
@@ -195,7 +194,8 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
   }
 
   const tellPlan = (one: Attached, input: DialPlanInput): void => {
-    const context = { now: agenda.now(), wall: agenda.now(), random: one.random }
+    const now = agenda.now()
+    const context: StepContext = { now, wall: now as number, random: one.random }
     const { state, effects } = stepDialPlan(one.plan, input, context)
     one.plan = state
     for (const effect of effects) followPlan(one, effect)
@@ -209,7 +209,10 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     })
   }
 
-  const followPlan = (one: Attached, { peer, addresses }: DialPlanEffect): void => {
+  const followPlan = (one: Attached, effect: DialPlanEffect): void => {
+    // There are no relays here, and so nothing to hang up on.
+    if (effect.kind === 'hang-up') return
+    const { peer, addresses } = effect
     const to = indexOf.get(peer)
     const answer = (isOpen: boolean): void =>
       tellPlan(one, { kind: 'dialled', peer, outcome: isOpen ? 'connected' : 'failed' })

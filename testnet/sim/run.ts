@@ -40,7 +40,7 @@ export interface RunResult {
   readonly hash: string
 }
 
-export const FAULTS_MS_DEFAULT = 40_000
+export const FAULTS_MS_DEFAULT = 60_000
 
 /** How often it is looked whether everything has settled. */
 const LOOK_MS = 1_000
@@ -52,6 +52,7 @@ export function runSeed(options: RunOptions): RunResult {
   const faulty: FaultWorld = {
     ...world,
     random: streamOf(seed, 'fault details'),
+    isOver: () => world.agenda.now() >= faultsMs,
     onFault: (fault) => {
       faults[fault.kind] = (faults[fault.kind] ?? 0) + 1
       world.trace.note(world.agenda.now(), 'fault', 0, () => JSON.stringify(fault))

@@ -79,6 +79,7 @@ export function createWorld({ seed, nodes, clusters, defects, onLine }: WorldOpt
     checkFences(),
     checkCapacity(),
   ]
+  const swallows = new Set<string>(defects.network.swallows)
   const now = (): Millis => agenda.now()
 
   const events: DeviceEvents = {
@@ -99,9 +100,10 @@ export function createWorld({ seed, nodes, clusters, defects, onLine }: WorldOpt
       const text = (): string => `${device.node} ${event.name} ${event.domain ?? ''} ${JSON.stringify(event.fields)}`
       trace.note(now(), 'event', hashText(event.name), text)
     },
-    onReceived: (device, bytes, from, topic) => {
+    onArrival: (device, bytes, from, topic) => {
       const text = (): string => `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(openOrNull(bytes)?.message)}`
       trace.note(now(), 'received', tailOf(bytes), text)
+      return swallows.size === 0 || !swallows.has(openOrNull(bytes)?.message.kind ?? '')
     },
     onDropped: (device, problem, detail) => {
       trace.note(now(), 'dropped', hashText(problem), () => `${device.node} ${problem}: ${detail}`)
@@ -118,14 +120,7 @@ export function createWorld({ seed, nodes, clusters, defects, onLine }: WorldOpt
     events,
   }
   const devices = topology.devices.map((facts) => createDevice(facts, parts))
-  const swallows = new Set<string>(defects.network.swallows)
-  const endpoints = devices.map(({ endpoint }) => ({
-    ...endpoint,
-    receive: (bytes: Uint8Array, from: Parameters<typeof endpoint.receive>[1], topic: string | null) => {
-      const isSwallowed = swallows.size > 0 && swallows.has(openOrNull(bytes)?.message.kind ?? '')
-      if (!isSwallowed) endpoint.receive(bytes, from, topic)
-    },
-  }))
+  const endpoints = devices.map(({ endpoint }) => endpoint)
   const network: SimNetwork = createNetwork(agenda, streamOf(seed, 'network'), endpoints)
   for (const device of devices) agenda.at(device.facts.startsAt, () => device.start())
 
