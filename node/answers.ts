@@ -35,7 +35,9 @@ import {
   waitingFor,
 } from './view.ts'
 
-/** How long a submission may wait for its first answer: a local store at once, a pushed one after a round trip or two. */
+/**
+ * How long a submission may wait for its first answer: a local store at once, a pushed one after a round trip or two.
+ */
 const ACCEPT_MS_MAX = 2_000
 /** How many announcements may be missed before a leader no longer counts as heard. */
 const FRESH_ANNOUNCEMENTS = 3

@@ -1,5 +1,5 @@
-// From a folder to a member: its keys, its store, its membership, and what the core remembers. Everything here runs before the node
-// says its first word.
+// From a folder to a member: its keys, its store, its membership, and what the core remembers. Everything here runs
+// before the node says its first word.
 
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -27,12 +27,12 @@ import type { CoreMessage } from './core/effects.ts'
 import { readMemory } from './core/memory.ts'
 import { CoppiceError } from './errors.ts'
 import { type Disk, openDisk } from './io/disk.ts'
+import { restoreMembership, SEEDS_KEY } from './io/membership-copy.ts'
 import type { JoinOptions, NodeOptions } from './options.ts'
 
 /** How long a join keeps trying the invite's addresses: a device may be powered on before the one that invited it. */
 const JOIN_MS_MAX = 120_000
 const JOIN_RETRY_MS = 2_000
-const SEEDS_KEY = 'node/seeds'
 const DEFAULT_DOMAIN = '/home' as DomainPath
 
 /** A folder whose keys and store are open. */
@@ -63,6 +63,7 @@ export async function openFolder(dataDir: string, onFailed: (problem: CoppiceErr
   })
   const disk = await openDisk(join(dataDir, 'store'), onFailed)
   try {
+    await restoreMembership(dataDir, disk)
     const nodeKey = await loadOrCreateNodeKey(dataDir)
     const operatorKey = await loadOperatorKey(join(dataDir, OPERATOR_KEY_FILE))
     return { dataDir, disk, nodeKey, operatorKey }

@@ -1,5 +1,6 @@
-// Where a service answers, read from its records. An instance counts when its own node says that it runs and a placement says that it
-// shall; where two nodes claim one number (one of them is gone, or a migration is under way) the later order wins.
+// Where a service answers, read from its records. An instance counts when its own node says that it runs and a
+// placement says that it shall; where two nodes claim one number (one of them is gone, or a migration is under way) the
+// later order wins.
 
 import type { DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import {
@@ -51,8 +52,8 @@ export function endpointsOf(
 }
 
 /**
- * Whether `a` is the later claim to the same instance. Within a cluster the fence decides; those of two clusters do not compare, so
- * there it is the time, as well as two clocks can tell.
+ * Whether `a` is the later claim to the same instance. Within a cluster the fence decides; those of two clusters do not
+ * compare, so there it is the time, as well as two clocks can tell.
  */
 export function supersedes(a: Claim, b: Claim): boolean {
   if (a.number !== b.number) return false

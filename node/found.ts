@@ -1,5 +1,5 @@
-// What a node knows of a service whose records it does not hold: it asked those who do, and looks into their answer as if it were a
-// store. Only the question is slower, so every device answers the same to the same command.
+// What a node knows of a service whose records it does not hold: it asked those who do, and looks into their answer as
+// if it were a store. Only the question is slower, so every device answers the same to the same command.
 
 import type { DomainPath, ServiceId } from '../overlay/kernel/ids.ts'
 import { isInstance, isPlacement, isSpec, type SealedRecord, type StoreView } from '../services-registry/index.ts'

@@ -1,5 +1,6 @@
-// Runs a core on ports. Everything the core wants done is done here, in order; everything that happens is an input, one at a time.
-// It waits for nothing: a port that takes its time calls back, so the simulator runs this very host on ports of its own.
+// Runs a core on ports. Everything the core wants done is done here, in order; everything that happens is an input, one
+// at a time. It waits for nothing: a port that takes its time calls back, so the simulator runs this very host on ports
+// of its own.
 
 import { unreachable } from '../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'

@@ -23,7 +23,8 @@ export interface RunningNode {
 }
 
 /**
- * Starts a node on its folder; in an empty one it founds a federation of one. Rejects with CoppiceError: `folder-in-use`,
+ * Starts a node on its folder; in an empty one it founds a federation of one. Rejects with CoppiceError:
+ * `folder-in-use`,
  * `store-damaged`, `port-in-use`, `damaged-key` and others, each with what to do.
  */
 export async function createNode(options: NodeOptions): Promise<RunningNode> {
@@ -34,8 +35,9 @@ export async function createNode(options: NodeOptions): Promise<RunningNode> {
 }
 
 /**
- * Joins by an invite and starts. A folder that is a member of the same federation starts as it is; one of another federation is
- * refused. Rejects with CoppiceError: `bad-invite`, `expired-invite`, `used-up-invite`, `other-federation`, `unreachable` and others.
+ * Joins by an invite and starts. A folder that is a member of the same federation starts as it is; one of another
+ * federation is refused. Rejects with CoppiceError: `bad-invite`, `expired-invite`, `used-up-invite`,
+ * `other-federation`, `unreachable` and others.
  */
 export async function joinNode(options: JoinOptions): Promise<RunningNode> {
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()

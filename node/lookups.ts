@@ -3,7 +3,10 @@
 import type { ServiceId } from '../overlay/kernel/ids.ts'
 import type { CoreInput, ResolvedService } from './core/effects.ts'
 
-/** How long a lookup may take: two leaders up the tree, two seconds each, and a little. A relation to LOOKUP_DEADLINE_MS. */
+/**
+ * How long a lookup may take: two leaders up the tree, two seconds each, and a little. A relation to
+ * LOOKUP_DEADLINE_MS.
+ */
 export const LOOKUP_MS_MAX = 5_000
 
 export interface Lookups {

@@ -1,5 +1,5 @@
-// A member, running: the core on its host, with the network, the runtimes and the ways in around it. This file only puts together;
-// what each part does stands in its own.
+// A member, running: the core on its host, with the network, the runtimes and the ways in around it. This file only
+// puts together; what each part does stands in its own.
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
@@ -19,6 +19,7 @@ import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { createClock } from './io/clock.ts'
+import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
 import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { createLookups, LOOKUP_MS_MAX } from './lookups.ts'
@@ -90,7 +91,8 @@ async function assemble(
   const paths = new Map<NodeId, PathView>()
   const names = new Map<NodeId, string>()
 
-  // The gate, the network and the core refer to each other; what comes in before all of them stand is dropped and comes again.
+  // The gate, the network and the core refer to each other; what comes in before all of them stand is dropped and comes
+  // again.
   let host: Host | null = null
   let network: NetworkPort | null = null
   const gate = await createGate({
@@ -176,6 +178,7 @@ async function assemble(
   const opened = network
   closers.push(() => opened.stop())
   await rememberListen(disk, options.listen, opened.addresses())
+  await copyMembership(dataDir, disk)
 
   const ports: HostPorts = {
     clock,

@@ -1,4 +1,5 @@
-// Who watches the node: people and programs who want its events, and its own parts that wait until something has come about.
+// Who watches the node: people and programs who want its events, and its own parts that wait until something has come
+// about.
 
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 

@@ -9,7 +9,9 @@ export interface NodeOptions {
   readonly dataDir: string
   /** Multiaddrs to listen on; default `/ip4/0.0.0.0/tcp/0` (a free port, remembered in the folder). */
   readonly listen?: readonly string[]
-  /** The cluster of a node that founds a federation; one that joins gets its own from its credential. Default `/home`. */
+  /**
+   * The cluster of a node that founds a federation; one that joins gets its own from its credential. Default `/home`.
+   */
   readonly domain?: DomainPath
   /** For people; default the host name. */
   readonly name?: string

@@ -1,5 +1,5 @@
-// Carries calls: a name becomes an order of instances, the first that can be reached gets the bytes, and the others are tried only
-// as long as none were sent. The same file serves the other end: it dials the instance that a tunnel is for.
+// Carries calls: a name becomes an order of instances, the first that can be reached gets the bytes, and the others are
+// tried only as long as none were sent. The same file serves the other end: it dials the instance that a tunnel is for.
 
 import { connect as dialTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -17,7 +17,9 @@ import type { ResolvedService } from './core/effects.ts'
 import { endpointsOf, type LiveEndpoint } from './endpoints.ts'
 import { CoppiceError } from './errors.ts'
 
-/** How long one instance may take to be connected to before the next is tried. A guess: a dial over a relay takes 0.3 s. */
+/**
+ * How long one instance may take to be connected to before the next is tried. A guess: a dial over a relay takes 0.3 s.
+ */
 const DIAL_MS_MAX = 3_000
 /** Names whose turn in the round robin is remembered; the longest unused goes first. */
 const TURNS_MAX = 10_000

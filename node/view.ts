@@ -1,8 +1,9 @@
-// What people see of a node, read from its core. Nothing here decides; a question that needs more than reading belongs elsewhere.
+// What people see of a node, read from its core. Nothing here decides; a question that needs more than reading belongs
+// elsewhere.
 
 import { isElector } from '../election/index.ts'
 import { addressOf } from '../overlay/address.ts'
-import { chainOf, type NodeId, type ServiceId } from '../overlay/kernel/ids.ts'
+import { chainOf, type DomainPath, type NodeId, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { decodeSpec, type ServiceSpec } from '../placement/index.ts'
 import {
   compareFences,
@@ -67,14 +68,12 @@ function hasQuorum(seat: SeatView | null, silentMs: number | null, freshMs: numb
 /** What this node waits for before it can take work; empty when it can. */
 export function waitingFor(core: CoreView): readonly string[] {
   const { domain, node } = core.self
-  const waits: string[] = []
-  if (core.leaders().leaderOf(domain) === null) waits.push(`a leader of ${domain}`)
-  for (const above of chainOf(domain).slice(1)) {
-    if (core.leaders().leaderOf(above) === null)
-      waits.push(above === '/' ? 'a leader of the root' : `a leader of ${above}`)
-  }
-  if (core.summaryOf(node) === null) waits.push('the first reading of this device')
-  return waits
+  const isHeard = (path: DomainPath): boolean =>
+    (core.leaders().leaderOf(path)?.heardAt ?? Number.NEGATIVE_INFINITY) > Number.NEGATIVE_INFINITY
+  const waits = chainOf(domain)
+    .filter((path) => !isHeard(path))
+    .map((path) => (path === ROOT ? 'a leader of the root' : `a leader of ${path}`))
+  return core.summaryOf(node) === null ? [...waits, 'the first reading of this device'] : waits
 }
 
 export function nodeViews(core: CoreView): readonly NodeView[] {

@@ -1,5 +1,6 @@
-// Whom to dial, when, and when to give a connection up: libp2p neither dials nor re-dials on its own. A machine: it is told
-// what is wanted and what happened, and answers with dials; back-off is capped, so a peer that returns after days is found.
+// Whom to dial, when, and when to give a connection up: libp2p neither dials nor re-dials on its own. A machine: it is
+// told what is wanted and what happened, and answers with dials; back-off is capped, so a peer that returns after days
+// is found.
 
 import { unreachable } from './kernel/assert.ts'
 import type { NodeId } from './kernel/ids.ts'
@@ -18,7 +19,9 @@ export const YIELD_MS: Millis = 300
 export const DIALS_AT_ONCE_MAX = 16
 /** How often a direct path is tried while a peer is connected through a relay. */
 export const UPGRADE_RETRY_MS: Millis = 30_000
-/** How long a connected relay has to give us an address before its connection is made anew. libp2p needs about 1.5 s. */
+/**
+ * How long a connected relay has to give us an address before its connection is made anew. libp2p needs about 1.5 s.
+ */
 export const RELAY_PATIENCE_MS: Millis = 10_000
 /** The most patience after repeated attempts: a relay that is full is not helped by flapping. */
 export const RELAY_PATIENCE_MS_MAX: Millis = 300_000

@@ -1,5 +1,5 @@
-// What an HTTP proxy decides before it carries anything: whom a request is for, whether that is one of our names, and which
-// header fields stop here (RFC 9110, section 7; RFC 9112, section 3.2).
+// What an HTTP proxy decides before it carries anything: whom a request is for, whether that is one of our names, and
+// which header fields stop here (RFC 9110, section 7; RFC 9112, section 3.2).
 
 import { type AddressProblem, parseAddress } from './address.ts'
 import { unreachable } from './kernel/assert.ts'
@@ -24,8 +24,8 @@ const HTTP_PORT = 80
 const FORM = 'http://app.ns.svc.ns.0.rr.local:8080/'
 
 /**
- * Reads a request's target: absolute form (what a client that knows of the proxy sends), or origin form with a Host that is
- * one of our names. Names that are not ours are refused: this is a way to services, not an open proxy.
+ * Reads a request's target: absolute form (what a client that knows of the proxy sends), or origin form with a Host
+ * that is one of our names. Names that are not ours are refused: this is a way to services, not an open proxy.
  */
 export function readTarget(requestTarget: string, host: string | undefined): Result<HttpTarget, HttpRefusal> {
   if (requestTarget.startsWith('/') || requestTarget === '*') {
@@ -57,7 +57,9 @@ function withAddress(authority: string, defaultPort: number | null, path: string
   return ok({ address: address.toLowerCase(), path })
 }
 
-/** A name of ours that does not parse is like one that does not exist; another system's name is none of our business. */
+/**
+ * A name of ours that does not parse is like one that does not exist; another system's name is none of our business.
+ */
 export function addressRefusal({ code, problem }: AddressProblem): HttpRefusal {
   switch (code) {
     case 'not-ours':

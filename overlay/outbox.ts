@@ -1,5 +1,5 @@
-// What waits to be sent to one peer: bounded, oldest dropped first, and nothing kept longer than it is worth. The machines
-// above repeat what matters, so a late message is worse than a lost one.
+// What waits to be sent to one peer: bounded, oldest dropped first, and nothing kept longer than it is worth. The
+// machines above repeat what matters, so a late message is worse than a lost one.
 
 import { encode } from 'it-length-prefixed'
 import type { Millis } from './kernel/time.ts'

@@ -29,5 +29,6 @@ export const containerName = (nodeId: string, key: InstanceKey): string =>
 export function nameProblem(key: InstanceKey): string | null {
   const { length } = plainName(key)
   if (length <= NAME_LENGTH_MAX) return null
-  return `the service's name has ${length} characters, at most ${NAME_LENGTH_MAX} can run: shorten one of its four parts`
+  const problem = `the service's name has ${length} characters, at most ${NAME_LENGTH_MAX} can run`
+  return `${problem}: shorten one of its four parts`
 }

@@ -1,5 +1,5 @@
-// One node's mind: all machines as one. An input goes to the machines that it concerns; what they decide becomes effects for the
-// host, and what one of them learned is told to the others, in this file and nowhere else.
+// One node's mind: all machines as one. An input goes to the machines that it concerns; what they decide becomes
+// effects for the host, and what one of them learned is told to the others, in this file and nowhere else.
 
 import { createLeaderBook, ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT, type LeaderBookView } from '../../election/index.ts'
 import type { Announcement } from '../../election/messages.ts'
@@ -91,7 +91,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const timing = ELECTION_TIMINGS[preset]
   const placementTiming = PLACEMENT_TIMING[preset]
   const book = createLeaderBook()
-  for (const opened of memory.leaders) book.learn(opened, context.now, timing.quorumLossMs.above)
+  // Remembered, but not heard since this start: whoever answers now is believed before them.
+  for (const opened of memory.leaders) book.learn(opened, Number.NEGATIVE_INFINITY, timing.quorumLossMs.above)
 
   /** What the machines learned in this step and the others have not heard yet. */
   let news: News[] = []
@@ -282,6 +283,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     const held = chainOf(self.domain).filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
     if (held.join() !== records.held().join()) {
       records.hold(held, neighbours.connected().keys(), at, out, news)
+      requests.onLeaders(at, out)
     }
     const topics = topicsOf(self.domain, held)
     const topicsNow = topics.map(({ domain, topic }) => `${domain} ${topic}`).join()

@@ -1,5 +1,5 @@
-// The one vocabulary between a node's core and its host: every machine's effects and inputs, brought to the node's level, where a
-// child of a domain has become a node to send to.
+// The one vocabulary between a node's core and its host: every machine's effects and inputs, brought to the node's
+// level, where a child of a domain has become a node to send to.
 
 import type { BootstrapMessage } from '../../bootstrap/messages.ts'
 import type { ElectionInput, ElectionMessage } from '../../election/index.ts'

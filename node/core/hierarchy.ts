@@ -1,5 +1,6 @@
-// The node's seats in the tree: always one in its own cluster, and one more in each domain above for as long as it leads the one
-// below. A domain's vote is kept by the domain, not by the node that happens to cast it: what a seat above persists is a proposal below.
+// The node's seats in the tree: always one in its own cluster, and one more in each domain above for as long as it
+// leads the one below. A domain's vote is kept by the domain, not by the node that happens to cast it: what a seat
+// above persists is a proposal below.
 
 import {
   type Announcement,
@@ -62,8 +63,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   type Turn = readonly [context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>]
 
   /**
-   * One step at a time, with all its effects: a seat that hears of another's effect before that step is through could have its
-   * write overtaken by an older one.
+   * One step at a time, with all its effects: a seat that hears of another's effect before that step is through could
+   * have its write overtaken by an older one.
    */
   const feed = (seat: Seat, input: ElectionInput, ...turn: Turn): void => {
     feeds.push({ seat, input })
@@ -193,8 +194,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   }
 
   /**
-   * The seat in the cluster. A newcomer takes it once it met a member: before that it cannot know of a line that exists, and would
-   * only begin another.
+   * The seat in the cluster. A newcomer takes it once it met a member: before that it cannot know of a line that
+   * exists, and would only begin another.
    */
   const takeSeat = (...turn: Turn): void => addSeat(options.cluster, self, null, options.saved, ...turn)
 
@@ -245,7 +246,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     if (!isProven && book.leaderAt(domain, announcement) !== null) events.push({ kind: 'proof-news', domain })
     const own = seats.find((seat) => seat.domain === domain)
     if (!learned.ok) {
-      // Another line of this node's own domain: the book keeps to the one it knows, but the elector must know of its rival.
+      // Another line of this node's own domain: the book keeps to the one it knows, but the elector must know of its
+      // rival.
       const isRival =
         ['unconnected', 'older'].includes(learned.error) && own?.state.register?.line !== announcement.line
       if (own !== undefined && isRival) feed(own, { kind: 'announced', announcement }, ...turn)
@@ -342,7 +344,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   }
 }
 
-/** Whether this node holds the records of a domain: the electors of each of its children do, and in a cluster everybody. */
+/**
+ * Whether this node holds the records of a domain: the electors of each of its children do, and in a cluster everybody.
+ */
 export function holdsStoreOf(hierarchy: Hierarchy, domain: DomainPath, cluster: DomainPath): boolean {
   if (domain === cluster) return true
   return hierarchy.seats().some((seat) => parentOf(seat.domain) === domain && isElector(seat.state))

@@ -1,5 +1,5 @@
-// What each child last said it has, per domain that this node may come to lead, and what this node itself says: its summary in the
-// cluster, and for each domain that it leads the aggregate one level up.
+// What each child last said it has, per domain that this node may come to lead, and what this node itself says: its
+// summary in the cluster, and for each domain that it leads the aggregate one level up.
 
 import type { Fence, LeaderBookView } from '../../election/index.ts'
 import { type ChildId, chainOf, type DomainPath, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'

@@ -1,4 +1,5 @@
-// What a node remembers from its disk, read all at once before it says its first word. The simulator reads its disks with this too.
+// What a node remembers from its disk, read all at once before it says its first word. The simulator reads its disks
+// with this too.
 
 import type { Announcement } from '../../election/index.ts'
 import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'

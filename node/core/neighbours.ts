@@ -1,5 +1,5 @@
-// Whom to be connected to, what to listen to, and how nodes find their cluster: whoever is connected to two of its members brings
-// them together, so a joiner needs to know nobody but the device that invited it.
+// Whom to be connected to, what to listen to, and how nodes find their cluster: whoever is connected to two of its
+// members brings them together, so a joiner needs to know nobody but the device that invited it.
 
 import type { LeaderBookView } from '../../election/index.ts'
 import { chainOf, type DomainPath, isWithin, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
@@ -18,7 +18,10 @@ import type { CoreEffect, Topic, WantedNode } from './effects.ts'
 type MemberStatement = Extract<MembershipMessage, { readonly kind: 'membership/member' }>
 type SealedStatement = Opened<MemberStatement>
 
-/** Up to so many members everybody in a cluster is connected to everybody; above, to watchers, electors and leaders. A guess. */
+/**
+ * Up to so many members everybody in a cluster is connected to everybody; above, to watchers, electors and leaders. A
+ * guess.
+ */
 export const FULL_MESH_NODES_MAX = 24
 /** Statements of nodes in other clusters that are remembered; the oldest goes first. */
 export const ACQUAINTANCES_MAX = 1_000
@@ -133,7 +136,8 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
       // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
       for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
       if (book.leaderOf(self.domain) === null || connected.size === 0) for (const seed of seeds) wanted.add(seed.peer)
-      // Without an address a dial would search for half a minute, and the answer of the leader that was asked would wait for it.
+      // Without an address a dial would search for half a minute, and the answer of the leader that was asked would
+      // wait for it.
       for (const [peer, until] of reached) if (until > now && addressesOf(peer).length > 0) wanted.add(peer)
       wanted.delete(self.node)
       return [...wanted].map((peer) => ({ peer, addresses: addressesOf(peer) }))

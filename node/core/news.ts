@@ -1,4 +1,5 @@
-// What one part of the core learned in a step and others have to hear of; told by core.ts, in order, before the step ends.
+// What one part of the core learned in a step and others have to hear of; told by core.ts, in order, before the step
+// ends.
 
 import type { InventoryNews } from './inventories.ts'
 import type { RecordNews } from './records.ts'

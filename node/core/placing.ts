@@ -1,5 +1,5 @@
-// Who runs what: this node's worker, and one scheduler for each domain that it leads. They speak to each other in messages and
-// records, also when they live in the same node.
+// Who runs what: this node's worker, and one scheduler for each domain that it leads. They speak to each other in
+// messages and records, also when they live in the same node.
 
 import type { Fence, LeaderBookView } from '../../election/index.ts'
 import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
@@ -247,7 +247,9 @@ export function createPlacing(options: PlacingOptions): Placing {
   }
 }
 
-/** What the device says, and what the node knows better. A sensor that is missing is an absent field (DESIGN section 7). */
+/**
+ * What the device says, and what the node knows better. A sensor that is missing is an absent field (DESIGN section 7).
+ */
 const summaryOf = (
   { name, labels, self }: PlacingOptions,
   reading: HostReading,

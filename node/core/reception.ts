@@ -55,7 +55,10 @@ export function receive(
   }
 }
 
-/** News of a leader that came from outside the cluster is passed on inside: gossip reaches only who was linked before it. */
+/**
+ * News of a leader that came from outside the cluster is passed on inside: gossip reaches only who was linked before
+ * it.
+ */
 function onElection(
   { self, book, hierarchy, neighbours }: ReceptionParts,
   opened: Opened<ElectionMessage>,

@@ -1,5 +1,5 @@
-// The stores of a node: its cluster's always, and one of each domain above whose records it holds as an elector. What became of an
-// instance that a parent placed here goes up, in the envelope of the node that runs it.
+// The stores of a node: its cluster's always, and one of each domain above whose records it holds as an elector. What
+// became of an instance that a parent placed here goes up, in the envelope of the node that runs it.
 
 import type { LeaderBookView } from '../../election/index.ts'
 import {
@@ -90,7 +90,10 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     if (record !== null) passOn(domain, record, context, out, news)
   }
 
-  /** What became of an instance that the parent placed here is reported above; a placement may come after the report it is for. */
+  /**
+   * What became of an instance that the parent placed here is reported above; a placement may come after the report it
+   * is for.
+   */
   const passOn = (domain: DomainPath, record: SealedRecord, ...turn: RecordTurn): void => {
     if (isInstance(record)) return passUp(domain, record, ...turn)
     const below = domainBelow(domain, self.domain)

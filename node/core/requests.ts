@@ -90,13 +90,17 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
     { kind: 'send', to, message },
   ]
 
-  /** For a domain on the own chain the cluster's electors, its leader first; else whoever speaks for the domain. */
+  /**
+   * For a domain on the own chain the cluster's electors, its leader first; else whoever speaks for the domain. This
+   * node itself, when it has come to hold the records since: it may be the only one.
+   */
   const holdersOf = (domain: DomainPath): readonly NodeId[] => {
     const guide = chainOf(self.domain).includes(domain) ? self.domain : domain
     const announcement = book.leaderOf(guide)?.announcement
     const electors = (announcement?.electors ?? []).flatMap((elector) => book.nodeOf(elector) ?? [])
     const known = announcement === undefined ? [] : [announcement.node, ...electors]
-    return [...new Set(known)].filter((node) => node !== self.node)
+    const isHolder = stores().some((store) => store.domain === domain)
+    return [...new Set(isHolder ? [self.node, ...known] : known)].filter((node) => isHolder || node !== self.node)
   }
 
   return {

@@ -1,5 +1,5 @@
-// The cluster's roster inside the node: it runs the membership machine, says what this node is fit for, and shows the members as
-// the election needs to see them.
+// The cluster's roster inside the node: it runs the membership machine, says what this node is fit for, and shows the
+// members as the election needs to see them.
 
 import { type Announcement, type ChildFact, fitnessOf } from '../../election/index.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'

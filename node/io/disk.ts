@@ -1,4 +1,5 @@
-// The node's one store on disk. Writes are gathered while one is under way, so a burst of votes and records costs one flush.
+// The node's one store on disk. Writes are gathered while one is under way, so a burst of votes and records costs one
+// flush.
 
 import { ClassicLevel } from 'classic-level'
 import { CoppiceError } from '../errors.ts'
@@ -9,7 +10,9 @@ export interface Disk {
   get(key: string): Promise<Uint8Array | null>
   put(key: string, value: Uint8Array, options: { readonly sync: boolean }): Promise<void>
   del(key: string): Promise<void>
-  /** Calls `done` once the write (null deletes) is done, with `sync` once it is on disk. A failure goes to `onFailed`. */
+  /**
+   * Calls `done` once the write (null deletes) is done, with `sync` once it is on disk. A failure goes to `onFailed`.
+   */
   write(key: string, value: Uint8Array | null, sync: boolean, done: () => void): void
   close(): Promise<void>
 }
@@ -23,8 +26,8 @@ interface Write {
 }
 
 /**
- * Opens (or makes) the store in a folder. Rejects with CoppiceError: `folder-in-use` when another node has it open, `store-damaged`
- * when it cannot be read.
+ * Opens (or makes) the store in a folder. Rejects with CoppiceError: `folder-in-use` when another node has it open,
+ * `store-damaged` when it cannot be read.
  */
 export async function openDisk(folder: string, onFailed: (problem: CoppiceError) => void): Promise<Disk> {
   const level = new ClassicLevel<string, Uint8Array>(folder, { keyEncoding: 'utf8', valueEncoding: 'view' })
@@ -61,12 +64,13 @@ export async function openDisk(folder: string, onFailed: (problem: CoppiceError)
   }
 
   return {
-    scan: async (prefix) => {
-      const found = new Map<string, Uint8Array>()
-      for await (const [key, value] of level.iterator({ gte: prefix, lt: `${prefix}\uffff` })) found.set(key, value)
-      return found
-    },
-    get: async (key) => (await level.get(key)) ?? null,
+    scan: (prefix) =>
+      reading(folder, async () => {
+        const found = new Map<string, Uint8Array>()
+        for await (const [key, value] of level.iterator({ gte: prefix, lt: `${prefix}\uffff` })) found.set(key, value)
+        return found
+      }),
+    get: (key) => reading(folder, async () => (await level.get(key)) ?? null),
     put: (key, value, { sync }) => new Promise((done, fail) => enqueue({ key, value, sync, done, fail })),
     del: (key) => new Promise((done, fail) => enqueue({ key, value: null, sync: false, done, fail })),
     write: (key, value, sync, done) => enqueue({ key, value, sync, done, fail: onFailed as (problem: Error) => void }),
@@ -89,12 +93,26 @@ function openProblem(folder: string, problem: unknown): CoppiceError {
     )
   }
   if (/no space|ENOSPC/i.test(detail)) return fullDisk(folder, detail)
-  return new CoppiceError(
-    'store-damaged',
-    `the store ${folder} cannot be opened: ${detail}`,
-    'Move that folder away and start again: the node keeps its identity, relearns what is shared from its cluster, and votes again once it is promoted.',
-  )
+  return damaged(folder, `cannot be opened: ${detail}`)
 }
+
+/** A damaged block shows only when it is read. */
+async function reading<T>(folder: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (problem) {
+    const { code, message } = problem as Error & { readonly code?: string }
+    throw code === 'LEVEL_CORRUPTION' ? damaged(folder, `cannot be read: ${message}`) : problem
+  }
+}
+
+const damaged = (folder: string, problem: string): CoppiceError =>
+  new CoppiceError(
+    'store-damaged',
+    `the store ${folder} ${problem}`,
+    'Move that folder away and start again: the node stays who it is, relearns what is shared from its cluster, ' +
+      'and votes again once it is promoted.',
+  )
 
 function writeProblem(folder: string, problem: unknown): CoppiceError {
   const detail = problem instanceof Error ? problem.message : String(problem)

@@ -4,7 +4,8 @@ import { createServer } from 'node:net'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import type { Disk } from './disk.ts'
 
-const PORT_KEY = 'node/port'
+/** The port of the last start stands here in the store. */
+export const PORT_KEY = 'node/port'
 const ANY_PORT = '/tcp/0'
 const DEFAULT_LISTEN: readonly string[] = ['/ip4/0.0.0.0/tcp/0']
 

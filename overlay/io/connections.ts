@@ -1,5 +1,5 @@
-// The connections that passed hello, by peer. Two nodes that dial each other at once get two; both are kept and used as one,
-// and the peer is gone when the last is.
+// The connections that passed hello, by peer. Two nodes that dial each other at once get two; both are kept and used as
+// one, and the peer is gone when the last is.
 
 import type { Connection } from '@libp2p/interface'
 import { type NodeId, nodeId } from '../kernel/ids.ts'

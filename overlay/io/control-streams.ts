@@ -1,5 +1,6 @@
 // Messages to one peer go over one long-lived stream per direction: a fresh stream would cost ten times a message. The
-// sender keeps a bounded outbox per peer; the receiver hands frames up one at a time and drops a stream that makes no sense.
+// sender keeps a bounded outbox per peer; the receiver hands frames up one at a time and drops a stream that makes no
+// sense.
 
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
@@ -121,7 +122,9 @@ async function sendOver(duplex: Duplex, link: Link, stop: AbortSignal, counters:
   else duplex.end()
 }
 
-/** What is in the outbox, joined to batches: everything that was sent within one turn of the event loop leaves at once. */
+/**
+ * What is in the outbox, joined to batches: everything that was sent within one turn of the event loop leaves at once.
+ */
 async function* batches(link: Link, signal: AbortSignal, counters: Counters): AsyncGenerator<Uint8Array> {
   while (!signal.aborted) {
     const now = performance.now()

@@ -43,7 +43,9 @@ export interface Libp2pOptions {
 const CONNECTIONS_MAX = 1_000
 const INBOUND_PER_SECOND_AND_HOST_MAX = 200
 const INBOUND_PENDING_MAX = 200
-/** A dial takes about 4.5 round trips: 5 s suffices at 1 s of round trip, and one dead address does not eat the dial. */
+/**
+ * A dial takes about 4.5 round trips: 5 s suffices at 1 s of round trip, and one dead address does not eat the dial.
+ */
 const ADDRESS_DIAL_TIMEOUT_MS = 5_000
 const DIAL_TIMEOUT_MS = 30_000
 /** How soon a silent connection is found dead; a shorter time-out would cut peers whose event loop stalls. */
@@ -157,8 +159,9 @@ const gossip = () =>
 type RelayComponents = Parameters<ReturnType<typeof circuitRelayTransport>>[0]
 
 /**
- * The relay transport without its search: while an address on a relay is missing it walks a small DHT in a tight loop (one
- * core busy, measured with two servers) and finds nothing there. Relays are known as members; the dial plan dials them.
+ * The relay transport without its search: while an address on a relay is missing it walks a small DHT in a tight loop
+ * (one core busy, measured with two servers) and finds nothing there. Relays are known as members; the dial plan dials
+ * them.
  */
 const relayTransport = (components: RelayComponents) =>
   circuitRelayTransport({ maxInboundStopStreams: RELAY_STREAMS_MAX, maxOutboundStopStreams: RELAY_STREAMS_MAX })(

@@ -29,7 +29,10 @@ export async function serveCredentials(node: Libp2pNode, gate: Gate): Promise<vo
   )
 }
 
-/** Asks over a connection; resolves to whether a valid credential came and was taken in. Rejects when there is no answer. */
+/**
+ * Asks over a connection; resolves to whether a valid credential came and was taken in. Rejects when there is no
+ * answer.
+ */
 export async function askForCredential(
   connection: Connection,
   hash: Uint8Array,

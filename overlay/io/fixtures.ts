@@ -1,4 +1,5 @@
-// For tests only: nodes on loopback whose gate is an allow-list of node ids, and a recorder of what the network told them.
+// For tests only: nodes on loopback whose gate is an allow-list of node ids, and a recorder of what the network told
+// them.
 
 import { Duplex } from 'node:stream'
 import { generateKeyPair } from '@libp2p/crypto/keys'

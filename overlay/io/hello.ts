@@ -1,5 +1,6 @@
-// Who may speak: on each connection both sides prove membership first, and every other protocol waits for that. A stream
-// that comes early is kept waiting rather than refused, because gossip opens its streams as soon as there is a connection.
+// Who may speak: on each connection both sides prove membership first, and every other protocol waits for that. A
+// stream that comes early is kept waiting rather than refused, because gossip opens its streams as soon as there is a
+// connection.
 
 import type { Connection, Stream, StreamMiddleware } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
@@ -53,7 +54,9 @@ interface Visit {
 }
 
 const WELCOME = 'welcome'
-/** How long a verdict that came right before the connection closed has to be read; reading takes some turns of the loop. */
+/**
+ * How long a verdict that came right before the connection closed has to be read; reading takes some turns of the loop.
+ */
 const LAST_WORDS_MS = 50
 /** How long a connection may take to close in order, so that a refusal still arrives. */
 const CLOSE_TIMEOUT_MS = 1_000

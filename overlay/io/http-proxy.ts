@@ -1,5 +1,5 @@
-// An HTTP/1.1 forward proxy on loopback whose names are services. Each request gets its own tunnel, so that a round robin is
-// one per request; the client's connection is kept alive across them.
+// An HTTP/1.1 forward proxy on loopback whose names are services. Each request gets its own tunnel, so that a round
+// robin is one per request; the client's connection is kept alive across them.
 
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

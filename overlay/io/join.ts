@@ -1,5 +1,6 @@
-// Joining: one question, one answer, from a device that is no member yet. The asking side is a libp2p node that lives only
-// for this; it passes the handshake because the invite told it the federation's id, and gets nothing but this protocol.
+// Joining: one question, one answer, from a device that is no member yet. The asking side is a libp2p node that lives
+// only for this; it passes the handshake because the invite told it the federation's id, and gets nothing but this
+// protocol.
 
 import type { PrivateKey, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'

@@ -1,5 +1,5 @@
-// The network port on libp2p: puts hello, control streams, gossip, tunnels and the peer manager together. Each of them is a
-// file of its own; here they only meet.
+// The network port on libp2p: puts hello, control streams, gossip, tunnels and the peer manager together. Each of them
+// is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
 import type { Connection, PrivateKey } from '@libp2p/interface'
@@ -68,11 +68,14 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
 /** What anybody may open: they tell nothing that a handshake with the federation's id did not presuppose. */
 const OPEN_PROTOCOLS: readonly string[] = [HELLO_PROTOCOL, JOIN_PROTOCOL, '/ipfs/id/1.0.0', '/ipfs/ping/1.0.0']
 
-/** Below this many connections, members found by mDNS are dialled without being wanted: all known addresses may be stale. */
+/**
+ * Below this many connections, members found by mDNS are dialled without being wanted: all known addresses may be
+ * stale.
+ */
 const LONELY_BELOW = 4
 /**
- * Random bytes in front of what is published. gossipsub carries the same bytes only once in two minutes, so without them a
- * leader that says the same again would not be heard by those who came in between.
+ * Random bytes in front of what is published. gossipsub carries the same bytes only once in two minutes, so without
+ * them a leader that says the same again would not be heard by those who came in between.
  */
 const GOSSIP_NONCE_BYTES = 8
 /** How often it is looked whether a relay still gives us an address. */
@@ -214,8 +217,9 @@ function follow(node: Libp2pNode, topics: readonly string[]): void {
 }
 
 /**
- * Lets libp2p learn what the peer speaks, which is what makes gossip, DHT and relay open their streams to it. Done after
- * the hello, and again when the connection that they ran over closed while another is left: they do not notice that.
+ * Lets libp2p learn what the peer speaks, which is what makes gossip, DHT and relay open their streams to it. Done
+ * after the hello, and again when the connection that they ran over closed while another is left: they do not notice
+ * that.
  */
 async function introduce(node: Libp2pNode, connection: Connection): Promise<void> {
   const attempt = () =>

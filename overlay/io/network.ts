@@ -1,5 +1,6 @@
-// The port to other nodes: datagram-like messages, gossip, and tunnels. It promises little (anything may be lost), so that
-// the machines above it have to be right; what it hands up was said by a member, over a connection whose hello was checked.
+// The port to other nodes: datagram-like messages, gossip, and tunnels. It promises little (anything may be lost), so
+// that the machines above it have to be right; what it hands up was said by a member, over a connection whose hello was
+// checked.
 
 import type { Duplex } from 'node:stream'
 import type { NodeId } from '../kernel/ids.ts'
@@ -52,7 +53,9 @@ export interface NetworkEvents {
 export interface Gate {
   /** What this node says first on every connection. */
   ownHello(): Uint8Array
-  /** Checks what the peer said; the code is stable, e.g. `stranger`, `revoked`, `expired`, `other-federation`, `forged`. */
+  /**
+   * Checks what the peer said; the code is stable, e.g. `stranger`, `revoked`, `expired`, `other-federation`, `forged`.
+   */
   checkHello(
     peer: NodeId,
     hello: Uint8Array,
@@ -73,7 +76,10 @@ export interface NetworkPort {
   readonly self: NodeId
   /** Multiaddrs, each with `/p2p/<id>`, under which others may reach this node. */
   addresses(): readonly string[]
-  /** Sends a sealed envelope; dials when an address is known; drops (and counts) when there is no path or the queue is full. */
+  /**
+   * Sends a sealed envelope; dials when an address is known; drops (and counts) when there is no path or the queue is
+   * full.
+   */
   send(to: NodeId, bytes: Uint8Array): void
   publish(topic: string, bytes: Uint8Array): void
   /** The topics to receive from now on; others are left. */

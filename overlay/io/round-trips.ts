@@ -1,5 +1,5 @@
-// Round-trip times: libp2p's ping protocol, measured with a clock finer than its own milliseconds, because `closest` has to
-// tell 0.3 ms from 0.9.
+// Round-trip times: libp2p's ping protocol, measured with a clock finer than its own milliseconds, because `closest`
+// has to tell 0.3 ms from 0.9.
 
 import { randomBytes } from 'node:crypto'
 import type { Connection } from '@libp2p/interface'

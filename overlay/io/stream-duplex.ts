@@ -1,5 +1,6 @@
 // A libp2p stream as a Node Duplex, with back-pressure that holds in both directions. libp2p's own helpers do not: its
-// `onDrain()` works once and its iterator buffers without bound, so only the `drain` event and `pause()` are relied on here.
+// `onDrain()` works once and its iterator buffers without bound, so only the `drain` event and `pause()` are relied on
+// here.
 
 import { Duplex } from 'node:stream'
 import type { Stream } from '@libp2p/interface'

@@ -1,4 +1,5 @@
-// Tunnels on libp2p streams: a header, an answer, then the bytes of one connection (overlay/tunnel.ts says what is in them).
+// Tunnels on libp2p streams: a header, an answer, then the bytes of one connection (overlay/tunnel.ts says what is in
+// them).
 
 import type { Duplex } from 'node:stream'
 import type { Connection, Stream } from '@libp2p/interface'

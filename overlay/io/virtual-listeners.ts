@@ -1,5 +1,6 @@
-// A loopback address per service (127.30.0.0/16), with a listener on each port that the service declares: any program on
-// this device reaches it without a proxy and without root. What should be listened on is told as a whole; the difference is made.
+// A loopback address per service (127.30.0.0/16), with a listener on each port that the service declares: any program
+// on this device reaches it without a proxy and without root. What should be listened on is told as a whole; the
+// difference is made.
 
 import { type Connect, type ConnectProblem, carryFrom, type Listener } from './way-in.ts'
 

@@ -1,4 +1,5 @@
-// A broken invariant is a bug: the process ends (and its supervisor starts it again) rather than go on with a wrong state.
+// A broken invariant is a bug: the process ends (and its supervisor starts it again) rather than go on with a wrong
+// state.
 
 export class InvariantError extends Error {
   override readonly name = 'InvariantError'

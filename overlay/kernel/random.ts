@@ -5,7 +5,9 @@ export interface Random {
   next(): number
 }
 
-/** sfc32 (Chris Doty-Humphrey, PractRand): 128 bits of state, passes PractRand and BigCrush, cheap in 32-bit integers. */
+/**
+ * sfc32 (Chris Doty-Humphrey, PractRand): 128 bits of state, passes PractRand and BigCrush, cheap in 32-bit integers.
+ */
 export function seededRandom(seed: number): Random {
   let a = seed | 0
   let b = Math.floor(seed / 2 ** 32) | 0

@@ -1,4 +1,5 @@
-// Two clocks. Deadlines use the monotonic one, which never jumps; versions, expiry and display use the wall clock, which may.
+// Two clocks. Deadlines use the monotonic one, which never jumps; versions, expiry and display use the wall clock,
+// which may.
 
 declare const brand: unique symbol
 

@@ -1,4 +1,5 @@
-// Bytes to message and back: deterministic CBOR (RFC 8949, section 4.2, as DAG-CBOR narrows it), bounded, refusing instead of throwing.
+// Bytes to message and back: deterministic CBOR (RFC 8949, section 4.2, as DAG-CBOR narrows it), bounded, refusing
+// instead of throwing.
 
 import { decode as decodeCbor, encode as encodeCbor } from '@ipld/dag-cbor'
 import { invariant } from '../kernel/assert.ts'
@@ -51,7 +52,10 @@ export function createCodec<M extends AnyMessage>(schemas: MessageSchemas<M>): C
   }
 }
 
-/** Decodes CBOR of at most MESSAGE_BYTES_MAX bytes; anything the decoder throws, too deep a nesting included, is a refusal. */
+/**
+ * Decodes CBOR of at most MESSAGE_BYTES_MAX bytes; anything the decoder throws, too deep a nesting included, is a
+ * refusal.
+ */
 export function decodeBounded(bytes: Uint8Array): Result<unknown, DecodeProblem> {
   if (bytes.length > MESSAGE_BYTES_MAX) {
     return err({ kind: 'too-large', detail: `${bytes.length} bytes, at most ${MESSAGE_BYTES_MAX}` })

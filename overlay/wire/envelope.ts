@@ -1,5 +1,5 @@
-// The signed outer frame of every message: who says it, under which credential, and the proof. Whoever relays an envelope
-// cannot change it, so a fact is believed for its signature and not for the connection it came over.
+// The signed outer frame of every message: who says it, under which credential, and the proof. Whoever relays an
+// envelope cannot change it, so a fact is believed for its signature and not for the connection it came over.
 
 import type { DomainPath, FederationId, NodeId, OperatorId } from '../kernel/ids.ts'
 import { err, ok, type Result } from '../kernel/result.ts'
@@ -51,7 +51,10 @@ export interface OpenProblem {
   readonly credentialHash?: Uint8Array
 }
 
-/** Envelopes inside envelopes: a leader's announcement holds votes, and a domain's vote holds that domain's announcement. */
+/**
+ * Envelopes inside envelopes: a leader's announcement holds votes, and a domain's vote holds that domain's
+ * announcement.
+ */
 export const NESTING_DEPTH_MAX = 6
 
 const VERSION = 1

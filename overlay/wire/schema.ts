@@ -1,5 +1,6 @@
-// The shapes that may stand in a message. A schema checks a decoded CBOR value field by field, with a bound on everything
-// that has a length; what is unknown to it is passed over, so that a newer node may say more than an older one understands.
+// The shapes that may stand in a message. A schema checks a decoded CBOR value field by field, with a bound on
+// everything that has a length; what is unknown to it is passed over, so that a newer node may say more than an older
+// one understands.
 
 import { err, ok, type Result } from '../kernel/result.ts'
 import type { Opened } from './envelope.ts'

@@ -1,5 +1,6 @@
-// How long a fleet of nine is without its root leader, and a service without an instance, when devices are cut down (SIGKILL, with
-// all that they ran). Each run starts from a whole fleet again: what was cut down comes back with its folder.
+// How long a fleet of nine is without its root leader, and a service without an instance, when devices are cut down
+// (SIGKILL, with all that they ran). Each run starts from a whole fleet again: what was cut down comes back with its
+// folder.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

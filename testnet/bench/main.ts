@@ -1,5 +1,5 @@
-// `npm run bench -- failover [--runs N]` and `npm run bench -- idle`: measurements on real processes. Figures in a README come from
-// here; nothing here passes or fails.
+// `npm run bench -- failover [--runs N]` and `npm run bench -- idle`: measurements on real processes. Figures in a
+// README come from here; nothing here passes or fails.
 
 import { parseArgs } from 'node:util'
 import { benchFailover } from './failover.ts'

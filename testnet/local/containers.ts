@@ -1,4 +1,5 @@
-// The containers of a fleet's nodes: what a device runs goes down with it, so whoever cuts a device down has to take them along.
+// The containers of a fleet's nodes: what a device runs goes down with it, so whoever cuts a device down has to take
+// them along.
 
 import Docker from 'dockerode'
 import { NODE_LABEL } from '../../placement/docker-options.ts'

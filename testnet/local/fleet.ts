@@ -1,4 +1,5 @@
-// A fleet of real nodes on this machine: one process and one data folder each, on loopback, started by the same CLI that people use.
+// A fleet of real nodes on this machine: one process and one data folder each, on loopback, started by the same CLI
+// that people use.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
@@ -128,8 +129,8 @@ export function createFleet({ baseDir, clusters, flags = [], onProgress }: Fleet
 }
 
 /**
- * Asks again and again until there is an answer that is not empty; what is asked may fail meanwhile. Rejects after `timeoutMs`, or
- * when a watched node ended.
+ * Asks again and again until there is an answer that is not empty; what is asked may fail meanwhile. Rejects after
+ * `timeoutMs`, or when a watched node ended.
  */
 export async function until<T>(
   what: string,

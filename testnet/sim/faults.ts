@@ -115,8 +115,9 @@ function mayLose(devices: readonly Device[], index: number, lost: Set<string>): 
 /** A cluster on its own, a device on its own, or any two sides. */
 function drawPartition(random: Random, devices: readonly Device[]): Pairs {
   const all = devices.map(({ facts }) => facts.index)
-  const shape = random.next()
   const domain = pick(random, devices)?.facts.facts.domain
+  const isOneCluster = devices.every(({ facts }) => facts.facts.domain === domain)
+  const shape = isOneCluster ? between(random, 0.4, 1) : random.next()
   const side =
     shape < 0.4
       ? devices.filter(({ facts }) => facts.facts.domain === domain).map(({ facts }) => facts.index)
@@ -124,8 +125,7 @@ function drawPartition(random: Random, devices: readonly Device[]): Pairs {
         ? [randomInt(random, 0, all.length)]
         : shuffled(random, all).slice(0, randomInt(random, 1, all.length))
   const inside = new Set(side)
-  const crossing = all.flatMap((a) => all.filter((b) => inside.has(a) !== inside.has(b)).map((b) => [a, b] as const))
-  return crossing
+  return all.flatMap((a) => all.filter((b) => inside.has(a) !== inside.has(b)).map((b) => [a, b] as const))
 }
 
 /** A few links on which one side is not heard any more. */

@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly faultsMs?: Millis
   readonly defects?: Defects
   readonly onLine?: (line: string) => void
+  /** Looks at the world when the run is over. */
+  readonly onEnd?: (world: World) => void
 }
 
 export interface Failure {
@@ -69,6 +71,7 @@ export function runSeed(options: RunOptions): RunResult {
   } catch (problem) {
     failure = failureOf(problem, world.agenda.now())
   }
+  options.onEnd?.(world)
   const { counts } = world.network
   return {
     seed,

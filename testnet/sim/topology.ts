@@ -35,8 +35,8 @@ export interface Topology {
 /** Devices without a battery-backed clock are off by hours; most are off by little. A guess. */
 const WALL_SKEW_MS_MAX = { usual: 2_000, rare: 3_600_000 }
 const RARE = 0.1
-/** The founder begins at once, the others join within this time. A guess. */
-const STARTS_MS = { min: 200, max: 5_000 }
+/** The founder begins at once, each of the others so long after whoever invited it. A guess. */
+const JOINS_AFTER_MS = { min: 200, max: 3_000 }
 
 export const addressesOf = (node: NodeId): readonly string[] => [`/sim/${node}`]
 
@@ -77,7 +77,7 @@ function drawDevice(
     },
     seeds: inviter === undefined ? [] : [{ peer: inviter.node, addresses: addressesOf(inviter.node) }],
     isFounder: index === 0,
-    startsAt: index === 0 ? 0 : between(random, STARTS_MS.min, STARTS_MS.max),
+    startsAt: inviter === undefined ? 0 : inviter.startsAt + between(random, JOINS_AFTER_MS.min, JOINS_AFTER_MS.max),
     cores: randomInt(random, 2, 9),
     memoryMb: randomInt(random, 2, 9) * 1_000,
     wallSkewMs: Math.round(between(random, -skewMax, skewMax)),

@@ -2,8 +2,9 @@
 // null; the run ends as soon as nothing is.
 
 import { ELECTION_TIMINGS } from '../../../election/index.ts'
-import { type DomainPath, instanceKey, isWithin, ROOT } from '../../../overlay/kernel/ids.ts'
+import { type DomainPath, instanceKey, isWithin, ROOT, type ServiceId } from '../../../overlay/kernel/ids.ts'
 import { decodeSpec } from '../../../placement/spec.ts'
+import { isTombstone } from '../../../services-registry/version.ts'
 import type { StoreView } from '../../../services-registry/view.ts'
 import type { Core } from '../../../node/core/core.ts'
 import { hashBytes } from '../hash.ts'
@@ -95,20 +96,24 @@ function storeProblem(domain: DomainPath, live: readonly Live[]): string | null 
   return null
 }
 
+/** What stands; a deletion is told only to who holds what it deletes (services-registry/README.md), so some never hear of it. */
 function fingerprintOf(store: StoreView): ReadonlyMap<string, number> {
   const print = new Map<string, number>()
-  const services = new Set<string>()
+  const services = new Set<ServiceId>()
   for (const spec of store.specs()) {
     services.add(spec.message.service)
+    if (isTombstone(spec)) continue
     print.set(`spec ${spec.message.service}`, hashBytes(spec.bytes, 0).low)
   }
   for (const instance of store.allInstances()) {
     const { service, number } = instance.message
     services.add(service)
+    if (isTombstone(instance)) continue
     print.set(`instance ${service}#${number} on ${instance.from}`, hashBytes(instance.bytes, 0).low)
   }
   for (const service of services) {
-    for (const placement of store.placements(service as never)) {
+    for (const placement of store.placements(service)) {
+      if (isTombstone(placement)) continue
       print.set(`placement ${service}#${placement.message.number}`, hashBytes(placement.bytes, 0).low)
     }
   }

@@ -1,10 +1,8 @@
 // A spec that was accepted does not disappear: once it is synced on a disk that still exists, whoever holds its domain's records in
 // the end knows that version or a later one.
 
-import type { DomainPath } from '../../../overlay/kernel/ids.ts'
-import { ROOT } from '../../../overlay/kernel/ids.ts'
 import type { SealedRecord, SpecRecord } from '../../../services-registry/record.ts'
-import { compareRecords } from '../../../services-registry/version.ts'
+import { compareRecords, isTombstone } from '../../../services-registry/version.ts'
 import type { CoreMessage } from '../../../node/core/effects.ts'
 import type { Opened } from '../../../overlay/wire/envelope.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
@@ -34,19 +32,32 @@ export function checkSpecs(open: (bytes: Uint8Array) => Opened<CoreMessage> | nu
       accepted.set(name, known)
     },
     onEnd: (devices) => {
-      for (const { record, on } of accepted.values()) {
-        if ([...on].every((device) => device.isLost)) continue
-        const { domain, service } = record.message
-        for (const device of devices) checkHeld(device, domain ?? ROOT, service, record)
+      for (const last of lastOf([...accepted.values()].filter(isStillThere))) {
+        for (const device of devices) checkHeld(device, last)
       }
     },
   }
 }
 
-function checkHeld(device: DeviceView, domain: DomainPath, service: string, record: SealedRecord<SpecRecord>): void {
+const isStillThere = ({ on }: Accepted): boolean => [...on].some((device) => !device.isLost)
+
+/** Of each service the latest version. */
+function lastOf(all: readonly Accepted[]): Iterable<SealedRecord<SpecRecord>> {
+  const last = new Map<string, SealedRecord<SpecRecord>>()
+  for (const { record } of all) {
+    const name = `${record.message.domain} ${record.message.service}`
+    const known = last.get(name)
+    if (known === undefined || compareRecords(record, known) > 0) last.set(name, record)
+  }
+  return last.values()
+}
+
+function checkHeld(device: DeviceView, record: SealedRecord<SpecRecord>): void {
+  const { domain, service } = record.message
   const store = device.core?.view.stores().find((one) => one.domain === domain)
   if (store === undefined) return
-  const held = store.spec(record.message.service)
-  if (held !== null && compareRecords(held, record) >= 0) return
+  const held = store.spec(service)
+  const isKnown = held === null ? isTombstone(record) : compareRecords(held, record) >= 0
+  if (isKnown) return
   throw new BrokenRule('specs-kept', `${device.node} lacks the accepted version of ${service} in ${domain}`)
 }
