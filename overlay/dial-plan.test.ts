@@ -1,3 +1,5 @@
+// Whom to dial and when: new addresses, back-off, and the watch over a lost relay.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {

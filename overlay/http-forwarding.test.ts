@@ -1,3 +1,5 @@
+// What of an HTTP request is passed on, to whom, and which requests are refused.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { endToEndFields, headerFields, readConnectTarget, readTarget, upgradeFields } from './http-forwarding.ts'

@@ -1,3 +1,5 @@
+// What waits to be sent to a peer is bounded, batched, and dropped oldest first.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decode } from 'it-length-prefixed'

@@ -1,3 +1,5 @@
+// Which files of which cgroup version get which numbers.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cgroupPlan, NO_GROUPS, outOfMemoryKills } from './cgroup-limits.ts'

@@ -1,3 +1,5 @@
+// Docker's multiplexed log stream, cut anywhere.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,3 +1,5 @@
+// What a spec becomes when a container is created from it.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { containerHealthPort, containerOptions, endpointOf, imageReference } from './docker-options.ts'

@@ -1,3 +1,5 @@
+// How the end of an instance is told to people.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ExitFacts, reportExit } from './exit-report.ts'

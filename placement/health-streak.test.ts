@@ -1,3 +1,5 @@
+// When an instance counts as unhealthy, and when as healthy again.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { HEALTHY, onProbe } from './health-streak.ts'

@@ -1,3 +1,5 @@
+// From raw counters to what a device says of itself.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cpuShare, cpuTicks, gpuNames, networkRates, parseNetworkDevices, powerOf } from './host-reading.ts'

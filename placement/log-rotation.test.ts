@@ -1,3 +1,5 @@
+// When a log is moved aside, and which old ones go.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { findLineStart, logFiles, rotationPlan } from './log-rotation.ts'

@@ -1,3 +1,5 @@
+// What a spec becomes when a process is started from it.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { instanceKey, serviceId } from '../overlay/kernel/ids.ts'

@@ -1,3 +1,5 @@
+// What is told of a pull, and how often.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { onPullLine, type PullTable, pullSentence } from './pull-progress.ts'

@@ -1,3 +1,5 @@
+// Nobody is served before both sides proved membership, and who is refused hears why.
+
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'

@@ -1,3 +1,5 @@
+// Two and three real nodes on loopback: messages, gossip, lost peers, malformed frames, joins.
+
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,3 +1,5 @@
+// Two nodes that can only be reached through a third, and what becomes of them when it goes.
+
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { serviceId } from '../kernel/ids.ts'

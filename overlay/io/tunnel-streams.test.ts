@@ -1,3 +1,5 @@
+// Bytes through real nodes: all of them, in order, with bounded buffers and half-closes kept.
+
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'

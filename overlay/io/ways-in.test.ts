@@ -1,3 +1,5 @@
+// The proxy, the loopback addresses and the forward, each in front of a real HTTP server.
+
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, createServer, type IncomingMessage, request } from 'node:http'

@@ -1,3 +1,5 @@
+// A reading of the device that the tests run on.
+
 import assert from 'node:assert/strict'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'

@@ -1,3 +1,5 @@
+// Reading logs that grow, rotate and are followed meanwhile.
+
 import assert from 'node:assert/strict'
 import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
