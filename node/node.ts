@@ -144,7 +144,7 @@ async function assemble(
     isConnected: (node) => core.view.isConnected(node),
     reach: (node, inDomain, signal) => {
       host?.input({ kind: 'reach', peer: node, domain: inDomain })
-      return observers.until(() => core.view.isConnected(node), signal)
+      return observers.until(() => core.view.isConnected(node) || core.view.addressesOf(node).length > 0, signal)
     },
     local: (service) => recordsOf(core.view, service),
     logs: (service, number, logOptions) => runtimes.logs(service, number, logOptions),

@@ -21,6 +21,9 @@ import { CoppiceError } from './errors.ts'
  * How long one instance may take to be connected to before the next is tried. A guess: a dial over a relay takes 0.3 s.
  */
 const DIAL_MS_MAX = 3_000
+/** How long a node that could not be reached is tried last: about as long as its cluster takes to notice. A guess. */
+const SHUNNED_MS = 2_000
+const SHUNNED_MAX = 1_000
 /** Names whose turn in the round robin is remembered; the longest unused goes first. */
 const TURNS_MAX = 10_000
 
@@ -34,7 +37,7 @@ export interface TrafficOptions {
   readonly rttMs: (node: NodeId) => number | null
   readonly isGone: (node: NodeId) => boolean
   readonly isConnected: (node: NodeId) => boolean
-  /** Find out where a node is and connect to it; resolves when connected, or when the signal aborts. */
+  /** Find out where a node is; resolves when that is known, or when the signal aborts. */
   readonly reach: (node: NodeId, domain: DomainPath, signal: AbortSignal) => Promise<void>
   /** This node's own instances of a service. */
   readonly local: (service: ServiceId) => readonly SealedRecord[]
@@ -66,6 +69,7 @@ export interface Traffic {
 
 export function createTraffic(options: TrafficOptions): Traffic {
   const turns = new Map<string, ChoiceMemory>()
+  const shunnedUntil = new Map<NodeId, number>()
 
   const serviceOf = (address: ServiceAddress): ServiceId | null => {
     if (address.service.kind === 'full') return address.service.id
@@ -87,7 +91,16 @@ export function createTraffic(options: TrafficOptions): Traffic {
     }))
     const { order, memory } = choose(address, candidates, turns.get(turn) ?? noMemory)
     if (isCall) remember(turn, memory)
-    return order as readonly (Candidate & LiveEndpoint)[]
+    const found = order as readonly (Candidate & LiveEndpoint)[]
+    const isShunned = ({ node }: LiveEndpoint): boolean => (shunnedUntil.get(node) ?? 0) > performance.now()
+    return [...found.filter((one) => !isShunned(one)), ...found.filter(isShunned)]
+  }
+
+  const shun = (node: NodeId): void => {
+    shunnedUntil.delete(node)
+    shunnedUntil.set(node, performance.now() + SHUNNED_MS)
+    const oldest = shunnedUntil.keys().next().value
+    if (shunnedUntil.size > SHUNNED_MAX && oldest !== undefined) shunnedUntil.delete(oldest)
   }
 
   const remember = (turn: string, memory: ChoiceMemory): void => {
@@ -158,6 +171,7 @@ export function createTraffic(options: TrafficOptions): Traffic {
         const port = address.port ?? one.endpoint.ports[0]?.declared ?? 0
         const opened = await openTo(one, port, signal)
         if (opened.ok) return opened
+        if (['unreachable', 'dial-failed'].includes(opened.error.code)) shun(one.node)
         failures.push(`#${one.number} on ${one.node}: ${opened.error.detail} (${opened.error.code})`)
         if (signal.aborted) break
       }

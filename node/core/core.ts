@@ -24,6 +24,7 @@ import { createInventories } from './inventories.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
 import { createPlacing, type PendingInstance } from './placing.ts'
+import { createProofKeeper } from './proofs.ts'
 import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
@@ -92,7 +93,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const placementTiming = PLACEMENT_TIMING[preset]
   const book = createLeaderBook()
   // Remembered, but not heard since this start: whoever answers now is believed before them.
-  for (const opened of memory.leaders) book.learn(opened, Number.NEGATIVE_INFINITY, timing.quorumLossMs.above)
+  const proofs = createProofKeeper(memory.leaders)
+  for (const opened of proofs.loaded) book.learn(opened, Number.NEGATIVE_INFINITY, timing.quorumLossMs.above)
 
   /** What the machines learned in this step and the others have not heard yet. */
   let news: News[] = []
@@ -110,6 +112,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     electorsMax: options.electorsMax ?? ELECTORS_MAX_DEFAULT,
     isFounding: options.isFounding,
     book,
+    proofs,
     saved: memory.election,
     members: roster.children,
     face: roster.face,
@@ -282,7 +285,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const settle = (at: StepContext): void => {
     const held = chainOf(self.domain).filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
     if (held.join() !== records.held().join()) {
-      records.hold(held, neighbours.connected().keys(), at, out, news)
+      const left = records.hold(held, neighbours.connected().keys(), at, out, news)
+      for (const record of left) requests.submit(record.message.domain, record, at, out)
       requests.onLeaders(at, out)
     }
     const topics = topicsOf(self.domain, held)

@@ -243,7 +243,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     const isProven = book.leaderAt(domain, announcement) !== null
     const patienceMs = domain === options.cluster ? timing.quorumLossMs.cluster : timing.quorumLossMs.above
     const learned = book.learn(opened, context.now, patienceMs)
-    if (!isProven && book.leaderAt(domain, announcement) !== null) events.push({ kind: 'proof-news', domain })
+    const isProof = !isProven && book.leaderAt(domain, announcement) !== null
+    if (isProof) events.push({ kind: 'proof-news', domain })
+    if (isProof || (learned.ok && learned.value.isNews)) options.proofs.keep(opened, out)
     const own = seats.find((seat) => seat.domain === domain)
     if (!learned.ok) {
       // Another line of this node's own domain: the book keeps to the one it knows, but the elector must know of its
@@ -256,10 +258,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       return
     }
     if (!firstHeardAt.has(domain)) firstHeardAt.set(domain, context.now)
-    if (learned.value.isNews) {
-      out.push({ kind: 'persist', key: `leaders/${domain}`, value: opened.bytes, sync: false, then: [] })
-      events.push({ kind: 'leader-news', domain })
-    }
+    if (learned.value.isNews) events.push({ kind: 'leader-news', domain })
     if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
     else if (own !== undefined) feed(own, { kind: 'announced', announcement }, ...turn)
     onSpeaker(domain, speakerBefore, ...turn)

@@ -51,8 +51,11 @@ export interface RecordNews {
 }
 
 export interface Records {
-  /** The domains whose records are held from now on; the cluster is always among them. */
-  hold(domains: readonly DomainPath[], connected: Iterable<NodeId>, ...turn: RecordTurn): void
+  /**
+   * The domains whose records are held from now on; the cluster is always among them. Returns the specs that this node was the first
+   * to take in, of domains that it holds no longer: perhaps nobody else has them.
+   */
+  hold(domains: readonly DomainPath[], connected: Iterable<NodeId>, ...turn: RecordTurn): readonly SealedRecord[]
   held(): readonly DomainPath[]
   store(domain: DomainPath): StoreState | null
   view(domain: DomainPath): StoreView | null
@@ -71,6 +74,21 @@ export type RecordTurn = readonly [context: StepContext, out: CoreEffect[], news
 
 export function createRecords({ self, preset, book, loaded, members, leads }: RecordsOptions): Records {
   const stores = new Map<DomainPath, StoreState>()
+  /** The services whose spec came here from its author, by domain. */
+  const takenIn = new Map<DomainPath, Set<ServiceId>>()
+
+  const noteTakenIn = (domain: DomainPath, { message }: SealedRecord): void => {
+    if (message.kind !== 'record/spec' || !stores.has(domain)) return
+    takenIn.set(domain, (takenIn.get(domain) ?? new Set<ServiceId>()).add(message.service))
+  }
+
+  const giveUp = (domain: DomainPath): readonly SealedRecord[] => {
+    const view = stores.get(domain)?.view
+    const services = takenIn.get(domain) ?? new Set()
+    stores.delete(domain)
+    takenIn.delete(domain)
+    return [...(view?.specs() ?? [])].filter(({ from, message }) => from === self.node || services.has(message.service))
+  }
 
   const feed = (domain: DomainPath, input: StoreInput, ...turn: RecordTurn): void => {
     const state = stores.get(domain)
@@ -157,7 +175,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
 
   return {
     hold: (domains, connected, ...turn) => {
-      for (const domain of [...stores.keys()]) if (!domains.includes(domain)) stores.delete(domain)
+      const left = [...stores.keys()].filter((domain) => !domains.includes(domain)).flatMap(giveUp)
       for (const domain of domains) {
         if (stores.has(domain)) continue
         const options = { domain, self, loaded: loaded.get(domain) ?? [], leaders: book, preset }
@@ -165,6 +183,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
         feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
         for (const peer of connected) feed(domain, { kind: 'connected', peer }, ...turn)
       }
+      return left
     },
     held: () => [...stores.keys()],
     store: (domain) => stores.get(domain) ?? null,
@@ -172,9 +191,12 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     onRecord: (opened, gossipedIn, from, ...turn) => {
       const origin = from === self.node ? null : from
       const into = gossipedIn ?? opened.message.domain
+      if (origin === null) noteTakenIn(into, opened)
       feed(into, { kind: 'record', opened, from: origin }, ...turn)
     },
     onMessage: (opened, ...turn) => {
+      const { message } = opened
+      if (message.kind === 'registry/push') noteTakenIn(message.domain, message.record)
       feed(opened.message.domain, { kind: 'message', opened }, ...turn)
     },
     tell: (input, ...turn) => {

@@ -16,6 +16,7 @@ import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect } from './effects.ts'
 import type { Sink } from './news.ts'
+import type { ProofKeeper } from './proofs.ts'
 
 export interface HierarchyOptions {
   readonly self: NodeId
@@ -25,6 +26,7 @@ export interface HierarchyOptions {
   /** This node is founding the federation right now: there is nobody whose line it would have to listen for. */
   readonly isFounding: boolean
   readonly book: LeaderBook
+  readonly proofs: ProofKeeper
   /** What the cluster's election persisted last. */
   readonly saved: Uint8Array | null
   /** The nodes of the cluster as its roster has them. */

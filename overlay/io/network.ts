@@ -26,7 +26,7 @@ export interface WantedPeer {
   readonly addresses: readonly string[]
 }
 
-export type { TunnelHeader, TunnelRefusal, TunnelRefusalCode } from '../tunnel.ts'
+export type { TunnelHeader, TunnelRefusal } from '../tunnel.ts'
 
 export type TunnelHandler = (
   from: NodeId,

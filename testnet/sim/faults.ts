@@ -1,6 +1,7 @@
 // What goes wrong, planned from the seed before anything runs: each fault begins at a moment, lasts a while and mends itself. When the
 // plan is over everything that can be mended is.
 
+import { electorIds, majorityOf } from '../../election/index.ts'
 import { pick, type Random, randomInt, shuffled } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Agenda } from './agenda.ts'
@@ -155,6 +156,7 @@ export interface FaultWorld {
 export function inflict(world: FaultWorld, { fault, forMs }: PlannedFault): void {
   const { agenda, network, devices } = world
   const until = agenda.now() + forMs
+  if (fault.kind === 'loss-of-device' && !isDispensable(devices, fault.device)) return
   world.onFault(fault)
   switch (fault.kind) {
     case 'kill':
@@ -195,6 +197,21 @@ export function inflict(world: FaultWorld, { fault, forMs }: PlannedFault): void
       agenda.at(until, () => calmDown(world))
       return
   }
+}
+
+/**
+ * Whether the others of its cluster can go on without a device: one of them knows of electors that have a majority without it. A domain
+ * whose only memory is gone waits for minutes before it begins anew, which is longer than a run.
+ */
+function isDispensable(devices: readonly Device[], index: number): boolean {
+  const lost = devices[index] as Device
+  const { domain } = lost.facts.facts
+  return devices.some((device) => {
+    if (device === lost || device.facts.facts.domain !== domain) return false
+    const register = device.core?.view.seats()[0]?.state.register ?? null
+    const others = electorIds(register).filter((child) => child !== lost.node)
+    return register !== null && others.length >= majorityOf(register.electors.length)
+  })
 }
 
 /** The weather gets better again. */

@@ -119,7 +119,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     queue.push({ bytes, since: agenda.now() })
     if (queue.length > WAITING_MAX) queue.shift()
     from.waiting.set(to, queue)
-    if (from.addressed.has(to)) dial(from, to, () => undefined)
+    if (isFindable(from, to)) dial(from, to, () => undefined)
   }
 
   const flushWaiting = (from: Attached, to: number): void => {
@@ -151,6 +151,10 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
   }
 
   // --- connections ---
+
+  /** An address was told or is remembered, or somebody is there who can be asked: the private DHT knows where everyone is. */
+  const isFindable = (from: Attached, to: number): boolean =>
+    from.addressed.has(to) || endpoints.some((_, peer) => links.believed(from.endpoint.index, peer) !== 0)
 
   const dial = (from: Attached, to: number, done: (isOpen: boolean) => void): void => {
     const { index } = from.endpoint
@@ -216,7 +220,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     const to = indexOf.get(peer)
     const answer = (isOpen: boolean): void =>
       tellPlan(one, { kind: 'dialled', peer, outcome: isOpen ? 'connected' : 'failed' })
-    if (to === undefined || (addresses.length === 0 && !one.addressed.has(to))) {
+    if (to === undefined || (addresses.length === 0 && !isFindable(one, to))) {
       agenda.at(agenda.now() + 1, () => {
         if (live(one.endpoint.index, one.boot) !== null) answer(false)
       })

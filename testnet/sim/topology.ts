@@ -12,6 +12,9 @@ export const FEDERATION = '5eed'.repeat(16) as FederationId
 /** Milliseconds since 1970 at which every simulation begins; any moment would do. */
 export const WALL_START = 1_790_000_000_000
 
+/** A device's number stands in one byte of its simulated credential. */
+export const NODES_MAX = 256
+
 export interface DeviceFacts {
   readonly index: number
   readonly node: NodeId

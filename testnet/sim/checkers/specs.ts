@@ -57,7 +57,9 @@ function checkHeld(device: DeviceView, record: SealedRecord<SpecRecord>): void {
   const store = device.core?.view.stores().find((one) => one.domain === domain)
   if (store === undefined) return
   const held = store.spec(service)
-  const isKnown = held === null ? isTombstone(record) : compareRecords(held, record) >= 0
-  if (isKnown) return
-  throw new BrokenRule('specs-kept', `${device.node} lacks the accepted version of ${service} in ${domain}`)
+  // Of two deletions one is as good as the other, and who never held the service need not hear of any.
+  const isGone = isTombstone(record) && (held === null || isTombstone(held))
+  if (isGone || (held !== null && compareRecords(held, record) >= 0)) return
+  const wanted = `${service} of ${record.message.clock.wall} by ${record.from}`
+  throw new BrokenRule('specs-kept', `${device.node} lacks ${wanted} in ${domain}`)
 }

@@ -1,0 +1,233 @@
+// The host's part of the contract: effects in their order, nothing before what it waits for, one input at a time.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { NodeId } from '../overlay/kernel/ids.ts'
+import { seededRandom } from '../overlay/kernel/random.ts'
+import { err, ok } from '../overlay/kernel/result.ts'
+import type { UnixMillis } from '../overlay/kernel/time.ts'
+import { MESSAGE_BYTES_MAX } from '../overlay/wire/codec.ts'
+import { createSealer, type Verifier } from '../overlay/wire/envelope.ts'
+import type { Core } from './core/core.ts'
+import type { CoreEffect, CoreInput, CoreMessage } from './core/effects.ts'
+import { coreCodec } from './core/messages.ts'
+import { FEDERATION, factsOf, trustingSealer } from './core/world.test-kit.ts'
+import { createHost, ENVELOPES_WAITING_MAX, type HostPorts, topicOf } from './host.ts'
+
+const SELF = factsOf('self', '/a')
+const PEER = factsOf('peer', '/a')
+const where = (name: string): CoreMessage => ({ kind: 'node/where', domain: '/a' as never, node: name as NodeId })
+const send = (to: NodeId, name: string): CoreEffect => ({ kind: 'send', to, message: where(name) })
+const say = (name: string): CoreEffect => ({ kind: 'emit', event: { name, level: 'info', fields: {} } })
+
+/** A host around a core that answers each input from a script, with ports that write down what they are told. */
+function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: Verifier['verify']) {
+  const log: string[] = []
+  const inputs: CoreInput[] = []
+  const writes: (() => void)[] = []
+  const fetches: ((learned: boolean) => void)[] = []
+  let alarm: { at: number | null; ring: () => void } = { at: null, ring: () => undefined }
+  let wakeAt: number | null = null
+  const core: Core = {
+    step: (input) => {
+      inputs.push(input)
+      log.push(`input ${input.kind}`)
+      return answer(input)
+    },
+    wakeAt: () => wakeAt,
+    view: undefined as never,
+  }
+  const ports: HostPorts = {
+    clock: {
+      now: () => 1,
+      wall: () => 1 as UnixMillis,
+      alarm: (at, ring) => {
+        alarm = { at, ring }
+      },
+    },
+    random: seededRandom(1),
+    disk: {
+      write: (key, _value, sync, done) => {
+        log.push(`write ${key}${sync ? ' sync' : ''}`)
+        writes.push(done)
+      },
+    },
+    network: {
+      send: (to) => log.push(`send ${to}`),
+      publish: (topic) => log.push(`publish ${topic}`),
+      follow: (topics) => log.push(`follow ${topics.join()}`),
+      want: (peers) => log.push(`want ${peers.length}`),
+      fetchCredential: (_hash, from, done) => {
+        log.push(`fetch from ${from}`)
+        fetches.push(done)
+      },
+    },
+    runtimes: { run: (runtime, operation) => log.push(`${operation.kind} on ${runtime}`) },
+    listener: {
+      onEvent: ({ name }) => log.push(`event ${name}`),
+      onResolved: (requestId) => log.push(`resolved ${requestId}`),
+      onCharter: () => log.push('charter'),
+      onDropped: (problem) => log.push(`dropped ${problem}`),
+      onSettled: () => undefined,
+    },
+  }
+  const trusting = trustingSealer(SELF, [SELF, PEER])
+  const signer = { facts: SELF, credentialHash: new Uint8Array(32), sign: () => new Uint8Array(64) }
+  const sealer = verify === undefined ? trusting : createSealer(coreCodec, FEDERATION, signer, { verify })
+  const host = createHost({ self: SELF.node, federation: FEDERATION, core, sealer, ports })
+  return {
+    host,
+    log,
+    inputs,
+    writes,
+    fetches,
+    alarm: () => alarm,
+    setWake: (at: number) => {
+      wakeAt = at
+    },
+  }
+}
+
+const fromPeer = (name: string): Uint8Array => trustingSealer(PEER, [SELF, PEER]).seal(where(name)).bytes
+
+test('effects are carried out in the order in which the core gave them', () => {
+  const { host, log } = hostWith(() => [say('one'), send(PEER.node, 'x'), say('two')])
+  host.input({ kind: 'start' })
+  assert.deepEqual(log, ['input start', 'event one', `send ${PEER.node}`, 'event two'])
+})
+
+test('what waits for a write happens after it and never before', () => {
+  const { host, log, writes } = hostWith(({ kind }) =>
+    kind === 'start'
+      ? [
+          { kind: 'persist', key: 'vote', value: new Uint8Array(1), sync: true, then: [send(PEER.node, 'x')] },
+          say('on'),
+        ]
+      : [],
+  )
+  host.input({ kind: 'start' })
+  assert.deepEqual(log, ['input start', 'write vote sync', 'event on'])
+  host.input({ kind: 'wake' })
+  assert.deepEqual(log.slice(3), ['input wake'])
+  writes[0]?.()
+  assert.deepEqual(log.slice(4), [`send ${PEER.node}`])
+})
+
+test('a write that failed lets nothing happen that waited for it', () => {
+  const { host, log } = hostWith(() => [
+    { kind: 'persist', key: 'vote', value: null, sync: true, then: [say('voted')] },
+  ])
+  host.input({ kind: 'start' })
+  assert.equal(log.includes('event voted'), false)
+})
+
+test('what a node sends to itself comes back as a message and stays off the network', () => {
+  const { host, log, inputs } = hostWith(({ kind }) => (kind === 'start' ? [send(SELF.node, 'x'), say('sent')] : []))
+  host.input({ kind: 'start' })
+  assert.deepEqual(log, ['input start', 'event sent', 'input message'])
+  const [, message] = inputs
+  assert.ok(message?.kind === 'message')
+  assert.deepEqual([message.deliveredBy, message.opened.from, message.gossipedIn], [SELF.node, SELF.node, null])
+})
+
+test('what a node authors is told to itself and published', () => {
+  const topics = [{ domain: '/a' as never, topic: 'record' as const }]
+  const { host, log } = hostWith(({ kind }) =>
+    kind === 'start' ? [{ kind: 'author', message: where('x'), topics }] : [],
+  )
+  host.input({ kind: 'start' })
+  assert.deepEqual(log, ['input start', `publish /coppice/${FEDERATION}/a/record`, 'input message'])
+})
+
+test('an input that comes up during a step waits until the step is over', () => {
+  const { host, log } = hostWith(({ kind }) =>
+    kind === 'start' ? [{ kind: 'again', input: { kind: 'wake' } }, say('still starting')] : [say('woken')],
+  )
+  host.input({ kind: 'start' })
+  assert.deepEqual(log, ['input start', 'event still starting', 'input wake', 'event woken'])
+})
+
+test('a message that came on a topic carries the domain of that topic', () => {
+  for (const domain of ['/', '/a', '/eu/berlin']) {
+    const { host, inputs } = hostWith(() => [])
+    host.receive(fromPeer('x'), PEER.node, topicOf(FEDERATION, { domain: domain as never, topic: 'leader' }))
+    assert.equal(inputs[0]?.kind === 'message' && inputs[0].gossipedIn, domain)
+  }
+})
+
+test('an envelope under an unknown credential is opened once its credential was learned', () => {
+  let isKnown = false
+  const { host, log, fetches } = hostWith(
+    () => [],
+    () => (isKnown ? ok(PEER) : err('unknown-credential')),
+  )
+  host.receive(fromPeer('x'), PEER.node, null)
+  assert.deepEqual(log, [`fetch from ${PEER.node}`])
+  isKnown = true
+  fetches[0]?.(true)
+  assert.deepEqual(log.slice(1), ['input message'])
+})
+
+test('an envelope whose credential nobody has is dropped and counted, and asked for only once', () => {
+  const { host, log, fetches } = hostWith(
+    () => [],
+    () => err('unknown-credential'),
+  )
+  host.receive(fromPeer('x'), PEER.node, null)
+  fetches[0]?.(true)
+  assert.deepEqual(log, [`fetch from ${PEER.node}`, 'dropped unknown-credential'])
+  host.receive(fromPeer('y'), PEER.node, null)
+  fetches[1]?.(false)
+  assert.deepEqual(log.slice(2), [`fetch from ${PEER.node}`, 'dropped unknown-credential'])
+})
+
+test('only so many envelopes wait for a credential; those beyond are dropped', () => {
+  const { host, log, fetches } = hostWith(
+    () => [],
+    () => err('unknown-credential'),
+  )
+  for (let i = 0; i <= ENVELOPES_WAITING_MAX; i++) host.receive(fromPeer(`${i}`), PEER.node, null)
+  assert.equal(fetches.length, ENVELOPES_WAITING_MAX)
+  assert.equal(log.at(-1), 'dropped unknown-credential')
+})
+
+test('what cannot be understood, or is signed by one who was revoked, is dropped and counted', () => {
+  const { host, log } = hostWith(() => [])
+  host.receive(new Uint8Array([1, 2, 3]), PEER.node, null)
+  host.receive(new Uint8Array(100_000), PEER.node, null)
+  assert.deepEqual(log, ['dropped not-cbor', 'dropped too-large'])
+  const wary = hostWith(
+    () => [],
+    () => err('revoked'),
+  )
+  wary.host.receive(fromPeer('x'), PEER.node, null)
+  assert.deepEqual(wary.log, ['dropped revoked'])
+})
+
+test('a message that no receiver would take is not sent, and counted', () => {
+  const big: CoreMessage = { kind: 'charter/chain', chain: new Uint8Array(MESSAGE_BYTES_MAX) }
+  const { host, log } = hostWith(() => [{ kind: 'send', to: PEER.node, message: big }])
+  host.input({ kind: 'start' })
+  assert.deepEqual(log, ['input start', 'dropped too-large'])
+})
+
+test('the alarm is set for what the core waits for, and rings as a wake', () => {
+  const { host, log, alarm, setWake } = hostWith(() => [])
+  setWake(1_000)
+  host.input({ kind: 'start' })
+  assert.equal(alarm().at, 1_000)
+  alarm().ring()
+  assert.deepEqual(log, ['input start', 'input wake'])
+})
+
+test('after a stop nothing is carried out, not even what a finished write would allow', () => {
+  const { host, log, writes, alarm } = hostWith(() => [
+    { kind: 'persist', key: 'vote', value: null, sync: true, then: [say('voted')] },
+  ])
+  host.input({ kind: 'start' })
+  host.stop()
+  writes[0]?.()
+  host.receive(fromPeer('x'), PEER.node, null)
+  assert.deepEqual(log, ['input start', 'write vote sync'])
+  assert.equal(alarm().at, null)
+})

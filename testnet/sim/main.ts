@@ -1,0 +1,81 @@
+// The simulator on the command line: one seed with its trace, or many with their sums.
+
+import { parseArgs } from 'node:util'
+import { createTally, failureLine } from './report.ts'
+import { FAULTS_MS_DEFAULT, type RunOptions, runSeed } from './run.ts'
+import { clustersFor, sizeOf } from './sizes.ts'
+import { NODES_MAX } from './topology.ts'
+
+const USAGE = `npm run sim -- --seed N [--trace]      one seed, replayed bit for bit
+npm run sim -- --seeds N [--from M]     many, from seed M (1) on
+  --nodes N      nodes of each world, 1 to ${NODES_MAX}; by default it depends on the seed
+  --clusters N   clusters of each world
+  --seconds N    virtual seconds of faults (${FAULTS_MS_DEFAULT / 1_000})
+  --trace        prints what happens`
+
+interface Asked {
+  readonly first: number
+  readonly count: number
+  readonly nodes: number | null
+  readonly clusters: number | null
+  readonly faultsMs: number
+  readonly trace: boolean
+}
+
+function read(): Asked {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string' },
+      seeds: { type: 'string' },
+      from: { type: 'string' },
+      nodes: { type: 'string' },
+      clusters: { type: 'string' },
+      seconds: { type: 'string' },
+      trace: { type: 'boolean' },
+    },
+  })
+  return {
+    first: whole('seed', values.seed) ?? whole('from', values.from) ?? 1,
+    count: whole('seeds', values.seeds) ?? 1,
+    nodes: whole('nodes', values.nodes, NODES_MAX),
+    clusters: whole('clusters', values.clusters, NODES_MAX),
+    faultsMs: (whole('seconds', values.seconds) ?? FAULTS_MS_DEFAULT / 1_000) * 1_000,
+    trace: values.trace ?? false,
+  }
+}
+
+function whole(name: string, text: string | undefined, max = Number.MAX_SAFE_INTEGER): number | null {
+  if (text === undefined) return null
+  const number = Number(text)
+  if (Number.isSafeInteger(number) && number >= 1 && number <= max) return number
+  throw new Error(`--${name} is a whole number from 1 to ${max}; got "${text}"`)
+}
+
+function optionsFor(seed: number, asked: Asked): RunOptions {
+  const { nodes = null, faultsMs, trace } = asked
+  const size = nodes === null ? sizeOf(seed) : { nodes, clusters: clustersFor(nodes) }
+  const clusters = Math.min(size.nodes, asked.clusters ?? size.clusters)
+  return { seed, nodes: size.nodes, clusters, faultsMs, ...(trace && { onLine: (line) => console.log(line) }) }
+}
+
+function run(asked: Asked): number {
+  const tally = createTally()
+  const began = performance.now()
+  for (let seed = asked.first; seed < asked.first + asked.count; seed++) {
+    const options = optionsFor(seed, asked)
+    const result = runSeed(options)
+    tally.add(result)
+    if (result.failure !== null) console.log(failureLine(options, result))
+    if (asked.count === 1) console.log(`trace hash   ${result.hash}`)
+  }
+  for (const line of tally.lines(performance.now() - began)) console.log(line)
+  return tally.failures.length === 0 ? 0 : 1
+}
+
+try {
+  process.exitCode = run(read())
+} catch (problem) {
+  console.error(problem instanceof Error ? problem.message : problem)
+  console.error(USAGE)
+  process.exitCode = 2
+}

@@ -1,0 +1,54 @@
+// What many seeds came to, for people: how fast, how much, what went wrong and how to see it again.
+
+import type { FaultKind } from './faults.ts'
+import type { RunOptions, RunResult } from './run.ts'
+
+export interface Tally {
+  add(result: RunResult): void
+  readonly failures: readonly RunResult[]
+  lines(realMs: number): readonly string[]
+}
+
+export function createTally(): Tally {
+  const results: RunResult[] = []
+  return {
+    add: (result) => void results.push(result),
+    get failures() {
+      return results.filter(({ failure }) => failure !== null)
+    },
+    lines: (realMs) => {
+      const virtualMs = sum(results, (one) => one.virtualMs)
+      const settled = results.flatMap(({ settledMs }) => settledMs ?? []).sort((a, b) => a - b)
+      const faults = new Map<string, number>()
+      for (const result of results) {
+        for (const [kind, count] of Object.entries(result.faults)) faults.set(kind, (faults.get(kind) ?? 0) + count)
+      }
+      const messages = sum(results, (one) => one.messages)
+      const kilobytes = Math.round(sum(results, (one) => one.bytes) / 1_000)
+      return [
+        `seeds        ${results.length} in ${seconds(realMs)} s: ${((results.length * 1_000) / realMs).toFixed(1)} per second`,
+        `virtual time ${(virtualMs / 3_600_000).toFixed(2)} hours`,
+        `faults       ${[...faults].map(([kind, count]) => `${count} ${kind as FaultKind}`).join(', ') || 'none'}`,
+        `elections    ${sum(results, (one) => one.elections)}`,
+        `specs        ${sum(results, (one) => one.specs)} accepted`,
+        `messages     ${messages} with ${kilobytes} KB`,
+        `settled      after ${seconds(settled[settled.length >> 1] ?? 0)} s (median), ${seconds(settled.at(-1) ?? 0)} s (worst)`,
+        `failures     ${results.filter(({ failure }) => failure !== null).length}`,
+      ]
+    },
+  }
+}
+
+const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
+  items.reduce((total, item) => total + of(item), 0)
+
+const seconds = (ms: number): string => (ms / 1_000).toFixed(1)
+
+/** The command that shows a run again. */
+export const replayOf = ({ seed, nodes, clusters }: Pick<RunOptions, 'seed' | 'nodes' | 'clusters'>): string =>
+  `npm run sim -- --seed ${seed} --nodes ${nodes} --clusters ${clusters} --trace`
+
+export function failureLine(options: Pick<RunOptions, 'seed' | 'nodes' | 'clusters'>, { failure }: RunResult): string {
+  if (failure === null) return ''
+  return `seed ${options.seed}, at ${seconds(failure.at)} s: ${failure.what}\n    ${replayOf(options)}`
+}
