@@ -154,8 +154,8 @@ async function askUntilAnswered(
   }
 }
 
-/** The multiaddrs that the node knew of before it met anybody. */
-export async function loadSeeds(disk: Disk): Promise<readonly string[]> {
+/** Where to meet the others first: what the invite said; for a founder, who joined before this start. */
+export async function loadSeeds(disk: Disk, members: readonly SealedStatement[]): Promise<readonly string[]> {
   const stored = await disk.get(SEEDS_KEY)
   const read = stored === null ? null : decodeBounded(stored)
   return read?.ok && Array.isArray(read.value) ? read.value.filter((one): one is string => typeof one === 'string') : []

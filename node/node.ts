@@ -95,6 +95,7 @@ async function assemble(
   // again.
   let host: Host | null = null
   let network: NetworkPort | null = null
+  const revoked = new Set<NodeId>()
   const gate = await createGate({
     membership,
     store: disk,
@@ -103,12 +104,14 @@ async function assemble(
     name,
     wall: Date.now,
     onNotice: notice,
-    onCharterChanged: (_view, chain) => {
+    onCharterChanged: (view, chain) => {
       host?.input({ kind: 'charter', chain })
-      for (const peer of network?.connectedPeers() ?? []) {
-        if (!gate.isRevoked(peer)) continue
-        host?.input({ kind: 'revoked', node: peer })
-        void network?.cut(peer)
+      // Also those that are not connected: their records are here all the same.
+      for (const node of view.revokedNodes) {
+        if (revoked.has(node)) continue
+        revoked.add(node)
+        host?.input({ kind: 'revoked', node })
+        void network?.cut(node)
       }
     },
   })
@@ -116,8 +119,10 @@ async function assemble(
   const clock = createClock()
   const random = seededRandom(randomInt(2 ** 47))
   const memory = await loadMemory(disk, domain, sealer)
-  const seeds = wantedFrom(await loadSeeds(disk), self)
-  const core = createCore({ self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding }, memory, {
+  const seeds = wantedFrom(await loadSeeds(disk, memory.members), self)
+  // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should begin?
+  const isAlone = memory.election === null && seeds.length === 0
+  const core = createCore({ self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone }, memory, {
     now: clock.now(),
     wall: clock.wall(),
     random,

@@ -182,7 +182,8 @@ function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): v
     if (phase.then === 'start') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
     return
   }
-  turn.effects.push(stopEffect(managed))
+  // Behind the same disk as the start, which may still wait for it: a stop that came first would end nothing.
+  persist(turn, managed, false, [stopEffect(managed)])
   const report = reporting(turn, 'stopping', why)
   update(turn, { ...managed, phase: stopping(turn, managed, 'forget'), report })
 }

@@ -88,4 +88,5 @@ export function createAgenda(): Agenda {
   }
 }
 
-const isBefore = (a: Planned, b: Planned): boolean => a.moment < b.moment || (a.moment === b.moment && a.order < b.order)
+const isBefore = (a: Planned, b: Planned): boolean =>
+  a.moment < b.moment || (a.moment === b.moment && a.order < b.order)

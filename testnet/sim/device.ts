@@ -11,8 +11,8 @@ import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import type { Agenda } from './agenda.ts'
 import type { DeviceView } from './checkers/checker.ts'
-import { createDisk, type DiskDefects, type SimDisk } from './disk.ts'
 import { createAlarm } from './clock.ts'
+import { createDisk, type DiskDefects, type SimDisk } from './disk.ts'
 import type { Endpoint } from './links.ts'
 import type { SimNetwork } from './network.ts'
 import { createRuntime, RUNTIME, type RuntimeDefects, type SimRuntime } from './runtime.ts'
@@ -25,15 +25,9 @@ const READING_MS = 5_000
 /** Where the monotonic clocks of two starts begin differs by up to this, so that nothing may compare them. */
 const CLOCK_OFFSET_MS_MAX = 1_000_000_000
 
-export interface BootDefects {
-  /** Starts under the incarnation of last time. */
-  readonly reusesIncarnation: boolean
-}
-
 export interface DeviceDefects {
   readonly disk: DiskDefects
   readonly runtime: RuntimeDefects
-  readonly boot: BootDefects
 }
 
 /** What a device tells its world. */
@@ -142,7 +136,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     const alarm = createAlarm(agenda, offset, (ring) => deliver(startedAs, ring))
     const sealer = parts.notary.sealerOf(facts, (opened) => events.onSealed(device, opened))
     const { memory, raised } = readMemory(disk.read(), domain, sealer)
-    if (!parts.defects.boot.reusesIncarnation || memory.incarnation === 1) disk.writeNow(raised.key, raised.value)
+    disk.writeNow(raised.key, raised.value)
     const core = createCore(
       {
         self: facts.facts,

@@ -2,8 +2,8 @@
 // operating system's cache, which survives the process but not a power cut; a write with sync takes all earlier ones to the disk.
 
 import type { HostPorts } from '../../node/host.ts'
-import type { Millis } from '../../overlay/kernel/time.ts'
 import { type Random, randomInt } from '../../overlay/kernel/random.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Agenda } from './agenda.ts'
 import { between } from './streams.ts'
 
@@ -18,8 +18,8 @@ interface Entry {
 export interface DiskDefects {
   /** Says that a write is on the disk when it is only in a cache. */
   readonly ignoresSync: boolean
-  /** A key under one of these prefixes keeps the value that it was given first, and reports success. */
-  readonly keepsFirst: readonly string[]
+  /** Whether a write is reported as done and not made; `before` is what the key holds. */
+  readonly forgets: (key: string, before: Value, value: Value) => boolean
 }
 
 export interface SimDisk {
@@ -54,8 +54,7 @@ export function createDisk(
   let run = 0
 
   const apply = ({ key, value }: Entry): void => {
-    const isKept = defects.keepsFirst.some((prefix) => key.startsWith(prefix)) && durable.has(key)
-    if (isKept) return
+    if (defects.forgets(key, durable.get(key) ?? null, value)) return
     if (value === null) durable.delete(key)
     else durable.set(key, value)
     onDurable(key, value)

@@ -7,7 +7,7 @@ import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Agenda } from './agenda.ts'
 import type { Device } from './device.ts'
 import type { SimNetwork } from './network.ts'
-import { between } from './streams.ts'
+import { between, chance } from './streams.ts'
 
 type Pairs = readonly (readonly [from: number, to: number])[]
 
@@ -25,6 +25,8 @@ export type Fault =
   | { readonly kind: 'lossy'; readonly loss: number }
   | { readonly kind: 'slow-network'; readonly times: number }
   | { readonly kind: 'instance-crash'; readonly device: number }
+  /** Who has just given its vote may lose power at the very moment at which forgetting it would hurt most. */
+  | { readonly kind: 'ambush' }
 
 export type FaultKind = Fault['kind']
 
@@ -46,6 +48,7 @@ const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number,
   ['lossy', 2, 500, 8_000],
   ['slow-network', 2, 500, 5_000],
   ['instance-crash', 2, 0, 0],
+  ['ambush', 1, 2_000, 20_000],
 ]
 
 /** Between two faults, on average: some worlds are rough, some mild, or nobody would ever be steady enough to become an elector. */
@@ -97,6 +100,8 @@ function drawFault(random: Random, kind: FaultKind, devices: readonly Device[], 
       return devices.length < 2 ? null : { kind, pairs: drawPartition(random, devices) }
     case 'one-way':
       return devices.length < 2 ? null : { kind, pairs: drawOneWay(random, devices) }
+    case 'ambush':
+      return { kind }
     case 'lossy':
       return { kind, loss: between(random, 0.05, 0.5) }
     case 'slow-network':
@@ -141,11 +146,32 @@ function drawOneWay(random: Random, devices: readonly Device[]): Pairs {
   })
 }
 
+/** How often a voter is caught while an ambush lasts, how soon after its vote, and for how long it is off. Guesses. */
+const CAUGHT = 0.5
+const CAUGHT_AFTER_MS_MAX = 20
+const CAUGHT_FOR_MS = { min: 50, max: 600 }
+
+export interface Ambush {
+  until: Millis
+}
+
+/** A device signed a vote. */
+export function springAmbush({ agenda, random, ambush, isOver }: FaultWorld, device: Device): void {
+  if (agenda.now() >= ambush.until || isOver() || !chance(random, CAUGHT)) return
+  const boot = device.boot
+  agenda.at(agenda.now() + between(random, 0, CAUGHT_AFTER_MS_MAX), () => {
+    if (device.boot !== boot || !device.isUp) return
+    device.cutPower()
+    agenda.at(agenda.now() + between(random, CAUGHT_FOR_MS.min, CAUGHT_FOR_MS.max), () => device.start())
+  })
+}
+
 export interface FaultWorld {
   readonly agenda: Agenda
   readonly random: Random
   readonly network: SimNetwork
   readonly devices: readonly Device[]
+  readonly ambush: Ambush
   /** Whether the time for faults is over. */
   isOver(): boolean
   /** A fault begins. */
@@ -183,6 +209,9 @@ export function inflict(world: FaultWorld, { fault, forMs }: PlannedFault): void
       if (key !== undefined) runtime?.crash(key)
       return
     }
+    case 'ambush':
+      world.ambush.until = until
+      return
     case 'partition':
     case 'one-way':
       network.part(fault.pairs)

@@ -7,8 +7,8 @@ import {
   type DialPlanEffect,
   type DialPlanInput,
   type DialPlanState,
-  step as stepDialPlan,
   wakeAt as dialPlanWakeAt,
+  step as stepDialPlan,
 } from '../../overlay/dial-plan.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'

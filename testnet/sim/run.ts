@@ -5,10 +5,10 @@ import { InvariantError } from '../../overlay/kernel/assert.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { BrokenRule } from './checkers/checker.ts'
 import { SETTLED_MS_MAX, unsettled } from './checkers/liveness.ts'
-import { calm, type FaultKind, type FaultWorld, inflict, mendAll, planFaults } from './faults.ts'
+import { calm, type FaultKind, type FaultWorld, inflict, mendAll, planFaults, springAmbush } from './faults.ts'
 import { streamOf } from './streams.ts'
-import { createWorld, type Defects, NO_DEFECTS, type World } from './world.ts'
 import { planRequests, request } from './workload.ts'
+import { createWorld, type Defects, NO_DEFECTS, type World } from './world.ts'
 
 export interface RunOptions {
   readonly seed: number
@@ -49,11 +49,19 @@ const LOOK_MS = 1_000
 
 export function runSeed(options: RunOptions): RunResult {
   const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, defects = NO_DEFECTS, onLine = null } = options
-  const world = createWorld({ seed, nodes, clusters, defects, onLine })
+  const world = createWorld({
+    seed,
+    nodes,
+    clusters,
+    defects,
+    onLine,
+    onVote: (device) => springAmbush(faulty, device),
+  })
   const faults: Partial<Record<FaultKind, number>> = {}
   const faulty: FaultWorld = {
     ...world,
     random: streamOf(seed, 'fault details'),
+    ambush: { until: 0 },
     isOver: () => world.agenda.now() >= faultsMs,
     onFault: (fault) => {
       faults[fault.kind] = (faults[fault.kind] ?? 0) + 1

@@ -1,8 +1,8 @@
 // Envelopes in a simulated world: the real codec in the real sealer, with a keyed hash for a signature, since a seed shall cost
 // milliseconds. Every message is encoded by its sender and decoded from those bytes; receivers of the same bytes share the result.
 
-import { coreCodec } from '../../node/core/messages.ts'
 import type { CoreMessage } from '../../node/core/effects.ts'
+import { coreCodec } from '../../node/core/messages.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import { createSealer, type Opened, type OpenProblem, type Sealer, type Verifier } from '../../overlay/wire/envelope.ts'

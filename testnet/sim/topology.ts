@@ -1,10 +1,10 @@
 // Who is in a simulated federation: the devices, their clusters and what their credentials say. Membership is given: charter, hello
 // and the join are tested where they live.
 
+import type { WantedNode } from '../../node/core/effects.ts'
 import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
-import type { WantedNode } from '../../node/core/effects.ts'
 import { between, streamOf } from './streams.ts'
 
 export const FEDERATION = '5eed'.repeat(16) as FederationId

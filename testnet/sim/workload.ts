@@ -21,7 +21,11 @@ const REPLICAS_MAX = 3
 const REQUESTS_PER_SERVICE_MAX = 4
 const REMOVALS = 0.25
 
-export function planRequests(random: Random, clusters: readonly DomainPath[], untilMs: Millis): readonly PlannedRequest[] {
+export function planRequests(
+  random: Random,
+  clusters: readonly DomainPath[],
+  untilMs: Millis,
+): readonly PlannedRequest[] {
   const requests: PlannedRequest[] = []
   const services = randomInt(random, 1, SERVICES_MAX + 1)
   for (let number = 0; number < services; number++) {

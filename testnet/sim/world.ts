@@ -30,9 +30,8 @@ export interface Defects extends DeviceDefects {
 }
 
 export const NO_DEFECTS: Defects = {
-  disk: { ignoresSync: false, keepsFirst: [] },
+  disk: { ignoresSync: false, forgets: () => false },
   runtime: { forgetsToStop: false },
-  boot: { reusesIncarnation: false },
   network: { swallows: [] },
 }
 
@@ -42,6 +41,8 @@ export interface WorldOptions {
   readonly clusters: number
   readonly defects: Defects
   readonly onLine: ((line: string) => void) | null
+  /** A device signed a vote. */
+  readonly onVote: (device: Device) => void
 }
 
 export interface World {
@@ -58,7 +59,7 @@ export interface World {
   end(): void
 }
 
-export function createWorld({ seed, nodes, clusters, defects, onLine }: WorldOptions): World {
+export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: WorldOptions): World {
   const topology = drawTopology(seed, nodes, clusters)
   const agenda = createAgenda()
   const trace = createTrace(onLine)
@@ -85,6 +86,7 @@ export function createWorld({ seed, nodes, clusters, defects, onLine }: WorldOpt
   const events: DeviceEvents = {
     onSealed: (device, opened) => {
       for (const checker of checkers) checker.onSealed?.(device, opened)
+      if (opened.message.kind === 'election/vote') onVote(device)
     },
     onSettled: (device) => {
       for (const checker of checkers) checker.onSettled?.(device, now())
@@ -101,7 +103,8 @@ export function createWorld({ seed, nodes, clusters, defects, onLine }: WorldOpt
       trace.note(now(), 'event', hashText(event.name), text)
     },
     onArrival: (device, bytes, from, topic) => {
-      const text = (): string => `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(openOrNull(bytes)?.message)}`
+      const text = (): string =>
+        `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(openOrNull(bytes)?.message)}`
       trace.note(now(), 'received', tailOf(bytes), text)
       return swallows.size === 0 || !swallows.has(openOrNull(bytes)?.message.kind ?? '')
     },

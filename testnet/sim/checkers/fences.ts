@@ -13,7 +13,12 @@ export function checkFences(): SafetyChecker {
   const inThisLife = new Map<string, Obeyed>()
   const ran = new Map<string, Obeyed>()
 
-  const rise = (seen: Map<string, Obeyed>, key: string, now: Obeyed, isComparable: (before: Obeyed) => boolean): void => {
+  const rise = (
+    seen: Map<string, Obeyed>,
+    key: string,
+    now: Obeyed,
+    isComparable: (before: Obeyed) => boolean,
+  ): void => {
     const before = seen.get(key)
     const isLower =
       before !== undefined &&

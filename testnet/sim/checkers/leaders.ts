@@ -14,7 +14,12 @@ export interface Leaders extends SafetyChecker {
 export function checkLeaders(): Leaders {
   const leaders = new Map<string, NodeId>()
 
-  const claim = (device: DeviceView, domain: string, { epoch, term }: { epoch: number; term: number }, how: string): void => {
+  const claim = (
+    device: DeviceView,
+    domain: string,
+    { epoch, term }: { epoch: number; term: number },
+    how: string,
+  ): void => {
     const key = `${domain} ${epoch}.${term}`
     const known = leaders.get(key)
     if (known === undefined) leaders.set(key, device.node)

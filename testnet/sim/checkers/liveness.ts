@@ -2,11 +2,11 @@
 // null; the run ends as soon as nothing is.
 
 import { ELECTION_TIMINGS } from '../../../election/index.ts'
+import type { Core } from '../../../node/core/core.ts'
 import { type DomainPath, instanceKey, isWithin, ROOT, type ServiceId } from '../../../overlay/kernel/ids.ts'
 import { decodeSpec } from '../../../placement/spec.ts'
 import { isTombstone } from '../../../services-registry/version.ts'
 import type { StoreView } from '../../../services-registry/view.ts'
-import type { Core } from '../../../node/core/core.ts'
 import { hashBytes } from '../hash.ts'
 import type { DeviceView } from './checker.ts'
 
@@ -50,7 +50,8 @@ function rosterProblem({ node, facts, core }: Live, devices: readonly DeviceView
     const state = roster.get(other.node)?.state ?? 'unknown'
     const isHere = other.core !== null
     if (isHere && state !== 'alive') return `${node} has ${other.node} as ${state}`
-    if (isHere && roster.get(other.node)?.incarnation !== ownIncarnation(other)) return `${node} has an old ${other.node}`
+    if (isHere && roster.get(other.node)?.incarnation !== ownIncarnation(other))
+      return `${node} has an old ${other.node}`
     if (!isHere && (state === 'alive' || state === 'suspect')) return `${node} has the lost ${other.node} as ${state}`
   }
   return null

@@ -1,10 +1,10 @@
 // A spec that was accepted does not disappear: once it is synced on a disk that still exists, whoever holds its domain's records in
 // the end knows that version or a later one.
 
-import type { SealedRecord, SpecRecord } from '../../../services-registry/record.ts'
-import { compareRecords, isTombstone } from '../../../services-registry/version.ts'
 import type { CoreMessage } from '../../../node/core/effects.ts'
 import type { Opened } from '../../../overlay/wire/envelope.ts'
+import type { SealedRecord, SpecRecord } from '../../../services-registry/record.ts'
+import { compareRecords, isTombstone } from '../../../services-registry/version.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
 
 interface Accepted {
