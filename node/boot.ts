@@ -19,7 +19,8 @@ import {
   redeemInvite,
 } from '../bootstrap/index.ts'
 import { exchangeJoin, JoinUnreachableError } from '../overlay/io/join.ts'
-import type { DomainPath } from '../overlay/kernel/ids.ts'
+import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
+import type { SealedStatement } from '../overlay/membership/index.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Sealer } from '../overlay/wire/envelope.ts'
 import type { CoreMemory } from './core/core.ts'
@@ -33,6 +34,8 @@ import type { JoinOptions, NodeOptions } from './options.ts'
 /** How long a join keeps trying the invite's addresses: a device may be powered on before the one that invited it. */
 const JOIN_MS_MAX = 120_000
 const JOIN_RETRY_MS = 2_000
+/** Of how many members a founder keeps the addresses; a guess: one of them is up. */
+const SEED_MEMBERS_MAX = 8
 const DEFAULT_DOMAIN = '/home' as DomainPath
 
 /** A folder whose keys and store are open. */
@@ -155,10 +158,18 @@ async function askUntilAnswered(
 }
 
 /** Where to meet the others first: what the invite said; for a founder, who joined before this start. */
-export async function loadSeeds(disk: Disk, members: readonly SealedStatement[]): Promise<readonly string[]> {
+export async function loadSeeds(
+  disk: Disk,
+  self: NodeId,
+  members: readonly SealedStatement[],
+): Promise<readonly string[]> {
   const stored = await disk.get(SEEDS_KEY)
   const read = stored === null ? null : decodeBounded(stored)
-  return read?.ok && Array.isArray(read.value) ? read.value.filter((one): one is string => typeof one === 'string') : []
+  if (read?.ok && Array.isArray(read.value)) return read.value.filter((one): one is string => typeof one === 'string')
+  const others = members.filter(({ from }) => from !== self).slice(0, SEED_MEMBERS_MAX)
+  const seeds = others.flatMap(({ message }) => message.addresses)
+  if (seeds.length > 0) await disk.put(SEEDS_KEY, encodeCbor(seeds), { sync: true })
+  return seeds
 }
 
 /** What the core remembers; the incarnation is raised and on the disk before it resolves. */

@@ -119,14 +119,19 @@ async function assemble(
   const clock = createClock()
   const random = seededRandom(randomInt(2 ** 47))
   const memory = await loadMemory(disk, domain, sealer)
-  const seeds = wantedFrom(await loadSeeds(disk, memory.members), self)
-  // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should begin?
+  const seeds = wantedFrom(await loadSeeds(disk, self, memory.members), self)
+  // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
+  // begin?
   const isAlone = memory.election === null && seeds.length === 0
-  const core = createCore({ self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone }, memory, {
-    now: clock.now(),
-    wall: clock.wall(),
-    random,
-  })
+  const core = createCore(
+    { self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone },
+    memory,
+    {
+      now: clock.now(),
+      wall: clock.wall(),
+      random,
+    },
+  )
 
   const runtimes = await createRuntimes({
     dataDir,

@@ -45,6 +45,16 @@ export function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, 
   drop(turn, key)
 }
 
+/**
+ * Gives an order of an earlier epoch once more, under this one. Where two lines of a domain met, each had given orders
+ * of its own, and those of the line that was left may carry the higher fence until they are overruled.
+ */
+export function renew(turn: Turn, key: InstanceKey, placed: PlacementRecord | null): void {
+  const epoch = turn.state.lead?.fence.epoch ?? 0
+  if (placed === null || placed.fence.epoch >= epoch) return
+  author(turn, key, placed.child, placed.specClock, placed.reason)
+}
+
 /** Remembers that a child could not run an instance, so that others are asked first. */
 export function noteFailure(turn: Turn, key: InstanceKey, child: ChildId, detail: string): void {
   const { service, number } = splitInstanceKey(key)

@@ -184,6 +184,17 @@ test('a withdrawn instance stops, is reported for the last time, and is forgotte
   assert.equal(workerUse(bench.state).reserved.memoryMb, 0)
 })
 
+test('a stop waits behind the same disk as the start before it, which it would otherwise overtake', () => {
+  const bench = new Bench()
+  bench.ask()
+  bench.place()
+  bench.place({ child: null, sequence: 2 })
+  const written = bench.effects.flatMap((effect) => (effect.kind === 'persist' ? effect.then : []))
+  const behindTheDisk = written.flatMap((effect) => (effect.kind === 'runtime' ? [effect.operation.kind] : []))
+  assert.deepEqual(behindTheDisk, ['start', 'stop'])
+  assert.deepEqual(bench.look().operations, ['start', 'stop'], 'and by no shorter way')
+})
+
 test('a stop that the driver does not answer is repeated', () => {
   const bench = running()
   bench.place({ child: null, sequence: 2 })

@@ -1,4 +1,5 @@
-// Several shipping cores on virtual time: what a node as a whole promises, beyond what each machine promises for itself.
+// Several shipping cores on virtual time: what a node as a whole promises, beyond what each machine promises for
+// itself.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -101,7 +101,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   let out: CoreEffect[] = []
   const roundTrips = new Map<NodeId, Millis>()
   let shownWants = ''
-  let shownTopics = ''
+  /** The domains held when the topics to follow were said last. */
+  let followedFor = ''
 
   const roster = createRosterKeeper({ ...options, incarnation, known: memory.members })
   const neighbours = createNeighbours({ self, book, roster: roster.view, seeds: options.seeds })
@@ -289,15 +290,14 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       for (const record of left) requests.submit(record.message.domain, record, at, out)
       requests.onLeaders(at, out)
     }
-    const topics = topicsOf(self.domain, held)
-    const topicsNow = topics.map(({ domain, topic }) => `${domain} ${topic}`).join()
-    if (topicsNow !== shownTopics) out.push({ kind: 'follow', topics })
-    shownTopics = topicsNow
+    const heldNow = held.join()
+    if (heldNow !== followedFor) out.push({ kind: 'follow', topics: topicsOf(self.domain, held) })
+    followedFor = heldNow
     const peers = neighbours.wanted(
       at.now,
       hierarchy.seats().map((seat) => seat.domain),
     )
-    const wantsNow = JSON.stringify(peers)
+    const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
     if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
     shownWants = wantsNow
   }

@@ -253,6 +253,12 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       const isRival =
         ['unconnected', 'older'].includes(learned.error) && own?.state.register?.line !== announcement.line
       if (own !== undefined && isRival) feed(own, { kind: 'announced', announcement }, ...turn)
+      // Whoever leads a lower line without knowing of the higher one would be refused for ever: it has to hear what it
+      // must rise above.
+      const known = book.leaderOf(domain)?.opened ?? null
+      const isUnaware = learned.error === 'older' && known !== null && known.message.line !== announcement.line
+      if (isUnaware && opened.from !== self)
+        out.push({ kind: 'send', to: opened.from, message: { kind: 'election/proof', announcement: known } })
       const fields = { domain, claimant: opened.from, reason: learned.error }
       if (learned.error !== 'older') out.push(emit('leadership-claim-refused', fields, isRival ? 'debug' : 'warn'))
       return

@@ -1,5 +1,6 @@
-// What comes from the network is nonsense until it is proven otherwise: every kind of message, damaged in every way that chance finds,
-// behind signatures that are all believed, so that nothing but the decoder and the machines stands between it and the node.
+// What comes from the network is nonsense until it is proven otherwise: every kind of message, damaged in every way
+// that chance finds, behind signatures that are all believed, so that nothing but the decoder and the machines stands
+// between it and the node.
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

@@ -136,7 +136,8 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
       // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
       for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
       const isLost = book.leaderOf(self.domain) === null || connected.size === 0
-      // A cluster that formed out of sight of the others would never look for them: whoever was invited from outside keeps in touch.
+      // A cluster that formed out of sight of the others would never look for them: whoever was invited from outside
+      // keeps in touch.
       const isIsland = [...connected.values()].every(({ domain }) => domain === self.domain)
       for (const { peer } of seeds) if (isLost || (isIsland && !roster().has(peer))) wanted.add(peer)
       // Without an address a dial would search for half a minute, and the answer of the leader that was asked would

@@ -1,5 +1,6 @@
-// The proofs of leadership on a node's disk. A placement is believed for as long as somebody can show that its signer led at its fence,
-// also after everybody was restarted; so the proofs of former leaders are kept, and not only that of the present one.
+// The proofs of leadership on a node's disk. A placement is believed for as long as somebody can show that its signer
+// led at its fence, also after everybody was restarted; so the proofs of former leaders are kept, and not only that of
+// the present one.
 
 import { PROOFS_PER_DOMAIN_MAX } from '../../election/constants.ts'
 import { type Announcement, compareTerms } from '../../election/index.ts'

@@ -52,8 +52,8 @@ export interface RecordNews {
 
 export interface Records {
   /**
-   * The domains whose records are held from now on; the cluster is always among them. Returns the specs that this node was the first
-   * to take in, of domains that it holds no longer: perhaps nobody else has them.
+   * The domains whose records are held from now on; the cluster is always among them. Returns the specs that this node
+   * was the first to take in, of domains that it holds no longer: perhaps nobody else has them.
    */
   hold(domains: readonly DomainPath[], connected: Iterable<NodeId>, ...turn: RecordTurn): readonly SealedRecord[]
   held(): readonly DomainPath[]

@@ -1,5 +1,5 @@
-// A few nodes in one thread, on virtual time and a network that loses nothing: enough to watch shipping cores talk through shipping
-// hosts. Faults and chance belong to testnet/sim; here every run is the same.
+// A few nodes in one thread, on virtual time and a network that loses nothing: enough to watch shipping cores talk
+// through shipping hosts. Faults and chance belong to testnet/sim; here every run is the same.
 
 import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import type { DomainPath, FederationId, NodeId, OperatorId } from '../../overlay/kernel/ids.ts'

@@ -1,4 +1,5 @@
-// The store on a real disk, in folders of the test's own: what was written is there after a reopen, and what is wrong is said.
+// The store on a real disk, in folders of the test's own: what was written is there after a reopen, and what is wrong
+// is said.
 
 import assert from 'node:assert/strict'
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'

@@ -1,5 +1,6 @@
-// A second copy of what makes the folder a member, beside the keys: the charter, the node's own credential, and where to meet the
-// others. A store that was damaged and moved away is replaced by an empty one, and the node is still who it was.
+// A second copy of what makes the folder a member, beside the keys: the charter, the node's own credential, and where
+// to meet the others. A store that was damaged and moved away is replaced by an empty one, and the node is still who it
+// was.
 
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'

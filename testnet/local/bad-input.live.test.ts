@@ -1,5 +1,5 @@
-// What goes wrong before a node runs, or ends it: each is one clear sentence with something to do, a code that is not zero, and a folder
-// in which nothing was lost. Needs root for the full disk.
+// What goes wrong before a node runs, or ends it: each is one clear sentence with something to do, a code that is not
+// zero, and a folder in which nothing was lost. Needs root for the full disk.
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -14,6 +14,7 @@ import { coppice, ON_LOOPBACK } from './command-fixture.ts'
 
 const QUIET = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, httpProxyPort: null, virtualListeners: false } as const
 const READY_MS_MAX = 20_000
+const [MOUNT, UMOUNT] = ['mount', 'umount'] as const
 
 let baseDir = ''
 
@@ -58,8 +59,10 @@ test('a port in use is named, and the folder is as good as before', async () => 
   assert.ok(address !== null && typeof address === 'object')
   await refused('port-in-use', 'up', '--data', folder('port'), '--listen', `/ip4/127.0.0.1/tcp/${address.port}`)
   await refused('port-in-use', 'up', '--data', folder('port'), '--http-proxy', `${address.port}`)
+  await refused('port-in-use', 'up', '--data', folder('fresh'), '--listen', `/ip4/127.0.0.1/tcp/${address.port}`)
   server.close()
   assert.equal(await founded('port'), id)
+  assert.ok(await founded('fresh'), 'a founder whose first start came to nothing begins at the second')
 })
 
 test('a folder of another federation, or of another cluster, is refused and stays what it was', async () => {
@@ -124,7 +127,7 @@ test('a damaged key is refused and never replaced', async () => {
 test('a disk that fills up ends the node with what to do; with room again it goes on as who it was', async () => {
   const dataDir = folder('full')
   await mkdir(dataDir)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=800k', 'tmpfs', dataDir])
+  execFileSync(MOUNT, ['-t', 'tmpfs', '-o', 'size=800k', 'tmpfs', dataDir])
   try {
     const node = await ready(await createNode(options('full')))
     const { node: id } = node.control.status()
@@ -143,7 +146,7 @@ test('a disk that fills up ends the node with what to do; with room again it goe
     await rm(filler)
     assert.equal(await founded('full'), id)
   } finally {
-    execFileSync('umount', [dataDir])
+    execFileSync(UMOUNT, [dataDir])
   }
 })
 

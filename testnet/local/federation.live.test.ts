@@ -1,5 +1,5 @@
-// One federation of real processes on loopback, from its first invite to a reboot without network. The tests are chapters of one
-// story and run in order; each leaves the fleet as the next one finds it.
+// One federation of real processes on loopback, from its first invite to a reboot without network. The tests are
+// chapters of one story and run in order; each leaves the fleet as the next one finds it.
 
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'

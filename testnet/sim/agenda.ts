@@ -1,5 +1,6 @@
-// What is going to happen in a simulated world, in order of virtual time; of two things due at the same moment the one that was
-// planned first comes first. Nothing else keeps time here, so an hour passes as fast as its events can be carried out.
+// What is going to happen in a simulated world, in order of virtual time; of two things due at the same moment the one
+// that was planned first comes first. Nothing else keeps time here, so an hour passes as fast as its events can be
+// carried out.
 
 import type { Millis } from '../../overlay/kernel/time.ts'
 
@@ -15,8 +16,8 @@ export interface Agenda {
 }
 
 /**
- * Moments are multiples of this: then they add up exactly with the whole numbers that clocks are apart by, and a process that is
- * woken when it asked to be never finds itself a rounding error too early.
+ * Moments are multiples of this: then they add up exactly with the whole numbers that clocks are apart by, and a
+ * process that is woken when it asked to be never finds itself a rounding error too early.
  */
 const GRAIN_MS = 2 ** -10
 

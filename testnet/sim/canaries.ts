@@ -1,5 +1,6 @@
-// Worlds that are broken on purpose: each plants one bug outside the shipping code, where a device or its operating system would have
-// it, and names the rule that has to notice. A checker that cannot see them proves nothing by its silence.
+// Worlds that are broken on purpose: each plants one bug outside the shipping code, where a device or its operating
+// system would have it, and names the rule that has to notice. A checker that cannot see them proves nothing by its
+// silence.
 
 import { decodeBounded } from '../../overlay/wire/codec.ts'
 import { type Defects, NO_DEFECTS } from './world.ts'

@@ -1,12 +1,15 @@
-// The one alarm of a simulated process. It is set after every input, mostly to the same moment, so what is already on the agenda is
-// left there and looked at again when its time comes.
+// The one alarm of a simulated process. It is set after every input, mostly to the same moment, so what is already on
+// the agenda is left there and looked at again when its time comes.
 
 import type { HostPorts } from '../../node/host.ts'
 import { InvariantError } from '../../overlay/kernel/assert.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { type Agenda, onGrain } from './agenda.ts'
 
-/** A process that is woken so often without time passing would never stop: a bug of some `wakeAt`. Far above any honest number. */
+/**
+ * A process that is woken so often without time passing would never stop: a bug of some `wakeAt`. Far above any honest
+ * number.
+ */
 const WAKES_AT_ONCE_MAX = 1_000
 
 export interface SimAlarm {

@@ -1,5 +1,5 @@
-// One simulated device: a disk and a runtime that outlive the node's process, and that process, which is the shipping core on the
-// shipping host with every port simulated.
+// One simulated device: a disk and a runtime that outlive the node's process, and that process, which is the shipping
+// core on the shipping host with every port simulated.
 
 import { type Core, createCore } from '../../node/core/core.ts'
 import type { CoreInput, CoreMessage } from '../../node/core/effects.ts'

@@ -1,5 +1,6 @@
-// A simulated disk: a write takes its time, in order, and a crash forgets it until it is done. A write without sync waits in the
-// operating system's cache, which survives the process but not a power cut; a write with sync takes all earlier ones to the disk.
+// A simulated disk: a write takes its time, in order, and a crash forgets it until it is done. A write without sync
+// waits in the operating system's cache, which survives the process but not a power cut; a write with sync takes all
+// earlier ones to the disk.
 
 import type { HostPorts } from '../../node/host.ts'
 import { type Random, randomInt } from '../../overlay/kernel/random.ts'

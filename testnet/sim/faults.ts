@@ -1,5 +1,5 @@
-// What goes wrong, planned from the seed before anything runs: each fault begins at a moment, lasts a while and mends itself. When the
-// plan is over everything that can be mended is.
+// What goes wrong, planned from the seed before anything runs: each fault begins at a moment, lasts a while and mends
+// itself. When the plan is over everything that can be mended is.
 
 import { electorIds, majorityOf } from '../../election/index.ts'
 import { pick, type Random, randomInt, shuffled } from '../../overlay/kernel/random.ts'
@@ -36,7 +36,10 @@ export interface PlannedFault {
   readonly fault: Fault
 }
 
-/** How often each kind comes, relative to the others, and how long it lasts in ms. All guesses: what keeps a federation busy. */
+/**
+ * How often each kind comes, relative to the others, and how long it lasts in ms. All guesses: what keeps a federation
+ * busy.
+ */
 const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number, msMax: number])[] = [
   ['kill', 5, 50, 8_000],
   ['power-cut', 4, 500, 20_000],
@@ -51,7 +54,10 @@ const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number,
   ['ambush', 1, 2_000, 20_000],
 ]
 
-/** Between two faults, on average: some worlds are rough, some mild, or nobody would ever be steady enough to become an elector. */
+/**
+ * Between two faults, on average: some worlds are rough, some mild, or nobody would ever be steady enough to become an
+ * elector.
+ */
 const GAP_MS = { min: 1_000, max: 8_000 }
 /** Some worlds may form in peace first, others are disturbed from the start. */
 const PEACE_MS_MAX = 25_000
@@ -229,8 +235,8 @@ export function inflict(world: FaultWorld, { fault, forMs }: PlannedFault): void
 }
 
 /**
- * Whether the others of its cluster can go on without a device: one of them knows of electors that have a majority without it. A domain
- * whose only memory is gone waits for minutes before it begins anew, which is longer than a run.
+ * Whether the others of its cluster can go on without a device: one of them knows of electors that have a majority
+ * without it. A domain whose only memory is gone waits for minutes before it begins anew, which is longer than a run.
  */
 function isDispensable(devices: readonly Device[], index: number): boolean {
   const lost = devices[index] as Device

@@ -1,12 +1,15 @@
-// A quick 64-bit hash in two halves of 32 bits. It stands in for signatures and makes the fingerprint of a run: it guards against
-// mistakes, not against malice, and nothing outside the simulator uses it.
+// A quick 64-bit hash in two halves of 32 bits. It stands in for signatures and makes the fingerprint of a run: it
+// guards against mistakes, not against malice, and nothing outside the simulator uses it.
 
 export interface Hash {
   readonly high: number
   readonly low: number
 }
 
-/** Two multiplicative hashes with different primes (after FNV-1a; the primes are xxHash's), mixed at the end (MurmurHash3's finaliser). */
+/**
+ * Two multiplicative hashes with different primes (after FNV-1a; the primes are xxHash's), mixed at the end
+ * (MurmurHash3's finaliser).
+ */
 export function hashBytes(bytes: Uint8Array, seed: number): Hash {
   let high = seed ^ 0x811c9dc5
   let low = Math.imul(seed, 0x9e3779b1) ^ bytes.length

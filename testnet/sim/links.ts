@@ -1,5 +1,5 @@
-// Who is connected to whom, as each side believes it, and what stands between them. The two sides of a connection learn of its end
-// at different times: at once where a process dies, late where a cable or the power goes.
+// Who is connected to whom, as each side believes it, and what stands between them. The two sides of a connection learn
+// of its end at different times: at once where a process dies, late where a cable or the power goes.
 
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 

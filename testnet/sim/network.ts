@@ -1,5 +1,5 @@
-// A simulated network below the real dial plan. It carries bytes over connections, loses, doubles and delays them as it is told to;
-// gossip reaches whoever follows the topic and is linked to the publisher through others who do.
+// A simulated network below the real dial plan. It carries bytes over connections, loses, doubles and delays them as it
+// is told to; gossip reaches whoever follows the topic and is linked to the publisher through others who do.
 
 import type { HostPorts } from '../../node/host.ts'
 import {
@@ -130,7 +130,10 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     }
   }
 
-  /** Hop by hop over open connections between followers; each hop takes its time and may lose the message for its receiver. */
+  /**
+   * Hop by hop over open connections between followers; each hop takes its time and may lose the message for its
+   * receiver.
+   */
   const publish = (from: Attached, topic: string, bytes: Uint8Array): void => {
     const reached = new Set([from.endpoint.index])
     let frontier: { readonly at: number; readonly delayMs: Millis }[] = [{ at: from.endpoint.index, delayMs: 0 }]
@@ -152,7 +155,10 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
 
   // --- connections ---
 
-  /** An address was told or is remembered, or somebody is there who can be asked: the private DHT knows where everyone is. */
+  /**
+   * An address was told or is remembered, or somebody is there who can be asked: the private DHT knows where everyone
+   * is.
+   */
   const isFindable = (from: Attached, to: number): boolean =>
     from.addressed.has(to) || endpoints.some((_, peer) => links.believed(from.endpoint.index, peer) !== 0)
 

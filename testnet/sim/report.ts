@@ -23,16 +23,18 @@ export function createTally(): Tally {
       for (const result of results) {
         for (const [kind, count] of Object.entries(result.faults)) faults.set(kind, (faults.get(kind) ?? 0) + count)
       }
+      const perSecond = ((results.length * 1_000) / realMs).toFixed(1)
+      const median = settled[settled.length >> 1] ?? 0
       const messages = sum(results, (one) => one.messages)
       const kilobytes = Math.round(sum(results, (one) => one.bytes) / 1_000)
       return [
-        `seeds        ${results.length} in ${seconds(realMs)} s: ${((results.length * 1_000) / realMs).toFixed(1)} per second`,
+        `seeds        ${results.length} in ${seconds(realMs)} s: ${perSecond} per second`,
         `virtual time ${(virtualMs / 3_600_000).toFixed(2)} hours`,
         `faults       ${[...faults].map(([kind, count]) => `${count} ${kind as FaultKind}`).join(', ') || 'none'}`,
         `elections    ${sum(results, (one) => one.elections)}`,
         `specs        ${sum(results, (one) => one.specs)} accepted`,
         `messages     ${messages} with ${kilobytes} KB`,
-        `settled      after ${seconds(settled[settled.length >> 1] ?? 0)} s (median), ${seconds(settled.at(-1) ?? 0)} s (worst)`,
+        `settled      after ${seconds(median)} s (median), ${seconds(settled.at(-1) ?? 0)} s (worst)`,
         `failures     ${results.filter(({ failure }) => failure !== null).length}`,
       ]
     },

@@ -1,5 +1,5 @@
-// One seed, from beginning to end: first faults, while nothing forbidden may ever happen; then peace, in which everything that should
-// happen has to.
+// One seed, from beginning to end: first faults, while nothing forbidden may ever happen; then peace, in which
+// everything that should happen has to.
 
 import { InvariantError } from '../../overlay/kernel/assert.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'

@@ -1,5 +1,5 @@
-// A simulated runtime: instances that start after a while, run until they are stopped, and belong to the device: they survive the
-// node's process, and end with the device's power.
+// A simulated runtime: instances that start after a while, run until they are stopped, and belong to the device: they
+// survive the node's process, and end with the device's power.
 
 import type { CoreInput } from '../../node/core/effects.ts'
 import type { HostPorts } from '../../node/host.ts'

@@ -1,5 +1,6 @@
-// Envelopes in a simulated world: the real codec in the real sealer, with a keyed hash for a signature, since a seed shall cost
-// milliseconds. Every message is encoded by its sender and decoded from those bytes; receivers of the same bytes share the result.
+// Envelopes in a simulated world: the real codec in the real sealer, with a keyed hash for a signature, since a seed
+// shall cost milliseconds. Every message is encoded by its sender and decoded from those bytes; receivers of the same
+// bytes share the result.
 
 import type { CoreMessage } from '../../node/core/effects.ts'
 import { coreCodec } from '../../node/core/messages.ts'

@@ -1,5 +1,5 @@
-// How big the worlds of a run of many seeds are: small ones above all, since most bugs need few nodes and small worlds are quick, and
-// some as large as the biggest site.
+// How big the worlds of a run of many seeds are: small ones above all, since most bugs need few nodes and small worlds
+// are quick, and some as large as the biggest site.
 
 /** Nodes and clusters, taken in turn by seed. */
 const MIX: readonly (readonly [nodes: number, clusters: number])[] = [
@@ -13,16 +13,26 @@ const MIX: readonly (readonly [nodes: number, clusters: number])[] = [
   [3, 3],
   [7, 2],
   [4, 1],
-  [9, 3],
+  [8, 3],
   [3, 2],
-  [6, 2],
+  [4, 2],
   [2, 2],
   [12, 3],
   [3, 1],
   [5, 2],
   [7, 1],
   [4, 3],
-  [6, 3],
+  [2, 1],
+  [3, 1],
+  [5, 2],
+  [2, 2],
+  [4, 1],
+  [9, 3],
+  [1, 1],
+  [3, 3],
+  [6, 1],
+  [3, 2],
+  [5, 3],
 ]
 
 export interface Size {

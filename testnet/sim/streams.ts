@@ -1,5 +1,5 @@
-// One seed, many streams of chance: each part of a world draws from its own, so that a part which draws once more does not change
-// what happens to all the others.
+// One seed, many streams of chance: each part of a world draws from its own, so that a part which draws once more does
+// not change what happens to all the others.
 
 import { type Random, seededRandom } from '../../overlay/kernel/random.ts'
 import { fold, hashText } from './hash.ts'

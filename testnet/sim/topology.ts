@@ -1,5 +1,5 @@
-// Who is in a simulated federation: the devices, their clusters and what their credentials say. Membership is given: charter, hello
-// and the join are tested where they live.
+// Who is in a simulated federation: the devices, their clusters and what their credentials say. Membership is given:
+// charter, hello and the join are tested where they live.
 
 import type { WantedNode } from '../../node/core/effects.ts'
 import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId } from '../../overlay/kernel/ids.ts'

@@ -1,5 +1,5 @@
-// What happened in a run, as one number and, if asked, as lines to read. The number takes in every delivery, every write and every
-// event with its virtual time, so two runs that agree in it went the same way.
+// What happened in a run, as one number and, if asked, as lines to read. The number takes in every delivery, every
+// write and every event with its virtual time, so two runs that agree in it went the same way.
 
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { fold, hashText } from './hash.ts'

@@ -45,16 +45,22 @@ export function planRequests(
 }
 
 const drawSpec = (random: Random, number: number): ServiceSpec => ({
+  ...simpleSpec(`s${number}`),
+  memoryMb: randomInt(random, 5, 30) * 10,
+})
+
+/** A service that fits anywhere. */
+export const simpleSpec = (name: string): ServiceSpec => ({
   app: 'shop',
   appNamespace: 'sim',
-  name: `s${number}`,
+  name,
   namespace: 'sim',
   kind: 'service',
   runtime: RUNTIME,
   code: '',
   command: ['serve'],
   environment: {},
-  memoryMb: randomInt(random, 5, 30) * 10,
+  memoryMb: 100,
   vcpus: 0.1,
   vgpus: 0,
   storageMb: 0,

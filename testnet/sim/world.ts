@@ -1,4 +1,5 @@
-// A whole federation in one thread: devices, a network, a clock that jumps, faults, and checkers that look at every step.
+// A whole federation in one thread: devices, a network, a clock that jumps, faults, and checkers that look at every
+// step.
 
 import type { CoreMessage } from '../../node/core/effects.ts'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'

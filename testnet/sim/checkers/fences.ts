@@ -1,5 +1,5 @@
-// No worker obeys a lower fence after a higher one: the order that each instance record names never goes back, neither in one life
-// of the node nor, for what it ran, across its restarts.
+// No worker obeys a lower fence after a higher one: the order that each instance record names never goes back, neither
+// in one life of the node nor, for what it ran, across its restarts.
 
 import type { Fence } from '../../../election/index.ts'
 import { BrokenRule, type SafetyChecker } from './checker.ts'

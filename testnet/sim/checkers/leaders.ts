@@ -1,5 +1,5 @@
-// At most one leader for each epoch and term of a domain, and no order by anybody else: seen in what nodes hold of themselves, in
-// what they announce and in the placements that they sign.
+// At most one leader for each epoch and term of a domain, and no order by anybody else: seen in what nodes hold of
+// themselves, in what they announce and in the placements that they sign.
 
 import type { NodeId } from '../../../overlay/kernel/ids.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'

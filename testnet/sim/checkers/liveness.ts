@@ -1,5 +1,5 @@
-// What must be true of a federation that was left in peace for long enough. Each check returns what is still missing, in words, or
-// null; the run ends as soon as nothing is.
+// What must be true of a federation that was left in peace for long enough. Each check returns what is still missing,
+// in words, or null; the run ends as soon as nothing is.
 
 import { ELECTION_TIMINGS } from '../../../election/index.ts'
 import type { Core } from '../../../node/core/core.ts'
@@ -11,9 +11,10 @@ import { hashBytes } from '../hash.ts'
 import type { DeviceView } from './checker.ts'
 
 /**
- * By when a healed federation must have settled, in the longest election timeouts (2.5 s each). The slowest honest path: a lost
- * elector leaves the rest without a quorum, who wait 60 s (24 timeouts) to be sure; peers that gave up on each other dial again within
- * 22 s (9); anti-entropy comes round within 38 s (15); and what could not run somewhere is kept from there for 60 s (24).
+ * By when a healed federation must have settled, in the longest election timeouts (2.5 s each). The slowest honest
+ * path: a lost elector leaves the rest without a quorum, who wait 60 s (24 timeouts) to be sure; peers that gave up on
+ * each other dial again within 22 s (9); anti-entropy comes round within 38 s (15); and what could not run somewhere is
+ * kept from there for 60 s (24).
  */
 export const SETTLED_TIMEOUTS = 80
 
@@ -97,7 +98,10 @@ function storeProblem(domain: DomainPath, live: readonly Live[]): string | null 
   return null
 }
 
-/** What stands; a deletion is told only to who holds what it deletes (services-registry/README.md), so some never hear of it. */
+/**
+ * What stands; a deletion is told only to who holds what it deletes (services-registry/README.md), so some never hear
+ * of it.
+ */
 function fingerprintOf(store: StoreView): ReadonlyMap<string, number> {
   const print = new Map<string, number>()
   const services = new Set<ServiceId>()
@@ -151,7 +155,8 @@ function placementProblem(live: readonly Live[]): string | null {
     const reasons = live.flatMap(({ core }) =>
       core.view.pending().filter((one) => instanceKey(one.service, one.number) === key),
     )
-    return `${key} runs nowhere (${reasons.map((one) => `${one.domain}: ${one.reason}`).join('; ') || 'no reason given'})`
+    const given = reasons.map((one) => `${one.domain}: ${one.reason}`).join('; ')
+    return `${key} runs nowhere (${given || 'no reason given'})`
   }
   return null
 }

@@ -1,5 +1,5 @@
-// What a majority of electors has committed is never lost in its line: whoever leads in a later term begins with a register that
-// lies above every index that was committed in an earlier one.
+// What a majority of electors has committed is never lost in its line: whoever leads in a later term begins with a
+// register that lies above every index that was committed in an earlier one.
 
 import { BrokenRule, type SafetyChecker } from './checker.ts'
 

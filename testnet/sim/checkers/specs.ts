@@ -1,5 +1,5 @@
-// A spec that was accepted does not disappear: once it is synced on a disk that still exists, whoever holds its domain's records in
-// the end knows that version or a later one.
+// A spec that was accepted does not disappear: once it is synced on a disk that still exists, whoever holds its
+// domain's records in the end knows that version or a later one.
 
 import type { CoreMessage } from '../../../node/core/effects.ts'
 import type { Opened } from '../../../overlay/wire/envelope.ts'

@@ -1,5 +1,5 @@
-// An elector votes once in a term: never for two candidates, whether it is a node that crashed in between or a domain that changed
-// its own leader. Every vote that is signed is seen, whether or not it arrives.
+// An elector votes once in a term: never for two candidates, whether it is a node that crashed in between or a domain
+// that changed its own leader. Every vote that is signed is seen, whether or not it arrives.
 
 import { BrokenRule, type SafetyChecker } from './checker.ts'
 

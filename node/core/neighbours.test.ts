@@ -1,0 +1,109 @@
+// Whom a node wants to be connected to, and how strangers of one cluster find each other through a node of another.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createLeaderBook } from '../../election/index.ts'
+import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
+import { seededRandom } from '../../overlay/kernel/random.ts'
+import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
+import type { SealedStatement } from '../../overlay/membership/index.ts'
+import type { CoreEffect } from './effects.ts'
+import { createNeighbours, REACHED_MS, topicsOf } from './neighbours.ts'
+import { factsOf, trustingSealer } from './world.test-kit.ts'
+
+const SELF = factsOf('self', '/a')
+const B = '/b' as DomainPath
+const at = (now: Millis) => ({ now, wall: 0 as UnixMillis, random: seededRandom(1) })
+
+function statement(name: string, domain: string, { incarnation = 1, version = 1, says = name } = {}): SealedStatement {
+  const facts = factsOf(name, domain)
+  const addresses = [`/ip4/192.0.2.1/tcp/1/p2p/${facts.node}`]
+  return trustingSealer(facts, [facts]).seal({
+    kind: 'membership/member',
+    domain: facts.domain,
+    node: factsOf(says, domain).node,
+    incarnation,
+    version,
+    state: 'alive',
+    name,
+    addresses,
+    fitness: 1,
+    canLead: true,
+    isRelay: false,
+  }) as SealedStatement
+}
+
+function neighbours(seeds: readonly string[] = []) {
+  const book = createLeaderBook()
+  const targets = seeds.map((name) => ({ peer: factsOf(name, '/a').node, addresses: ['/ip4/192.0.2.9/tcp/9'] }))
+  return createNeighbours({ self: SELF, book, roster: () => new Map(), seeds: targets })
+}
+
+const introduced = (effects: readonly CoreEffect[]): readonly string[] =>
+  effects.flatMap((effect) =>
+    effect.kind === 'send' && effect.message.kind === 'membership/entries'
+      ? effect.message.members.map(({ from }) => `${from.slice(9)} to ${effect.to.slice(9)}`)
+      : [],
+  )
+const wantedNames = (peers: readonly { readonly peer: NodeId }[]): readonly string[] =>
+  peers.map(({ peer }) => peer.slice(9))
+
+test('two members of another cluster that both met this node are brought together', () => {
+  const mind = neighbours()
+  const effects: CoreEffect[] = []
+  for (const name of ['b1', 'b2']) mind.onConnected(factsOf(name, '/b').node, factsOf(name, '/b'), effects)
+  assert.deepEqual(introduced(effects), [])
+  mind.onStatement(statement('b1', '/b'), effects)
+  assert.deepEqual(introduced(effects), ['b1 to b2'])
+  mind.onStatement(statement('b2', '/b'), effects)
+  assert.deepEqual(introduced(effects), ['b1 to b2', 'b2 to b1'])
+})
+
+test('who comes later is told of those who were met before', () => {
+  const mind = neighbours()
+  mind.onStatement(statement('b1', '/b'), [])
+  const effects: CoreEffect[] = []
+  mind.onConnected(factsOf('b2', '/b').node, factsOf('b2', '/b'), effects)
+  assert.deepEqual(introduced(effects), ['b1 to b2'])
+})
+
+test('a statement that somebody makes in another’s name is not passed on', () => {
+  const mind = neighbours()
+  const effects: CoreEffect[] = []
+  mind.onConnected(factsOf('b2', '/b').node, factsOf('b2', '/b'), effects)
+  mind.onStatement(statement('b1', '/b', { says: 'b3' }), effects)
+  assert.deepEqual(introduced(effects), [])
+  assert.equal(mind.statementOf(factsOf('b3', '/b').node), null)
+})
+
+test('an older statement replaces no newer one', () => {
+  const mind = neighbours()
+  const { node } = factsOf('b1', '/b')
+  mind.onStatement(statement('b1', '/b', { incarnation: 2 }), [])
+  mind.onStatement(statement('b1', '/b', { incarnation: 1, version: 9 }), [])
+  assert.equal(mind.statementOf(node)?.message.incarnation, 2)
+  mind.onStatement(statement('b1', '/b', { incarnation: 2, version: 2 }), [])
+  assert.equal(mind.statementOf(node)?.message.version, 2)
+})
+
+test('the seeds are wanted as long as the cluster has no leader that is known', () => {
+  assert.deepEqual(wantedNames(neighbours(['s1', 's2']).wanted(0, [])), ['s1', 's2'])
+})
+
+test('a node that traffic goes to is wanted for a while, once its address is known', () => {
+  const mind = neighbours()
+  const { node } = factsOf('b1', '/b')
+  mind.reach(node, B, at(1_000), [])
+  assert.deepEqual(mind.wanted(1_000, []), [], 'a dial without address would stand in the way of the answer')
+  mind.onStatement(statement('b1', '/b'), [])
+  assert.deepEqual(wantedNames(mind.wanted(1_000, [])), ['b1'])
+  assert.deepEqual(wantedNames(mind.wanted(1_000 + REACHED_MS, [])), [])
+})
+
+test('a node follows all topics of its cluster, the leaders above, and the records of what it holds', () => {
+  const shown = (held: readonly string[]): readonly string[] =>
+    topicsOf('/eu/berlin' as DomainPath, held as DomainPath[]).map(({ domain, topic }) => `${domain} ${topic}`)
+  const own = ['summary', 'record', 'alert', 'leader'].map((topic) => `/eu/berlin ${topic}`)
+  assert.deepEqual(shown(['/eu/berlin']), [...own, '/eu leader', '/ leader'])
+  assert.deepEqual(shown(['/eu/berlin', '/eu']), [...own, '/eu leader', '/ leader', '/eu record', '/eu summary'])
+})
