@@ -91,10 +91,9 @@ function decodeBody(encoded: string, length: number, checksum: number): Result<I
   const body = decodeBase64(encoded)
   const isIntact = body !== null && crc32(body) === checksum
   if (!isIntact && encoded.length < expectedChars) {
-    return refuse(
-      'cut-off',
-      `the invite is cut off: ${expectedChars - encoded.length} characters are missing at its end`,
-    )
+    const missing = expectedChars - encoded.length
+    const what = missing === 1 ? '1 character is' : `${missing} characters are`
+    return refuse('cut-off', `the invite is cut off: ${what} missing at its end`)
   }
   if (!isIntact && encoded.length > expectedChars) {
     return refuse(
