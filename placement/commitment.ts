@@ -51,7 +51,11 @@ export function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, 
  */
 export function renew(turn: Turn, key: InstanceKey, placed: PlacementRecord | null): void {
   const epoch = turn.state.lead?.fence.epoch ?? 0
-  if (placed === null || placed.fence.epoch >= epoch) return
+  if (placed !== null && placed.fence.epoch < epoch) repeatOrder(turn, key, placed)
+}
+
+/** Gives the same order in a new record, which reaches also those whom the old one missed. */
+export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
   author(turn, key, placed.child, placed.specClock, placed.reason)
 }
 

@@ -1,15 +1,15 @@
 // After the decision: a held offer becomes a placement, a silent child is reminded, and a child that cannot do what it
 // was given says so.
 
-import { type InstanceKey, instanceKey, isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import { type InstanceKey, instanceKey, isDomain, parentOf, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { compareFences } from '../services-registry/record.ts'
-import { commit, noteFailure } from './commitment.ts'
+import { compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { commit, noteFailure, repeatOrder } from './commitment.ts'
 import { REMINDERS_MAX } from './constants.ts'
 import { placementOf, wishOf } from './desire.ts'
 import type { ReportMessage } from './messages.ts'
 import { sendAsk, speaksFor } from './negotiation.ts'
-import { change, type Phase, type Turn, type Work } from './scheduler-state.ts'
+import { change, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
 
 export const commitHeld = (turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void =>
   commit(turn, key, held.child, held.known, held.why)
@@ -51,11 +51,38 @@ function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): vo
   sendAsk(turn, key, placed.child, askId, known)
 }
 
-/** A child cannot do what it was given. Returns the instance to look at again, null when the report is none of ours. */
+/**
+ * It is placed below, and nobody here knows who wanted it: an order was taken back while its next leader was away, or
+ * has not arrived yet. The parent's leader is asked to say it again; until then it is left alone.
+ */
+export function askWhoOrdered(turn: Turn, placed: PlacementRecord): void {
+  const { domain } = turn.state
+  const parent = parentOf(domain)
+  if (parent === null) return
+  const { service, number, fence } = placed
+  const detail = 'it is placed here, and no order for it is known'
+  const problem = 'no-order'
+  send(turn, parent, {
+    kind: 'placement/report',
+    domain: parent,
+    child: domain,
+    service,
+    number,
+    problem,
+    detail,
+    fence,
+  })
+}
+
+/** A child cannot do what it was given, or does not know what it was given. Returns the instance to look at again, null when the report is none of ours. */
 export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey | null {
   const { child, service, number, problem, detail, fence } = opened.message
   const key = instanceKey(service, number)
   const placed = placementOf(turn.state, key)
+  if (problem === 'no-order') {
+    if (placed !== null && speaksFor(opened, child)) repeatOrder(turn, key, placed)
+    return null
+  }
   const isCurrent = placed !== null && placed.child === child && compareFences(placed.fence, fence) === 0
   if (!isCurrent || !speaksFor(opened, child)) return null
   const work = turn.state.work.get(key)

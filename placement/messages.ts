@@ -67,8 +67,11 @@ export const reportSchema = object({
   child: text<ChildId>(256),
   service,
   number: instanceNumber,
-  /** `unplaceable`: no device below can run it. `no-spec`: the placement is known, what it is to run is not. */
-  problem: literal('unplaceable', 'no-spec'),
+  /**
+   * `unplaceable`: no device below can run it. `no-spec`: the placement is known, what it is to run is not. `no-order`:
+   * it is placed below, and no order for that is known; the fence is then that of the placement below.
+   */
+  problem: literal('unplaceable', 'no-spec', 'no-order'),
   detail: text(500),
   /** The fence of the placement in question. */
   fence: fenceSchema,

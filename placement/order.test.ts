@@ -6,8 +6,8 @@ import { test } from 'node:test'
 import { type DomainPath, nodeId, ROOT } from '../overlay/kernel/ids.ts'
 import { putRecord } from '../services-registry/table.ts'
 import { ASKS_MAX } from './constants.ts'
-import { A, ABOVE, asked, Bench, CLOCK, EU, FENCE, TIMING, WEB } from './leader-harness.ts'
-import { specOf, specRecord } from './placement-fixtures.ts'
+import { A, ABOVE, asked, Bench, CLOCK, EU, FENCE, ME, TIMING, WEB } from './leader-harness.ts'
+import { factsOf, openedBy, specOf, specRecord } from './placement-fixtures.ts'
 import { wakeAt } from './scheduler.ts'
 import { encodeSpec } from './spec.ts'
 
@@ -221,4 +221,33 @@ test('a burst is worked off a limited number of asks at a time', () => {
   assert.equal(first.length, ASKS_MAX)
   for (const { message, to } of first) bench.offer(message, to as DomainPath)
   assert.equal(bench.sent('placement/ask').length, ASKS_MAX)
+})
+
+test('an instance that nobody here knows to be ordered is asked about above, and left alone meanwhile', () => {
+  const bench = new Bench()
+  const common = { domain: EU, service: WEB, number: 0, fence: FENCE, sequence: 1, specClock: CLOCK, reason: 'a test' }
+  putRecord(bench.own, openedBy(factsOf(ME, A), { kind: 'record/placement' as const, child: A, ...common }), 0)
+  bench.give({ kind: 'service-changed', service: WEB })
+  const [report] = bench.sent('placement/report')
+  assert.deepEqual([report?.to, report?.message.problem], [ROOT, 'no-order'])
+  bench.pass(TIMING.sweepMs)
+  assert.ok(bench.sent('placement/report').length >= 1, 'again with each sweep')
+  assert.deepEqual(bench.authored(), [])
+  bench.placeFromAbove(null)
+  assert.deepEqual(bench.authored(), [null])
+})
+
+test('a leader that is asked about an order says it again, also that there is none any more', () => {
+  const { bench, ask, child, other } = asked()
+  bench.offer(ask, child)
+  bench.placeFromAbove(EU)
+  const report = { kind: 'placement/report' as const, domain: EU, child, service: WEB, number: 0, fence: FENCE }
+  const unknown = { ...report, problem: 'no-order' as const, detail: '' }
+  bench.hear(nodeId('stranger'), other, unknown)
+  assert.deepEqual(bench.authored(), [child])
+  bench.hear(nodeId(`leader-of-${child}`), child, unknown)
+  assert.deepEqual(bench.authored(), [child, child])
+  bench.placeFromAbove(null, 2)
+  bench.hear(nodeId(`leader-of-${child}`), child, unknown)
+  assert.deepEqual(bench.authored(), [child, child, null, null])
 })

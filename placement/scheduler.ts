@@ -19,7 +19,7 @@ import { compareClocks, compareFences, type Fence } from '../services-registry/r
 import { noteFailure, renew, withdraw } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { allKeys, isLost, keysOfService, placementOf, silentAt, verdictOf, type Wish, wishOf } from './desire.ts'
-import { commitHeld, onConfirmDeadline, onReport } from './follow-up.ts'
+import { askWhoOrdered, commitHeld, onConfirmDeadline, onReport } from './follow-up.ts'
 import { createLedger, enterPlaced, placedOn } from './ledger.ts'
 import type { PlacementMessage } from './messages.ts'
 import { NOTHING, needOf } from './need.ts'
@@ -237,6 +237,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
   const work = state.work.get(key)
   const placed = placementOf(state, key)
   const wish = wishOf(state, service, number)
+  if (wish.kind === 'unknown' && placed !== null && placed.child !== null) askWhoOrdered(turn, placed)
   if (wish.kind !== 'wanted') {
     if (wish.kind === 'unwanted' && placed?.child === null) renew(turn, key, placed)
     if (wish.kind === 'unwanted' && placed !== null && placed.child !== null) {

@@ -54,6 +54,10 @@ export async function readInstance(folder: string, bootId: string): Promise<Kept
   return { folder, note, watcher: runs ? noted : null }
 }
 
+/** Whether the watcher has noted who it is: only then a node that starts again finds the instance. */
+export const isNoted = async (folder: string): Promise<boolean> =>
+  parseProcessStat(await readText(join(folder, PROCESS_FILE))) !== null
+
 /** All instances with a readable note; `onOdd` is told of folders without one. */
 export async function readInstances(
   dataDir: string,

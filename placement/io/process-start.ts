@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import type { Endpoint } from '../../services-registry/record.ts'
 import { type CgroupLayout, type CgroupPlan, cgroupPlan, NO_GROUPS } from '../cgroup-limits.ts'
@@ -13,13 +14,20 @@ import { identityOf, processEnvironment, watcherArguments } from '../process-lau
 import type { Launch } from '../runtime.ts'
 import { dissolve, enforce } from './cgroups.ts'
 import { messageOf } from './deadline.ts'
-import { instanceFolder, outputFile, prepareFolder, workFolder } from './instance-folder.ts'
+import { instanceFolder, isNoted, outputFile, prepareFolder, workFolder } from './instance-folder.ts'
 import { openOutput } from './output-log.ts'
 import { allocateEndpoint } from './ports.ts'
 import { findMarked, findProgram, killAll, readProcess } from './process-table.ts'
 
 /** The shell that watches over each instance; every Linux system has one there. */
 export const SHELL = '/bin/sh'
+
+/**
+ * How long the watcher may take to note who it is, and how often it is looked for. Guesses: an idle device takes a few
+ * ms.
+ */
+const NOTE_MS_MAX = 2_000
+const NOTE_LOOK_MS = 2
 
 export interface StartContext {
   readonly dataDir: string
@@ -64,6 +72,7 @@ export async function startProcess(launch: Launch, context: StartContext): Promi
   const limits = { memoryMb: spec.memoryMb, vcpus: spec.vcpus }
   await prepareFolder(folder, { key, specId, endpoint, bootId: context.bootId, limits })
   const child = await spawnWatched(folder, cwd, environment, [...watcherArguments(folder, groupFiles, spec.command)])
+  await untilNoted(folder, child)
   const pid = child.pid ?? 0
   const startTicks = (await readProcess(pid))?.startTicks ?? NEVER_TICKS
   return ok({ folder, endpoint, pid, startTicks, groups, child })
@@ -113,6 +122,13 @@ async function spawnWatched(
   } finally {
     await output.close()
   }
+}
+
+/** Waits for the watcher's first deed; one that ended before has nothing more to say. */
+async function untilNoted(folder: string, child: ChildProcess): Promise<void> {
+  const deadlineMs = performance.now() + NOTE_MS_MAX
+  while (performance.now() < deadlineMs && child.exitCode === null && !(await isNoted(folder)))
+    await delay(NOTE_LOOK_MS)
 }
 
 const isFolder = (path: string): Promise<boolean> =>
