@@ -74,7 +74,10 @@ export function askWhoOrdered(turn: Turn, placed: PlacementRecord): void {
   })
 }
 
-/** A child cannot do what it was given, or does not know what it was given. Returns the instance to look at again, null when the report is none of ours. */
+/**
+ * A child cannot do what it was given, or does not know what it was given. Returns the instance to look at again, null
+ * when the report is none of ours.
+ */
 export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey | null {
   const { child, service, number, problem, detail, fence } = opened.message
   const key = instanceKey(service, number)
