@@ -9,11 +9,21 @@ import { type FleetNode, startFleet, until } from '../local/fleet.ts'
 /** Clock ticks per second of /proc/PID/stat; 100 on every Linux that Node runs on (sysconf(3)). */
 const TICKS_PER_S = 100
 
-export async function benchIdle(seconds: number): Promise<void> {
+/** The bundle that ships, where `npm run build` has made one; run as its launcher would. */
+const BUNDLE = new URL('../../dist/cli/main.js', import.meta.url).href
+const BUNDLED = ['-e', `import('${BUNDLE}').then(({ main }) => main(process.argv.slice(1)))`, '--']
+
+export async function benchIdle(seconds: number, isBundled: boolean): Promise<void> {
+  const program = isBundled ? { program: BUNDLED } : {}
   for (const count of [1, 3]) {
     const baseDir = await mkdtemp(join(tmpdir(), 'coppice-bench-'))
     const names = Array.from({ length: count }, (_, index) => `home-${index + 1}`)
-    const fleet = await startFleet({ baseDir, clusters: [{ path: '/home', names }], onProgress: console.error })
+    const fleet = await startFleet({
+      baseDir,
+      clusters: [{ path: '/home', names }],
+      onProgress: console.error,
+      ...program,
+    })
     try {
       const isReady = async (): Promise<boolean> =>
         (await Promise.all(fleet.nodes.map((node) => node.control.status()))).every((status) => status.ready)

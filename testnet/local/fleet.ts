@@ -28,6 +28,8 @@ export interface FleetPlan {
   readonly clusters: readonly { readonly path: string; readonly names: readonly string[] }[]
   /** Further flags of `up` and `join`. */
   readonly flags?: readonly string[]
+  /** What Node is given before the words of the CLI; default: the launcher of this checkout. */
+  readonly program?: readonly string[]
   readonly onProgress: (text: string) => void
 }
 
@@ -56,14 +58,14 @@ export async function startFleet(plan: FleetPlan): Promise<Fleet> {
   }
 }
 
-export function createFleet({ baseDir, clusters, flags = [], onProgress }: FleetPlan): Fleet {
+export function createFleet({ baseDir, clusters, flags = [], program = [COPPICE], onProgress }: FleetPlan): Fleet {
   const nodes: FleetNode[] = []
   const dead = new Set<FleetNode>()
   const common = ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', ...flags]
 
   const launch = (name: string, domain: string, dataDir: string, args: readonly string[]): FleetNode => {
     const log = createWriteStream(join(dataDir, 'node.log'), { flags: 'a' })
-    const child = spawn(process.execPath, [COPPICE, ...args, '--name', name, '--data', dataDir, ...common], {
+    const child = spawn(process.execPath, [...program, ...args, '--name', name, '--data', dataDir, ...common], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     child.stdout?.pipe(log, { end: false })
