@@ -121,7 +121,7 @@ export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
   }
   const offer = { node, nodeName, score }
   const { known } = phase.round
-  const why = isDomain(child) ? `on ${child}, device ${nodeName}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
+  const why = isDomain(child) ? `on ${child}, offered by ${nodeName}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
   if (work.order !== null) answerOffer(turn, work, work.order, offer, expiresInMs)
   if (isCalledFor(turn, key, known)) {
     commit(turn, key, child, known, why)

@@ -38,7 +38,7 @@ test('a placement says where and why', () => {
   const root = fleet.store(nodeId('a1'), ROOT).placement(WEB, 0)?.message
   const cluster = fleet.store(nodeId('a1'), A).placement(WEB, 0)?.message
   assert.equal(root?.child, '/a')
-  assert.match(root?.reason ?? '', /^on \/a, device device-a\d: best-fit/)
+  assert.match(root?.reason ?? '', /^on \/a, offered by device-a\d: best-fit/)
   assert.match(cluster?.reason ?? '', /^on device-a\d: best-fit 0\.\d\d \(fit .*no other replica there\)$/)
 })
 

@@ -6,12 +6,12 @@ import { FAULTS_MS_DEFAULT, type RunOptions, runSeed } from './run.ts'
 import { clustersFor, sizeOf } from './sizes.ts'
 import { NODES_MAX } from './topology.ts'
 
-const USAGE = `npm run sim -- --seed N [--trace]      one seed, replayed bit for bit
+const USAGE = `npm run sim -- --seed N [--no-trace]   one seed, replayed bit for bit, with all that happens
 npm run sim -- --seeds N [--from M]     many, from seed M (1) on
   --nodes N      nodes of each world, 1 to ${NODES_MAX}; by default it depends on the seed
   --clusters N   clusters of each world
   --seconds N    virtual seconds of faults (${FAULTS_MS_DEFAULT / 1_000})
-  --trace        prints what happens`
+  --trace        prints what happens, also of many`
 
 interface Asked {
   readonly first: number
@@ -33,6 +33,7 @@ function read(): Asked {
       seconds: { type: 'string' },
       trace: { type: 'boolean' },
     },
+    allowNegative: true,
   })
   return {
     first: whole('seed', values.seed) ?? whole('from', values.from) ?? 1,
@@ -40,7 +41,7 @@ function read(): Asked {
     nodes: whole('nodes', values.nodes, NODES_MAX),
     clusters: whole('clusters', values.clusters, NODES_MAX),
     faultsMs: (whole('seconds', values.seconds) ?? FAULTS_MS_DEFAULT / 1_000) * 1_000,
-    trace: values.trace ?? false,
+    trace: values.trace ?? values.seed !== undefined,
   }
 }
 
