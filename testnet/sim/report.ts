@@ -1,7 +1,7 @@
 // What many seeds came to, for people: how fast, how much, what went wrong and how to see it again.
 
 import type { FaultKind } from './faults.ts'
-import type { RunOptions, RunResult } from './run.ts'
+import { FAULTS_MS_DEFAULT, type RunOptions, type RunResult } from './run.ts'
 
 export interface Tally {
   add(result: RunResult): void
@@ -47,10 +47,12 @@ const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
 const seconds = (ms: number): string => (ms / 1_000).toFixed(1)
 
 /** The command that shows a run again. */
-export const replayOf = ({ seed, nodes, clusters }: Pick<RunOptions, 'seed' | 'nodes' | 'clusters'>): string =>
-  `npm run sim -- --seed ${seed} --nodes ${nodes} --clusters ${clusters} --trace`
+export const replayOf = ({ seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT }: Replayed): string =>
+  `npm run sim -- --seed ${seed} --nodes ${nodes} --clusters ${clusters} --seconds ${faultsMs / 1_000}`
 
-export function failureLine(options: Pick<RunOptions, 'seed' | 'nodes' | 'clusters'>, { failure }: RunResult): string {
+type Replayed = Pick<RunOptions, 'seed' | 'nodes' | 'clusters' | 'faultsMs'>
+
+export function failureLine(options: Replayed, { failure }: RunResult): string {
   if (failure === null) return ''
   return `seed ${options.seed}, at ${seconds(failure.at)} s: ${failure.what}\n    ${replayOf(options)}`
 }
