@@ -222,7 +222,7 @@ async function assemble(
   closers.push(async () => running.stop())
   running.input({ kind: 'addresses', addresses: opened.addresses() })
   running.input({ kind: 'start' })
-  closers.push(readDevice(dataDir, running))
+  closers.push(readDevice(dataDir, running, opened.addresses))
   await runtimes.start()
 
   const connect = traffic.connect
