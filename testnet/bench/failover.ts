@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { InstanceView } from '../../node/control.ts'
-import { type Fleet, type FleetNode, startFleet, until } from '../local/fleet.ts'
+import { createFleet, type Fleet, type FleetNode, until } from '../local/fleet.ts'
 import { median } from './figures.ts'
 
 const CLUSTERS = ['berlin', 'paris', 'rome'].map((city) => ({
@@ -17,10 +17,11 @@ const SERVICE = 'shop.demo.hello.web'
 
 export async function benchFailover(runs: number): Promise<void> {
   const baseDir = await mkdtemp(join(tmpdir(), 'coppice-bench-'))
-  const fleet = await startFleet({ baseDir, clusters: CLUSTERS, onProgress: console.error })
+  const fleet = createFleet({ baseDir, clusters: CLUSTERS, onProgress: console.error })
   const leaderMs: number[] = []
   const replacedMs: number[] = []
   try {
+    await fleet.start()
     await whole(fleet)
     const descriptor = await readFile(new URL('../local/hello.json', import.meta.url), 'utf8')
     await fleet.nodes[0]?.control.deploy(descriptor, { domain: null })

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type FleetNode, startFleet, until } from '../local/fleet.ts'
+import { createFleet, type FleetNode, until } from '../local/fleet.ts'
 
 /** Clock ticks per second of /proc/PID/stat; 100 on every Linux that Node runs on (sysconf(3)). */
 const TICKS_PER_S = 100
@@ -18,13 +18,14 @@ export async function benchIdle(seconds: number, isBundled: boolean): Promise<vo
   for (const count of [1, 3]) {
     const baseDir = await mkdtemp(join(tmpdir(), 'coppice-bench-'))
     const names = Array.from({ length: count }, (_, index) => `home-${index + 1}`)
-    const fleet = await startFleet({
+    const fleet = createFleet({
       baseDir,
       clusters: [{ path: '/home', names }],
       onProgress: console.error,
       ...program,
     })
     try {
+      await fleet.start()
       const isReady = async (): Promise<boolean> =>
         (await Promise.all(fleet.nodes.map((node) => node.control.status()))).every((status) => status.ready)
       await until('all are ready', isReady, 60_000)
