@@ -125,3 +125,16 @@ test('a part of a cluster that recovers alone has no vote above until the root g
   assert.notEqual(above.ticket, ticket)
   assert.ok(above.register === null || above.register.electors.every((elector) => elector.ticket !== above.ticket))
 })
+
+test('a cluster whose halves each founded it, and the root with it, soon has one line of both when they meet', () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const world = createWorld({ seed, clusters: { berlin: 2 + (seed % 2) }, timing: QUICK })
+    world.part(...world.all.map((id) => [id]))
+    world.until('as many roots as nodes', () => world.leaders(root).length === world.all.length, 10_000)
+    world.run(seed * 700)
+    world.heal()
+    world.until('one root', () => world.agreed(root) !== null && world.agreed(berlin) !== null, 20_000)
+    world.run(10_000)
+    assert.equal(world.agreed(root), world.agreed(berlin))
+  }
+})

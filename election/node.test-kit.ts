@@ -197,8 +197,14 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     const before = book.nodeOf(domain)
     const learned = book.learn(opened, now, timing.quorumLossMs.cluster)
     const own = seats.find((seat) => seat.domain === domain)
-    if (!learned.ok && learned.error !== 'unconnected') return
-    if (own !== undefined && opened.from !== self) feed(own, { kind: 'announced', announcement })
+    const isOtherLine = own !== undefined && own.state.register?.line !== announcement.line
+    const isRival = !learned.ok && ['unconnected', 'older'].includes(learned.error) && isOtherLine
+    if (own !== undefined && opened.from !== self && (learned.ok || isRival))
+      feed(own, { kind: 'announced', announcement })
+    const known = book.leaderOf(domain)?.opened ?? null
+    const isUnaware = !learned.ok && learned.error === 'older' && known?.message.line !== announcement.line
+    if (isUnaware && known !== null && opened.from !== self)
+      send(opened.from, { kind: 'election/proof', announcement: known })
     if (!learned.ok) return
     if (!heardFirst.has(domain)) heardFirst.set(domain, now)
     if (own !== undefined && opened.from === self) showProof(own, opened)
@@ -228,7 +234,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       learn(opened.value as Opened<Announcement>)
       return
     }
-    if (message.kind === 'election/proof' || message.kind === 'election/proof-wanted') return
+    if (message.kind === 'election/proof') return learn(message.announcement)
+    if (message.kind === 'election/proof-wanted') return
     if ('speaker' in message && message.speaker !== null) learn(message.speaker)
     const seat = seats.find((one) => one.domain === message.domain)
     const sender = senderOf(message)

@@ -140,6 +140,9 @@ function onOtherLine(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
+  // A twin speaks in this child's own name there. Which of the two it really is gets decided one level below, and the
+  // line above of whoever loses that dies with its seat: who left for it now would be left with neither.
+  if (announcement.leader === state.self) return moveAbove(state, announcement, context, out)
   const isLeader = state.role.kind === 'leader'
   const isElecting = isElector(state)
   // A line that had no leader for so long is given up for one that has, whichever of the two would have gone on.

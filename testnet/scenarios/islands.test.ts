@@ -57,6 +57,18 @@ test('two clusters that formed out of sight of each other become one federation'
   assert.equal(stage.leaderSeenBy('b1', ROOT), stage.leaderSeenBy('a1', ROOT))
 })
 
+test('halves of the only cluster that each founded it and the root have one of both soon after they meet', () => {
+  for (const afterMs of [5, 30, 200]) {
+    const stage = setStage({ nodes: 3, clusters: 1, seed: 11 })
+    stage.run(stage.device('a2').facts.startsAt + afterMs)
+    stage.cutOff('a2')
+    stage.run(25_000)
+    assert.notEqual(stage.leaderSeenBy('a2', ROOT), stage.leaderSeenBy('a1', ROOT))
+    stage.heal()
+    stage.settle()
+  }
+})
+
 test('what both halves had placed runs once after they met', () => {
   for (const seed of [1, 2, 3, 4]) {
     const stage = setStage({ nodes: 4, clusters: 2, seed })
