@@ -65,6 +65,9 @@ const metered: ElectionTiming = {
   hintDelayMsMax: 1_000,
   formationMs: 10_000,
   announceMs: 120_000,
+  // DESIGN's minute is hardly longer than one timeout here; three of them, as for the witness, and five times that
+  // above.
+  quorumLossMs: { cluster: 180_000, above: 900_000 },
 }
 
 export const ELECTION_TIMINGS: Readonly<Record<PresetName, ElectionTiming>> = { lan, wan, metered }
@@ -90,6 +93,15 @@ export const VOTES_MAX = 16
 export const EPOCH_STEP_MAX = 2 ** 20
 
 /**
+ * For how many of the shortest election timeouts the leader of a child domain is silent before its parent grants
+ * another (DESIGN section 6: three). The survivors then lead within three of the longest.
+ */
+export const GRANT_SILENCE_TIMEOUTS = 3
+
+/** Children that a domain remembers a grant for; at the limit none is granted for the first time. */
+export const GRANTS_MAX = 64
+
+/**
  * Bytes that a domain remembers across leaders: under one key, how many keys, and together, which leaves room in a
  * heartbeat.
  */
@@ -102,5 +114,9 @@ for (const timing of Object.values(ELECTION_TIMINGS)) {
   invariant(timing.leaseMs < timing.electionTimeoutMsMin, 'a lease ends before anyone may stand')
   invariant(timing.heartbeatMs * 4 <= timing.leaseMs, 'a lease outlives three lost heartbeats')
   invariant(timing.electionTimeoutMsMin < timing.electionTimeoutMsMax, 'timeouts are drawn from a range')
-  invariant(timing.quorumLossMs.cluster > 3 * timing.electionTimeoutMsMax || timing.heartbeatMs > 1_000, 'patience')
+  invariant(timing.quorumLossMs.cluster > 3 * timing.electionTimeoutMsMax, 'the parent is asked before patience ends')
+  invariant(
+    GRANT_SILENCE_TIMEOUTS * timing.electionTimeoutMsMin < 3 * timing.electionTimeoutMsMax,
+    'a grant comes in time',
+  )
 }

@@ -18,9 +18,10 @@ import {
   stepDown,
   transfer,
 } from './leading.ts'
-import type { ElectorMessage, Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
+import { type ElectorMessage, type Heartbeat, type HeartbeatAnswer, senderOf, type Vote } from './messages.ts'
 import { isGenuine } from './proof.ts'
-import { onAnnounced, onSilence, riseAbove } from './recovery.ts'
+import { announceIfDue } from './proving.ts'
+import { onAnnounced, onGranted, onOrdered, onSilence, riseAbove } from './recovery.ts'
 import { compareTerms, compareVersions, electorIds, type RegisterVersion, versionOf } from './register.ts'
 import { onPreVote, onPreVoteAnswer, onStandNow, onVote, onVoteRefused, onVoteRequest } from './standing.ts'
 import {
@@ -32,6 +33,7 @@ import {
   lineOf,
   save,
 } from './state.ts'
+import { onPlea } from './witness.ts'
 
 export const step: Step<ElectionState, ElectionInput, ElectionEffect> = (state, input, context) => {
   const effects: ElectionEffect[] = []
@@ -58,9 +60,17 @@ function handle(
     case 'connection-open':
       return onOpen(state, input.child, context)
     case 'propose':
-      return propose(state, input, context, out)
+      return propose(state, { ...input, then: [] }, context, out)
     case 'announced':
-      return onAnnounced(state, input.announcement, context, out)
+      return onAnnounced(state, input.announcement, input.granted, context, out)
+    case 'plea':
+      return onPlea(state, input.request, input.known, context, out)
+    case 'granted':
+      return onGranted(state, input.grant, context, out)
+    case 'roll-call':
+      return onRollCall(state, context, out)
+    case 'recover':
+      return onOrdered(state, context, out)
     case 'fitness':
       return { ...state, fitness: input.fitness }
     case 'speaker':
@@ -104,6 +114,16 @@ function onMessage(
 ): ElectionState {
   const { message } = opened
   if (!isGenuine(opened, state.domain)) return state
+  return onGenuine(noteHeard(state, message, context.now), opened, context, out)
+}
+
+function onGenuine(
+  state: ElectionState,
+  opened: Opened<ElectorMessage>,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const { message } = opened
   switch (message.kind) {
     case 'election/pre-vote':
       return onPreVote(state, message, context, out)
@@ -124,6 +144,23 @@ function onMessage(
     default:
       return unreachable(message)
   }
+}
+
+/** Heartbeats and their answers are kept elsewhere; what else is said is rare. */
+function noteHeard(state: ElectionState, message: ElectorMessage, now: Millis): ElectionState {
+  const isKept = message.kind === 'election/heartbeat' || message.kind === 'election/heartbeat-answer'
+  const sender = senderOf(message)
+  if (isKept || sender === state.self || message.line !== lineOf(state)) return state
+  return { ...state, heard: new Map(state.heard).set(sender, now) }
+}
+
+/** Who leads says so at once, but not twice within a heartbeat. */
+function onRollCall(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+  const { role, timing } = state
+  if (role.kind !== 'leader' || context.now >= role.leaseUntil) return state
+  const soonest = Math.max(context.now, role.announceAt - timing.announceMs + timing.heartbeatMs)
+  const announceAt = Math.min(role.announceAt, soonest)
+  return announceIfDue({ ...state, role: { ...role, announceAt } }, context, out)
 }
 
 /** A leader speaks: follow it, take its register if it is newer, and say what is held. */
@@ -219,7 +256,7 @@ function onWritten(
   const isOfNow = compareVersions(version, versionOf(state.register)) <= 0
   const isNewer = compareVersions(version, state.durable) > 0
   if (!isOfNow || !isNewer) return state
-  return changeElectors(commit({ ...state, durable: version }, out), context, out)
+  return announceIfDue(changeElectors(commit({ ...state, durable: version }, out), context, out), context, out)
 }
 
 function onWake(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {

@@ -51,7 +51,14 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     return [child as ChildId, { held: versionOf(register), heardOf, ticket }] as const
   })
   const self = 'a' as ChildId
-  const options = { domain: domainOf('/berlin'), self, timing: lan, electorsMax: 5, fitness: 0.5 }
+  const options = {
+    domain: domainOf('/berlin'),
+    self,
+    timing: lan,
+    electorsMax: 5,
+    autonomy: 'automatic' as const,
+    fitness: 0.5,
+  }
   const context = { now: NOW, wall: NOW, random: seededRandom(1) }
   const { state } = createElection({ ...options, speaker: null, saved: null }, context)
   const role: Leading = {
@@ -69,6 +76,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     electorsIndex: 1,
     refusals: new Set(),
     announcements: 0,
+    pleas: new Map(),
   }
   const children = new Map([...electors, ...learners].map((child) => [child as ChildId, fact(child)]))
   return [{ ...state, epoch: 5, term: 2, register, role, children }, role, register]

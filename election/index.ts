@@ -15,14 +15,18 @@ export {
   type ElectionMessage,
   type ElectorMessage,
   electionSchemas,
+  isWitnessMessage,
   type Proof,
   type ProofWanted,
   senderOf,
   type Vote,
+  type WitnessMessage,
 } from './messages.ts'
 export { checkProof, type ProofProblem, speaksFor } from './proof.ts'
+export { type RecoveryProblem, recoveryProblem } from './recovery.ts'
 export { compareTerms, electorIds, majorityOf, type Register } from './register.ts'
 export {
+  type Autonomy,
   type ChildFact,
   createElection,
   type ElectionEffect,
@@ -31,6 +35,8 @@ export {
   type ElectionState,
   type Fence,
   isElector,
+  type Meeting,
   type OwnAnnouncement,
   seatKey,
 } from './state.ts'
+export { addressed, heardAs, objectionTo } from './witness.ts'

@@ -98,14 +98,14 @@ test('a node that calls itself a line of its own is refused while the known line
   learn(first, 0, { electors: three })
   const own = { line: 'line-z', epoch: 99, electors: [fourth] }
   assert.equal(learn(fourth, 1, own), 'unconnected')
-  const predecessor = { line: 'line-a', epoch: 7, electors: [fourth] }
+  const predecessor = { line: 'line-a', epoch: 7, electors: [fourth], cause: 'silence' as const }
   assert.equal(learn(fourth, 1, { ...own, predecessor }), 'unconnected')
   assert.equal(learn(fourth, PATIENCE_MS, { ...own, predecessor }), 'news')
 })
 
 test('where two lines meet the one that goes on is believed as soon as it is above the other', () => {
   const { learn } = reader()
-  const predecessor = { line: 'line-a', epoch: 7, electors: three }
+  const predecessor = { line: 'line-a', epoch: 7, electors: three, cause: 'silence' as const }
   assert.equal(learn(third, 0, { line: 'line-b', epoch: 20, electors: [third], predecessor }), 'news')
   assert.equal(learn(first, 1, { electors: three }), 'older')
   assert.equal(learn(first, 2, { electors: three, epoch: 21 }), 'news')

@@ -1,7 +1,7 @@
 // The leader book: who leads which domain, as every node knows it from proofs alone, and who led when, so that an
 // order can still be checked after its leader is gone. A device that merely claims to lead never gets in.
 
-import { type ChildId, type DomainPath, isDomain, type NodeId } from '../overlay/kernel/ids.ts'
+import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -10,12 +10,14 @@ import type { Announcement } from './messages.ts'
 import { checkProof, type ProofProblem } from './proof.ts'
 import { survives } from './recovery.ts'
 import { compareTerms, majorityOf } from './register.ts'
-import type { Fence } from './state.ts'
+import type { Fence, KnownLine } from './state.ts'
 
 export interface KnownLeadership {
   readonly opened: Opened<Announcement>
   readonly announcement: Announcement
   readonly heardAt: Millis
+  /** When its leader last said something new: an announcement that is only handed on says nothing about it. */
+  readonly spokenAt: Millis
 }
 
 /** `unconnected`: its electors do not follow from those that were known, while these still answer. */
@@ -30,6 +32,10 @@ export interface LeaderBookView {
   /** The node that led a domain at a fence, null when there is no proof of it here. */
   leaderAt(domain: DomainPath, fence: Fence): NodeId | null
   proofAt(domain: DomainPath, fence: Fence): Opened<Announcement> | null
+  /** The line of a domain that its parent has granted, null where it granted none. */
+  grantedLineOf(domain: DomainPath): string | null
+  /** What a witness has to know of a domain that pleads; null where nobody ever led it. */
+  lineOf(domain: DomainPath): KnownLine | null
   domains(): Iterable<DomainPath>
 }
 
@@ -52,8 +58,20 @@ export function createLeaderBook(): LeaderBook {
   const leaderOf = (domain: DomainPath): KnownLeadership | null => current.get(domain) ?? null
   const proofAt = (domain: DomainPath, fence: Fence): Opened<Announcement> | null =>
     proofs.get(domain)?.get(fenceKey(fence)) ?? null
+  const grantedLineOf = (domain: DomainPath): string | null => {
+    const parent = parentOf(domain)
+    const grants = parent === null ? [] : (leaderOf(parent)?.announcement.grants ?? [])
+    return grants.find((granted) => granted.domain === domain)?.line ?? null
+  }
   return {
     leaderOf,
+    grantedLineOf,
+    lineOf: (domain) => {
+      const known = leaderOf(domain)
+      if (known === null) return null
+      const { line, epoch, electors } = known.announcement
+      return { line, epoch, electors, spokenAt: known.spokenAt }
+    },
     nodeOf: (child) => (isDomain(child) ? (leaderOf(child)?.announcement.node ?? null) : child),
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
     proofAt,
@@ -63,11 +81,15 @@ export function createLeaderBook(): LeaderBook {
       if (!checked.ok) return checked
       const announcement = checked.value
       const known = leaderOf(announcement.domain)
-      const place = known === null ? 'newer' : placeOf(announcement, known, now - known.heardAt >= patienceMs)
+      const isSilent = known !== null && now - known.heardAt >= patienceMs
+      const granted = grantedLineOf(announcement.domain)
+      const place = known === null ? 'newer' : placeOf(announcement, known, isSilent, granted)
       if (place === 'unconnected') return err('unconnected')
       keepProof(proofs, opened)
       if (place === 'older') return err('older')
-      current.set(announcement.domain, { opened, announcement, heardAt: now })
+      const isRepeated = known !== null && isSame(known.announcement, announcement)
+      const spokenAt = isRepeated ? known.spokenAt : now
+      current.set(announcement.domain, { opened, announcement, heardAt: now, spokenAt })
       return ok({ isNews: known === null || isChange(known.announcement, announcement) })
     },
   }
@@ -90,6 +112,7 @@ function placeOf(
   announcement: Announcement,
   known: KnownLeadership,
   isSilent: boolean,
+  granted: string | null,
 ): 'newer' | 'older' | 'unconnected' {
   const before = known.announcement
   if (announcement.line === before.line) {
@@ -98,7 +121,7 @@ function placeOf(
     return isSilent || follows(announcement, before) ? 'newer' : 'unconnected'
   }
   if (isSilent) return 'newer'
-  if (!hasMajorityOf(announcement, before.electors) && survives(before, announcement)) return 'unconnected'
+  if (!hasMajorityOf(announcement, before.electors) && survives(before, announcement, granted)) return 'unconnected'
   return compareTerms(announcement, before) > 0 ? 'newer' : 'older'
 }
 
@@ -117,6 +140,9 @@ function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[])
   const voters = announcement.votes.map((vote) => vote.message.voter)
   return electors.filter((child) => voters.includes(child)).length >= majorityOf(electors.length)
 }
+
+const isSame = (a: Announcement, b: Announcement): boolean =>
+  compareTerms(a, b) === 0 && a.line === b.line && a.sequence === b.sequence
 
 const isChange = (before: Announcement, after: Announcement): boolean =>
   compareTerms(before, after) !== 0 || before.electors.join() !== after.electors.join() || before.line !== after.line

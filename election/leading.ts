@@ -29,6 +29,7 @@ import {
   lineOf,
   otherElectors,
   type Progress,
+  type Proposal,
   save,
 } from './state.ts'
 
@@ -62,6 +63,7 @@ export function beginLeading(
     electorsIndex: register.index,
     refusals: new Set(),
     announcements: 0,
+    pleas: new Map(),
   }
   out.push(emit('leader-elected', { domain: state.domain, leader: state.self, epoch, term, votes: votes.length }))
   const leading: ElectionState = { ...state, register, role, leader: null, standAt: null, leaderlessSince: now }
@@ -151,7 +153,7 @@ export function onHeartbeatAnswer(
   }
   const progress = new Map(role.progress).set(message.child, after)
   const heard = renewLease({ ...state, role: { ...role, progress } }, context.now)
-  return changeElectors(commit(heard, out), context, out)
+  return announceIfDue(changeElectors(commit(heard, out), context, out), context, out)
 }
 
 /** The lease ends `leaseMs` after the newest moment at which a majority was heard of (itself at any time). */
@@ -185,7 +187,7 @@ export function commit(state: ElectionState, out: ElectionEffect[]): ElectionSta
     out.push({ kind: 'lead', fence, memory: register.memory })
   }
   for (const proposal of role.proposals) {
-    if (proposal.index <= committedIndex) out.push({ kind: 'committed', token: proposal.token })
+    if (proposal.index <= committedIndex) out.push({ kind: 'committed', token: proposal.token }, ...proposal.then)
   }
   const proposals = role.proposals.filter((proposal) => proposal.index > committedIndex)
   return { ...state, role: { ...role, established: true, committedIndex, proposals } }
@@ -194,7 +196,7 @@ export function commit(state: ElectionState, out: ElectionEffect[]): ElectionSta
 /** Replaces one key of the domain's memory, and tells the electors at once. */
 export function propose(
   state: ElectionState,
-  change: { readonly key: string; readonly value: Uint8Array; readonly token: string },
+  change: Pick<Proposal, 'token' | 'then'> & { readonly key: string; readonly value: Uint8Array },
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
@@ -203,7 +205,7 @@ export function propose(
   const index = register.index + 1
   const memory = { ...register.memory, [change.key]: change.value }
   checkMemory(memory)
-  const proposals = [...role.proposals, { index, token: change.token }]
+  const proposals = [...role.proposals, { index, token: change.token, then: change.then }]
   const next: ElectionState = { ...state, register: { ...register, index, memory }, role: { ...role, proposals } }
   return beat(save(next, out, []), context, out)
 }

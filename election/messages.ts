@@ -18,7 +18,8 @@ import {
   whole,
 } from '../overlay/wire/schema.ts'
 import { VOTES_MAX } from './constants.ts'
-import { type Predecessor, predecessorSchema, registerSchema } from './register.ts'
+import { type Granted, grantsSchema } from './grants.ts'
+import { type Predecessor, predecessorSchema, type RegisterVersion, registerSchema } from './register.ts'
 
 const domain = text<DomainPath>(256)
 const child = text<ChildId>(256)
@@ -139,6 +140,42 @@ const standNowSchema = object({
 })
 export type StandNow = Infer<typeof standNowSchema>
 
+/** An elector of a domain that has neither a leader nor a majority asks the leader of the parent to be its witness. */
+export interface WitnessRequest {
+  readonly kind: 'election/witness-request'
+  /** The domain that lost its majority. */
+  readonly domain: DomainPath
+  readonly line: string
+  readonly epoch: number
+  /** The register that the elector holds. */
+  readonly register: RegisterVersion
+  readonly child: ChildId
+  /** How many electors would vote for it, itself among them. */
+  readonly reached: number
+  /** The parent's line, as the elector knows it: another line of the parent is no witness. */
+  readonly under: string
+  readonly speaker: Opened<Announcement> | null
+}
+const witnessRequestSchema: Schema<WitnessRequest> = object({
+  kind: literal('election/witness-request'),
+  domain,
+  line,
+  epoch: whole(),
+  register: version,
+  child,
+  reached: whole(1, 16),
+  under: line,
+  speaker,
+})
+
+const grantSchema = object({ kind: literal('election/grant'), domain, of: line, line, epoch: whole(), child })
+/** Tells the survivor what the parent has committed. */
+export type Grant = Infer<typeof grantSchema>
+
+const rollCallSchema = object({ kind: literal('election/roll-call'), domain })
+/** Asks the leader of a domain to announce itself, if it still leads. */
+export type RollCall = Infer<typeof rollCallSchema>
+
 /** Who leads, with the votes that prove it (DESIGN section 6, Proof of leadership). */
 export interface Announcement {
   readonly kind: 'election/announcement'
@@ -152,6 +189,8 @@ export interface Announcement {
   readonly name: string
   readonly electors: readonly ChildId[]
   readonly predecessor: Predecessor | null
+  /** Which lines of its children the domain has granted: they lead where two lines of a child meet. */
+  readonly grants: readonly Granted[]
   readonly votes: readonly Opened<Vote>[]
   /** Multiaddrs where the node may be reached. */
   readonly addresses: readonly string[]
@@ -171,6 +210,7 @@ const announcementSchema: Schema<Announcement> = object({
   name: text(128),
   electors: list(child, 16),
   predecessor: nullable(predecessorSchema),
+  grants: grantsSchema,
   votes: list(sealed<Vote>('election/vote'), VOTES_MAX),
   addresses: list(text(256), 16),
   sequence: whole(),
@@ -205,6 +245,9 @@ export type ElectionMessage =
   | Announcement
   | ProofWanted
   | Proof
+  | WitnessRequest
+  | Grant
+  | RollCall
 
 export const electionSchemas: MessageSchemas<ElectionMessage> = {
   'election/pre-vote': preVoteSchema,
@@ -218,10 +261,19 @@ export const electionSchemas: MessageSchemas<ElectionMessage> = {
   'election/announcement': announcementSchema,
   'election/proof-wanted': proofWantedSchema,
   'election/proof': proofSchema,
+  'election/witness-request': witnessRequestSchema,
+  'election/grant': grantSchema,
+  'election/roll-call': rollCallSchema,
 }
 
 /** The messages that electors exchange; the rest is for everybody who wants to know who leads. */
-export type ElectorMessage = Exclude<ElectionMessage, Announcement | ProofWanted | Proof>
+export type ElectorMessage = Exclude<ElectionMessage, Announcement | ProofWanted | Proof | WitnessMessage>
+
+/** What a domain that lost its majority and its parent say to each other. */
+export type WitnessMessage = WitnessRequest | Grant | RollCall
+
+export const isWitnessMessage = (message: { readonly kind: string }): message is WitnessMessage =>
+  ['election/witness-request', 'election/grant', 'election/roll-call'].includes(message.kind)
 
 /** The child in whose name a message speaks. */
 export function senderOf(message: ElectorMessage): ChildId {

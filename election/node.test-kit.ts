@@ -9,8 +9,16 @@ import type { Opened } from '../overlay/wire/envelope.ts'
 import type { ElectionTiming } from './constants.ts'
 import { step, wakeAt } from './election.ts'
 import { createLeaderBook, type LeaderBook } from './leaders.ts'
-import { type Announcement, type ElectionMessage, type ElectorMessage, senderOf } from './messages.ts'
 import {
+  type Announcement,
+  type ElectionMessage,
+  type ElectorMessage,
+  isWitnessMessage,
+  senderOf,
+  type WitnessMessage,
+} from './messages.ts'
+import {
+  type Autonomy,
   type ChildFact,
   createElection,
   type ElectionEffect,
@@ -20,10 +28,12 @@ import {
   seatKey,
 } from './state.ts'
 import { clusterOf, sealerOf } from './wire.test-kit.ts'
+import { addressed, heardAs, objectionTo } from './witness.ts'
 
 export interface NodePorts {
   readonly timing: ElectionTiming
   readonly electorsMax: number
+  readonly autonomy: Autonomy
   readonly context: () => StepContext
   readonly roster: () => readonly ChildFact[]
   readonly read: (key: string) => Uint8Array | null
@@ -128,6 +138,12 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
         if (above !== undefined) for (const waited of effects) carryOut(above, waited)
         return
       }
+      case 'ask-parent':
+      case 'roll-call': {
+        const known = addressed(effect, book)
+        if (known !== null) send(known.to, known.message)
+        return
+      }
       case 'emit':
         return
     }
@@ -160,8 +176,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
 
   const addSeat = (domain: DomainPath, child: ChildId, below: Seat | null, saved: Uint8Array | null): void => {
     const speaker = below?.proof ?? null
-    const { electorsMax } = ports
-    const options = { domain, self: child, timing, electorsMax, fitness: 0.5, speaker, saved }
+    const { electorsMax, autonomy } = ports
+    const options = { domain, self: child, timing, electorsMax, autonomy, fitness: 0.5, speaker, saved }
     const { state, damaged } = createElection(options, context())
     assert.equal(damaged, null)
     const seat: Seat = { domain, self: child, below, state, fence: null, memory: {}, proof: null, waiting: new Map() }
@@ -169,8 +185,11 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     feed(seat, { kind: 'start' })
     feed(seat, { kind: 'children', children: childrenOf(seat) })
     const known = book.leaderOf(domain)
-    if (known !== null) feed(seat, { kind: 'announced', announcement: known.announcement })
+    if (known !== null) hearOf(seat, known.announcement)
   }
+
+  const hearOf = (seat: Seat, announcement: Announcement): void =>
+    feed(seat, { kind: 'announced', announcement, granted: book.grantedLineOf(seat.domain) })
 
   const openAbove = (seat: Seat): void => {
     const parent = parentOf(seat.domain)
@@ -195,12 +214,13 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     const announcement = opened.message
     const { domain } = announcement
     const before = book.nodeOf(domain)
-    const learned = book.learn(opened, now, timing.quorumLossMs.cluster)
+    const learned = book.learn(opened, now, opened.from === self ? 0 : timing.quorumLossMs.cluster)
     const own = seats.find((seat) => seat.domain === domain)
     const isOtherLine = own !== undefined && own.state.register?.line !== announcement.line
     const isRival = !learned.ok && ['unconnected', 'older'].includes(learned.error) && isOtherLine
-    if (own !== undefined && opened.from !== self && (learned.ok || isRival))
-      feed(own, { kind: 'announced', announcement })
+    if (own !== undefined && opened.from !== self && (learned.ok || isRival)) hearOf(own, announcement)
+    const objection = own === undefined || opened.from === self ? null : objectionTo(announcement, book)
+    if (objection !== null) send(opened.from, { kind: 'election/proof', announcement: objection })
     const known = book.leaderOf(domain)?.opened ?? null
     const isUnaware = !learned.ok && learned.error === 'older' && known?.message.line !== announcement.line
     if (isUnaware && known !== null && opened.from !== self)
@@ -235,12 +255,19 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       return
     }
     if (message.kind === 'election/proof') return learn(message.announcement)
+    if (isWitnessMessage(message)) return onWitness(opened.value as Opened<WitnessMessage>)
     if (message.kind === 'election/proof-wanted') return
     if ('speaker' in message && message.speaker !== null) learn(message.speaker)
     const seat = seats.find((one) => one.domain === message.domain)
     const sender = senderOf(message)
     if (seat === undefined || (sender === seat.self ? self : book.nodeOf(sender)) !== from) return
     feed(seat, { kind: 'message', opened: opened.value as Opened<ElectorMessage> })
+  }
+
+  const onWitness = (opened: Opened<WitnessMessage>): void => {
+    const heard = heardAs(opened, book)
+    const seat = seats.find((one) => one.domain === heard?.domain)
+    if (heard !== null && seat !== undefined) feed(seat, heard.input)
   }
 
   addSeat(clusterOf(self), self, null, ports.read(`election/${clusterOf(self)}`))

@@ -5,6 +5,7 @@
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import { VOTES_MAX } from './constants.ts'
+import { grantsOf } from './grants.ts'
 import type { VoteRequest } from './messages.ts'
 import { compareTerms, electorIds, majorityOf, versionOf } from './register.ts'
 import { type ElectionEffect, type ElectionState, type Leading, lineOf, otherElectors } from './state.ts'
@@ -53,16 +54,18 @@ export function askForVotes(state: ElectionState, out: ElectionEffect[]): void {
 }
 
 /**
- * Announces when that is due: at once after an election, and electors that changed since only once they are committed
- * and proven.
+ * Announces when that is due: at once after an election, and what changed since, electors and grants, only once it is
+ * committed and proven.
  */
 export function announceIfDue(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
   const { role, register, domain, epoch, term, self } = state
   if (role.kind !== 'leader' || register === null || now < role.announceAt) return state
-  const isCommitted = !role.established || role.committedIndex >= role.electorsIndex
+  const isGranting = role.proposals.some((proposal) => proposal.then.length > 0)
+  const isCommitted = !role.established || (role.committedIndex >= role.electorsIndex && !isGranting)
   if (!isCommitted || !isProven(state, role)) return { ...state, role: { ...role, announceAt: role.heartbeatAt } }
   const { line, predecessor } = register
   const electors = electorIds(register)
+  const grants = grantsOf(register)
   const sequence = role.announcements + 1
   const ofNow = role.votes.filter((vote) => electors.includes(vote.message.voter))
   // The votes of former electors connect the new set to the one that others still know.
@@ -70,7 +73,7 @@ export function announceIfDue(state: ElectionState, { now }: StepContext, out: E
   const votes = [...ofNow, ...ofBefore].slice(0, VOTES_MAX)
   out.push({
     kind: 'announce',
-    announcement: { domain, line, epoch, term, leader: self, electors, predecessor, votes, sequence },
+    announcement: { domain, line, epoch, term, leader: self, electors, predecessor, grants, votes, sequence },
   })
   return { ...state, role: { ...role, announcements: sequence, announceAt: now + state.timing.announceMs } }
 }

@@ -139,9 +139,9 @@ const side = fc.record({
 
 test('of two lines that meet exactly one goes on, whichever of them is asked', () => {
   fc.assert(
-    fc.property(side, side, (own: LineSide, other: LineSide) => {
+    fc.property(side, side, fc.constantFrom(null, 'p', 'q', 'z'), (own: LineSide, other: LineSide, granted) => {
       fc.pre(own.line !== other.line)
-      assert.notEqual(survives(own, other), survives(other, own))
+      assert.notEqual(survives(own, other, granted), survives(other, own, granted))
     }),
     { seed: 20261121, numRuns: 500 },
   )
@@ -150,5 +150,5 @@ test('of two lines that meet exactly one goes on, whichever of them is asked', (
 test('a branch never outlives the line that it says it broke off from', () => {
   const trunk: LineSide = { line: 'z', electors: ['1' as ChildId], predecessor: null }
   const electors = ['2', '3', '4'] as readonly string[] as readonly ChildId[]
-  assert.equal(survives(trunk, { line: 'a', electors, predecessor: { line: 'z', electors } }), true)
+  assert.equal(survives(trunk, { line: 'a', electors, predecessor: { line: 'z', electors } }, null), true)
 })

@@ -7,8 +7,8 @@ import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { stepDown } from './leading.ts'
-import type { Announcement } from './messages.ts'
-import { compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
+import type { Announcement, Grant } from './messages.ts'
+import { type Cause, compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
 import { adoptTerm, canvass, stand } from './standing.ts'
 import {
   drawName,
@@ -21,13 +21,16 @@ import {
   save,
   withoutVotes,
 } from './state.ts'
+import { plead } from './witness.ts'
 
 /** Stands, founds or recovers, as the silence has lasted long enough for it. */
 export function onSilence(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
   const { now } = context
   if (state.register === null) return mayFound(state, now) ? found(state, context, out) : waitOn(state, context)
-  if (isElector(state)) return isQuorumLost(state, now) ? recover(state, context, out) : canvass(state, context, out)
-  return isOrphaned(state, now) ? recover(state, context, out) : waitOn(state, context)
+  if (!isElector(state)) return isOrphaned(state, now) ? onSilently(state, context, out) : waitOn(state, context)
+  if (isQuorumLost(state, now)) return onSilently(state, context, out)
+  plead(state, context, out)
+  return canvass(state, context, out)
 }
 
 /** Begins the first line of a domain: with this child as its only elector, the others join as learners. */
@@ -40,14 +43,55 @@ function found(state: ElectionState, context: StepContext, out: ElectionEffect[]
   return stand({ ...state, epoch, register }, context, out, { transfer: true })
 }
 
-/** Goes on without the majority that is gone: a new line that remembers which one it broke off from. */
-function recover(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+/** Nobody was there to be asked, and nobody spoke up. */
+const onSilently = (state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState =>
+  goOn(state, 'silence', null, context, out)
+
+/** The parent granted that this side is the domain. A leader that was heard since makes that needless. */
+export function onGranted(
+  state: ElectionState,
+  grant: Grant,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const isWanted = grant.child === state.self && grant.of === lineOf(state) && grant.epoch > state.epoch
+  const isLed = state.role.kind === 'leader' || state.leader !== null
+  return isWanted && !isLed && isElector(state) ? goOn(state, 'grant', grant, context, out) : state
+}
+
+/** An operator orders to go on; only where `recoveryProblem` has nothing against it. */
+export const onOrdered = (state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState =>
+  recoveryProblem(state, context.now) === null ? goOn(state, 'order', null, context, out) : state
+
+/** Why a domain does not go on by an operator's order: it needs none, or there is nothing here to go on from. */
+export type RecoveryProblem = 'no-register' | 'leader-heard' | 'majority-heard'
+
+export function recoveryProblem(state: ElectionState, now: Millis): RecoveryProblem | null {
+  const { register, role, leader, timing, heard } = state
+  if (register === null) return 'no-register'
+  const isFresh = (at: Millis): boolean => now - at < timing.leaseMs
+  if (role.kind === 'leader' ? now < role.leaseUntil : leader !== null && isFresh(leader.heardAt)) return 'leader-heard'
+  const electors = electorIds(register)
+  const present = electors.filter(
+    (child) => child === state.self || isFresh(heard.get(child) ?? Number.NEGATIVE_INFINITY),
+  )
+  return present.length >= majorityOf(electors.length) ? 'majority-heard' : null
+}
+
+/** Goes on without the majority that is gone: a new line that remembers which one it broke off from, and why. */
+function goOn(
+  state: ElectionState,
+  cause: Cause,
+  grant: Grant | null,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
   const before = state.register
   if (before === null) return state
-  const line = drawName(context.random)
-  const epoch = epochAbove(state.epoch, context.random)
-  out.push(emit('quorum-recovered', { domain: state.domain, line, epoch, lost: before.line }, 'warn'))
-  const predecessor = { line: before.line, epoch: before.epoch, electors: electorIds(before) }
+  const line = grant?.line ?? drawName(context.random)
+  const epoch = grant?.epoch ?? epochAbove(state.epoch, context.random)
+  out.push(emit('quorum-recovered', { domain: state.domain, line, epoch, lost: before.line, cause }, 'warn'))
+  const predecessor = { line: before.line, epoch: before.epoch, electors: electorIds(before), cause }
   const electors = [{ child: state.self, ticket: state.ticket }]
   const memory = withoutVotes(before.memory)
   const register: Register = { ...before, line, epoch, index: before.index + 1, electors, predecessor, memory }
@@ -60,7 +104,8 @@ function recover(state: ElectionState, context: StepContext, out: ElectionEffect
  */
 function mayFound(state: ElectionState, now: Millis): boolean {
   const isFirst = state.epoch === 0
-  return isLowestToLead(state) && (isFirst || now - state.leaderlessSince >= 2 * state.quorumLossMs)
+  const isGivenUp = state.autonomy === 'automatic' && now - state.leaderlessSince >= 2 * state.quorumLossMs
+  return isLowestToLead(state) && (isFirst || isGivenUp)
 }
 
 /**
@@ -71,7 +116,8 @@ function isOrphaned(state: ElectionState, now: Millis): boolean {
   const others = electorIds(state.register).filter((child) => child !== state.self)
   const isDeserted = !others.some((child) => isAlive(state, child))
   const patience = isDeserted ? 2 : 4
-  return isLowestToLead(state) && now - state.leaderlessSince >= patience * state.quorumLossMs
+  const isAllowed = state.autonomy === 'automatic' && isLowestToLead(state)
+  return isAllowed && now - state.leaderlessSince >= patience * state.quorumLossMs
 }
 
 function isLowestToLead(state: ElectionState): boolean {
@@ -88,6 +134,7 @@ function isLowestToLead(state: ElectionState): boolean {
  * of them can keep the others from it.
  */
 function isQuorumLost(state: ElectionState, now: Millis): boolean {
+  if (state.autonomy === 'manual') return false
   const electors = electorIds(state.register)
   const alive = electors.filter((child) => isAlive(state, child))
   const rank = alive.filter((child) => child < state.self).length
@@ -103,16 +150,19 @@ const waitOn = (state: ElectionState, { now, random }: StepContext): ElectionSta
   standAt: now + drawTimeout(state, random),
 })
 
-/** Somebody else's proven leadership of this domain. */
+/**
+ * Somebody else's proven leadership of this domain; `granted` is the line that the parent granted, as far as is known.
+ */
 export function onAnnounced(
   state: ElectionState,
   announcement: Announcement,
+  granted: string | null,
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
   if (state.register === null) return heardOfLeader(state, announcement, context, out)
   if (announcement.line === lineOf(state)) return onOwnLine(state, announcement, context, out)
-  return onOtherLine(state, state.register, announcement, context, out)
+  return onOtherLine(state, state.register, announcement, granted, context, out)
 }
 
 function onOwnLine(
@@ -137,6 +187,7 @@ function onOtherLine(
   state: ElectionState,
   register: Register,
   announcement: Announcement,
+  granted: string | null,
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
@@ -148,13 +199,21 @@ function onOtherLine(
   // A line that had no leader for so long is given up for one that has, whichever of the two would have gone on.
   const isForlorn = !isLeader && (!isElecting || context.now - state.leaderlessSince >= state.quorumLossMs)
   const isHeld = isLeader || state.leader !== null || !isForlorn
-  if (isHeld && survives(sideOf(register), announcement)) return moveAbove(state, announcement, context, out)
+  if (isHeld && survives(sideOf(register), announcement, newestGrant(register, granted)))
+    return moveAbove(state, announcement, context, out)
   // Nobody comes down to a lower epoch: the line that goes on will rise above this one; and what is below may be long
   // gone.
   if (isElecting && announcement.epoch <= state.epoch) return state
   out.push(emit('line-left', { domain: state.domain, line: lineOf(state), for: announcement.line }, 'warn'))
-  const left: ElectionState = { ...stepDown(state, context, out), register: null, durable: NO_VERSION }
+  const meeting = { kept: announcement.line, left: lineOf(state), at: context.wall }
+  const left: ElectionState = { ...stepDown(state, context, out), register: null, durable: NO_VERSION, meeting }
   return save(withLeader(left, announcement, context), out, [])
+}
+
+/** Whoever was granted knows it before the parent's announcement has come round. */
+function newestGrant({ line, predecessor }: Register, announced: string | null): string | null {
+  const isNews = predecessor?.cause === 'grant' && (announced === null || announced === predecessor.line)
+  return isNews ? line : announced
 }
 
 /** For those whom no heartbeat reaches: there is a leader, so nobody has to found or recover. */
@@ -180,7 +239,10 @@ function withLeader(state: ElectionState, announcement: Announcement, { now }: S
   return epoch > state.epoch ? { ...heard, epoch, term, votedFor: null } : heard
 }
 
-/** The line that goes on moves above both epochs, so that its fences are higher than any the other one gave. */
+/**
+ * The line that goes on moves above both epochs, so that its fences are higher than any the other one gave. Not again
+ * right after it did: where one side has not heard yet what the parent granted, both would climb as fast as they can.
+ */
 function moveAbove(
   state: ElectionState,
   other: Announcement,
@@ -188,8 +250,10 @@ function moveAbove(
   out: ElectionEffect[],
 ): ElectionState {
   if (state.role.kind !== 'leader' || other.epoch < state.epoch) return state
+  if (context.now - state.role.since < state.timing.electionTimeoutMsMin) return state
   out.push(emit('lines-met', { domain: state.domain, kept: lineOf(state), left: other.line }, 'warn'))
-  return riseAbove(state, other.epoch, context, out)
+  const meeting = { kept: lineOf(state), left: other.line, at: context.wall }
+  return riseAbove({ ...state, meeting }, other.epoch, context, out)
 }
 
 /** The leader asks its electors for a term in an epoch above the given one. */
@@ -217,12 +281,13 @@ const sideOf = ({ line, electors, predecessor }: Register): LineSide => ({
 })
 
 /**
- * Whether our line goes on where it meets another. The line that the other one broke off from does, since it kept a
- * majority; of two that broke off from the same one, that which holds more of its electors; else that with more
- * electors, then the lower name. Only what both sides can see of each other enters, and in the same way, so both come
- * to the same answer.
+ * Whether our line goes on where it meets another. The one that the parent granted does; else the line that the other
+ * one broke off from, since it kept a majority; of two that broke off from the same one, that which holds more of its
+ * electors; else that with more electors, then the lower name. Only what both sides can see of each other, or hear from
+ * the parent, enters, and in the same way, so both come to the same answer.
  */
-export function survives(own: LineSide, other: LineSide): boolean {
+export function survives(own: LineSide, other: LineSide, granted: string | null): boolean {
+  if (granted === own.line || granted === other.line) return granted === own.line
   const isBranch = brokeOffFrom(own, other)
   const isTrunk = brokeOffFrom(other, own)
   if (isBranch !== isTrunk) return isTrunk

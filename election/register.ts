@@ -2,7 +2,7 @@
 // so there is nothing to compact and nothing to replay.
 
 import type { ChildId } from '../overlay/kernel/ids.ts'
-import { bytes, dictionary, type Infer, list, nullable, object, text, whole } from '../overlay/wire/schema.ts'
+import { bytes, dictionary, type Infer, list, literal, nullable, object, text, whole } from '../overlay/wire/schema.ts'
 import { MEMORY_BYTES_MAX, MEMORY_KEYS_MAX } from './constants.ts'
 
 export const electorSchema = object({
@@ -15,7 +15,19 @@ export const electorSchema = object({
 })
 export type Elector = Infer<typeof electorSchema>
 
-export const predecessorSchema = object({ line: text(32), epoch: whole(), electors: list(text<ChildId>(256), 16) })
+/**
+ * Why a line began without the majority of the one before: nobody was heard for `quorumLossMs`, the parent granted it,
+ * or an operator ordered it.
+ */
+const causeSchema = literal('silence', 'grant', 'order')
+export type Cause = Infer<typeof causeSchema>
+
+export const predecessorSchema = object({
+  line: text(32),
+  epoch: whole(),
+  electors: list(text<ChildId>(256), 16),
+  cause: causeSchema,
+})
 /** What an epoch knows of the line it broke off from. */
 export type Predecessor = Infer<typeof predecessorSchema>
 

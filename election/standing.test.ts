@@ -34,7 +34,16 @@ const version = { epoch: 7, term: 1, index: 4 }
 const saved = encodeCbor({ epoch: 7, term: 1, votedFor: second, ticket: `ticket of ${self}`, register })
 
 function elector(): ElectionState {
-  const options = { domain: berlin, self, timing: lan, electorsMax: 5, fitness: 0.5, speaker: null, saved }
+  const options = {
+    domain: berlin,
+    self,
+    timing: lan,
+    electorsMax: 5,
+    autonomy: 'automatic' as const,
+    fitness: 0.5,
+    speaker: null,
+    saved,
+  }
   const { state, damaged } = createElection(options, at(0))
   assert.equal(damaged, null)
   return step(state, { kind: 'start' }, at(0)).state
@@ -196,7 +205,15 @@ test('a leader that its electors refused to vouch for asks for a term of its own
 })
 
 test('a saved state that cannot be read is worth no vote', () => {
-  const options = { domain: berlin, self, timing: lan, electorsMax: 5, fitness: 0.5, speaker: null }
+  const options = {
+    domain: berlin,
+    self,
+    timing: lan,
+    electorsMax: 5,
+    autonomy: 'automatic' as const,
+    fitness: 0.5,
+    speaker: null,
+  }
   const { state, damaged } = createElection({ ...options, saved: saved.slice(0, 40) }, at(0))
   assert.ok(damaged !== null)
   assert.notEqual(state.ticket, `ticket of ${self}`)

@@ -5,13 +5,14 @@ import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import { type Random, randomInt } from '../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
-import type { Millis } from '../overlay/kernel/time.ts'
+import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
-import type { Announcement, ElectorMessage, Vote } from './messages.ts'
+import type { Announcement, ElectorMessage, Grant, Vote, WitnessRequest } from './messages.ts'
 import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
+import type { Pleas } from './witness.ts'
 
 /** What the election has to know of a child: kept by the roster in a cluster, by announcements above. */
 export interface ChildFact {
@@ -41,7 +42,29 @@ export interface Progress {
 export interface Proposal {
   readonly index: number
   readonly token: string
+  /** What happens once it is committed, besides telling who proposed it. */
+  readonly then: readonly ElectionEffect[]
 }
+
+/** The line of a child domain as the leader book has it. */
+export interface KnownLine {
+  readonly line: string
+  readonly epoch: number
+  readonly electors: readonly ChildId[]
+  /** When its leader last said something that nobody can have kept for it. */
+  readonly spokenAt: Millis
+}
+
+/** Two lines of the domain met, here. */
+export interface Meeting {
+  readonly kept: string
+  readonly left: string
+  /** Wall clock. */
+  readonly at: UnixMillis
+}
+
+/** What a domain that lost its majority does when nobody can be its witness (DESIGN section 6). */
+export type Autonomy = 'automatic' | 'manual'
 
 export interface Leading {
   readonly kind: 'leader'
@@ -62,6 +85,8 @@ export interface Leading {
   /** Electors that gave their vote of this term to somebody else, and so can prove nothing for this leader. */
   readonly refusals: ReadonlySet<ChildId>
   readonly announcements: number
+  /** Survivors of child domains that ask for a witness. */
+  readonly pleas: ReadonlyMap<DomainPath, Pleas>
 }
 
 export type Role =
@@ -83,6 +108,7 @@ export interface ElectionState {
   readonly timing: ElectionTiming
   readonly quorumLossMs: Millis
   readonly electorsMax: number
+  readonly autonomy: Autonomy
   readonly fitness: number
   /** The proof that this node speaks for `self` where that is a domain. */
   readonly speaker: Opened<Announcement> | null
@@ -104,6 +130,9 @@ export interface ElectionState {
   readonly children: ReadonlyMap<ChildId, ChildFact>
   /** Children whose connection closed and has not opened again. */
   readonly closed: ReadonlySet<ChildId>
+  /** When other electors were heard that do not lead; a leader is in `leader`, and its electors in `progress`. */
+  readonly heard: ReadonlyMap<ChildId, Millis>
+  readonly meeting: Meeting | null
 }
 
 export type ElectionInput =
@@ -119,9 +148,17 @@ export type ElectionInput =
   /**
    * An announcement of this domain that proves itself (checkProof) and is not this node's own, whether or not the
    * leader book goes along with it: what an elector has to hear of above all is another line that the book does not
-   * believe.
+   * believe. `granted` is the line that the parent has granted, null where it granted none.
    */
-  | { readonly kind: 'announced'; readonly announcement: Announcement }
+  | { readonly kind: 'announced'; readonly announcement: Announcement; readonly granted: string | null }
+  /** Somebody pleads with this domain's leader for a child domain; `known` is what the leader book has of that. */
+  | { readonly kind: 'plea'; readonly request: WitnessRequest; readonly known: KnownLine | null }
+  /** The proven leader of the parent grants this elector that its side is the domain. */
+  | { readonly kind: 'granted'; readonly grant: Grant }
+  /** The parent asks whether anybody leads. */
+  | { readonly kind: 'roll-call' }
+  /** An operator orders to go on without the majority; nothing happens where `recoveryProblem` has one. */
+  | { readonly kind: 'recover' }
   | { readonly kind: 'fitness'; readonly fitness: number }
   | { readonly kind: 'speaker'; readonly speaker: Opened<Announcement> }
   /** Hand leadership over, e.g. before a shutdown. */
@@ -130,7 +167,11 @@ export type ElectionInput =
   | { readonly kind: 'wake' }
 
 export type ElectionEffect =
-  | Send<ElectorMessage>
+  | Send<ElectorMessage | Grant>
+  /** To whoever leads the parent; the host adds the parent's line. */
+  | { readonly kind: 'ask-parent'; readonly message: Omit<WitnessRequest, 'under'> }
+  /** Asks the leader of a child domain, as the book has it, whether it is there. */
+  | { readonly kind: 'roll-call'; readonly domain: DomainPath }
   | Persist<ElectionEffect>
   | Emit
   /** Feeds an input back to this machine, e.g. after a write. */
@@ -144,7 +185,7 @@ export type ElectionEffect =
 
 export type OwnAnnouncement = Pick<
   Announcement,
-  'domain' | 'line' | 'epoch' | 'term' | 'leader' | 'electors' | 'predecessor' | 'votes' | 'sequence'
+  'domain' | 'line' | 'epoch' | 'term' | 'leader' | 'electors' | 'predecessor' | 'grants' | 'votes' | 'sequence'
 >
 
 export interface ElectionOptions {
@@ -152,6 +193,7 @@ export interface ElectionOptions {
   readonly self: ChildId
   readonly timing: ElectionTiming
   readonly electorsMax: number
+  readonly autonomy: Autonomy
   readonly fitness: number
   readonly speaker: Opened<Announcement> | null
   /** What `persist` wrote last; null on a first start. */
@@ -194,6 +236,8 @@ export function createElection(
     leaderlessSince: now,
     children: new Map(),
     closed: new Set(),
+    heard: new Map(),
+    meeting: null,
   }
   return { state, damaged: read.ok ? null : read.error }
 }

@@ -90,6 +90,7 @@ export function announcementBy(node: NodeId, change: Partial<Announcement> = {})
     name: node,
     electors,
     predecessor: null,
+    grants: [],
     votes,
     addresses: [],
     sequence: 1,

@@ -10,7 +10,8 @@ import { createChecks, type TestEvent } from './checks.test-kit.ts'
 import { ELECTION_TIMINGS, type ElectionTiming } from './constants.ts'
 import type { Announcement, Vote } from './messages.ts'
 import { type Seat, startNode, type TestNode } from './node.test-kit.ts'
-import type { ChildFact } from './state.ts'
+import { type RecoveryProblem, recoveryProblem } from './recovery.ts'
+import type { Autonomy, ChildFact } from './state.ts'
 import { clusterOf, nodes } from './wire.test-kit.ts'
 
 export interface WorldOptions {
@@ -19,6 +20,7 @@ export interface WorldOptions {
   readonly clusters: Readonly<Record<string, number>>
   readonly timing?: Partial<ElectionTiming>
   readonly electorsMax?: number
+  readonly autonomy?: Autonomy
   /** 0 to 1. */
   readonly loss?: number
   readonly persistMsMax?: Millis
@@ -66,6 +68,8 @@ export interface World {
   /** The leadership of a domain as a node knows it. */
   known(id: NodeId, domain: DomainPath): Announcement | null
   transfer(id: NodeId, domain: DomainPath): void
+  /** An operator's order to go on without the majority; returns why it is refused. */
+  recover(id: NodeId, domain: DomainPath): RecoveryProblem | null
   /** Has the leader remember the next number; `committed` tells which of them it promised to remember. */
   propose(domain: DomainPath): void
   committed(domain: DomainPath): number
@@ -161,6 +165,7 @@ export function createWorld(options: WorldOptions): World {
     machine.process = startNode(id, {
       timing,
       electorsMax: options.electorsMax ?? 5,
+      autonomy: options.autonomy ?? 'automatic',
       context: () => ({ now: now + offsetOf(machine), wall: now as number, random }),
       roster: () => rosterOf(machine),
       read: (key) => machine.disk.get(key) ?? null,
@@ -254,6 +259,13 @@ export function createWorld(options: WorldOptions): World {
     },
     known: (id, domain) => machineOf(id).process?.book.leaderOf(domain)?.announcement ?? null,
     transfer: (id, domain) => turn(id, (process) => process.input(domain, { kind: 'transfer' })),
+    recover: (id, domain) => {
+      const seat = world.seat(id, domain)
+      assert.ok(seat !== null)
+      const problem = recoveryProblem(seat.state, now + offsetOf(machineOf(id)))
+      turn(id, (process) => process.input(domain, { kind: 'recover' }))
+      return problem
+    },
     propose: (domain) => {
       const [leader] = world.leaders(domain)
       if (leader === undefined) return

@@ -1,7 +1,13 @@
 // One node's mind: all machines as one. An input goes to the machines that it concerns; what they decide becomes
 // effects for the host, and what one of them learned is told to the others, in this file and nowhere else.
 
-import { createLeaderBook, ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT, type LeaderBookView } from '../../election/index.ts'
+import {
+  type Autonomy,
+  createLeaderBook,
+  ELECTION_TIMINGS,
+  ELECTORS_MAX_DEFAULT,
+  type LeaderBookView,
+} from '../../election/index.ts'
 import type { Announcement } from '../../election/messages.ts'
 import { unreachable } from '../../overlay/kernel/assert.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
@@ -40,6 +46,8 @@ export interface CoreOptions {
   /** Members to try first: those of the invite, or who answered before. */
   readonly seeds: readonly WantedNode[]
   readonly electorsMax?: number
+  /** What a domain does, where this node speaks for it, when a majority is gone for good. Default: automatic. */
+  readonly autonomy?: Autonomy
   /** The federation begins with this start of this node. */
   readonly isFounding: boolean
 }
@@ -111,6 +119,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     cluster: self.domain,
     timing,
     electorsMax: options.electorsMax ?? ELECTORS_MAX_DEFAULT,
+    autonomy: options.autonomy ?? 'automatic',
     isFounding: options.isFounding,
     book,
     proofs,

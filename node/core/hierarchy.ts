@@ -4,6 +4,7 @@
 
 import {
   type Announcement,
+  addressed,
   type ChildFact,
   createElection,
   type ElectionEffect,
@@ -11,12 +12,17 @@ import {
   type ElectionState,
   type ElectorMessage,
   type Fence,
+  heardAs,
   isElector,
+  isWitnessMessage,
   type LeaderBook,
   type OwnAnnouncement,
+  objectionTo,
+  recoveryProblem,
   seatKey,
   senderOf,
   step,
+  type WitnessMessage,
   wakeAt,
 } from '../../election/index.ts'
 import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
@@ -59,6 +65,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   let tokensMade = 0
   /** When a child domain may stop counting as alive. */
   let reviewAt: Millis | null = null
+
+  const seatIn = (domain: DomainPath): Seat | undefined => seats.find((one) => one.domain === domain)
 
   type Turn = readonly [context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>]
 
@@ -124,6 +132,11 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
           ]
         case 'announce':
           return [announce(seat, effect.announcement)]
+        case 'ask-parent':
+        case 'roll-call': {
+          const known = addressed(effect, book)
+          return known === null || known.to === self ? [] : [{ kind: 'send', ...known }]
+        }
         case 'emit':
           return [{ kind: 'emit', event: { ...effect.event, domain: seat.domain } }]
         case 'persist':
@@ -168,10 +181,10 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     const [context, out] = turn
     seatsMade += 1
     const speaker = below?.announced ?? null
-    const { electorsMax } = options
+    const { electorsMax, autonomy } = options
     const { fitness } = options.face()
     const { state, damaged } = createElection(
-      { domain, self: child, timing, electorsMax, fitness, speaker, saved },
+      { domain, self: child, timing, electorsMax, autonomy, fitness, speaker, saved },
       context,
     )
     if (damaged !== null) out.push(emit('vote-memory-damaged', { domain, detail: damaged }, 'warn'))
@@ -190,8 +203,11 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     feed(seat, { kind: 'start' }, ...turn)
     feed(seat, { kind: 'children', children: childrenOf(seat, context.now) }, ...turn)
     const known = book.leaderOf(domain)
-    if (known !== null) feed(seat, { kind: 'announced', announcement: known.announcement }, ...turn)
+    if (known !== null) hearOf(seat, known.announcement, ...turn)
   }
+
+  const hearOf = (seat: Seat, announcement: Announcement, ...turn: Turn): void =>
+    feed(seat, { kind: 'announced', announcement, granted: book.grantedLineOf(seat.domain) }, ...turn)
 
   /**
    * The seat in the cluster. A newcomer takes it once it met a member: before that it cannot know of a line that
@@ -241,18 +257,23 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     const { domain } = announcement
     const speakerBefore = book.nodeOf(domain)
     const isProven = book.leaderAt(domain, announcement) !== null
-    const patienceMs = domain === options.cluster ? timing.quorumLossMs.cluster : timing.quorumLossMs.above
+    // What this node's own machine says needs no patience: a line that was granted is ahead of the news that it was.
+    const { cluster, above } = timing.quorumLossMs
+    const patienceMs = opened.from === self ? 0 : domain === options.cluster ? cluster : above
     const learned = book.learn(opened, context.now, patienceMs)
     const isProof = !isProven && book.leaderAt(domain, announcement) !== null
     if (isProof) events.push({ kind: 'proof-news', domain })
     if (isProof || (learned.ok && learned.value.isNews)) options.proofs.keep(opened, out)
-    const own = seats.find((seat) => seat.domain === domain)
+    const own = seatIn(domain)
+    const objection = own === undefined || opened.from === self ? null : objectionTo(announcement, book)
+    if (objection !== null)
+      out.push({ kind: 'send', to: opened.from, message: { kind: 'election/proof', announcement: objection } })
     if (!learned.ok) {
       // Another line of this node's own domain: the book keeps to the one it knows, but the elector must know of its
       // rival.
       const isRival =
         ['unconnected', 'older'].includes(learned.error) && own?.state.register?.line !== announcement.line
-      if (own !== undefined && isRival) feed(own, { kind: 'announced', announcement }, ...turn)
+      if (own !== undefined && isRival) hearOf(own, announcement, ...turn)
       // Whoever leads a lower line without knowing of the higher one would be refused for ever: it has to hear what it
       // must rise above.
       const known = book.leaderOf(domain)?.opened ?? null
@@ -266,7 +287,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     if (!firstHeardAt.has(domain)) firstHeardAt.set(domain, context.now)
     if (learned.value.isNews) events.push({ kind: 'leader-news', domain })
     if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
-    else if (own !== undefined) feed(own, { kind: 'announced', announcement }, ...turn)
+    else if (own !== undefined) hearOf(own, announcement, ...turn)
     onSpeaker(domain, speakerBefore, ...turn)
   }
 
@@ -287,6 +308,12 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     feed(above, { kind: 'connection-open', child: domain }, ...turn)
   }
 
+  const onWitness = (opened: Opened<WitnessMessage>, ...turn: Turn): void => {
+    const heard = heardAs(opened, book)
+    const seat = heard === null ? undefined : seatIn(heard.domain)
+    if (heard !== null && seat !== undefined) feed(seat, heard.input, ...turn)
+  }
+
   return {
     start: (...turn) => {
       if (options.saved !== null || options.isFounding) takeSeat(...turn)
@@ -302,7 +329,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         return
       }
       if ('speaker' in message && message.speaker !== null) learn(message.speaker, ...turn)
-      const seat = seats.find((one) => one.domain === message.domain)
+      if (isWitnessMessage(message)) return onWitness(opened as Opened<WitnessMessage>, ...turn)
+      const seat = seatIn(message.domain)
       if (seat === undefined) return
       const sender = senderOf(message)
       const speaks = sender === seat.self ? self : book.nodeOf(sender)
@@ -332,6 +360,12 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         if (seat.state.fitness !== fitness) feed(seat, { kind: 'fitness', fitness }, ...turn)
       review(...turn)
     },
+    recover: (domain, ...turn) => {
+      const seat = seatIn(domain)
+      const problem = seat === undefined ? 'no-seat' : recoveryProblem(seat.state, turn[0].now)
+      if (seat !== undefined && problem === null) feed(seat, { kind: 'recover' }, ...turn)
+      return problem
+    },
     handOver: (...turn) => {
       for (const seat of [...seats].reverse()) feed(seat, { kind: 'transfer' }, ...turn)
     },
@@ -345,7 +379,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     },
     wakeAt: () => earliest(reviewAt, ...seats.map((seat) => wakeAt(seat.state))),
     seats: () => seats,
-    seatIn: (domain) => seats.find((seat) => seat.domain === domain) ?? null,
+    seatIn: (domain) => seatIn(domain) ?? null,
   }
 }
 

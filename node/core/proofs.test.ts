@@ -23,6 +23,7 @@ function announcement(term: number, domain = '/a', sequence = 1): Opened<Announc
     name: 'a1',
     electors: [signer.node],
     predecessor: null,
+    grants: [],
     votes: [],
     addresses: [],
     sequence,

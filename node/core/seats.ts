@@ -2,6 +2,7 @@
 
 import type {
   Announcement,
+  Autonomy,
   ChildFact,
   ElectionInput,
   ElectionMessage,
@@ -9,6 +10,7 @@ import type {
   ElectionTiming,
   Fence,
   LeaderBook,
+  RecoveryProblem,
 } from '../../election/index.ts'
 import type { ChildId, DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
@@ -23,6 +25,7 @@ export interface HierarchyOptions {
   readonly cluster: DomainPath
   readonly timing: ElectionTiming
   readonly electorsMax: number
+  readonly autonomy: Autonomy
   /** This node is founding the federation right now: there is nobody whose line it would have to listen for. */
   readonly isFounding: boolean
   readonly book: LeaderBook
@@ -76,6 +79,13 @@ export interface Hierarchy {
   ): void
   /** The roster changed, or this node's fitness. */
   onMembers(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  /** An operator orders a domain to go on without its majority; returns why that is refused, null when it is done. */
+  recover(
+    domain: DomainPath,
+    context: StepContext,
+    out: CoreEffect[],
+    events: Sink<HierarchyEvent>,
+  ): RecoveryProblem | 'no-seat' | null
   handOver(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   onWake(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   wakeAt(): Millis | null
