@@ -21,6 +21,7 @@ import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
 import { metricsOf } from './io/metrics.ts'
 import type { Member } from './node.ts'
+import { recoverDomain, signRecovery } from './recover.ts'
 import {
   domainViews,
   inspectView,
@@ -207,6 +208,8 @@ export function createControl(member: Member): NodeControl {
       host.input({ kind: 'revoked', node })
       return { node, charterHead: charter.head }
     },
+    signRecovery: (domain) => signRecovery(member, domain),
+    recover: (domain, order) => recoverDomain(member, domain, order),
     ping,
     events: (signal) => eventsOf(member, signal),
     logs: async (request, signal) => logsOf(member, await knowing(request.service as ServiceId), request, signal),

@@ -34,6 +34,11 @@ export interface DomainView {
   readonly electors: readonly string[]
   /** Whether a leader with a quorum was heard within the last election timeout. */
   readonly quorum: boolean
+  /** The succession of leaders that the domain follows, and why it began if it broke off from another one. */
+  readonly line: string | null
+  readonly lineBegan: 'founded' | 'silence' | 'grant' | 'order' | null
+  /** Where two lines of the domain met here last: which went on, which was left, and when (ISO 8601). */
+  readonly linesMet: { readonly kept: string; readonly left: string; readonly at: string } | null
 }
 
 export interface PeerView {
@@ -113,6 +118,13 @@ export interface PingView {
   readonly rttMs: number
 }
 
+export interface RecoveryView {
+  readonly domain: string
+  readonly line: string
+  readonly epoch: number
+  readonly operator: string
+}
+
 export interface EventView {
   /** ISO 8601. */
   readonly at: string
@@ -147,6 +159,13 @@ export interface NodeControl {
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   /** Revokes a node's membership; signed with the operator key on this device. */
   revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
+  /** An order that a domain goes on without its majority, signed with the operator key on this device. */
+  signRecovery(domain: string): Promise<string>
+  /**
+   * Has a domain go on without the majority that is gone; without an order this device's operator key signs one.
+   * Refused while a majority was heard within the last lease.
+   */
+  recover(domain: string, order: string | null): Promise<RecoveryView>
   ping(node: string, signal: AbortSignal): Promise<PingView>
   events(signal: AbortSignal): AsyncIterable<EventView>
   logs(request: LogRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>

@@ -57,6 +57,8 @@ export interface Member {
   /** Tells of each event, and each time that something may have changed; returns how to stop listening. */
   onEvent(listener: (event: DomainEvent, at: number) => void): () => void
   onSettled(listener: () => void): () => void
+  /** Resolves once it is so, or when the signal aborts. */
+  until(isSo: () => boolean, signal: AbortSignal): Promise<void>
   stop(): Promise<void>
 }
 
@@ -83,7 +85,7 @@ async function assemble(
 ): Promise<Member> {
   const { dataDir, disk, nodeKey, operatorKey } = folder
   const { domain, federation } = membership
-  const { preset = 'lan', labels = {}, relay = false } = options
+  const { preset = 'lan', autonomy = 'automatic', labels = {}, relay = false } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
   const observers = createObservers()
@@ -124,7 +126,7 @@ async function assemble(
   // begin?
   const isAlone = memory.election === null && seeds.length === 0
   const core = createCore(
-    { self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone },
+    { self: gate.facts, name, preset, autonomy, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone },
     memory,
     {
       now: clock.now(),
@@ -258,6 +260,7 @@ async function assemble(
     notice,
     onEvent: observers.onEvent,
     onSettled: observers.onSettled,
+    until: observers.until,
     stop: async () => {
       stopping.abort()
       await handOver(running, core, observers)

@@ -17,6 +17,11 @@ export interface NodeOptions {
   readonly name?: string
   /** How far apart the nodes are, which sets the pace. Default `lan`. */
   readonly preset?: Preset
+  /**
+   * What a domain does, where this node speaks for it, when a majority is gone and no parent is its witness: go on
+   * after a while, or wait for `coppice domain recover`. Default `automatic`.
+   */
+  readonly autonomy?: 'automatic' | 'manual'
   /** Finds members on the local network by mDNS. Default true. */
   readonly mdns?: boolean
   /** Serves as a relay for its federation. Default false. */

@@ -39,9 +39,17 @@ export function domainViews(core: CoreView, now: number, freshMs: number): reado
       epoch: announcement?.epoch ?? 0,
       term: announcement?.term ?? 0,
       electors: announcement?.electors ?? [],
+      line: announcement?.line ?? null,
+      lineBegan: announcement === null ? null : (announcement.predecessor?.cause ?? 'founded'),
+      linesMet: meetingOf(seat),
       quorum: hasQuorum(seat, known === null ? null : now - known.heardAt, freshMs),
     }
   })
+}
+
+function meetingOf(seat: SeatView | null): DomainView['linesMet'] {
+  const meeting = seat?.state.meeting ?? null
+  return meeting === null ? null : { ...meeting, at: new Date(meeting.at).toISOString() }
 }
 
 function roleOf(seat: SeatView | null): DomainView['role'] {

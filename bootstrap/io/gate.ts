@@ -3,7 +3,7 @@
 // enrolment.ts.
 
 import type { Gate } from '../../overlay/io/network.ts'
-import type { FederationId, NodeId } from '../../overlay/kernel/ids.ts'
+import type { DomainPath, FederationId, NodeId, OperatorId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import type { Signer, SignerFacts, Verifier, VerifyProblem } from '../../overlay/wire/envelope.ts'
@@ -26,6 +26,7 @@ import { rawKeyOfNode, verifyNodeSignature } from './crypto.ts'
 import { type EnrolmentDesk, type MintOptions, openEnrolmentDesk, requireOperatorKey } from './enrolment-desk.ts'
 import type { NodeKey, OperatorKey } from './key-file.ts'
 import type { Membership } from './membership.ts'
+import { openRecoveryOrder, signRecoveryOrder } from './recovery-signer.ts'
 import { OWN_CREDENTIAL_KEY, type Store } from './store.ts'
 
 export interface GateOptions {
@@ -58,6 +59,10 @@ export interface MembershipGate extends Gate, Signer, Verifier {
   mintInvite(options: MintOptions): Promise<string>
   /** Puts a node out for good, and tells through `onCharterChanged`. Rejects with BootstrapError. */
   revokeNode(node: NodeId, reason: string): Promise<CharterView>
+  /** An order that a domain goes on without its majority: one line of text. Rejects with BootstrapError. */
+  signRecovery(domain: DomainPath): Promise<string>
+  /** The operator behind such an order; the error is for people. */
+  checkRecovery(order: string, domain: DomainPath): Promise<Result<OperatorId, string>>
 }
 
 interface Parts {
@@ -102,6 +107,11 @@ export async function createGate(options: GateOptions): Promise<MembershipGate> 
     },
     mintInvite: (order) => desk.mint(order),
     revokeNode: (node, reason) => revokeNode(parts, node, reason),
+    signRecovery: async (domain) => {
+      const key = requireOperatorKey(operatorKey, keeper.current())
+      return await signRecoveryOrder(domain, membership.federation, key, wall())
+    },
+    checkRecovery: (order, domain) => openRecoveryOrder(order, domain, keeper.current().view, wall()),
   }
 }
 

@@ -26,6 +26,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
     .showSuggestionAfterError()
   addNodeCommands(program)
   addMemberCommands(program)
+  addDomainCommands(program)
   addServiceCommands(program)
   addInstanceCommands(program)
   addOverlayCommands(program)
@@ -39,6 +40,12 @@ const addUpOptions = (command: Command): Command =>
     .option('--domain <path>', 'the cluster of a node that founds a federation', domainPath)
     .option('--name <name>', "the node's name for people (default: the host name)")
     .addOption(new Option('--preset <preset>', 'how far apart the nodes are').choices(['lan', 'wan', 'metered']))
+    .addOption(
+      new Option('--autonomy <how>', 'when a majority is gone for good: go on, or wait for an operator').choices([
+        'automatic',
+        'manual',
+      ]),
+    )
     .option('--no-mdns', 'do not look for members on the local network')
     .option('--relay', 'carry connections between members that cannot reach each other')
     .option('--announce <multiaddr>', 'an address that reaches this node from outside', multiaddrs)
@@ -102,6 +109,20 @@ function addMemberCommands(program: Command): void {
     .argument('<node>', "the node's id or name")
     .action(async (node: string, _words: object, command: Command) =>
       (await import('./commands/member.ts')).revoke(contextOf(command), node),
+    )
+}
+
+function addDomainCommands(program: Command): void {
+  program
+    .command('domain')
+    .description('the domains of the tree')
+    .command('recover')
+    .description('have a domain go on without the majority of its electors that is gone for good')
+    .argument('<path>', 'the domain, as in /berlin', domainPath)
+    .option('--sign', 'only print the order, signed with the operator key on this device')
+    .option('--order <order>', 'an order that was signed elsewhere')
+    .action(async (path: string, words: { sign?: boolean; order?: string }, command: Command) =>
+      (await import('./commands/domain.ts')).recover(contextOf(command), path, words),
     )
 }
 

@@ -80,6 +80,9 @@ test('the status names what it waits for, the leaders and the peers', () => {
         term: 3,
         electors: ['/berlin', '/paris'],
         quorum: true,
+        line: 'ab',
+        lineBegan: 'grant',
+        linesMet: { kept: 'ab', left: 'cd', at: '2026-11-22T10:00:00.000Z' },
       },
     ],
     peers: [
@@ -97,6 +100,8 @@ test('the status names what it waits for, the leaders and the peers', () => {
   })
   assert.match(waiting, /waiting for a leader of \//)
   assert.match(waiting, /observer +\/paris \(paris-2\) +1 +3 +yes +\/berlin \/paris/)
+  assert.match(waiting, /\/ went on without a majority, as its parent granted/)
+  assert.match(waiting, /\/ was led twice, and became one again at 2026-11-22/)
   assert.match(waiting, /relay …n8XJh7kQ +12 ms +NAT/)
 })
 

@@ -72,7 +72,7 @@ export function renderStatus(status: StatusView): string {
     ['addresses', status.addresses.join(' ')],
     ...Object.entries(status.proxies).map(([kind, address]) => [`${kind} proxy`, address ?? 'off']),
   ].map(([title = '', value = '']) => `${title.padEnd(11)} ${clean(value)}`)
-  const parts = [facts.join('\n'), domainTable(status.domains)]
+  const parts = [facts.join('\n'), domainTable(status.domains), ...meetings(status.domains)]
   if (status.peers.length > 0) parts.push(peerTable(status.peers))
   return parts.join('\n\n')
 }
@@ -90,6 +90,20 @@ const domainTable = (domains: readonly DomainView[]): string =>
       domain.electors.map(shortId).join(' '),
     ]),
   )
+
+/** What a person should know of how a domain came to its leader. */
+function meetings(domains: readonly DomainView[]): readonly string[] {
+  const lines = domains.flatMap(({ path, lineBegan, linesMet }) => [
+    ...(lineBegan === null || lineBegan === 'founded' ? [] : [`${path} ${BEGAN[lineBegan]}`]),
+    ...(linesMet === null ? [] : [`${path} was led twice, and became one again at ${linesMet.at}`]),
+  ])
+  return lines.length === 0 ? [] : [lines.join('\n')]
+}
+const BEGAN = {
+  silence: 'went on without a majority that fell silent',
+  grant: 'went on without a majority, as its parent granted',
+  order: 'went on without a majority, by an operator’s order',
+} as const
 
 function leaderText(domain: DomainView): string {
   if (domain.leader === null) return 'none'

@@ -239,6 +239,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       }
       case 'revoked':
         return onRevoked(input.node, at)
+      case 'recover':
+        return hierarchy.recover(input.domain, at, out, news)
       case 'hand-over':
         return hierarchy.handOver(at, out, news)
       case 'election':

@@ -105,6 +105,8 @@ export type CoreInput =
   | { readonly kind: 'charter'; readonly chain: Uint8Array }
   /** A node's membership was revoked. */
   | { readonly kind: 'revoked'; readonly node: NodeId }
+  /** An operator orders a domain to go on without its majority; refused while one is heard. */
+  | { readonly kind: 'recover'; readonly domain: DomainPath }
   /** The node is about to stop: hand over what it leads. */
   | { readonly kind: 'hand-over' }
   /** What an election asked to hear again; `seat` tells it from an earlier election of the same domain. */

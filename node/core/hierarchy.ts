@@ -18,7 +18,6 @@ import {
   type LeaderBook,
   type OwnAnnouncement,
   objectionTo,
-  recoveryProblem,
   seatKey,
   senderOf,
   step,
@@ -362,9 +361,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     },
     recover: (domain, ...turn) => {
       const seat = seatIn(domain)
-      const problem = seat === undefined ? 'no-seat' : recoveryProblem(seat.state, turn[0].now)
-      if (seat !== undefined && problem === null) feed(seat, { kind: 'recover' }, ...turn)
-      return problem
+      if (seat !== undefined) feed(seat, { kind: 'recover' }, ...turn)
     },
     handOver: (...turn) => {
       for (const seat of [...seats].reverse()) feed(seat, { kind: 'transfer' }, ...turn)

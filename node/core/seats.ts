@@ -10,7 +10,6 @@ import type {
   ElectionTiming,
   Fence,
   LeaderBook,
-  RecoveryProblem,
 } from '../../election/index.ts'
 import type { ChildId, DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
@@ -79,13 +78,8 @@ export interface Hierarchy {
   ): void
   /** The roster changed, or this node's fitness. */
   onMembers(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
-  /** An operator orders a domain to go on without its majority; returns why that is refused, null when it is done. */
-  recover(
-    domain: DomainPath,
-    context: StepContext,
-    out: CoreEffect[],
-    events: Sink<HierarchyEvent>,
-  ): RecoveryProblem | 'no-seat' | null
+  /** An operator orders a domain to go on without its majority; nothing happens while one is heard. */
+  recover(domain: DomainPath, context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   handOver(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   onWake(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   wakeAt(): Millis | null

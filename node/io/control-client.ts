@@ -11,6 +11,7 @@ import type {
   LogRequest,
   NodeView,
   PingView,
+  RecoveryView,
   ResolveView,
   ServiceView,
   StatusView,
@@ -39,6 +40,8 @@ export interface ControlClient {
   resolve(address: string): Promise<ResolveView>
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
+  signRecovery(domain: string): Promise<string>
+  recover(domain: string, order: string | null): Promise<RecoveryView>
   ping(node: string): Promise<PingView>
   events(signal: AbortSignal): AsyncIterable<EventView>
   logs(request: LogRequest, signal: AbortSignal): AsyncIterable<Uint8Array>
@@ -71,6 +74,9 @@ export function createControlClient(dataDir: string): ControlClient {
     resolve: (address) => ask('GET', withQuery('/v1/resolve', { address })),
     invite: async (options) => (await ask<{ readonly invite: string }>('POST', '/v1/invites', options)).invite,
     revoke: (node) => ask('POST', '/v1/revocations', { node }),
+    signRecovery: async (domain) =>
+      (await ask<{ readonly order: string }>('POST', '/v1/recovery-orders', { domain })).order,
+    recover: (domain, order) => ask('POST', '/v1/recoveries', { domain, order }),
     ping: (node) => ask('GET', withQuery('/v1/ping', { node })),
     events: (signal) => values<EventView>(dataDir, 'GET', '/v1/events', undefined, signal),
     logs: (request, signal) => logBytes(dataDir, request, signal),

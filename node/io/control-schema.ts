@@ -12,6 +12,8 @@ import {
 
 const SERVICE_LENGTH_MAX = 255
 const ADDRESS_LENGTH_MAX = 300
+/** bootstrap/recovery-order.ts */
+const ORDER_LENGTH_MAX = 2_048
 
 const service = z.string().min(1).max(SERVICE_LENGTH_MAX)
 const node = z.string().min(1).max(SERVICE_LENGTH_MAX)
@@ -37,6 +39,8 @@ export const requestSchemas = {
     ttlMs: z.int().min(1_000).max(INVITE_TTL_MS_MAX).default(3_600_000),
   }),
   node: z.strictObject({ node }),
+  recoveryOrder: z.strictObject({ domain }),
+  recovery: z.strictObject({ domain, order: z.string().min(1).max(ORDER_LENGTH_MAX).nullable().default(null) }),
   logs: z.strictObject({
     service,
     number: wholeText(REPLICAS_MAX).optional(),

@@ -71,6 +71,9 @@ test('what a client asks reaches the node unchanged', async (t) => {
   await client.resolve('x.local:80')
   await client.ping('berlin-2')
   await client.revoke('berlin-2')
+  assert.equal(await client.signRecovery('/berlin'), 'eyJ.order')
+  assert.equal((await client.recover('/berlin', 'eyJ.order')).epoch, 2)
+  await client.recover('/berlin', null)
   assert.equal(await client.invite({ domain: null, uses: 2, ttlMs: 60_000 }), 'coppice1:abc')
   assert.deepEqual(control.asked, [
     ['deploy', '{"x": "ü"}', '/berlin'],
@@ -82,6 +85,9 @@ test('what a client asks reaches the node unchanged', async (t) => {
     ['resolve', 'x.local:80'],
     ['ping', 'berlin-2'],
     ['revoke', 'berlin-2'],
+    ['signRecovery', '/berlin'],
+    ['recover', '/berlin', 'eyJ.order'],
+    ['recover', '/berlin', null],
     ['invite', { domain: null, uses: 2, ttlMs: 60_000 }],
   ])
 })

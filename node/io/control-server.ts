@@ -108,6 +108,13 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
   app.post('/v1/invites', async (request) => ({
     invite: await control.invite(readRequest(requestSchemas.invite, request.body)),
   }))
+  app.post('/v1/recovery-orders', async (request) => ({
+    order: await control.signRecovery(readRequest(requestSchemas.recoveryOrder, request.body).domain),
+  }))
+  app.post('/v1/recoveries', (request) => {
+    const { domain, order } = readRequest(requestSchemas.recovery, request.body)
+    return control.recover(domain, order)
+  })
   app.post('/v1/revocations', (request) => control.revoke(readRequest(requestSchemas.node, request.body).node))
 }
 

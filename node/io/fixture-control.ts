@@ -77,6 +77,8 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     resolve: async (address) => noted(resolved, 'resolve', address),
     invite: async (options) => noted('coppice1:abc', 'invite', options),
     revoke: async (node) => noted({ node, charterHead: 'aa' }, 'revoke', node),
+    signRecovery: async (domain) => noted('eyJ.order', 'signRecovery', domain),
+    recover: async (domain, order) => noted({ domain, line: 'ab', epoch: 2, operator: 'op' }, 'recover', domain, order),
     ping: async (node) => noted({ node, name: null, path: 'direct', via: null, rttMs: 1.5 }, 'ping', node),
     events: async function* (signal) {
       yield EVENT

@@ -23,6 +23,7 @@ export interface UpWords {
   readonly domain?: DomainPath
   readonly name?: string
   readonly preset?: Preset
+  readonly autonomy?: 'automatic' | 'manual'
   readonly mdns: boolean
   readonly relay?: boolean
   readonly announce?: readonly string[]
@@ -52,6 +53,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.domain && { domain: words.domain }),
     ...(words.name && { name: words.name }),
     ...(words.preset && { preset: words.preset }),
+    ...(words.autonomy && { autonomy: words.autonomy }),
     ...(words.relay && { relay: words.relay }),
     ...(words.announce && { announce: words.announce }),
     ...(words.runtime && { runtimes: words.runtime }),

@@ -1,0 +1,86 @@
+// Majorities that are gone for good, with real processes: a site of two goes on because its parent saw which device was
+// left, and a root under manual autonomy waits for its operator. The tests are chapters of one story and run in order.
+
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { DomainView, RecoveryView } from '../../node/control.ts'
+import { coppice } from './command-fixture.ts'
+import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+
+/** What a loaded machine may take for what takes seconds on a free one. */
+const PATIENCE_MS = 60_000
+
+let baseDir = ''
+let fleet: Fleet
+
+const node = (name: string): FleetNode => fleet.nodes.find((one) => one.name === name) ?? assert.fail(name)
+const at = (name: string): readonly string[] => ['--data', node(name).dataDir]
+const domainAt = async (name: string, path: string): Promise<DomainView> =>
+  (await node(name).control.status()).domains.find((domain) => domain.path === path) ?? assert.fail(path)
+
+before(async () => {
+  baseDir = await mkdtemp(join(tmpdir(), 'coppice-quorum-'))
+  fleet = await startFleet({
+    baseDir,
+    clusters: [
+      { path: '/a', names: ['a1', 'a2'] },
+      { path: '/b', names: ['b1'] },
+      { path: '/c', names: ['c1'] },
+    ],
+    flags: ['--autonomy', 'manual'],
+    onProgress: () => undefined,
+  })
+  const isWhole = async (): Promise<boolean> => {
+    const [site, root] = await Promise.all([domainAt('a1', '/a'), domainAt('a1', '/')])
+    return site.electors.length === 2 && root.electors.length === 3
+  }
+  await until('/a and the root can vote', isWhole, PATIENCE_MS)
+})
+
+after(async () => {
+  await fleet?.stop()
+  await rm(baseDir, { recursive: true, force: true })
+})
+
+test('a domain that has a leader is not recovered', async () => {
+  const { exitCode, stderr } = await coppice('domain', 'recover', '/a', '--json', ...at('a1'))
+  assert.equal(exitCode, 1)
+  assert.match(stderr, /"code":"leader-heard"/)
+})
+
+test('a site of two that loses one goes on by the grant of its parent, though nothing else may', async () => {
+  await fleet.cutDown(node('a2'))
+  const leads = async (): Promise<boolean> => {
+    const { role, lineBegan } = await domainAt('a1', '/a')
+    return role === 'leader' && lineBegan === 'grant'
+  }
+  await until('a1 leads /a by a grant', leads, PATIENCE_MS)
+  await until('and /a speaks in the root', async () => (await domainAt('b1', '/')).electors.includes('/a'), PATIENCE_MS)
+})
+
+test('a root that lost its majority waits for its operator, and goes on by a signed order', async () => {
+  await until('the root has three electors', async () => (await domainAt('a1', '/')).electors.length === 3, PATIENCE_MS)
+  await fleet.cutDown(node('b1'))
+  await fleet.cutDown(node('c1'))
+  const wrong = await coppice('domain', 'recover', '/', '--order', 'nonsense', '--json', ...at('a1'))
+  assert.match(wrong.stderr, /"code":"order-refused"/)
+  const order = (await coppice('domain', 'recover', '/', '--sign', ...at('a1'))).stdout.trim()
+  const recover = (): ReturnType<typeof coppice> =>
+    coppice('domain', 'recover', '/', '--order', order, '--json', ...at('a1'))
+  const recovered = await until(
+    'the lease of the lost leader is over',
+    async () => {
+      const { exitCode, stdout } = await recover()
+      return exitCode === 0 ? (JSON.parse(stdout) as RecoveryView) : null
+    },
+    PATIENCE_MS,
+  )
+  assert.equal(recovered.domain, '/')
+  const root = await domainAt('a1', '/')
+  assert.deepEqual([root.role, root.lineBegan, root.epoch], ['leader', 'order', recovered.epoch])
+  const again = await recover()
+  assert.match(again.stderr, /"code":"leader-heard"/)
+})
