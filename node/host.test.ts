@@ -7,7 +7,7 @@ import { seededRandom } from '../overlay/kernel/random.ts'
 import { err, ok } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
 import { MESSAGE_BYTES_MAX } from '../overlay/wire/codec.ts'
-import { createSealer, type Verifier } from '../overlay/wire/envelope.ts'
+import { createSealer, isSpokenFrame, type Verifier } from '../overlay/wire/envelope.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
@@ -24,6 +24,7 @@ const say = (name: string): CoreEffect => ({ kind: 'emit', event: { name, level:
 function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: Verifier['verify']) {
   const log: string[] = []
   const inputs: CoreInput[] = []
+  const sent: Uint8Array[] = []
   const writes: (() => void)[] = []
   const fetches: ((learned: boolean) => void)[] = []
   let alarm: { at: number | null; ring: () => void } = { at: null, ring: () => undefined }
@@ -53,7 +54,10 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       },
     },
     network: {
-      send: (to) => log.push(`send ${to}`),
+      send: (to, bytes) => {
+        log.push(`send ${to}`)
+        sent.push(bytes)
+      },
       publish: (topic) => log.push(`publish ${topic}`),
       follow: (topics) => log.push(`follow ${topics.join()}`),
       want: (peers) => log.push(`want ${peers.length}`),
@@ -79,6 +83,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
     host,
     log,
     inputs,
+    sent,
     writes,
     fetches,
     alarm: () => alarm,
@@ -153,6 +158,50 @@ test('a message that came on a topic carries the domain of that topic', () => {
     host.receive(fromPeer('x'), PEER.node, topicOf(FEDERATION, { domain: domain as never, topic: 'leader' }))
     assert.equal(inputs[0]?.kind === 'message' && inputs[0].gossipedIn, domain)
   }
+})
+
+test('what a connected peer speaks is believed to be its own, by no other way and at no other time', () => {
+  const { host, log, inputs } = hostWith(() => [])
+  const { bytes } = trustingSealer(PEER, [SELF, PEER]).speak(where('x'))
+  const topic = topicOf(FEDERATION, { domain: '/a' as never, topic: 'leader' })
+  host.receive(bytes, PEER.node, null)
+  host.input({ kind: 'connected', peer: PEER.node, facts: PEER })
+  host.receive(bytes, factsOf('other', '/a').node, null)
+  host.receive(bytes, PEER.node, topic)
+  host.receive(bytes, PEER.node, null)
+  assert.deepEqual(log, [
+    'dropped unknown-speaker',
+    'input connected',
+    'dropped unknown-speaker',
+    'dropped malformed',
+    'input message',
+  ])
+  assert.ok(inputs[1]?.kind === 'message' && inputs[1].opened.signer === PEER)
+  host.input({ kind: 'disconnected', peer: PEER.node })
+  host.receive(bytes, PEER.node, null)
+  assert.deepEqual(log.slice(5), ['input disconnected', 'dropped unknown-speaker'])
+})
+
+test('whoever is revoked is not listened to any more, though the connection still stands', () => {
+  const { host, log } = hostWith(() => [])
+  host.input({ kind: 'connected', peer: PEER.node, facts: PEER })
+  host.input({ kind: 'revoked', node: PEER.node })
+  host.receive(trustingSealer(PEER, [SELF, PEER]).speak(where('x')).bytes, PEER.node, null)
+  assert.deepEqual(log, ['input connected', 'input revoked', 'dropped unknown-speaker'])
+})
+
+test('a vote that comes without its signature is dropped, and leaves with it', () => {
+  const domain = '/a' as never
+  const ids = { voter: PEER.node, candidate: SELF.node }
+  const vote: CoreMessage = { kind: 'election/vote', domain, line: 'l', epoch: 1, term: 1, ...ids, speaker: null }
+  const { host, log, sent } = hostWith(({ kind }) =>
+    kind === 'start' ? [{ kind: 'send', to: PEER.node, message: vote }, send(PEER.node, 'x')] : [],
+  )
+  host.input({ kind: 'connected', peer: PEER.node, facts: PEER })
+  host.receive(coreCodec.encode(vote), PEER.node, null)
+  assert.deepEqual(log, ['input connected', 'dropped unsealed'])
+  host.input({ kind: 'start' })
+  assert.deepEqual(sent.map(isSpokenFrame), [false, true])
 })
 
 test('an envelope under an unknown credential is opened once its credential was learned', () => {

@@ -8,7 +8,7 @@ import type { DomainPath, FederationId, NodeId } from '../overlay/kernel/ids.ts'
 import { ROOT } from '../overlay/kernel/ids.ts'
 import type { Random } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
-import { fitsTheWire, type Opened, type OpenProblem, type Sealer } from '../overlay/wire/envelope.ts'
+import { fitsTheWire, type Opened, type OpenProblem, type Sealer, type SignerFacts } from '../overlay/wire/envelope.ts'
 import type { RuntimeOperation } from '../placement/index.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
@@ -57,7 +57,10 @@ export interface HostOptions {
 export interface Host {
   /** Feeds an input to the core and carries out what follows from it. */
   input(input: CoreInput): void
-  /** An envelope from outside: opened, checked, and fed to the core, or dropped. */
+  /**
+   * A frame from outside: opened, checked, and fed to the core, or dropped. Without a topic it came over a connection
+   * of `deliveredBy` itself, whose `connected` input brought what it proved of itself.
+   */
   receive(bytes: Uint8Array, deliveredBy: NodeId, topic: string | null): void
   /** After this nothing is carried out any more. */
   stop(): void
@@ -75,11 +78,16 @@ function domainOfTopic(federation: FederationId, topic: string): DomainPath {
 export function createHost({ self, federation, core, sealer, ports }: HostOptions): Host {
   const { clock, disk, listener, network, random, runtimes } = ports
   const queue: CoreInput[] = []
+  /** What the peers proved that are connected now: on whose word alone their talk is believed. */
+  const speakers = new Map<NodeId, SignerFacts>()
   let isBusy = false
   let isStopped = false
   let waiting = 0
 
   const input = (next: CoreInput): void => {
+    if (next.kind === 'connected') speakers.set(next.peer, next.facts)
+    if (next.kind === 'disconnected') speakers.delete(next.peer)
+    if (next.kind === 'revoked') speakers.delete(next.node)
     queue.push(next)
     settle()
   }
@@ -135,7 +143,7 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
   }
 
   const send = (to: NodeId, message: CoreMessage): void => {
-    const opened = sealer.seal(message)
+    const opened = sealer.speak(message)
     if (to === self) queue.push({ kind: 'message', opened, deliveredBy: self, gossipedIn: null })
     else if (isSendable(opened)) network.send(to, opened.bytes)
   }
@@ -153,7 +161,7 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
 
   const receive = (bytes: Uint8Array, deliveredBy: NodeId, topic: string | null, isRetry = false): void => {
     if (isStopped) return
-    const opened = sealer.open(bytes)
+    const opened = topic === null ? sealer.hear(bytes, speakers.get(deliveredBy) ?? null) : sealer.open(bytes)
     if (opened.ok) {
       const gossipedIn = topic === null ? null : domainOfTopic(federation, topic)
       return input({ kind: 'message', opened: opened.value, deliveredBy, gossipedIn })

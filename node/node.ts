@@ -115,6 +115,8 @@ async function assemble(
         host?.input({ kind: 'revoked', node })
         void network?.cut(node)
       }
+      // Those whose credential alone was revoked: they may come back with another one.
+      for (const peer of network?.connectedPeers() ?? []) if (gate.isRevoked(peer)) void network?.cut(peer)
     },
   })
   const sealer = createSealer(coreCodec, federation, gate, gate)

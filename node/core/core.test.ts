@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DomainPath, ROOT, type ServiceId } from '../../overlay/kernel/ids.ts'
 import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../../placement/index.ts'
+import type { CoreMessage } from './effects.ts'
 import { createWorld, type World } from './world.test-kit.ts'
 
 const A = '/a' as DomainPath
@@ -48,6 +49,8 @@ const runningOn = (world: World, service: ServiceId): readonly string[] => {
   const running = records.filter(({ message }) => message.live && message.state === 'running')
   return [...new Set(running.map(({ message, from }) => `#${message.number} ${from.slice(9)}`))].sort()
 }
+
+const isHeartbeatInA = (message: CoreMessage): boolean => message.kind === 'election/heartbeat' && message.domain === A
 
 const CLUSTERS = [
   ['a1', '/a'],
@@ -102,6 +105,23 @@ test('the leader that follows in a cluster votes above in a later term than its 
     assert.equal(cast.get(key) ?? candidate, candidate, `${voter} voted twice in ${domain}, term ${term}`)
     cast.set(key, candidate)
   }
+})
+
+test('a member that speaks in the name of the leader, without its connection, is refused', () => {
+  const world = createWorld(CLUSTERS)
+  world.run(FORMING_MS)
+  const { facts: leader } = world.node('a1')
+  const { facts: liar } = world.node('a3')
+  const target = world.node('a2')
+  const heartbeat = world.sealed.findLast(({ from, message }) => from === leader.node && isHeartbeatInA(message))
+  assert.ok(heartbeat)
+  const refusals = (): number => target.events.filter(({ name }) => name === 'election-message-refused').length
+  const heard = target.core.view.seats()[0]?.state.leader?.heardAt ?? 0
+  target.host.receive(heartbeat.bytes, liar.node, null)
+  assert.equal(refusals(), 1)
+  assert.equal(target.core.view.seats()[0]?.state.leader?.heardAt, heard)
+  target.host.receive(heartbeat.bytes, leader.node, null)
+  assert.equal(refusals(), 1)
 })
 
 test('losing the lead of a cluster closes the seat above and ends what it led there', () => {

@@ -4,7 +4,7 @@ import { bootstrapSchemas } from '../../bootstrap/messages.ts'
 import { electionSchemas } from '../../election/index.ts'
 import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { membershipSchemas } from '../../overlay/membership/index.ts'
-import { createCodec, type MessageSchemas } from '../../overlay/wire/codec.ts'
+import { createCodec, type Manner, type MessageSchemas } from '../../overlay/wire/codec.ts'
 import { type Infer, literal, object, text } from '../../overlay/wire/schema.ts'
 import { placementSchemas } from '../../placement/index.ts'
 import { recordSchemas, registrySchemas } from '../../services-registry/index.ts'
@@ -24,4 +24,61 @@ const coreSchemas: MessageSchemas<CoreMessage> = {
   'node/where': whereSchema,
 }
 
-export const coreCodec = createCodec<CoreMessage>(coreSchemas)
+/**
+ * Which kinds are said without a signature. Spoken is what one node tells another about this very moment and what
+ * nobody keeps, nests or hands on: it counts because Noise and hello have shown who is at the other end. Sealed is
+ * whatever is evidence for somebody who was not there, whatever gossip carries, and whatever makes a device do
+ * something. Envelopes inside a spoken message stay envelopes. A new kind has to choose here.
+ */
+const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
+  'charter/chain': 'sealed',
+
+  'election/pre-vote': 'spoken',
+  'election/pre-vote-answer': 'spoken',
+  'election/vote-request': 'spoken',
+  // A majority of these is the proof of leadership.
+  'election/vote': 'sealed',
+  'election/vote-refused': 'spoken',
+  'election/heartbeat': 'spoken',
+  'election/heartbeat-answer': 'spoken',
+  'election/stand-now': 'spoken',
+  'election/announcement': 'sealed',
+  'election/proof-wanted': 'spoken',
+  // Carries an announcement as it was sealed.
+  'election/proof': 'spoken',
+
+  'membership/member': 'sealed',
+  'membership/report': 'sealed',
+  'membership/probe': 'spoken',
+  'membership/ack': 'spoken',
+  'membership/digest': 'spoken',
+  // Statements and reports as they were sealed.
+  'membership/entries': 'spoken',
+
+  'placement/summary': 'sealed',
+  'placement/aggregate': 'sealed',
+  // These order, promise or answer for work: rare, and worth a signature (DESIGN section 4).
+  'placement/ask': 'sealed',
+  'placement/offer': 'sealed',
+  'placement/refuse': 'sealed',
+  'placement/release': 'sealed',
+  'placement/report': 'sealed',
+
+  'record/spec': 'sealed',
+  'record/placement': 'sealed',
+  'record/instance': 'sealed',
+
+  // What is held and what is missing; the records in between are as they were sealed.
+  'registry/digest': 'spoken',
+  'registry/want': 'spoken',
+  'registry/fetch': 'spoken',
+  'registry/records': 'spoken',
+  'registry/push': 'spoken',
+  'registry/pushed': 'spoken',
+  'registry/lookup': 'spoken',
+  'registry/answer': 'spoken',
+
+  'node/where': 'spoken',
+}
+
+export const coreCodec = createCodec<CoreMessage>(coreSchemas, coreManners)

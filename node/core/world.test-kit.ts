@@ -66,7 +66,7 @@ export interface TestNode {
 export interface World {
   readonly nodes: readonly TestNode[]
   node(name: string): TestNode
-  /** Everything that was sealed so far, the newest of each kind last. */
+  /** Everything that was sealed or spoken so far, the newest of each kind last. */
   readonly sealed: Opened<CoreMessage>[]
   now(): Millis
   /** Lets virtual time pass. */
@@ -182,13 +182,14 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
 
   for (const [index, facts] of members.entries()) {
     const inner = trustingSealer(facts, members)
+    const noted = (said: Opened<CoreMessage>): Opened<CoreMessage> => {
+      sealed.push(said)
+      return said
+    }
     const sealer: Sealer<CoreMessage> = {
-      open: inner.open,
-      seal: (message) => {
-        const opened = inner.seal(message)
-        sealed.push(opened)
-        return opened
-      },
+      ...inner,
+      seal: (message) => noted(inner.seal(message)),
+      speak: (message) => noted(inner.speak(message)),
     }
     const random = seededRandom(index)
     const first = members[0] as SignerFacts

@@ -29,11 +29,21 @@ export interface Codec<M extends AnyMessage> {
   /** Lays a message out as bytes. Throws InvariantError for a kind without schema: that is a bug of ours. */
   encode(message: M): Uint8Array
   decode(bytes: Uint8Array, open: OpenNested, depth: number): Result<M, DecodeProblem>
+  /** Whether a kind may be said without a signature, to the one who hears it. */
+  isSpoken(kind: M['kind']): boolean
 }
 
-export function createCodec<M extends AnyMessage>(schemas: MessageSchemas<M>): Codec<M> {
+/** How the messages of a kind may be said: `sealed` in an envelope, `spoken` also without one (envelope.ts). */
+export type Manner = 'sealed' | 'spoken'
+
+/** A codec of some kinds; without manners all are sealed. */
+export function createCodec<M extends AnyMessage>(
+  schemas: MessageSchemas<M>,
+  manners?: Readonly<Record<M['kind'], Manner>>,
+): Codec<M> {
   const byKind = new Map(Object.entries(schemas) as [string, Schema<M>][])
   return {
+    isSpoken: (kind) => manners?.[kind as M['kind']] === 'spoken',
     encode: (message) => {
       const schema = byKind.get(message.kind)
       invariant(schema !== undefined, `no schema for the message kind ${message.kind}`)

@@ -1,10 +1,18 @@
-// The signed outer frame of every message: who says it, under which credential, and the proof. Whoever relays an
-// envelope cannot change it, so a fact is believed for its signature and not for the connection it came over.
+// The outer frame of every message. A fact is sealed: who says it, under which credential, and the proof, so that it
+// is believed for its signature, whoever passes it on. Talk is spoken: the message alone, worth something only to whom
+// it is said, over a connection whose other end has proved who it is.
 
 import type { DomainPath, FederationId, NodeId, OperatorId } from '../kernel/ids.ts'
 import { err, ok, type Result } from '../kernel/result.ts'
 import type { UnixMillis } from '../kernel/time.ts'
-import { type AnyMessage, type Codec, decodeBounded, encodeCbor, MESSAGE_BYTES_MAX } from './codec.ts'
+import {
+  type AnyMessage,
+  type Codec,
+  type DecodeProblem,
+  decodeBounded,
+  encodeCbor,
+  MESSAGE_BYTES_MAX,
+} from './codec.ts'
 
 /** What a verified credential says of the node that signed. */
 export interface SignerFacts {
@@ -17,7 +25,10 @@ export interface SignerFacts {
   readonly expiresAt: UnixMillis
 }
 
-/** A message whose signature and credential were checked, with the bytes that prove it to others. */
+/**
+ * A message whose signature and credential were checked, with the bytes that prove it to others. Of a spoken one, the
+ * speaker was checked when it connected, and the bytes prove nothing: `open` refuses them, wherever they stand.
+ */
 export interface Opened<M extends AnyMessage = AnyMessage> {
   readonly from: NodeId
   readonly signer: SignerFacts
@@ -44,9 +55,12 @@ export interface Verifier {
   ): Result<SignerFacts, VerifyProblem>
 }
 
-/** Why an envelope was not opened. With `unknown-credential`, `credentialHash` is what to ask the deliverer for. */
+/** Why a spoken message was not believed: its kind counts under a signature only, or nobody knows who spoke. */
+export type SpokenProblem = 'unsealed' | 'unknown-speaker'
+
+/** Why a frame was not opened. With `unknown-credential`, `credentialHash` is what to ask the deliverer for. */
 export interface OpenProblem {
-  readonly kind: 'too-large' | 'not-cbor' | 'unknown-kind' | 'malformed' | 'too-deep' | VerifyProblem
+  readonly kind: DecodeProblem['kind'] | 'too-deep' | SpokenProblem | VerifyProblem
   readonly detail: string
   readonly credentialHash?: Uint8Array
 }
@@ -61,9 +75,20 @@ const VERSION = 1
 const CREDENTIAL_HASH_BYTES = 32
 const SIGNATURE_BYTES_MAX = 64
 
+/** The major type of a CBOR map: a first byte's upper three bits (RFC 8949, section 3.1). An envelope is an array. */
+const CBOR_MAP = 5
+
 export interface Sealer<M extends AnyMessage> {
   seal(message: M): Opened<M>
+  /** Opens an envelope; what was merely spoken is none. */
   open(bytes: Uint8Array): Result<Opened<M>, OpenProblem>
+  /** Lays a message out for one peer: as the bare message where the codec says that its kind is spoken, else sealed. */
+  speak(message: M): Opened<M>
+  /**
+   * Takes in what a peer sent over a connection of its own: a spoken message is believed to be the peer's, an envelope
+   * its signer's. `speaker` is what the peer proved when it connected; null when it proved nothing.
+   */
+  hear(bytes: Uint8Array, speaker: SignerFacts | null): Result<Opened<M>, OpenProblem>
 }
 
 export function createSealer<M extends AnyMessage>(
@@ -87,6 +112,10 @@ export function createSealer<M extends AnyMessage>(
       signature,
     )
     if (!facts.ok) return err({ kind: facts.error, detail: `signed by ${from}`, credentialHash })
+    const message = decodeWith(body, depth)
+    return message.ok ? ok({ from, signer: facts.value, message: message.value, bytes }) : message
+  }
+  const decodeWith = (body: Uint8Array, depth: number): Result<M, OpenProblem> => {
     let nestedProblem: OpenProblem | null = null
     const openNested = (inner: Uint8Array, innerDepth: number): Result<Opened<M>, string> => {
       const opened = open(inner, innerDepth)
@@ -95,23 +124,40 @@ export function createSealer<M extends AnyMessage>(
       return err(opened.error.kind)
     }
     const message = codec.decode(body, openNested, depth)
-    if (!message.ok) return err(nestedProblem ?? message.error)
-    return ok({ from, signer: facts.value, message: message.value, bytes })
+    return message.ok ? message : err(nestedProblem ?? message.error)
+  }
+  const seal = (message: M): Opened<M> => {
+    const from = signer.facts.node
+    const body = codec.encode(message)
+    const signature = signer.sign(signedPayload(federation, from, signer.credentialHash, body))
+    const bytes = encodeCbor([VERSION, from, signer.credentialHash, body, signature])
+    return { from, signer: signer.facts, message, bytes }
+  }
+  const hearSpoken = (bytes: Uint8Array, speaker: SignerFacts | null): Result<Opened<M>, OpenProblem> => {
+    if (speaker === null) return err({ kind: 'unknown-speaker', detail: 'no hello of the peer that spoke is known' })
+    const read = decodeWith(bytes, 0)
+    if (!read.ok) return read
+    const message = read.value
+    if (!codec.isSpoken(message.kind))
+      return err({ kind: 'unsealed', detail: `${message.kind} came without signature` })
+    return ok({ from: speaker.node, signer: speaker, message, bytes })
   }
   return {
-    seal: (message) => {
-      const from = signer.facts.node
-      const body = codec.encode(message)
-      const signature = signer.sign(signedPayload(federation, from, signer.credentialHash, body))
-      const bytes = encodeCbor([VERSION, from, signer.credentialHash, body, signature])
-      return { from, signer: signer.facts, message, bytes }
-    },
+    seal,
     open: (bytes) => open(bytes, 0),
+    speak: (message) => {
+      if (!codec.isSpoken(message.kind)) return seal(message)
+      return { from: signer.facts.node, signer: signer.facts, message, bytes: codec.encode(message) }
+    },
+    hear: (bytes, speaker) => (isSpokenFrame(bytes) ? hearSpoken(bytes, speaker) : open(bytes, 0)),
   }
 }
 
-/** Whether a sealed message may leave: the bound that its receivers enforce. */
-export const fitsTheWire = (sealed: Opened): boolean => sealed.bytes.length <= MESSAGE_BYTES_MAX
+/** Whether bytes are a message without envelope. */
+export const isSpokenFrame = (bytes: Uint8Array): boolean => (bytes[0] ?? 0) >> 5 === CBOR_MAP
+
+/** Whether a message may leave: the bound that its receivers enforce. */
+export const fitsTheWire = (said: Opened): boolean => said.bytes.length <= MESSAGE_BYTES_MAX
 
 interface Frame {
   readonly from: NodeId

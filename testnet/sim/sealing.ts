@@ -6,7 +6,14 @@ import type { CoreMessage } from '../../node/core/effects.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
-import { createSealer, type Opened, type OpenProblem, type Sealer, type Verifier } from '../../overlay/wire/envelope.ts'
+import {
+  createSealer,
+  isSpokenFrame,
+  type Opened,
+  type OpenProblem,
+  type Sealer,
+  type Verifier,
+} from '../../overlay/wire/envelope.ts'
 import { hashBytes } from './hash.ts'
 import { type DeviceFacts, FEDERATION } from './topology.ts'
 
@@ -37,19 +44,26 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
         sign: (payload: Uint8Array) => sign(payload, device.index),
       }
       const sealer = createSealer(coreCodec, FEDERATION, signer, verifier)
+      const openOnce = (bytes: Uint8Array) => {
+        const known = opened.get(bytes)
+        if (known !== undefined) return known
+        const fresh = sealer.open(bytes)
+        opened.set(bytes, fresh)
+        return fresh
+      }
       return {
         seal: (message) => {
           const sealed = sealer.seal(message)
           onSealed(sealed)
           return sealed
         },
-        open: (bytes) => {
-          const known = opened.get(bytes)
-          if (known !== undefined) return known
-          const fresh = sealer.open(bytes)
-          opened.set(bytes, fresh)
-          return fresh
+        open: openOnce,
+        speak: (message) => {
+          const said = sealer.speak(message)
+          if (!isSpokenFrame(said.bytes)) onSealed(said)
+          return said
         },
+        hear: (bytes, speaker) => (isSpokenFrame(bytes) ? sealer.hear(bytes, speaker) : openOnce(bytes)),
       }
     },
   }

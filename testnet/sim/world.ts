@@ -4,6 +4,7 @@
 import type { CoreMessage } from '../../node/core/effects.ts'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
+import { isSpokenFrame } from '../../overlay/wire/envelope.ts'
 import { type Agenda, createAgenda } from './agenda.ts'
 import { checkCapacity } from './checkers/capacity.ts'
 import type { SafetyChecker } from './checkers/checker.ts'
@@ -13,7 +14,7 @@ import { checkRegisters } from './checkers/registers.ts'
 import { checkSpecs, type Specs } from './checkers/specs.ts'
 import { checkVotes } from './checkers/votes.ts'
 import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from './device.ts'
-import { hashText } from './hash.ts'
+import { hashBytes, hashText } from './hash.ts'
 import { createNetwork, type SimNetwork } from './network.ts'
 import { createNotary } from './sealing.ts'
 import { streamOf } from './streams.ts'
@@ -66,10 +67,14 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
   const trace = createTrace(onLine)
   const notary = createNotary(topology.devices)
   const [reader] = topology.devices
-  const open = notary.sealerOf(reader as DeviceFacts, () => undefined).open
+  const { open, hear } = notary.sealerOf(reader as DeviceFacts, () => undefined)
   const openOrNull = (bytes: Uint8Array) => {
     const opened = open(bytes)
     return opened.ok ? opened.value : null
+  }
+  const hearOrNull = (bytes: Uint8Array) => {
+    const heard = hear(bytes, (reader as DeviceFacts).facts)
+    return heard.ok ? heard.value.message : null
   }
   const leaders = checkLeaders()
   const specs = checkSpecs(openOrNull)
@@ -105,9 +110,9 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
     },
     onArrival: (device, bytes, from, topic) => {
       const text = (): string =>
-        `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(openOrNull(bytes)?.message)}`
-      trace.note(now(), 'received', tailOf(bytes), text)
-      return swallows.size === 0 || !swallows.has(openOrNull(bytes)?.message.kind ?? '')
+        `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(hearOrNull(bytes))}`
+      trace.note(now(), 'received', isSpokenFrame(bytes) ? hashBytes(bytes, 0).low : tailOf(bytes), text)
+      return swallows.size === 0 || !swallows.has(hearOrNull(bytes)?.kind ?? '')
     },
     onDropped: (device, problem, detail) => {
       trace.note(now(), 'dropped', hashText(problem), () => `${device.node} ${problem}: ${detail}`)
@@ -150,8 +155,8 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
 const tailOf = (bytes: Uint8Array): number =>
   bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 4, 4).getInt32(0)
 
-function describe(message: CoreMessage | undefined): string {
-  if (message === undefined) return 'what cannot be opened'
+function describe(message: CoreMessage | null): string {
+  if (message === null) return 'what cannot be opened'
   const { kind, ...rest } = message
   return `${kind} ${JSON.stringify(rest, (_key, value) => (isLong(value) ? '…' : value)).slice(0, 400)}`
 }
