@@ -31,6 +31,8 @@ export interface LeaderBookView {
   leaderAt(domain: DomainPath, fence: Fence): NodeId | null
   proofAt(domain: DomainPath, fence: Fence): Opened<Announcement> | null
   domains(): Iterable<DomainPath>
+  /** Grows whenever a leader says something new: who looked at the same revision before saw all of it. */
+  revision(): number
 }
 
 /** Owned by the node's core, which alone calls `learn`. */
@@ -48,6 +50,7 @@ export interface LeaderBook extends LeaderBookView {
 
 export function createLeaderBook(): LeaderBook {
   const current = new Map<DomainPath, KnownLeadership>()
+  let revision = 0
   const proofs = new Map<DomainPath, Map<string, Opened<Announcement>>>()
   const leaderOf = (domain: DomainPath): KnownLeadership | null => current.get(domain) ?? null
   const proofAt = (domain: DomainPath, fence: Fence): Opened<Announcement> | null =>
@@ -58,6 +61,7 @@ export function createLeaderBook(): LeaderBook {
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
     proofAt,
     domains: () => current.keys(),
+    revision: () => revision,
     learn: (opened, now, patienceMs) => {
       const checked = checkProof(opened)
       if (!checked.ok) return checked
@@ -68,6 +72,7 @@ export function createLeaderBook(): LeaderBook {
       keepProof(proofs, opened)
       if (place === 'older') return err('older')
       current.set(announcement.domain, { opened, announcement, heardAt: now })
+      if (known === null || !isSameSaying(known.announcement, announcement)) revision += 1
       return ok({ isNews: known === null || isChange(known.announcement, announcement) })
     },
   }
@@ -117,6 +122,9 @@ function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[])
   const voters = announcement.votes.map((vote) => vote.message.voter)
   return electors.filter((child) => voters.includes(child)).length >= majorityOf(electors.length)
 }
+
+const isSameSaying = (a: Announcement, b: Announcement): boolean =>
+  a.line === b.line && compareTerms(a, b) === 0 && a.sequence === b.sequence
 
 const isChange = (before: Announcement, after: Announcement): boolean =>
   compareTerms(before, after) !== 0 || before.electors.join() !== after.electors.join() || before.line !== after.line
