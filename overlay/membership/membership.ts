@@ -18,7 +18,7 @@ import {
 import { isAuthentic, onEntries, onHeard, onReportHeard, onStatementHeard } from './intake.ts'
 import { judge, judgeAll } from './judge.ts'
 import type { MembershipMessage, SealedStatement } from './messages.ts'
-import { attend, onAck, onClosed, onProbe, onSignOfLife, refreshWatches } from './probing.ts'
+import { attend, onAck, onClosed, onProbe, onSignOfLife, probeDueAt, refreshWatches } from './probing.ts'
 import {
   admitStatement,
   countRefused,
@@ -141,7 +141,7 @@ function take(turn: Turn, input: MembershipInput): void {
 export function wakeAt(state: MembershipState): Millis | null {
   if (state.phase !== 'running') return null
   let at = earlier(earlier(state.syncAt, state.forgetAt), earlier(state.refute?.at ?? null, newsDueAt(state)))
-  for (const watch of state.watches.values()) at = earlier(at, watch.probe?.deadline ?? watch.nextProbeAt)
+  for (const [node, watch] of state.watches) at = earlier(at, watch.probe?.deadline ?? probeDueAt(state, node, watch))
   for (const suspicion of state.table.suspicions.values()) at = earlier(at, suspicion.checkAt)
   return at
 }
