@@ -37,6 +37,8 @@ export interface LeaderBookView {
   /** What a witness has to know of a domain that pleads; null where nobody ever led it. */
   lineOf(domain: DomainPath): KnownLine | null
   domains(): Iterable<DomainPath>
+  /** Grows whenever a leader says something new: who looked at the same revision before saw all of it. */
+  revision(): number
 }
 
 /** Owned by the node's core, which alone calls `learn`. */
@@ -54,6 +56,7 @@ export interface LeaderBook extends LeaderBookView {
 
 export function createLeaderBook(): LeaderBook {
   const current = new Map<DomainPath, KnownLeadership>()
+  let revision = 0
   const proofs = new Map<DomainPath, Map<string, Opened<Announcement>>>()
   const leaderOf = (domain: DomainPath): KnownLeadership | null => current.get(domain) ?? null
   const proofAt = (domain: DomainPath, fence: Fence): Opened<Announcement> | null =>
@@ -76,6 +79,7 @@ export function createLeaderBook(): LeaderBook {
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
     proofAt,
     domains: () => current.keys(),
+    revision: () => revision,
     learn: (opened, now, patienceMs) => {
       const checked = checkProof(opened)
       if (!checked.ok) return checked
@@ -87,9 +91,10 @@ export function createLeaderBook(): LeaderBook {
       if (place === 'unconnected') return err('unconnected')
       keepProof(proofs, opened)
       if (place === 'older') return err('older')
-      const isRepeated = known !== null && isSame(known.announcement, announcement)
+      const isRepeated = known !== null && isSameSaying(known.announcement, announcement)
       const spokenAt = isRepeated ? known.spokenAt : now
       current.set(announcement.domain, { opened, announcement, heardAt: now, spokenAt })
+      if (!isRepeated) revision += 1
       return ok({ isNews: known === null || isChange(known.announcement, announcement) })
     },
   }
@@ -141,8 +146,8 @@ function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[])
   return electors.filter((child) => voters.includes(child)).length >= majorityOf(electors.length)
 }
 
-const isSame = (a: Announcement, b: Announcement): boolean =>
-  compareTerms(a, b) === 0 && a.line === b.line && a.sequence === b.sequence
+const isSameSaying = (a: Announcement, b: Announcement): boolean =>
+  a.line === b.line && compareTerms(a, b) === 0 && a.sequence === b.sequence
 
 const isChange = (before: Announcement, after: Announcement): boolean =>
   compareTerms(before, after) !== 0 || before.electors.join() !== after.electors.join() || before.line !== after.line

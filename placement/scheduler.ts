@@ -13,7 +13,7 @@ import {
   splitInstanceKey,
 } from '../overlay/kernel/ids.ts'
 import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../overlay/kernel/time.ts'
+import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
 import { noteFailure, renew, withdraw } from './commitment.ts'
@@ -113,7 +113,7 @@ export function wakeAt(state: SchedulerState): Millis | null {
   const { lead } = state
   if (lead === null) return null
   let first = earliest(lead.listenUntil, lead.sweepAt, state.silenceAt)
-  for (const work of state.work.values()) first = earliest(first, dueAt(work))
+  for (const work of state.work.values()) first = earlier(first, dueAt(work))
   return first
 }
 

@@ -6,7 +6,7 @@ import { unreachable } from '../overlay/kernel/assert.ts'
 import type { Persist, Send } from '../overlay/kernel/effect.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../overlay/kernel/time.ts'
+import { earlier, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import type { RefusalCode } from './authority.ts'
 import { OUTBOX_RECORDS_MAX, PUSH_RETRY_MS_MAX, PUSH_RETRY_MS_MIN } from './constants.ts'
@@ -82,8 +82,11 @@ export function step(state: OutboxState, input: OutboxInput, context: StepContex
   }
 }
 
-export const wakeAt = (state: OutboxState): Millis | null =>
-  earliest(...[...state.pending.values()].map((push) => push.retryAt))
+export function wakeAt(state: OutboxState): Millis | null {
+  let at: Millis | null = null
+  for (const { retryAt } of state.pending.values()) at = earlier(at, retryAt)
+  return at
+}
 
 function onSubmit(state: OutboxState, domain: DomainPath, record: SealedRecord, context: StepContext): OutboxStep {
   const name = nameOf(domain, record)

@@ -6,7 +6,7 @@ import { unreachable } from '../overlay/kernel/assert.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { pick } from '../overlay/kernel/random.ts'
-import { earliest, type Millis } from '../overlay/kernel/time.ts'
+import { earlier, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../overlay/wire/envelope.ts'
 import { admit, type Delivery, forget } from './admit.ts'
 import { mayDeploy } from './authority.ts'
@@ -105,9 +105,13 @@ export function step(state: StoreState, input: StoreInput, context: StepContext)
 
 /** The next round, if there is anyone to have it with; the next deletion to forget; the next spec to sign again. */
 export function wakeAt(state: StoreState): Millis | null {
-  const [forgetAt] = state.table.tombstones.values()
-  const exchangeAt = hasPartner(state) ? state.nextExchangeAt : null
-  return earliest(exchangeAt, forgetAt ?? null, ...state.orphans.values())
+  let at = hasPartner(state) ? state.nextExchangeAt : null
+  for (const forgetAt of state.table.tombstones.values()) {
+    at = earlier(at, forgetAt)
+    break
+  }
+  for (const adoptAt of state.orphans.values()) at = earlier(at, adoptAt)
+  return at
 }
 
 function hasPartner(state: StoreState): boolean {

@@ -108,12 +108,18 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   let news: News[] = []
   let out: CoreEffect[] = []
   const roundTrips = new Map<NodeId, Millis>()
-  let shownWants = ''
+  const chain = chainOf(self.domain)
   /** The domains held when the topics to follow were said last. */
-  let followedFor = ''
+  let followedFor: readonly DomainPath[] = []
 
   const roster = createRosterKeeper({ ...options, incarnation, known: memory.members })
-  const neighbours = createNeighbours({ self, book, roster: roster.view, seeds: options.seeds })
+  const neighbours = createNeighbours({
+    self,
+    book,
+    roster: roster.view,
+    rosterRevision: roster.revision,
+    seeds: options.seeds,
+  })
   const hierarchy = createHierarchy({
     self: self.node,
     cluster: self.domain,
@@ -281,6 +287,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'roster-news':
         hierarchy.onMembers(at, out, news)
         records.onHolders(at, out, news)
+        inventories.onMember()
         if (one.to === null) inventories.forget(one.node)
         return placing.onChild(one.node, at, out)
       case 'inventory-news':
@@ -293,24 +300,23 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     }
   }
 
-  /** What follows from how things stand now, said only when it changed. */
-  const settle = (at: StepContext): void => {
-    const held = chainOf(self.domain).filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
+  const hold = (held: readonly DomainPath[], at: StepContext): void => {
+    followedFor = held
     if (held.join() !== records.held().join()) {
       const left = records.hold(held, neighbours.connected().keys(), at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)
       requests.onLeaders(at, out)
     }
-    const heldNow = held.join()
-    if (heldNow !== followedFor) out.push({ kind: 'follow', topics: topicsOf(self.domain, held) })
-    followedFor = heldNow
-    const peers = neighbours.wanted(
-      at.now,
-      hierarchy.seats().map((seat) => seat.domain),
-    )
-    const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
-    if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
-    shownWants = wantsNow
+    out.push({ kind: 'follow', topics: topicsOf(self.domain, held) })
+  }
+
+  /** What follows from how things stand now, said only when it changed. */
+  const settle = (at: StepContext): void => {
+    const held = chain.filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
+    const isAsBefore =
+      held.length === followedFor.length && held.every((domain, index) => domain === followedFor[index])
+    if (!isAsBefore) hold(held, at)
+    neighbours.onSettled(at.now, hierarchy.seats(), out)
   }
 
   return {

@@ -28,7 +28,7 @@ import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
 import { emit } from '../../overlay/kernel/effect.ts'
 import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect } from './effects.ts'
 import type { Sink } from './news.ts'
@@ -374,7 +374,11 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       }
       if (reviewAt !== null && reviewAt <= now) review(...turn)
     },
-    wakeAt: () => earliest(reviewAt, ...seats.map((seat) => wakeAt(seat.state))),
+    wakeAt: () => {
+      let at = reviewAt
+      for (const seat of seats) at = earlier(at, wakeAt(seat.state))
+      return at
+    },
     seats: () => seats,
     seatIn: (domain) => seatIn(domain) ?? null,
   }

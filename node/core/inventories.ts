@@ -2,9 +2,9 @@
 // summary in the cluster, and for each domain that it leads the aggregate one level up.
 
 import type { Fence, LeaderBookView } from '../../election/index.ts'
-import { type ChildId, chainOf, type DomainPath, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
+import { type ChildId, chainOf, type DomainPath, type NodeId, parentOf, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import {
   type AggregateMessage,
@@ -54,6 +54,8 @@ export interface Inventories {
   onAudience(): void
   onLead(domain: DomainPath, fence: Fence): void
   onUnlead(domain: DomainPath): void
+  /** The roster has a member differently: what it said counts as long as it is not gone. */
+  onMember(): void
   forget(node: NodeId): void
   summaryOf(node: NodeId): NodeSummary | null
   onWake(context: StepContext, out: CoreEffect[]): void
@@ -66,6 +68,13 @@ interface Said<T> {
   readonly sequence: number
 }
 
+interface Lead {
+  readonly fence: Fence
+  said: Said<DomainAggregate>
+  /** Whether the aggregate would say enough new; null where that has to be looked at again. */
+  isNews: boolean | null
+}
+
 const NOTHING_SAID = { at: null, value: null, sequence: 0 }
 
 export function createInventories(options: InventoriesOptions): Inventories {
@@ -74,20 +83,23 @@ export function createInventories(options: InventoriesOptions): Inventories {
     chainOf(self.domain).map((domain) => [domain, createInventory(domain)]),
   )
   const inventoryOf = (domain: DomainPath): Inventory => inventories.get(domain) ?? createInventory(domain)
-  const leads = new Map<DomainPath, { readonly fence: Fence; said: Said<DomainAggregate> }>()
+  const leads = new Map<DomainPath, Lead>()
   let latest: NodeSummary | null = null
   let said: Said<NodeSummary> = NOTHING_SAID
+  /** Whether the latest says enough new; null where that has to be looked at again. */
+  let isLatestNews: boolean | null = null
 
   const summaryDue = (): Millis | null => {
     if (latest === null) return null
-    const isNews = said.value === null || changedEnough(said.value, latest)
-    return publishAt(said.at, isNews, 0, timing.summaryMsMin, timing.summaryMsMax)
+    isLatestNews ??= said.value === null || changedEnough(said.value, latest)
+    return publishAt(said.at, isLatestNews, 0, timing.summaryMsMin, timing.summaryMsMax)
   }
 
   const saySummary = ({ now }: StepContext, out: CoreEffect[]): void => {
     const due = summaryDue()
     if (latest === null || due === null || (said.at !== null && due > now)) return
     said = { at: now, value: latest, sequence: said.sequence + 1 }
+    isLatestNews = null
     const { node: child, domain } = self
     const { sequence } = said
     const message: SummaryMessage = { kind: 'placement/summary', domain, child, incarnation, sequence, summary: latest }
@@ -103,18 +115,25 @@ export function createInventories(options: InventoriesOptions): Inventories {
       }),
     )
 
-  const aggregateDue = (domain: DomainPath, saidBefore: Said<DomainAggregate>): Millis => {
-    const isNews = saidBefore.value === null || aggregateChangedEnough(saidBefore.value, foldedOf(domain))
-    return publishAt(saidBefore.at, isNews, 0, timing.aggregateMsMin, timing.aggregateMsMax)
+  const aggregateDue = (domain: DomainPath, lead: Lead): Millis => {
+    const { said: before } = lead
+    lead.isNews ??= before.value === null || aggregateChangedEnough(before.value, foldedOf(domain))
+    return publishAt(before.at, lead.isNews, 0, timing.aggregateMsMin, timing.aggregateMsMax)
+  }
+
+  /** A child said something else, came or went. */
+  const reconsider = (): void => {
+    for (const lead of leads.values()) lead.isNews = null
   }
 
   const sayAggregates = ({ now }: StepContext, out: CoreEffect[]): void => {
     for (const [child, lead] of leads) {
       const domain = parentOf(child)
-      if (domain === null || (lead.said.at !== null && aggregateDue(child, lead.said) > now)) continue
+      if (domain === null || (lead.said.at !== null && aggregateDue(child, lead) > now)) continue
       const aggregate = foldedOf(child)
       const sequence = lead.said.sequence + 1
       lead.said = { at: now, value: aggregate, sequence }
+      lead.isNews = null
       const { fence } = lead
       const message: AggregateMessage = { kind: 'placement/aggregate', domain, child, fence, sequence, aggregate }
       out.push({ kind: 'author', message, topics: [{ domain, topic: 'summary' }] })
@@ -132,24 +151,29 @@ export function createInventories(options: InventoriesOptions): Inventories {
           ? noteSummary(inventory, { ...opened, message }, context.now)
           : noteAggregate(inventory, { ...opened, message }, book, context.now)
       if (outcome !== 'noted') return
+      reconsider()
       news.push({ kind: 'inventory-news', domain: message.domain, child: message.child })
       sayAggregates(context, out)
     },
     onSummary: (summary, context, out) => {
       latest = summary
+      isLatestNews = null
       saySummary(context, out)
     },
     onAudience: () => {
       said = { ...said, value: null }
+      isLatestNews = null
     },
     onLead: (domain, fence) => {
-      leads.set(domain, { fence, said: NOTHING_SAID })
+      leads.set(domain, { fence, said: NOTHING_SAID, isNews: null })
     },
     onUnlead: (domain) => {
       leads.delete(domain)
     },
+    onMember: reconsider,
     forget: (node) => {
       forgetChild(inventoryOf(self.domain), node)
+      reconsider()
     },
     summaryOf: (node) => {
       const news = inventoryOf(self.domain).rows.get(node)?.news
@@ -159,12 +183,10 @@ export function createInventories(options: InventoriesOptions): Inventories {
       saySummary(context, out)
       sayAggregates(context, out)
     },
-    wakeAt: () =>
-      earliest(
-        summaryDue(),
-        ...[...leads]
-          .filter(([domain]) => parentOf(domain) !== null)
-          .map(([domain, lead]) => aggregateDue(domain, lead.said)),
-      ),
+    wakeAt: () => {
+      let at = summaryDue()
+      for (const [domain, lead] of leads) if (domain !== ROOT) at = earlier(at, aggregateDue(domain, lead))
+      return at
+    },
   }
 }

@@ -46,6 +46,10 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'election/proof-wanted': 'spoken',
   // Carries an announcement as it was sealed.
   'election/proof': 'spoken',
+  'election/witness-request': 'spoken',
+  // Makes a domain go on without its majority: rare, and worth a signature.
+  'election/grant': 'sealed',
+  'election/roll-call': 'spoken',
 
   'membership/member': 'sealed',
   'membership/report': 'sealed',

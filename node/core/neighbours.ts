@@ -33,6 +33,8 @@ export interface NeighboursOptions {
   readonly self: SignerFacts
   readonly book: LeaderBookView
   readonly roster: () => RosterView
+  /** Grows with each change of the roster. */
+  readonly rosterRevision: () => number
   /** Where members answered before, or the addresses of the invite: tried until the cluster's leader is known. */
   readonly seeds: readonly WantedNode[]
 }
@@ -49,12 +51,27 @@ export interface Neighbours {
   addressesOf(peer: NodeId): readonly string[]
   /** The peers to be connected to as things stand. */
   wanted(now: Millis, seats: readonly DomainPath[]): readonly WantedNode[]
+  /** Says whom to be connected to, where that changed. */
+  onSettled(now: Millis, seats: readonly { readonly domain: DomainPath }[], out: CoreEffect[]): void
 }
 
-export function createNeighbours({ self, book, roster, seeds }: NeighboursOptions): Neighbours {
+/** What the wants depend on, in numbers that are quickly compared: they are looked at after every input. */
+interface Outlook {
+  readonly roster: number
+  readonly book: number
+  readonly own: number
+  /** A node's seats are a chain that begins in its cluster, so their number says which they are. */
+  readonly seats: number
+}
+
+export function createNeighbours({ self, book, roster, rosterRevision, seeds }: NeighboursOptions): Neighbours {
   const connected = new Map<NodeId, SignerFacts>()
   const acquaintances = new Map<NodeId, SealedStatement>()
   const reached = new Map<NodeId, Millis>()
+  /** Grows with whatever is noted in this file. */
+  let revision = 0
+  let settled: Outlook | null = null
+  let shownWants = ''
 
   const statementOf = (peer: NodeId): SealedStatement | null =>
     roster().get(peer)?.opened ?? acquaintances.get(peer) ?? null
@@ -81,8 +98,33 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
     out.push({ kind: 'send', to, message: { kind: 'membership/entries', domain, members: others, reports: [] } })
   }
 
+  const wanted = (now: Millis, seats: readonly DomainPath[]): readonly WantedNode[] => {
+    const wanted = new Set<NodeId>()
+    const members = presentNodes(roster())
+    const isSmall = members.length <= FULL_MESH_NODES_MAX
+    const close = isSmall ? members : [...watchedBy(roster(), self.node), ...watchersOf(roster(), self.node)]
+    for (const node of close) wanted.add(node)
+    for (const domain of book.domains()) {
+      const leader = book.leaderOf(domain)
+      if (leader !== null && isMine(domain, self.domain, seats)) wanted.add(leader.announcement.node)
+    }
+    // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
+    for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
+    const isLost = book.leaderOf(self.domain) === null || connected.size === 0
+    // A cluster that formed out of sight of the others would never look for them: whoever was invited from outside
+    // keeps in touch.
+    const isIsland = [...connected.values()].every(({ domain }) => domain === self.domain)
+    for (const { peer } of seeds) if (isLost || (isIsland && !roster().has(peer))) wanted.add(peer)
+    // Without an address a dial would search for half a minute, and the answer of the leader that was asked would
+    // wait for it.
+    for (const [peer, until] of reached) if (until > now && addressesOf(peer).length > 0) wanted.add(peer)
+    wanted.delete(self.node)
+    return [...wanted].map((peer) => ({ peer, addresses: addressesOf(peer) }))
+  }
+
   return {
     onConnected: (peer, facts, out) => {
+      revision += 1
       connected.set(peer, facts)
       if (facts.domain === self.domain) return
       const own = statementOf(self.node)
@@ -90,6 +132,7 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
       introduce(peer, facts.domain, membersKnownIn(facts.domain).slice(0, FULL_MESH_NODES_MAX), out)
     },
     onDisconnected: (peer) => {
+      revision += 1
       connected.delete(peer)
     },
     onStatement: (opened, out) => {
@@ -102,6 +145,7 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
         incarnation > known.incarnation ||
         (incarnation === known.incarnation && version > known.version)
       if (!isNewer) return
+      revision += 1
       acquaintances.delete(node)
       acquaintances.set(node, opened)
       const oldest = acquaintances.keys().next().value
@@ -110,6 +154,7 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
       for (const [peer, facts] of connected) if (facts.domain === domain) introduce(peer, domain, [opened], out)
     },
     reach: (peer, domain, { now }, out) => {
+      revision += 1
       reached.delete(peer)
       reached.set(peer, now + REACHED_MS)
       const oldest = reached.keys().next().value
@@ -123,31 +168,29 @@ export function createNeighbours({ self, book, roster, seeds }: NeighboursOption
     connected: () => connected,
     statementOf,
     addressesOf,
-    wanted: (now, seats) => {
-      const wanted = new Set<NodeId>()
-      const members = presentNodes(roster())
-      const isSmall = members.length <= FULL_MESH_NODES_MAX
-      const close = isSmall ? members : [...watchedBy(roster(), self.node), ...watchersOf(roster(), self.node)]
-      for (const node of close) wanted.add(node)
-      for (const domain of book.domains()) {
-        const leader = book.leaderOf(domain)
-        if (leader !== null && isMine(domain, self.domain, seats)) wanted.add(leader.announcement.node)
+    wanted,
+    onSettled: (now, seats, out) => {
+      const [firstReached] = reached
+      if (firstReached !== undefined && firstReached[1] <= now) {
+        reached.delete(firstReached[0])
+        revision += 1
       }
-      // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
-      for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
-      const isLost = book.leaderOf(self.domain) === null || connected.size === 0
-      // A cluster that formed out of sight of the others would never look for them: whoever was invited from outside
-      // keeps in touch.
-      const isIsland = [...connected.values()].every(({ domain }) => domain === self.domain)
-      for (const { peer } of seeds) if (isLost || (isIsland && !roster().has(peer))) wanted.add(peer)
-      // Without an address a dial would search for half a minute, and the answer of the leader that was asked would
-      // wait for it.
-      for (const [peer, until] of reached) if (until > now && addressesOf(peer).length > 0) wanted.add(peer)
-      wanted.delete(self.node)
-      return [...wanted].map((peer) => ({ peer, addresses: addressesOf(peer) }))
+      const outlook = { roster: rosterRevision(), book: book.revision(), own: revision, seats: seats.length }
+      if (settled !== null && isSameOutlook(settled, outlook)) return
+      settled = outlook
+      const peers = wanted(
+        now,
+        seats.map((seat) => seat.domain),
+      )
+      const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
+      if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
+      shownWants = wantsNow
     },
   }
 }
+
+const isSameOutlook = (a: Outlook, b: Outlook): boolean =>
+  a.roster === b.roster && a.book === b.book && a.own === b.own && a.seats === b.seats
 
 /** Whether this node deals with a domain's leader: on its own chain, or a sibling of a domain that it speaks for. */
 function isMine(domain: DomainPath, cluster: DomainPath, seats: readonly DomainPath[]): boolean {

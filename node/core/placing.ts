@@ -4,7 +4,7 @@
 import type { Fence, LeaderBookView } from '../../election/index.ts'
 import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
@@ -243,7 +243,11 @@ export function createPlacing(options: PlacingOptions): Placing {
         if ((schedulerWakeAt(state) ?? Infinity) <= context.now) feed(domain, { kind: 'wake' }, context, out)
       }
     },
-    wakeAt: () => earliest(workerWakeAt(worker), ...[...schedulers.values()].map(schedulerWakeAt)),
+    wakeAt: () => {
+      let at = workerWakeAt(worker)
+      for (const state of schedulers.values()) at = earlier(at, schedulerWakeAt(state))
+      return at
+    },
   }
 }
 

@@ -11,7 +11,7 @@ import {
   type ServiceId,
 } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import {
   createStore,
@@ -211,7 +211,11 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
         if (due !== null && due <= turn[0].now) feed(domain, { kind: 'wake' }, ...turn)
       }
     },
-    wakeAt: () => earliest(...[...stores.values()].map(storeWakeAt)),
+    wakeAt: () => {
+      let at: Millis | null = null
+      for (const state of stores.values()) at = earlier(at, storeWakeAt(state))
+      return at
+    },
   }
 }
 

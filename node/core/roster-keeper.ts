@@ -45,6 +45,8 @@ export type RosterTurn = readonly [context: StepContext, out: CoreEffect[], news
 
 export interface RosterKeeper {
   view(): RosterView
+  /** Grows with each change of the roster. */
+  revision(): number
   /** The members as candidates for elector. */
   children(): readonly ChildFact[]
   /** The members that are not known to be gone. */
@@ -72,13 +74,16 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
   let startedAt: Millis = 0
   let addresses: readonly string[] = []
   let fitness = 0.5
+  let revision = 0
 
   const feed = (input: MembershipInput, ...turn: RosterTurn): void => {
     const stepped = stepMembership(state, input, turn[0])
     state = stepped.state
     for (const effect of stepped.effects) {
-      if (effect.kind === 'roster-changed') turn[2].push({ kind: 'roster-news', node: effect.node, to: effect.to })
-      else turn[1].push(...translated(effect))
+      if (effect.kind === 'roster-changed') {
+        revision += 1
+        turn[2].push({ kind: 'roster-news', node: effect.node, to: effect.to })
+      } else turn[1].push(...translated(effect))
     }
   }
 
@@ -101,6 +106,7 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
 
   return {
     view: () => rosterOf(state),
+    revision: () => revision,
     children: () =>
       [...rosterOf(state).values()].map(({ node, state: standing, since, fitness: said, canLead: can }) => ({
         child: node,

@@ -6,7 +6,7 @@ import { unreachable } from '../kernel/assert.ts'
 import type { DomainPath, NodeId } from '../kernel/ids.ts'
 import type { StepContext, Transition } from '../kernel/machine.ts'
 import { pick } from '../kernel/random.ts'
-import { earliest, type Millis } from '../kernel/time.ts'
+import { earlier, earliest, type Millis } from '../kernel/time.ts'
 import type { Opened } from '../wire/envelope.ts'
 import {
   GONE_KEPT_MS,
@@ -18,7 +18,7 @@ import {
 import { isAuthentic, onEntries, onHeard, onReportHeard, onStatementHeard } from './intake.ts'
 import { judge, judgeAll } from './judge.ts'
 import type { MembershipMessage, SealedStatement } from './messages.ts'
-import { attend, onAck, onClosed, onProbe, onSignOfLife, refreshWatches } from './probing.ts'
+import { attend, onAck, onClosed, onProbe, onSignOfLife, probeDueAt, refreshWatches } from './probing.ts'
 import {
   admitStatement,
   countRefused,
@@ -140,9 +140,9 @@ function take(turn: Turn, input: MembershipInput): void {
 /** When the machine next has something to do by itself; null before `start` and after `leave`. */
 export function wakeAt(state: MembershipState): Millis | null {
   if (state.phase !== 'running') return null
-  let at = earliest(state.syncAt, state.forgetAt, state.refute?.at ?? null, newsDueAt(state))
-  for (const watch of state.watches.values()) at = earliest(at, watch.probe?.deadline ?? watch.nextProbeAt)
-  for (const suspicion of state.table.suspicions.values()) at = earliest(at, suspicion.checkAt)
+  let at = earlier(earlier(state.syncAt, state.forgetAt), earlier(state.refute?.at ?? null, newsDueAt(state)))
+  for (const [node, watch] of state.watches) at = earlier(at, watch.probe?.deadline ?? probeDueAt(state, node, watch))
+  for (const suspicion of state.table.suspicions.values()) at = earlier(at, suspicion.checkAt)
   return at
 }
 

@@ -2,11 +2,12 @@
 // or a closed connection are reported, and the next sign of life takes the report back.
 
 import type { NodeId } from '../kernel/ids.ts'
+import type { Millis } from '../kernel/time.ts'
 import { PROBES_LOST_TO_REPORT, REPORT_REPEATS_MAX } from './constants.ts'
 import { isReachable } from './judge.ts'
 import type { Ack, SealedReport, WatcherReport } from './messages.ts'
 import { isPresent, opinionOf, type RosterEntry, ringsOf } from './roster.ts'
-import { become, send, type Turn, type Watch } from './state.ts'
+import { become, type MembershipState, send, type Turn, type Watch } from './state.ts'
 import { healthAfter, healthScore, probeDeadlineMs, smoothed } from './suspicion.ts'
 import { watchedIn, watchersIn } from './watchers.ts'
 
@@ -38,8 +39,20 @@ export function attend(turn: Turn): void {
     const overdue = turn.state.watches.get(node)
     if (overdue?.probe && overdue.probe.deadline <= now) onProbeLost(turn, entry, overdue, overdue.probe)
     const watch = turn.state.watches.get(node)
-    if (watch !== undefined && watch.probe === null && watch.nextProbeAt <= now) probe(turn, entry, watch)
+    if (watch === undefined || watch.probe !== null) continue
+    if (probeDueAt(turn.state, node, watch) <= now) probe(turn, entry, watch)
   }
+}
+
+/** When a watched member is to be probed next: whoever is heard anyway is not, unless there is a doubt to settle. */
+export function probeDueAt({ table, self, timing }: MembershipState, node: NodeId, watch: Watch): Millis {
+  const heardAt = table.heardAt.get(node)
+  if (heardAt === undefined || watch.lostInARow > 0) return watch.nextProbeAt
+  const quietAt = heardAt + timing.probeMs
+  if (quietAt <= watch.nextProbeAt) return watch.nextProbeAt
+  const entry = table.entries.get(node)
+  const isReported = entry !== undefined && opinionOf(table, self, entry)?.verdict === 'unreachable'
+  return isReported ? watch.nextProbeAt : quietAt
 }
 
 export function onProbe(turn: Turn, from: NodeId, nonce: number): void {
@@ -130,11 +143,6 @@ function probe(turn: Turn, entry: RosterEntry, watch: Watch): void {
   const { now } = turn.context
   const report = table.reports.get(entry.node)?.get(self)
   const isReported = report !== undefined && opinionOf(table, self, entry)?.verdict === 'unreachable'
-  const quietAt = (table.heardAt.get(entry.node) ?? 0) + timing.probeMs
-  if (!isReported && table.heardAt.has(entry.node) && quietAt > now && watch.lostInARow === 0) {
-    setWatch(turn, entry.node, { ...watch, nextProbeAt: quietAt })
-    return
-  }
   const deadline = now + probeDeadlineMs(timing, watch.roundTripMs, healthScore(health, timing, now))
   const repeats = isReported ? watch.repeats + 1 : 0
   setWatch(turn, entry.node, { ...watch, probe: { nonce, sentAt: now, deadline }, repeats })

@@ -1,9 +1,9 @@
 // Bytes to message and back: deterministic CBOR (RFC 8949, section 4.2, as DAG-CBOR narrows it), bounded, refusing
 // instead of throwing.
 
-import { decode as decodeCbor, encode as encodeCbor } from '@ipld/dag-cbor'
 import { invariant } from '../kernel/assert.ts'
 import { err, ok, type Result } from '../kernel/result.ts'
+import { decodeCbor, encodeCbor, NotCbor } from './cbor.ts'
 import { type OpenNested, readWith, type Schema } from './schema.ts'
 
 /** The largest message that leaves or enters a node, in bytes (DESIGN section 7). */
@@ -62,10 +62,7 @@ export function createCodec<M extends AnyMessage>(
   }
 }
 
-/**
- * Decodes CBOR of at most MESSAGE_BYTES_MAX bytes; anything the decoder throws, too deep a nesting included, is a
- * refusal.
- */
+/** Decodes CBOR of at most MESSAGE_BYTES_MAX bytes. */
 export function decodeBounded(bytes: Uint8Array): Result<unknown, DecodeProblem> {
   if (bytes.length > MESSAGE_BYTES_MAX) {
     return err({ kind: 'too-large', detail: `${bytes.length} bytes, at most ${MESSAGE_BYTES_MAX}` })
@@ -73,7 +70,8 @@ export function decodeBounded(bytes: Uint8Array): Result<unknown, DecodeProblem>
   try {
     return ok(decodeCbor(bytes))
   } catch (problem) {
-    return err({ kind: 'not-cbor', detail: problem instanceof Error ? problem.message : 'not CBOR' })
+    if (problem instanceof NotCbor) return err({ kind: 'not-cbor', detail: problem.message })
+    throw problem
   }
 }
 

@@ -3,6 +3,7 @@
 // one understands.
 
 import { err, ok, type Result } from '../kernel/result.ts'
+import { compareKeys } from './cbor.ts'
 import type { Opened } from './envelope.ts'
 
 /** Opens a sealed envelope that stands inside a message; handed in by whoever can check signatures. */
@@ -111,7 +112,11 @@ type ObjectOf<F> = { readonly [K in Exclude<keyof F, OptionalKeys<F>>]: Infer<F[
 export const object = <F extends Record<string, Schema<never> | Schema<unknown>>>(
   fields: F,
 ): Schema<{ [K in keyof ObjectOf<F>]: ObjectOf<F>[K] }> => {
-  const known = Object.entries(fields as unknown as Fields) as [string, Schema<unknown>][]
+  // In the order of their bytes, so that nothing is left to sort when a message is laid out.
+  const known = Object.entries(fields as unknown as Fields).sort(([a], [b]) => compareKeys(a, b)) as [
+    string,
+    Schema<unknown>,
+  ][]
   return {
     read: (raw, at, open, depth) => {
       const source = asObject(raw, at)

@@ -1,8 +1,10 @@
 // The simulator on the command line: one seed with its trace, or many with their sums.
 
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { runSeeds } from './pool.ts'
 import { createTally, failureLine } from './report.ts'
-import { FAULTS_MS_DEFAULT, type RunOptions, runSeed } from './run.ts'
+import { FAULTS_MS_DEFAULT, type RunOptions } from './run.ts'
 import { clustersFor, sizeOf } from './sizes.ts'
 import { NODES_MAX } from './topology.ts'
 
@@ -11,7 +13,11 @@ npm run sim -- --seeds N [--from M]     many, from seed M (1) on
   --nodes N      nodes of each world, 1 to ${NODES_MAX}; by default it depends on the seed
   --clusters N   clusters of each world
   --seconds N    virtual seconds of faults (${FAULTS_MS_DEFAULT / 1_000})
+  --jobs N       threads for many seeds (${availableParallelism()}: the cores of this machine); changes no result
   --trace        prints what happens, also of many`
+
+/** More threads than any machine has cores, fewer than would fill its memory. A guess. */
+const JOBS_MAX = 256
 
 interface Asked {
   readonly first: number
@@ -19,6 +25,7 @@ interface Asked {
   readonly nodes: number | null
   readonly clusters: number | null
   readonly faultsMs: number
+  readonly jobs: number
   readonly trace: boolean
 }
 
@@ -31,6 +38,7 @@ function read(): Asked {
       nodes: { type: 'string' },
       clusters: { type: 'string' },
       seconds: { type: 'string' },
+      jobs: { type: 'string' },
       trace: { type: 'boolean' },
     },
     allowNegative: true,
@@ -41,6 +49,7 @@ function read(): Asked {
     nodes: whole('nodes', values.nodes, NODES_MAX),
     clusters: whole('clusters', values.clusters, NODES_MAX),
     faultsMs: (whole('seconds', values.seconds) ?? FAULTS_MS_DEFAULT / 1_000) * 1_000,
+    jobs: whole('jobs', values.jobs, JOBS_MAX) ?? availableParallelism(),
     trace: values.trace ?? values.seed !== undefined,
   }
 }
@@ -59,12 +68,14 @@ function optionsFor(seed: number, asked: Asked): RunOptions {
   return { seed, nodes: size.nodes, clusters, faultsMs, ...(trace && { onLine: (line) => console.log(line) }) }
 }
 
-function run(asked: Asked): number {
+async function run(asked: Asked): Promise<number> {
   const tally = createTally()
   const began = performance.now()
-  for (let seed = asked.first; seed < asked.first + asked.count; seed++) {
-    const options = optionsFor(seed, asked)
-    const result = runSeed(options)
+  const plans = Array.from({ length: asked.count }, (_, index) => optionsFor(asked.first + index, asked))
+  // What is printed on the way has to come from this thread.
+  let index = 0
+  for await (const result of runSeeds(plans, asked.trace ? 1 : asked.jobs)) {
+    const options = plans[index++] as RunOptions
     tally.add(result)
     if (result.failure !== null) console.log(failureLine(options, result))
     if (asked.count === 1) console.log(`trace hash   ${result.hash}`)
@@ -74,7 +85,7 @@ function run(asked: Asked): number {
 }
 
 try {
-  process.exitCode = run(read())
+  process.exitCode = await run(read())
 } catch (problem) {
   console.error(problem instanceof Error ? problem.message : problem)
   console.error(USAGE)

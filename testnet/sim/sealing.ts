@@ -78,4 +78,7 @@ function sign(payload: Uint8Array, key: number): Uint8Array {
   return signature
 }
 
-const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false
+  return a.length === b.length
+}
