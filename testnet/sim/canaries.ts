@@ -2,6 +2,7 @@
 // system would have it, and names the rule that has to notice. A checker that cannot see them proves nothing by its
 // silence.
 
+import { checkedBody } from '../../overlay/wire/checksum.ts'
 import { decodeBounded } from '../../overlay/wire/codec.ts'
 import { type Defects, NO_DEFECTS } from './world.ts'
 
@@ -20,7 +21,8 @@ function isMereVote(key: string, before: Uint8Array | null, value: Uint8Array | 
 }
 
 function registerIn(value: Uint8Array): unknown {
-  const read = decodeBounded(value)
+  const body = checkedBody(value)
+  const read = body.ok ? decodeBounded(body.value) : body
   return read.ok ? (read.value as { readonly register: unknown }).register : null
 }
 

@@ -4,8 +4,10 @@
 import { InvariantError } from '../../overlay/kernel/assert.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { BrokenRule } from './checkers/checker.ts'
-import { SETTLED_MS_MAX, unsettled } from './checkers/liveness.ts'
-import { calm, type FaultKind, type FaultWorld, inflict, mendAll, planFaults, springAmbush } from './faults.ts'
+import { settledMsMax, unsettled } from './checkers/liveness.ts'
+import { planFaults } from './fault-plan.ts'
+import { calm, type FaultKind, type FaultWorld, inflict, mendAll, springAmbush } from './faults.ts'
+import { paceOf, type Setting, settingOf } from './setting.ts'
 import { streamOf } from './streams.ts'
 import { planRequests, request } from './workload.ts'
 import { createWorld, type Defects, NO_DEFECTS, type World } from './world.ts'
@@ -14,7 +16,9 @@ export interface RunOptions {
   readonly seed: number
   readonly nodes: number
   readonly clusters: number
+  /** How long there are faults, at the pace of a local network. */
   readonly faultsMs?: Millis
+  readonly setting?: Setting
   readonly defects?: Defects
   readonly onLine?: (line: string) => void
   /** Looks at the world when the run is over. */
@@ -48,11 +52,14 @@ export const FAULTS_MS_DEFAULT = 60_000
 const LOOK_MS = 1_000
 
 export function runSeed(options: RunOptions): RunResult {
-  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, defects = NO_DEFECTS, onLine = null } = options
+  const { seed, nodes, clusters, setting = settingOf(seed), defects = NO_DEFECTS, onLine = null } = options
+  const pace = paceOf(setting.preset)
+  const faultsMs = (options.faultsMs ?? FAULTS_MS_DEFAULT) * pace
   const world = createWorld({
     seed,
     nodes,
     clusters,
+    setting,
     defects,
     onLine,
     onVote: (device) => springAmbush(faulty, device),
@@ -62,6 +69,7 @@ export function runSeed(options: RunOptions): RunResult {
     ...world,
     random: streamOf(seed, 'fault details'),
     ambush: { until: 0 },
+    pace,
     isOver: () => world.agenda.now() >= faultsMs,
     onFault: (fault) => {
       faults[fault.kind] = (faults[fault.kind] ?? 0) + 1
@@ -74,7 +82,7 @@ export function runSeed(options: RunOptions): RunResult {
     disturb(world, faulty, seed, faultsMs)
     mendAll(faulty)
     world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
-    settledMs = awaitAgreement(world)
+    settledMs = awaitAgreement(world, settledMsMax(setting.preset))
     world.end()
   } catch (problem) {
     failure = failureOf(problem, world.agenda.now())
@@ -96,29 +104,30 @@ export function runSeed(options: RunOptions): RunResult {
 }
 
 function disturb(world: World, faulty: FaultWorld, seed: number, faultsMs: Millis): void {
-  const { agenda, devices, clusters } = world
-  calm(world.network)
-  for (const planned of planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs })) {
+  const { agenda, devices, domains } = world
+  const { pace } = faulty
+  calm(faulty)
+  for (const planned of planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs, pace })) {
     agenda.at(planned.at, () => {
       if (agenda.now() < faultsMs) inflict(faulty, planned)
     })
   }
   const chooser = streamOf(seed, 'requests')
-  for (const planned of planRequests(streamOf(seed, 'workload'), clusters, faultsMs)) {
+  for (const planned of planRequests(streamOf(seed, 'workload'), domains, faultsMs)) {
     agenda.at(planned.at, () => request(chooser, devices, planned))
   }
   world.run(faultsMs)
 }
 
-function awaitAgreement(world: World): Millis {
-  const { agenda, devices, clusters } = world
+function awaitAgreement(world: World, msMax: Millis): Millis {
+  const { agenda, devices } = world
   const began = agenda.now()
   for (;;) {
     world.run(agenda.now() + LOOK_MS)
-    const missing = unsettled(devices, clusters)
+    const missing = unsettled(devices)
     const tookMs = agenda.now() - began
     if (missing === null) return tookMs
-    if (tookMs >= SETTLED_MS_MAX) throw new BrokenRule('liveness', missing)
+    if (tookMs >= msMax) throw new BrokenRule('liveness', missing)
   }
 }
 

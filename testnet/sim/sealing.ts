@@ -8,6 +8,7 @@ import type { NodeId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import { createSealer, type Opened, type OpenProblem, type Sealer, type Verifier } from '../../overlay/wire/envelope.ts'
 import { hashBytes } from './hash.ts'
+import { newerCodec } from './newer.ts'
 import { type DeviceFacts, FEDERATION } from './topology.ts'
 
 const CREDENTIAL_HASH_BYTES = 32
@@ -36,7 +37,7 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
         credentialHash,
         sign: (payload: Uint8Array) => sign(payload, device.index),
       }
-      const sealer = createSealer(coreCodec, FEDERATION, signer, verifier)
+      const sealer = createSealer(device.isNewer ? newerCodec : coreCodec, FEDERATION, signer, verifier)
       return {
         seal: (message) => {
           const sealed = sealer.seal(message)

@@ -16,6 +16,7 @@ import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from
 import { hashText } from './hash.ts'
 import { createNetwork, type SimNetwork } from './network.ts'
 import { createNotary } from './sealing.ts'
+import { PLAIN, type Setting } from './setting.ts'
 import { streamOf } from './streams.ts'
 import { type DeviceFacts, drawTopology } from './topology.ts'
 import { createTrace, type Trace } from './trace.ts'
@@ -40,6 +41,7 @@ export interface WorldOptions {
   readonly seed: number
   readonly nodes: number
   readonly clusters: number
+  readonly setting?: Setting
   readonly defects: Defects
   readonly onLine: ((line: string) => void) | null
   /** A device signed a vote. */
@@ -50,7 +52,8 @@ export interface World {
   readonly agenda: Agenda
   readonly network: SimNetwork
   readonly devices: readonly Device[]
-  readonly clusters: readonly DomainPath[]
+  /** All domains below the root. */
+  readonly domains: readonly DomainPath[]
   readonly trace: Trace
   readonly leaders: Leaders
   readonly specs: Specs
@@ -60,8 +63,9 @@ export interface World {
   end(): void
 }
 
-export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: WorldOptions): World {
-  const topology = drawTopology(seed, nodes, clusters)
+export function createWorld(options: WorldOptions): World {
+  const { seed, nodes, clusters, defects, onLine, onVote, setting = PLAIN } = options
+  const topology = drawTopology(seed, nodes, clusters, setting)
   const agenda = createAgenda()
   const trace = createTrace(onLine)
   const notary = createNotary(topology.devices)
@@ -112,11 +116,18 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
     onDropped: (device, problem, detail) => {
       trace.note(now(), 'dropped', hashText(problem), () => `${device.node} ${problem}: ${detail}`)
     },
+    onGone: (device) => {
+      for (const checker of checkers) checker.onGone?.(device, now())
+    },
+    onForgot: (device, what) => {
+      for (const checker of checkers) checker.onForgot?.(device, what)
+    },
   }
 
   const parts = {
     seed,
     agenda,
+    setting,
     notary,
     network: (): SimNetwork => network,
     nodeOf: (index: number): DeviceFacts => topology.devices[index] as DeviceFacts,
@@ -132,7 +143,7 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
     agenda,
     network,
     devices,
-    clusters: topology.clusters,
+    domains: topology.domains,
     trace,
     leaders,
     specs,
