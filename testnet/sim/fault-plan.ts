@@ -3,9 +3,9 @@
 
 import { pick, type Random, randomInt, shuffled } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import type { Device } from './device.ts'
 import type { Fault, FaultKind, Pairs, PlannedFault } from './faults.ts'
 import { between, chance } from './streams.ts'
+import type { DeviceFacts } from './topology.ts'
 
 /**
  * How often each kind comes, relative to the others, and how long it lasts in ms. All guesses: what keeps a federation
@@ -46,8 +46,11 @@ const PEACE_MS_MAX = 25_000
 /** A clock is set right, or wrong by so much; far below what the hybrid clocks refuse (a day). A guess. */
 const JUMP_MS_MAX = { usual: 5_000, rare: 7_200_000 }
 
+/** As far as a plan goes, a device is what it is, not how it does. */
+type Planned = { readonly facts: DeviceFacts }
+
 export interface FaultSetting {
-  readonly devices: readonly Device[]
+  readonly devices: readonly Planned[]
   readonly untilMs: Millis
   /** Everything is so many times slower (setting.ts, `paceOf`). */
   readonly pace: number
@@ -78,7 +81,7 @@ function drawKind(random: Random): (typeof KINDS)[number] {
   return KINDS[0] as (typeof KINDS)[number]
 }
 
-function drawFault(random: Random, kind: FaultKind, devices: readonly Device[], spared: Set<string>): Fault | null {
+function drawFault(random: Random, kind: FaultKind, devices: readonly Planned[], spared: Set<string>): Fault | null {
   const device = randomInt(random, 0, devices.length)
   switch (kind) {
     case 'kill':
@@ -97,7 +100,7 @@ function drawFault(random: Random, kind: FaultKind, devices: readonly Device[], 
     case 'clock-jump':
       return { kind, device, byMs: drawJump(random) }
     case 'rolling-restart':
-      return { kind, domain: chance(random, 0.5) ? null : (devices[device] as Device).facts.facts.domain }
+      return { kind, domain: chance(random, 0.5) ? null : (devices[device] as Planned).facts.facts.domain }
     case 'partition':
       return devices.length < 2 ? null : { kind, pairs: drawPartition(random, devices) }
     case 'one-way':
@@ -120,7 +123,7 @@ function drawFault(random: Random, kind: FaultKind, devices: readonly Device[], 
 }
 
 /** One of each cluster of three and more at most: whom most of a cluster has forgotten has lost the cluster. */
-function mayForget(devices: readonly Device[], index: number, spared: Set<string>): boolean {
+function mayForget(devices: readonly Planned[], index: number, spared: Set<string>): boolean {
   const domain = devices[index]?.facts.facts.domain ?? ''
   const size = devices.filter((device) => device.facts.facts.domain === domain).length
   if (size < 3 || spared.has(domain)) return false
@@ -134,7 +137,7 @@ function drawJump(random: Random): number {
 }
 
 /** A cluster on its own, a device on its own, or any two sides. */
-function drawPartition(random: Random, devices: readonly Device[]): Pairs {
+function drawPartition(random: Random, devices: readonly Planned[]): Pairs {
   const all = devices.map(({ facts }) => facts.index)
   const domain = pick(random, devices)?.facts.facts.domain
   const isOneCluster = devices.every(({ facts }) => facts.facts.domain === domain)
@@ -149,7 +152,7 @@ function drawPartition(random: Random, devices: readonly Device[]): Pairs {
 }
 
 /** Two halves that only one device sees both of. */
-function drawBridge(random: Random, devices: readonly Device[]): Pairs {
+function drawBridge(random: Random, devices: readonly Planned[]): Pairs {
   const [, ...others] = shuffled(
     random,
     devices.map(({ facts }) => facts.index),
@@ -162,7 +165,7 @@ const linksAcross = (all: readonly number[], inside: ReadonlySet<number>): Pairs
   all.flatMap((a) => all.filter((b) => inside.has(a) !== inside.has(b)).map((b) => [a, b] as const))
 
 /** A few links, each from one device to another. */
-function drawLinks(random: Random, devices: readonly Device[]): Pairs {
+function drawLinks(random: Random, devices: readonly Planned[]): Pairs {
   const count = randomInt(random, 1, devices.length + 1)
   return Array.from({ length: count }, () => {
     const [from = 0, to = 1] = shuffled(

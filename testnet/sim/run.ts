@@ -6,9 +6,10 @@ import type { Millis } from '../../overlay/kernel/time.ts'
 import { BrokenRule } from './checkers/checker.ts'
 import { settledMsMax, unsettled } from './checkers/liveness.ts'
 import { planFaults } from './fault-plan.ts'
-import { calm, type FaultKind, type FaultWorld, inflict, mendAll, springAmbush } from './faults.ts'
+import { calm, type FaultKind, type FaultWorld, inflict, mendAll, type PlannedFault, springAmbush } from './faults.ts'
 import { paceOf, type Setting, settingOf } from './setting.ts'
 import { streamOf } from './streams.ts'
+import { drawTopology } from './topology.ts'
 import { planRequests, request } from './workload.ts'
 import { createWorld, type Defects, NO_DEFECTS, type World } from './world.ts'
 
@@ -19,6 +20,8 @@ export interface RunOptions {
   /** How long there are faults, at the pace of a local network. */
   readonly faultsMs?: Millis
   readonly setting?: Setting
+  /** Of the planned faults only those with these numbers, from 0. */
+  readonly only?: readonly number[]
   readonly defects?: Defects
   readonly onLine?: (line: string) => void
   /** Looks at the world when the run is over. */
@@ -79,7 +82,7 @@ export function runSeed(options: RunOptions): RunResult {
   let settledMs: Millis | null = null
   let failure: Failure | null = null
   try {
-    disturb(world, faulty, seed, faultsMs)
+    disturb(world, faulty, { seed, faultsMs, only: options.only })
     mendAll(faulty)
     world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
     settledMs = awaitAgreement(world, settledMsMax(setting.preset))
@@ -103,11 +106,32 @@ export function runSeed(options: RunOptions): RunResult {
   }
 }
 
-function disturb(world: World, faulty: FaultWorld, seed: number, faultsMs: Millis): void {
+interface Disturbance extends Pick<RunOptions, 'seed'> {
+  readonly faultsMs: Millis
+  readonly only: readonly number[] | undefined
+}
+
+/** What would go wrong in a run. */
+export function planOf({
+  seed,
+  nodes,
+  clusters,
+  setting = settingOf(seed),
+  ...rest
+}: RunOptions): readonly PlannedFault[] {
+  const pace = paceOf(setting.preset)
+  const untilMs = (rest.faultsMs ?? FAULTS_MS_DEFAULT) * pace
+  const devices = drawTopology(seed, nodes, clusters, setting).devices.map((facts) => ({ facts }))
+  return planFaults(streamOf(seed, 'faults'), { devices, untilMs, pace })
+}
+
+function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, only }: Disturbance): void {
   const { agenda, devices, domains } = world
   const { pace } = faulty
   calm(faulty)
-  for (const planned of planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs, pace })) {
+  const plan = planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs, pace })
+  for (const [number, planned] of plan.entries()) {
+    if (only !== undefined && !only.includes(number)) continue
     agenda.at(planned.at, () => {
       if (agenda.now() < faultsMs) inflict(faulty, planned)
     })
