@@ -284,7 +284,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   /** What follows from how things stand now, said only when it changed. */
   const settle = (at: StepContext): void => {
-    const held = chainOf(self.domain).filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
+    const held = chainOf(self.domain).filter((domain) => holdsStoreOf(hierarchy, book, domain, self.domain))
     if (held.join() !== records.held().join()) {
       const left = records.hold(held, neighbours.connected().keys(), at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)
