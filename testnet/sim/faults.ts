@@ -176,7 +176,18 @@ function mayStrike(devices: readonly Device[], { kind }: DeviceFault, device: De
   if (device.isLost) return false
   if (kind === 'kill' || kind === 'power-cut') return device.isUp
   const forgets = kind === 'loss-of-device' || kind === 'dead-disk' || kind === 'wipe' || kind === 'damaged-votes'
-  return !forgets || isDispensable(devices, device)
+  return !forgets || (isDispensable(devices, device) && isNobodysOnlyFriend(devices, device))
+}
+
+/** Whether everyone whom it invited has met others by now. */
+function isNobodysOnlyFriend(devices: readonly Device[], lost: Device): boolean {
+  return devices.every((device) => {
+    if (device === lost || !device.facts.seeds.some(({ peer }) => peer === lost.node)) return true
+    const view = device.core?.view
+    if (view === undefined) return false
+    const known = [...view.roster().keys(), ...view.leaders().domains()]
+    return known.some((one) => one !== device.node && one !== lost.node && one !== device.facts.facts.domain)
+  })
 }
 
 /**
