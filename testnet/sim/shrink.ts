@@ -17,7 +17,8 @@ export function shrink(options: RunOptions, say: (line: string) => void): boolea
   let runs = 0
   const only = minimise(asked, (kept) => {
     runs += 1
-    return runSeed({ ...options, only: kept }).failure?.rule === failure.rule
+    const { failure: left } = runSeed({ ...options, only: kept })
+    return left !== null && shapeOf(left.what) === shapeOf(failure.what)
   })
   say(`${only.length} of ${asked.length} faults are needed (${runs} runs):`)
   for (const number of only) {
@@ -30,3 +31,6 @@ export function shrink(options: RunOptions, say: (line: string) => void): boolea
   say(`${runSeed(least).failure?.what}\n    ${replayOf(least)}`)
   return true
 }
+
+/** What went wrong, whoever it was that it happened to. */
+const shapeOf = (what: string): string => what.replace(/\/\S*|\S*[0-9]\S*/g, '*')

@@ -7,9 +7,16 @@ import type { Millis } from '../../overlay/kernel/time.ts'
 import { type Agenda, createAgenda } from './agenda.ts'
 import { checkCapacity } from './checkers/capacity.ts'
 import type { SafetyChecker } from './checkers/checker.ts'
+import { checkCommits } from './checkers/commits.ts'
+import { checkElectors } from './checkers/electors.ts'
 import { checkFences } from './checkers/fences.ts'
+import { checkGrants } from './checkers/grants.ts'
+import { checkIncarnations } from './checkers/incarnations.ts'
 import { checkLeaders, type Leaders } from './checkers/leaders.ts'
+import { checkMerging } from './checkers/merging.ts'
+import { checkPreVotes } from './checkers/pre-votes.ts'
 import { checkRegisters } from './checkers/registers.ts'
+import { checkSilence } from './checkers/silence.ts'
 import { checkSpecs, type Specs } from './checkers/specs.ts'
 import { checkVotes } from './checkers/votes.ts'
 import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from './device.ts'
@@ -84,6 +91,13 @@ export function createWorld(options: WorldOptions): World {
     checkRegisters(),
     checkFences(),
     checkCapacity(),
+    checkCommits(),
+    checkElectors(),
+    checkPreVotes(),
+    checkIncarnations(),
+    checkMerging(streamOf(seed, 'merging')),
+    checkGrants(),
+    checkSilence(() => agenda.now()),
   ]
   const swallows = new Set<string>(defects.network.swallows)
   const now = (): Millis => agenda.now()
@@ -111,6 +125,8 @@ export function createWorld(options: WorldOptions): World {
       const text = (): string =>
         `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(openOrNull(bytes)?.message)}`
       trace.note(now(), 'received', tailOf(bytes), text)
+      const sender = topic === null ? byNode.get(from) : undefined
+      if (sender !== undefined) for (const checker of checkers) checker.onHeard?.(device, sender)
       return swallows.size === 0 || !swallows.has(openOrNull(bytes)?.message.kind ?? '')
     },
     onDropped: (device, problem, detail) => {
@@ -135,6 +151,7 @@ export function createWorld(options: WorldOptions): World {
     events,
   }
   const devices = topology.devices.map((facts) => createDevice(facts, parts))
+  const byNode = new Map(devices.map((device) => [device.node, device]))
   const endpoints = devices.map(({ endpoint }) => endpoint)
   const network: SimNetwork = createNetwork(agenda, streamOf(seed, 'network'), endpoints)
   for (const device of devices) agenda.at(device.facts.startsAt, () => device.start())
