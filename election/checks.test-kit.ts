@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { decode } from '@ipld/dag-cbor'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
+import { checkedBody } from '../overlay/wire/checksum.ts'
 import type { ElectionMessage, HeartbeatAnswer, Vote } from './messages.ts'
 import type { Watch } from './node.test-kit.ts'
 import { compareTerms, compareVersions, electorIds, majorityOf, type RegisterVersion, versionOf } from './register.ts'
@@ -46,7 +47,8 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
 
   const savedBy = (node: NodeId): Saved | null => {
     const bytes = diskOf(node).get(`election/${clusterOf(node)}`) ?? null
-    return bytes === null ? null : (decode(bytes) as Saved)
+    const body = bytes === null ? null : checkedBody(bytes)
+    return body?.ok ? (decode(body.value) as Saved) : null
   }
 
   const onVote = (node: NodeId, vote: Vote): void => {

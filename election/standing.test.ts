@@ -4,11 +4,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
-import { encodeCbor } from '../overlay/wire/codec.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { step, wakeAt } from './election.ts'
 import type { ElectorMessage } from './messages.ts'
-import { createElection, type ElectionEffect, type ElectionInput, type ElectionState } from './state.ts'
+import { createElection, type ElectionEffect, type ElectionInput, type ElectionState, encodeSaved } from './state.ts'
 import { nodes, sealBy, voteBy } from './wire.test-kit.ts'
 
 // One elector by itself: `berlin-1`, one of three, in term 1 of epoch 7.
@@ -31,7 +30,7 @@ const register = {
   memory: {},
 }
 const version = { epoch: 7, term: 1, index: 4 }
-const saved = encodeCbor({ epoch: 7, term: 1, votedFor: second, ticket: `ticket of ${self}`, register })
+const saved = encodeSaved({ epoch: 7, term: 1, votedFor: second, ticket: `ticket of ${self}`, register })
 
 function elector(): ElectionState {
   const options = {
@@ -218,6 +217,24 @@ test('a saved state that cannot be read is worth no vote', () => {
   assert.ok(damaged !== null)
   assert.notEqual(state.ticket, `ticket of ${self}`)
   assert.equal(told(state, 10, request(second))[1], '')
+})
+
+test('a saved state in which one bit flipped is worth no vote', () => {
+  const options = {
+    domain: berlin,
+    self,
+    timing: lan,
+    electorsMax: 5,
+    autonomy: 'automatic' as const,
+    fitness: 0.5,
+    speaker: null,
+  }
+  for (let byte = 0; byte < saved.length; byte++) {
+    const flipped = saved.map((value, index) => (index === byte ? value ^ 4 : value))
+    const { state, damaged } = createElection({ ...options, saved: flipped }, at(0))
+    assert.ok(damaged !== null, `byte ${byte}`)
+    assert.notEqual(state.ticket, `ticket of ${self}`)
+  }
 })
 
 test('nothing is due again at the moment of a wake', () => {

@@ -6,9 +6,10 @@ import type { StepContext } from '../overlay/kernel/machine.ts'
 import { type Random, randomInt } from '../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
+import { checkedBody, withChecksum } from '../overlay/wire/checksum.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { type Infer, nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
 import type { Announcement, ElectorMessage, Grant, Vote, WitnessRequest } from './messages.ts'
 import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
@@ -209,6 +210,10 @@ const savedSchema = object({
   register: nullable(registerSchema),
 })
 
+/** As it stands on the disk: a vote whose bits flipped would be another vote. */
+export const encodeSaved = (saved: Infer<typeof savedSchema>): Uint8Array =>
+  withChecksum(encodeCbor(savedSchema.write(saved)))
+
 /**
  * The state to start from. A saved state that cannot be read is worth no vote: the elector starts with a new ticket,
  * as a learner, and `damaged` says so.
@@ -243,7 +248,9 @@ export function createElection(
 }
 
 function readSaved(saved: Uint8Array): Result<ReturnType<typeof savedSchema.read>, string> {
-  const raw = decodeBounded(saved)
+  const body = checkedBody(saved)
+  if (!body.ok) return body
+  const raw = decodeBounded(body.value)
   if (!raw.ok) return err(raw.error.detail)
   return readWith(savedSchema, raw.value, () => err('no envelope belongs here'))
 }
@@ -261,7 +268,7 @@ export function withoutVotes(memory: Register['memory']): Register['memory'] {
   const entries = Object.entries(memory).flatMap(([key, value]): [string, Uint8Array][] => {
     if (!key.startsWith(SEAT_KEY_PREFIX)) return [[key, value]]
     const saved = readSaved(value)
-    return saved.ok ? [[key, encodeCbor(savedSchema.write({ ...saved.value, ticket: '' }))]] : []
+    return saved.ok ? [[key, encodeSaved({ ...saved.value, ticket: '' })]] : []
   })
   return Object.fromEntries(entries)
 }
@@ -273,7 +280,7 @@ export function save(state: ElectionState, out: ElectionEffect[], then: readonly
   out.push({
     kind: 'persist',
     key: `election/${state.domain}`,
-    value: encodeCbor(savedSchema.write({ epoch, term, votedFor, ticket, register })),
+    value: encodeSaved({ epoch, term, votedFor, ticket, register }),
     sync: true,
     then: [written, ...then],
   })

@@ -312,7 +312,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   /** What follows from how things stand now, said only when it changed. */
   const settle = (at: StepContext): void => {
-    const held = chain.filter((domain) => holdsStoreOf(hierarchy, domain, self.domain))
+    const held = chain.filter((domain) => holdsStoreOf(hierarchy, book, domain, self.domain))
     const isAsBefore =
       held.length === followedFor.length && held.every((domain, index) => domain === followedFor[index])
     if (!isAsBefore) hold(held, at)

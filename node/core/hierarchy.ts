@@ -16,6 +16,7 @@ import {
   isElector,
   isWitnessMessage,
   type LeaderBook,
+  type LeaderBookView,
   type OwnAnnouncement,
   objectionTo,
   seatKey,
@@ -26,7 +27,16 @@ import {
 } from '../../election/index.ts'
 import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
 import { emit } from '../../overlay/kernel/effect.ts'
-import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
+import {
+  type ChildId,
+  chainOf,
+  childTowards,
+  type DomainPath,
+  isDomain,
+  isWithin,
+  type NodeId,
+  parentOf,
+} from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
@@ -385,11 +395,26 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 }
 
 /**
- * Whether this node holds the records of a domain: the electors of each of its children do, and in a cluster everybody.
+ * Whether this node holds the records of a domain: in a cluster everybody does, and above it the electors of each
+ * cluster on whose vote the domain depends, at first or second hand. So no record lives on one device only, however
+ * few domains there are on the way.
  */
-export function holdsStoreOf(hierarchy: Hierarchy, domain: DomainPath, cluster: DomainPath): boolean {
+export function holdsStoreOf(
+  hierarchy: Hierarchy,
+  book: LeaderBookView,
+  domain: DomainPath,
+  cluster: DomainPath,
+): boolean {
   if (domain === cluster) return true
-  return hierarchy.seats().some((seat) => parentOf(seat.domain) === domain && isElector(seat.state))
+  const own = hierarchy.seatIn(cluster)
+  if (own === null || !isElector(own.state)) return false
+  const between = chainOf(cluster).filter((one) => one !== cluster && one !== domain && isWithin(one, domain))
+  return between.every((above) => {
+    const seat = hierarchy.seatIn(above)
+    if (seat !== null) return isElector(seat.state)
+    const child = childTowards(above, cluster, '' as NodeId)
+    return book.leaderOf(above)?.announcement.electors.includes(child) ?? false
+  })
 }
 
 function domainsSpokenFor(book: LeaderBook, peer: NodeId, parent: DomainPath): readonly DomainPath[] {

@@ -3,9 +3,11 @@
 
 import type { LeaderBookView } from '../../election/index.ts'
 import {
+  type ChildId,
   chainOf,
   childTowards,
   type DomainPath,
+  isDomain,
   type NodeId,
   parentOf,
   type ServiceId,
@@ -164,13 +166,17 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     }
   }
 
-  /** The electors of each child of a domain; in the cluster its members. */
+  /** The electors of each child of a domain, down to nodes, as far as they are known; in the cluster its members. */
   const holdersOf = (domain: DomainPath): readonly NodeId[] => {
     if (domain === self.domain) return members()
     const children = [...book.domains()].filter((child) => parentOf(child) === domain)
-    return children.flatMap((child) =>
-      (book.leaderOf(child)?.announcement.electors ?? []).flatMap((elector) => book.nodeOf(elector) ?? []),
-    )
+    return [...new Set(children.flatMap(nodesBelow))]
+  }
+
+  const nodesBelow = (child: ChildId): readonly NodeId[] => {
+    if (!isDomain(child)) return [child]
+    const announcement = book.leaderOf(child)?.announcement
+    return announcement === undefined ? [] : [announcement.node, ...announcement.electors.flatMap(nodesBelow)]
   }
 
   return {

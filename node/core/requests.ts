@@ -91,14 +91,17 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
   ]
 
   /**
-   * For a domain on the own chain the cluster's electors, its leader first; else whoever speaks for the domain. This
-   * node itself, when it has come to hold the records since: it may be the only one.
+   * For a domain on the own chain the electors of the domains below it, the cluster's first; else whoever speaks for
+   * the domain. This node itself, when it has come to hold the records since: it may be the only one.
    */
   const holdersOf = (domain: DomainPath): readonly NodeId[] => {
-    const guide = chainOf(self.domain).includes(domain) ? self.domain : domain
-    const announcement = book.leaderOf(guide)?.announcement
-    const electors = (announcement?.electors ?? []).flatMap((elector) => book.nodeOf(elector) ?? [])
-    const known = announcement === undefined ? [] : [announcement.node, ...electors]
+    const chain = chainOf(self.domain)
+    const below = chain.slice(0, Math.max(1, chain.indexOf(domain)))
+    const known = (chain.includes(domain) ? below : [domain]).flatMap((guide) => {
+      const announcement = book.leaderOf(guide)?.announcement
+      const electors = (announcement?.electors ?? []).flatMap((elector) => book.nodeOf(elector) ?? [])
+      return announcement === undefined ? [] : [announcement.node, ...electors]
+    })
     const isHolder = stores().some((store) => store.domain === domain)
     return [...new Set(isHolder ? [self.node, ...known] : known)].filter((node) => isHolder || node !== self.node)
   }

@@ -75,9 +75,9 @@ test('any spoken message survives the way to bytes and back, and costs nothing b
       const message: Talk = { kind: 'test/talk', words, count }
       const { bytes } = anna.speak(message)
       const heard = bert.hear(bytes, ANNA)
-      return bytes.length === codec.encode(message).length && heard.ok && codec.isSpoken(heard.value.message.kind)
-        ? JSON.stringify(heard.value.message) === JSON.stringify(message)
-        : false
+      assert.equal(bytes.length, codec.encode(message).length)
+      assert.ok(heard.ok && codec.isSpoken(heard.value.message.kind))
+      assert.deepEqual(heard.value.message, message)
     }),
   )
 })

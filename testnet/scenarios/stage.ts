@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { type DomainPath, type InstanceKey, ROOT } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { type ServiceSpec, serviceIdOf } from '../../placement/spec.ts'
-import { SETTLED_MS_MAX, unsettled } from '../sim/checkers/liveness.ts'
+import { settledMsMax, unsettled } from '../sim/checkers/liveness.ts'
 import type { Device } from '../sim/device.ts'
 import { simpleSpec } from '../sim/workload.ts'
 import { createWorld, NO_DEFECTS } from '../sim/world.ts'
@@ -46,9 +46,9 @@ export function setStage(options: {
       const began = agenda.now()
       for (;;) {
         world.run(agenda.now() + 500)
-        const missing = unsettled(devices, world.clusters)
+        const missing = unsettled(devices)
         if (missing === null) return world.end()
-        assert.ok(agenda.now() - began < SETTLED_MS_MAX, missing)
+        assert.ok(agenda.now() - began < settledMsMax('lan'), missing)
       }
     },
     cutOff: (...names) => {

@@ -24,6 +24,9 @@ const GRAIN_MS = 2 ** -10
 /** The first moment on the grain that is not before the given one. */
 export const onGrain = (moment: Millis): Millis => Math.ceil(moment / GRAIN_MS) * GRAIN_MS
 
+/** The next moment on the grain. */
+export const justAfter = (moment: Millis): Millis => onGrain(moment) + GRAIN_MS
+
 interface Planned {
   readonly moment: Millis
   readonly order: number

@@ -2,7 +2,7 @@
 // system would have it, and names the rule that has to notice. A checker that cannot see them proves nothing by its
 // silence.
 
-import { decodeBounded } from '../../overlay/wire/codec.ts'
+import { readSaved } from './checkers/commits.ts'
 import { type Defects, NO_DEFECTS } from './world.ts'
 
 export interface Canary {
@@ -19,10 +19,7 @@ function isMereVote(key: string, before: Uint8Array | null, value: Uint8Array | 
   return was !== null && JSON.stringify(was) === JSON.stringify(is)
 }
 
-function registerIn(value: Uint8Array): unknown {
-  const read = decodeBounded(value)
-  return read.ok ? (read.value as { readonly register: unknown }).register : null
-}
+const registerIn = (value: Uint8Array): unknown => readSaved(value)?.register ?? null
 
 const isLaterOrder = (key: string, before: Uint8Array | null): boolean =>
   before !== null && (key.startsWith('worker/') || key.startsWith('store/'))

@@ -4,7 +4,7 @@
 import type { HostPorts } from '../../node/host.ts'
 import { InvariantError } from '../../overlay/kernel/assert.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import { type Agenda, onGrain } from './agenda.ts'
+import { type Agenda, justAfter, onGrain } from './agenda.ts'
 
 /**
  * A process that is woken so often without time passing would never stop: a bug of some `wakeAt`. Far above any honest
@@ -17,8 +17,29 @@ export interface SimAlarm {
   stop(): void
 }
 
-/** `offset` lies between the process's clock and the world's; `deliver` brings the ring to the process. */
-export function createAlarm(agenda: Agenda, offset: Millis, deliver: (ring: () => void) => void): SimAlarm {
+/** A process's own clock: where it began, and how fast it goes. */
+export interface LocalClock {
+  now(): Millis
+  /** The first moment of the world, on the grain, at which this clock shows the given one. */
+  worldTime(local: Millis): Millis
+}
+
+/** `rate` is 1 for a clock that is right, 1.01 for one that gains a second in a hundred. */
+export function createLocalClock(agenda: Agenda, offset: Millis, rate: number): LocalClock {
+  const shown = (moment: Millis): Millis => (rate === 1 ? moment : moment * rate) + offset
+  return {
+    now: () => shown(agenda.now()),
+    worldTime: (local) => {
+      if (rate === 1) return onGrain(local) - offset
+      let moment = onGrain((local - offset) / rate)
+      while (shown(moment) < local) moment = justAfter(moment)
+      return moment
+    },
+  }
+}
+
+/** `deliver` brings the ring to the process. */
+export function createAlarm(agenda: Agenda, clock: LocalClock, deliver: (ring: () => void) => void): SimAlarm {
   let wanted: Millis | null = null
   let ring: () => void = () => undefined
   let plannedFor = Number.POSITIVE_INFINITY
@@ -50,7 +71,7 @@ export function createAlarm(agenda: Agenda, offset: Millis, deliver: (ring: () =
   return {
     set: (at, next) => {
       ring = next
-      wanted = at === null ? null : onGrain(at) - offset
+      wanted = at === null ? null : clock.worldTime(at)
       if (wanted !== null && wanted < plannedFor) plan(Math.max(wanted, agenda.now()))
     },
     stop: () => {

@@ -11,12 +11,14 @@ import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import type { Agenda } from './agenda.ts'
 import type { DeviceView } from './checkers/checker.ts'
-import { createAlarm } from './clock.ts'
+import { createAlarm, createLocalClock } from './clock.ts'
 import { createDisk, type DiskDefects, type SimDisk } from './disk.ts'
 import type { Endpoint } from './links.ts'
 import type { SimNetwork } from './network.ts'
+import { UNKNOWN_MESSAGE } from './newer.ts'
 import { createRuntime, RUNTIME, type RuntimeDefects, type SimRuntime } from './runtime.ts'
 import type { Notary } from './sealing.ts'
+import type { Setting } from './setting.ts'
 import { between, streamOf } from './streams.ts'
 import { addressesOf, type DeviceFacts, FEDERATION, WALL_START } from './topology.ts'
 
@@ -40,6 +42,10 @@ export interface DeviceEvents {
   /** Something arrives; false when it shall not. */
   onArrival(device: Device, bytes: Uint8Array, from: NodeId, topic: string | null): boolean
   onDropped(device: Device, problem: string, detail: string): void
+  /** Its process ended or stands still. */
+  onGone(device: Device): void
+  /** What was on its disk is no longer there, or no longer readable. */
+  onForgot(device: Device, what: 'everything' | 'votes'): void
 }
 
 export interface Device extends DeviceView {
@@ -54,7 +60,15 @@ export interface Device extends DeviceView {
   cutPower(): void
   /** Gone for good. */
   lose(): void
+  /** It cannot write any more, for good: the process ends and does not start again, what it runs runs on. */
+  loseDisk(): void
   pauseUntil(moment: Millis): void
+  /** Loses power, and comes back as the same node with an empty disk. */
+  wipe(): void
+  /** Loses power, and comes back with a memory of its votes that cannot be read. */
+  damageVotes(): void
+  /** Somebody or something sets its wall clock. */
+  turnClock(byMs: number): void
   input(input: CoreInput): void
 }
 
@@ -64,6 +78,7 @@ export interface DeviceParts {
   readonly notary: Notary
   readonly network: () => SimNetwork
   readonly nodeOf: (index: number) => DeviceFacts
+  readonly setting: Setting
   readonly defects: DeviceDefects
   readonly events: DeviceEvents
 }
@@ -71,6 +86,8 @@ export interface DeviceParts {
 interface Process {
   readonly core: Core
   readonly host: Host
+  /** Says something that only newer versions understand. */
+  greet(peer: NodeId): void
   stopAlarm(): void
 }
 
@@ -82,11 +99,14 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
   let boot = 0
   let hasPower = false
   let isLost = false
+  let wipes = 0
   let pausedUntil: Millis = 0
+  let wallSkewMs = facts.wallSkewMs
 
-  const disk = createDisk(agenda, streamOf(seed, `disk ${node}`), parts.defects.disk, (key, value) =>
-    events.onDurable(device, key, value),
-  )
+  const disk = createDisk(agenda, streamOf(seed, `disk ${node}`), parts.defects.disk, {
+    onDurable: (key, value) => events.onDurable(device, key, value),
+    onFailed: () => device.killProcess(),
+  })
   const runtime = createRuntime(
     agenda,
     streamOf(seed, `runtime ${node}`),
@@ -105,6 +125,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
   const readDevice = (startedAs: number): void => {
     deliver(startedAs, () => {
       process?.host.input({ kind: 'reading', reading: readingOf(facts), loopDelayMs: 1 })
+      if (facts.isNewer) for (const peer of process?.core.view.roster().keys() ?? []) process?.greet(peer)
       agenda.at(agenda.now() + READING_MS, () => readDevice(startedAs))
     })
   }
@@ -131,9 +152,11 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     const random = streamOf(seed, `process ${node} ${boot}`)
     const offset = Math.floor(between(streamOf(seed, `clock ${node} ${boot}`), 0, CLOCK_OFFSET_MS_MAX))
     const startedAs = boot
-    const now = (): Millis => agenda.now() + offset
-    const wall = (): number => Math.floor(WALL_START + agenda.now() + facts.wallSkewMs)
-    const alarm = createAlarm(agenda, offset, (ring) => deliver(startedAs, ring))
+    const { preset, electorsMax } = parts.setting
+    const clock = createLocalClock(agenda, offset, facts.clockRate)
+    const wall = (): number => Math.floor(WALL_START + agenda.now() + wallSkewMs)
+    const alarm = createAlarm(agenda, clock, (ring) => deliver(startedAs, ring))
+    const network = parts.network().attach(endpoint, streamOf(seed, `dials ${node} ${boot}`))
     const sealer = parts.notary.sealerOf(facts, (opened) => events.onSealed(device, opened))
     const { memory, raised } = readMemory(disk.read(), domain, sealer)
     disk.writeNow(raised.key, raised.value)
@@ -141,14 +164,15 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
       {
         self: facts.facts,
         name: node,
-        preset: 'lan',
+        preset,
+        electorsMax,
         isRelay: false,
         labels: {},
         seeds: facts.seeds,
-        isFounding: facts.isFounder && memory.incarnation === 1,
+        isFounding: facts.isFounder && memory.incarnation === 1 && wipes === 0,
       },
       memory,
-      { now: now(), wall: wall(), random },
+      { now: clock.now(), wall: wall(), random },
     )
     const host = createHost({
       self: node,
@@ -156,10 +180,10 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
       core,
       sealer,
       ports: {
-        clock: { now, wall, alarm: alarm.set },
+        clock: { now: clock.now, wall, alarm: alarm.set },
         random,
         disk: { write: (key, value, sync, done) => disk.port.write(key, value, sync, () => deliver(startedAs, done)) },
-        network: parts.network().attach(endpoint, streamOf(seed, `dials ${node} ${boot}`)),
+        network,
         runtimes: runtime.port,
         listener: {
           onEvent: (event) => events.onEvent(device, event),
@@ -170,7 +194,8 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
         },
       },
     })
-    return { core, host, stopAlarm: alarm.stop }
+    const greet = (peer: NodeId): void => network.send(peer, sealer.seal(UNKNOWN_MESSAGE).bytes)
+    return { core, host, greet, stopAlarm: alarm.stop }
   }
 
   const endProcess = (isSilent: boolean): void => {
@@ -182,6 +207,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     pausedUntil = 0
     disk.onProcessEnd()
     parts.network().detach(endpoint, isSilent)
+    events.onGone(device)
   }
 
   const device: Device = {
@@ -202,6 +228,12 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     get isLost() {
       return isLost
     },
+    get wipes() {
+      return wipes
+    },
+    get isAwake() {
+      return process !== null && pausedUntil <= agenda.now()
+    },
     get isUp() {
       return process !== null
     },
@@ -209,7 +241,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
       return hasPower
     },
     start: () => {
-      if (process !== null || isLost) return
+      if (process !== null || isLost || disk.isFailing()) return
       boot += 1
       hasPower = true
       process = assemble()
@@ -232,8 +264,27 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
       device.cutPower()
       isLost = true
     },
+    loseDisk: () => {
+      device.killProcess()
+      isLost = true
+    },
     pauseUntil: (moment) => {
-      if (process !== null) pausedUntil = Math.max(pausedUntil, moment)
+      if (process === null) return
+      pausedUntil = Math.max(pausedUntil, moment)
+      events.onGone(device)
+    },
+    wipe: () => {
+      device.cutPower()
+      disk.wipe()
+      wipes += 1
+      events.onForgot(device, 'everything')
+    },
+    damageVotes: () => {
+      device.cutPower()
+      if (disk.damage(`election/${domain}`)) events.onForgot(device, 'votes')
+    },
+    turnClock: (byMs) => {
+      wallSkewMs += byMs
     },
     input: (input) => deliver(boot, () => process?.host.input(input)),
   }

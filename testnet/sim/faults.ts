@@ -1,28 +1,49 @@
-// What goes wrong, planned from the seed before anything runs: each fault begins at a moment, lasts a while and mends
-// itself. When the plan is over everything that can be mended is.
+// What goes wrong: each fault begins at a moment of the plan, lasts a while and mends itself. When the plan is over
+// everything that can be mended is.
 
 import { electorIds, majorityOf } from '../../election/index.ts'
-import { pick, type Random, randomInt, shuffled } from '../../overlay/kernel/random.ts'
+import type { DomainPath } from '../../overlay/kernel/ids.ts'
+import { pick, type Random } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Agenda } from './agenda.ts'
 import type { Device } from './device.ts'
 import type { SimNetwork } from './network.ts'
 import { between, chance } from './streams.ts'
 
-type Pairs = readonly (readonly [from: number, to: number])[]
+export type Pairs = readonly (readonly [from: number, to: number])[]
 
 export type Fault =
   /** The process ends and is started again. */
   | { readonly kind: 'kill'; readonly device: number }
-  /** The device loses power, with what it runs and what was not synced. */
+  /** The device loses power, with what it runs and what was not synced; the last entry may be torn. */
   | { readonly kind: 'power-cut'; readonly device: number }
   /** The device is gone for good. */
   | { readonly kind: 'loss-of-device'; readonly device: number }
+  /** The device comes back as the same node with an empty disk. */
+  | { readonly kind: 'wipe'; readonly device: number }
+  /** The device comes back with a vote file that cannot be read. */
+  | { readonly kind: 'damaged-votes'; readonly device: number }
+  /** Every device of a cluster, or of all, hands over, ends and starts again, one after another. */
+  | { readonly kind: 'rolling-restart'; readonly domain: DomainPath | null }
   | { readonly kind: 'pause'; readonly device: number }
+  /** The wall clock jumps; the monotonic one never does. */
+  | { readonly kind: 'clock-jump'; readonly device: number; readonly byMs: number }
   | { readonly kind: 'slow-disk'; readonly device: number }
+  /** No write is done for a while. */
+  | { readonly kind: 'hanging-disk'; readonly device: number }
+  /** A write fails, so the node ends; it cannot start before its disk can write again. */
+  | { readonly kind: 'failing-disk'; readonly device: number }
+  /** The same for good. */
+  | { readonly kind: 'dead-disk'; readonly device: number }
   | { readonly kind: 'partition'; readonly pairs: Pairs }
   | { readonly kind: 'one-way'; readonly pairs: Pairs }
+  /** Some pairs do not reach each other, and everyone else does. */
+  | { readonly kind: 'partial'; readonly pairs: Pairs }
+  /** Two halves that only one device sees both of. */
+  | { readonly kind: 'bridged'; readonly pairs: Pairs }
   | { readonly kind: 'lossy'; readonly loss: number }
+  | { readonly kind: 'reordering'; readonly share: number }
+  | { readonly kind: 'spikes'; readonly share: number }
   | { readonly kind: 'slow-network'; readonly times: number }
   | { readonly kind: 'instance-crash'; readonly device: number }
   /** Who has just given its vote may lose power at the very moment at which forgetting it would hurt most. */
@@ -36,129 +57,30 @@ export interface PlannedFault {
   readonly fault: Fault
 }
 
-/**
- * How often each kind comes, relative to the others, and how long it lasts in ms. All guesses: what keeps a federation
- * busy.
- */
-const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number, msMax: number])[] = [
-  ['kill', 5, 50, 8_000],
-  ['power-cut', 4, 500, 20_000],
-  ['loss-of-device', 0.4, 0, 0],
-  ['pause', 3, 50, 4_000],
-  ['slow-disk', 2, 500, 5_000],
-  ['partition', 4, 500, 20_000],
-  ['one-way', 2, 500, 15_000],
-  ['lossy', 2, 500, 8_000],
-  ['slow-network', 2, 500, 5_000],
-  ['instance-crash', 2, 0, 0],
-  ['ambush', 1, 2_000, 20_000],
-]
-
-/**
- * Between two faults, on average: some worlds are rough, some mild, or nobody would ever be steady enough to become an
- * elector.
- */
-const GAP_MS = { min: 1_000, max: 8_000 }
-/** Some worlds may form in peace first, others are disturbed from the start. */
-const PEACE_MS_MAX = 25_000
-
-export interface FaultSetting {
-  readonly devices: readonly Device[]
-  readonly untilMs: Millis
-}
-
-export function planFaults(random: Random, { devices, untilMs }: FaultSetting): readonly PlannedFault[] {
-  const plan: PlannedFault[] = []
-  const lost = new Set<string>()
-  const gapMs = between(random, GAP_MS.min, GAP_MS.max)
-  let at: Millis = between(random, 0, PEACE_MS_MAX)
-  for (;;) {
-    at += -Math.log(1 - random.next()) * gapMs
-    if (at >= untilMs) return plan
-    const [kind, , msMin, msMax] = drawKind(random)
-    const fault = drawFault(random, kind, devices, lost)
-    if (fault !== null) plan.push({ at, forMs: between(random, msMin, msMax), fault })
-  }
-}
-
-function drawKind(random: Random): (typeof KINDS)[number] {
-  const total = KINDS.reduce((sum, [, weight]) => sum + weight, 0)
-  let left = random.next() * total
-  for (const row of KINDS) {
-    left -= row[1]
-    if (left < 0) return row
-  }
-  return KINDS[0] as (typeof KINDS)[number]
-}
-
-function drawFault(random: Random, kind: FaultKind, devices: readonly Device[], lost: Set<string>): Fault | null {
-  const device = randomInt(random, 0, devices.length)
-  switch (kind) {
-    case 'kill':
-    case 'power-cut':
-    case 'pause':
-    case 'slow-disk':
-    case 'instance-crash':
-      return { kind, device }
-    case 'loss-of-device':
-      return mayLose(devices, device, lost) ? { kind, device } : null
-    case 'partition':
-      return devices.length < 2 ? null : { kind, pairs: drawPartition(random, devices) }
-    case 'one-way':
-      return devices.length < 2 ? null : { kind, pairs: drawOneWay(random, devices) }
-    case 'ambush':
-      return { kind }
-    case 'lossy':
-      return { kind, loss: between(random, 0.05, 0.5) }
-    case 'slow-network':
-      return { kind, times: between(random, 5, 100) }
-  }
-}
-
-/** One of each cluster of three and more at most: who loses most of a cluster has lost the cluster. */
-function mayLose(devices: readonly Device[], index: number, lost: Set<string>): boolean {
-  const domain = devices[index]?.facts.facts.domain ?? ''
-  const size = devices.filter((device) => device.facts.facts.domain === domain).length
-  if (size < 3 || lost.has(domain)) return false
-  lost.add(domain)
-  return true
-}
-
-/** A cluster on its own, a device on its own, or any two sides. */
-function drawPartition(random: Random, devices: readonly Device[]): Pairs {
-  const all = devices.map(({ facts }) => facts.index)
-  const domain = pick(random, devices)?.facts.facts.domain
-  const isOneCluster = devices.every(({ facts }) => facts.facts.domain === domain)
-  const shape = isOneCluster ? between(random, 0.4, 1) : random.next()
-  const side =
-    shape < 0.4
-      ? devices.filter(({ facts }) => facts.facts.domain === domain).map(({ facts }) => facts.index)
-      : shape < 0.7
-        ? [randomInt(random, 0, all.length)]
-        : shuffled(random, all).slice(0, randomInt(random, 1, all.length))
-  const inside = new Set(side)
-  return all.flatMap((a) => all.filter((b) => inside.has(a) !== inside.has(b)).map((b) => [a, b] as const))
-}
-
-/** A few links on which one side is not heard any more. */
-function drawOneWay(random: Random, devices: readonly Device[]): Pairs {
-  const count = randomInt(random, 1, devices.length + 1)
-  return Array.from({ length: count }, () => {
-    const [from = 0, to = 1] = shuffled(
-      random,
-      devices.map(({ facts }) => facts.index),
-    )
-    return [from, to] as const
-  })
-}
-
 /** How often a voter is caught while an ambush lasts, how soon after its vote, and for how long it is off. Guesses. */
 const CAUGHT = 0.5
 const CAUGHT_AFTER_MS_MAX = 20
 const CAUGHT_FOR_MS = { min: 50, max: 600 }
 
+/** How long a process takes that is asked to end, and then to be started again. A guess. */
+const FAREWELL_MS = { min: 50, max: 1_000 }
+
 export interface Ambush {
   until: Millis
+}
+
+export interface FaultWorld {
+  readonly agenda: Agenda
+  readonly random: Random
+  readonly network: SimNetwork
+  readonly devices: readonly Device[]
+  readonly ambush: Ambush
+  /** How many times slower everything is than on a local network. */
+  readonly pace: number
+  /** Whether the time for faults is over. */
+  isOver(): boolean
+  /** A fault begins. */
+  onFault(fault: Fault): void
 }
 
 /** A device signed a vote. */
@@ -172,74 +94,107 @@ export function springAmbush({ agenda, random, ambush, isOver }: FaultWorld, dev
   })
 }
 
-export interface FaultWorld {
-  readonly agenda: Agenda
-  readonly random: Random
-  readonly network: SimNetwork
-  readonly devices: readonly Device[]
-  readonly ambush: Ambush
-  /** Whether the time for faults is over. */
-  isOver(): boolean
-  /** A fault begins. */
-  onFault(fault: Fault): void
-}
-
 /** Makes a fault happen now, and mend itself in time. */
 export function inflict(world: FaultWorld, { fault, forMs }: PlannedFault): void {
-  const { agenda, network, devices } = world
+  const { agenda } = world
   const until = agenda.now() + forMs
-  if (fault.kind === 'loss-of-device' && !isDispensable(devices, fault.device)) return
-  world.onFault(fault)
   switch (fault.kind) {
-    case 'kill':
-    case 'power-cut': {
-      const device = devices[fault.device] as Device
-      if (!device.isUp) return
-      if (fault.kind === 'kill') device.killProcess()
-      else device.cutPower()
-      agenda.at(until, () => device.start())
-      return
-    }
-    case 'loss-of-device':
-      devices[fault.device]?.lose()
-      return
-    case 'pause':
-      devices[fault.device]?.pauseUntil(until)
-      return
-    case 'slow-disk':
-      devices[fault.device]?.disk.slowUntil(until)
-      return
-    case 'instance-crash': {
-      const runtime = devices[fault.device]?.runtime
-      const key = pick(world.random, [...(runtime?.instances.keys() ?? [])])
-      if (key !== undefined) runtime?.crash(key)
-      return
-    }
-    case 'ambush':
-      world.ambush.until = until
-      return
     case 'partition':
     case 'one-way':
-      network.part(fault.pairs)
-      agenda.at(until, () => network.join(fault.pairs))
+    case 'partial':
+    case 'bridged':
+      world.onFault(fault)
+      world.network.part(fault.pairs)
+      agenda.at(until, () => world.network.join(fault.pairs))
       return
     case 'lossy':
-      network.weather.loss = fault.loss
-      agenda.at(until, () => calmDown(world))
-      return
+    case 'reordering':
+    case 'spikes':
     case 'slow-network':
-      network.weather.slowness = fault.times
+      world.onFault(fault)
+      worsen(world, fault)
       agenda.at(until, () => calmDown(world))
       return
+    case 'ambush':
+      world.onFault(fault)
+      world.ambush.until = until
+      return
+    case 'rolling-restart':
+      world.onFault(fault)
+      return restartInTurn(world, fault.domain, forMs)
+    default:
+      return strike(world, fault, until)
   }
+}
+
+type DeviceFault = Extract<Fault, { readonly device: number }>
+
+/** What happens to one device. */
+function strike(world: FaultWorld, fault: DeviceFault, until: Millis): void {
+  const { agenda, devices } = world
+  const device = devices[fault.device] as Device
+  if (!mayStrike(devices, fault, device)) return
+  world.onFault(fault)
+  const startAgain = (): void => agenda.at(until, () => device.start())
+  switch (fault.kind) {
+    case 'kill':
+      device.killProcess()
+      return startAgain()
+    case 'power-cut':
+      device.cutPower()
+      return startAgain()
+    case 'wipe':
+      device.wipe()
+      return startAgain()
+    case 'damaged-votes':
+      device.damageVotes()
+      return startAgain()
+    case 'loss-of-device':
+      return device.lose()
+    case 'dead-disk':
+      return device.loseDisk()
+    case 'pause':
+      return device.pauseUntil(until)
+    case 'clock-jump':
+      return device.turnClock(fault.byMs)
+    case 'slow-disk':
+      return device.disk.slowUntil(until)
+    case 'hanging-disk':
+      return device.disk.hangUntil(until)
+    case 'failing-disk':
+      device.disk.failUntil(until)
+      return startAgain()
+    case 'instance-crash': {
+      const key = pick(world.random, [...device.runtime.instances.keys()])
+      if (key !== undefined) device.runtime.crash(key)
+    }
+  }
+}
+
+/** Who is off is off; and what forgets its votes for good has to be dispensable. */
+function mayStrike(devices: readonly Device[], { kind }: DeviceFault, device: Device): boolean {
+  if (device.isLost) return false
+  if (kind === 'kill' || kind === 'power-cut') return device.isUp
+  const forgets = kind === 'loss-of-device' || kind === 'dead-disk' || kind === 'wipe' || kind === 'damaged-votes'
+  return !forgets || (isDispensable(devices, device) && isNobodysOnlyFriend(devices, device))
+}
+
+/** Whether everyone whom it invited has met others by now. */
+function isNobodysOnlyFriend(devices: readonly Device[], lost: Device): boolean {
+  return devices.every((device) => {
+    if (device === lost || !device.facts.seeds.some(({ peer }) => peer === lost.node)) return true
+    const view = device.core?.view
+    if (view === undefined) return false
+    const known = [...view.roster().keys(), ...view.leaders().domains()]
+    return known.some((one) => one !== device.node && one !== lost.node && one !== device.facts.facts.domain)
+  })
 }
 
 /**
  * Whether the others of its cluster can go on without a device: one of them knows of electors that have a majority
  * without it. A domain whose only memory is gone waits for minutes before it begins anew, which is longer than a run.
  */
-function isDispensable(devices: readonly Device[], index: number): boolean {
-  const lost = devices[index] as Device
+function isDispensable(devices: readonly Device[], lost: Device): boolean {
   const { domain } = lost.facts.facts
   return devices.some((device) => {
     if (device === lost || device.facts.facts.domain !== domain) return false
@@ -249,23 +204,66 @@ function isDispensable(devices: readonly Device[], index: number): boolean {
   })
 }
 
+/** As an operator updates a site: one device after another, each as soon as the one before had time to come back. */
+function restartInTurn(world: FaultWorld, domain: DomainPath | null, gapMs: Millis): void {
+  const { agenda, random, devices, isOver } = world
+  let at = agenda.now()
+  for (const device of devices) {
+    if (domain !== null && device.facts.facts.domain !== domain) continue
+    const endsAt = at + between(random, FAREWELL_MS.min, FAREWELL_MS.max)
+    const startsAt = endsAt + between(random, FAREWELL_MS.min, FAREWELL_MS.max)
+    agenda.at(at, () => {
+      if (!isOver()) device.input({ kind: 'hand-over' })
+    })
+    agenda.at(endsAt, () => {
+      if (!isOver()) device.killProcess()
+    })
+    agenda.at(startsAt, () => device.start())
+    at = startsAt + gapMs
+  }
+}
+
+type Weather = Extract<Fault, { readonly kind: 'lossy' | 'reordering' | 'spikes' | 'slow-network' }>
+
+function worsen({ network, pace }: FaultWorld, fault: Weather): void {
+  const { weather } = network
+  switch (fault.kind) {
+    case 'lossy':
+      weather.loss = fault.loss
+      return
+    case 'reordering':
+      weather.reordering = fault.share
+      return
+    case 'spikes':
+      weather.spikes = fault.share
+      return
+    case 'slow-network':
+      weather.slowness = fault.times * pace
+  }
+}
+
 /** The weather gets better again. */
 function calmDown(world: FaultWorld): void {
-  if (!world.isOver()) calm(world.network)
+  if (!world.isOver()) calm(world)
 }
 
 /** Ordinary weather: now and then a message is lost or comes twice. */
-export function calm({ weather }: SimNetwork): void {
+export function calm({ network: { weather }, pace }: Pick<FaultWorld, 'network' | 'pace'>): void {
   weather.loss = 0.002
   weather.duplication = 0.01
-  weather.slowness = 1
+  weather.slowness = pace
+  weather.reordering = 0
+  weather.spikes = 0
 }
 
 /** Ends all faults: what is off is switched on, what was parted is joined, and nothing is lost any more. */
-export function mendAll({ network, devices }: FaultWorld): void {
+export function mendAll({ network, devices, pace }: FaultWorld): void {
   network.heal()
+  calm({ network, pace })
   network.weather.loss = 0
   network.weather.duplication = 0
-  network.weather.slowness = 1
-  for (const device of devices) device.start()
+  for (const device of devices) {
+    device.disk.mend()
+    device.start()
+  }
 }

@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util'
 import { runSeeds } from './pool.ts'
 import { createTally, failureLine } from './report.ts'
 import { FAULTS_MS_DEFAULT, type RunOptions } from './run.ts'
+import { type Setting, settingOf } from './setting.ts'
+import { shrink } from './shrink.ts'
 import { clustersFor, sizeOf } from './sizes.ts'
 import { NODES_MAX } from './topology.ts'
 
@@ -12,9 +14,16 @@ const USAGE = `npm run sim -- --seed N [--no-trace]   one seed, replayed bit for
 npm run sim -- --seeds N [--from M]     many, from seed M (1) on
   --nodes N      nodes of each world, 1 to ${NODES_MAX}; by default it depends on the seed
   --clusters N   clusters of each world
+  --levels N     2 for clusters under the root, 3 for regions in between; by default, and so with the next two, it
+                 depends on the seed
+  --preset P     lan, wan or metered; slower places have faults for longer
+  --electors N   electors of a domain: 3, 5 or 7
   --seconds N    virtual seconds of faults (${FAULTS_MS_DEFAULT / 1_000})
   --jobs N       threads for many seeds (${availableParallelism()}: the cores of this machine); changes no result
-  --trace        prints what happens, also of many`
+  --trace        prints what happens, also of many
+  --only A,B,C   of the planned faults of a seed only these, or none
+  --minimise     with --seed: drops faults from a failing seed's plan while it still fails, and prints what remains
+  --canaries     plants bugs and prints which rule caught each in how many seeds`
 
 /** More threads than any machine has cores, fewer than would fill its memory. A guess. */
 const JOBS_MAX = 256
@@ -27,6 +36,9 @@ interface Asked {
   readonly faultsMs: number
   readonly jobs: number
   readonly trace: boolean
+  readonly setting: Partial<Setting>
+  readonly only: readonly number[] | null
+  readonly does: 'run' | 'minimise' | 'canaries'
 }
 
 function read(): Asked {
@@ -40,6 +52,12 @@ function read(): Asked {
       seconds: { type: 'string' },
       jobs: { type: 'string' },
       trace: { type: 'boolean' },
+      levels: { type: 'string' },
+      preset: { type: 'string' },
+      electors: { type: 'string' },
+      only: { type: 'string' },
+      minimise: { type: 'boolean' },
+      canaries: { type: 'boolean' },
     },
     allowNegative: true,
   })
@@ -50,8 +68,30 @@ function read(): Asked {
     clusters: whole('clusters', values.clusters, NODES_MAX),
     faultsMs: (whole('seconds', values.seconds) ?? FAULTS_MS_DEFAULT / 1_000) * 1_000,
     jobs: whole('jobs', values.jobs, JOBS_MAX) ?? availableParallelism(),
-    trace: values.trace ?? values.seed !== undefined,
+    trace: values.trace ?? (values.seed !== undefined && !values.minimise),
+    setting: settingAsked(values),
+    only: values.only === undefined ? null : numbers(values.only),
+    does: values.canaries ? 'canaries' : values.minimise ? 'minimise' : 'run',
   }
+}
+
+function settingAsked(values: { levels?: string; preset?: string; electors?: string }): Partial<Setting> {
+  return {
+    ...(values.levels !== undefined && { levels: Number(oneOf('levels', values.levels, ['2', '3'])) as 2 | 3 }),
+    ...(values.preset !== undefined && { preset: oneOf('preset', values.preset, ['lan', 'wan', 'metered']) }),
+    ...(values.electors !== undefined && { electorsMax: Number(oneOf('electors', values.electors, ['3', '5', '7'])) }),
+  }
+}
+
+function oneOf<T extends string>(name: string, text: string, allowed: readonly T[]): T {
+  if (allowed.includes(text as T)) return text as T
+  throw new Error(`--${name} is one of ${allowed.join(', ')}; got "${text}"`)
+}
+
+function numbers(text: string): readonly number[] {
+  const list = text === 'none' ? [] : text.split(',').map(Number)
+  if (list.every((number) => Number.isSafeInteger(number) && number >= 0)) return list
+  throw new Error(`--only is a list of whole numbers with commas, or none; got "${text}"`)
 }
 
 function whole(name: string, text: string | undefined, max = Number.MAX_SAFE_INTEGER): number | null {
@@ -62,13 +102,16 @@ function whole(name: string, text: string | undefined, max = Number.MAX_SAFE_INT
 }
 
 function optionsFor(seed: number, asked: Asked): RunOptions {
-  const { nodes = null, faultsMs, trace } = asked
+  const { nodes = null, faultsMs, trace, only } = asked
   const size = nodes === null ? sizeOf(seed) : { nodes, clusters: clustersFor(nodes) }
   const clusters = Math.min(size.nodes, asked.clusters ?? size.clusters)
-  return { seed, nodes: size.nodes, clusters, faultsMs, ...(trace && { onLine: (line) => console.log(line) }) }
+  const setting = { ...settingOf(seed), ...asked.setting }
+  const base = { seed, nodes: size.nodes, clusters, faultsMs, setting, ...(only !== null && { only }) }
+  return { ...base, ...(trace && { onLine: (line) => console.log(line) }) }
 }
 
 async function run(asked: Asked): Promise<number> {
+  if (asked.does === 'minimise') return shrink(optionsFor(asked.first, asked), (line) => console.log(line)) ? 1 : 0
   const tally = createTally()
   const began = performance.now()
   const plans = Array.from({ length: asked.count }, (_, index) => optionsFor(asked.first + index, asked))

@@ -22,6 +22,9 @@ import { between, chance } from './streams.ts'
 const LATENCY_MS = { min: 0.3, max: 5 }
 /** Noise and hello: some round trips. A guess. */
 const DIAL_ROUND_TRIPS = 4
+/** How long a message that is overtaken waits, and one that meets a spike, in ms. Guesses. */
+const OVERTAKEN_MS = { min: 5, max: 150 }
+const SPIKE_MS = { min: 200, max: 2_500 }
 /** A dial into silence is given up after this. A guess, shorter than the real one so that a short run sees several. */
 const DIAL_TIMEOUT_MS = 3_000
 /** After this long without an answer a connection is given up for dead; a guess around Yamux's keep-alive. */
@@ -36,6 +39,10 @@ export interface Weather {
   duplication: number
   /** Messages take so many times longer. */
   slowness: number
+  /** Share of messages that are held up for long enough to be overtaken by later ones. */
+  reordering: number
+  /** Share of messages that are held up for as long as a full queue on the way holds them. */
+  spikes: number
 }
 
 export interface NetworkCounts {
@@ -74,10 +81,13 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
   const links = createLinks(endpoints.length)
   const indexOf = new Map(endpoints.map(({ node, index }) => [node, index]))
   const attached: (Attached | null)[] = endpoints.map(() => null)
-  const weather: Weather = { loss: 0, duplication: 0, slowness: 1 }
+  const weather: Weather = { loss: 0, duplication: 0, slowness: 1, reordering: 0, spikes: 0 }
   const counts: NetworkCounts = { sent: 0, delivered: 0, lost: 0, bytes: 0 }
 
   const latency = (): Millis => between(random, LATENCY_MS.min, LATENCY_MS.max) * weather.slowness
+  /** Drawn only in such weather. */
+  const heldUp = (share: number, ms: { readonly min: number; readonly max: number }): Millis =>
+    share > 0 && chance(random, share) ? between(random, ms.min, ms.max) : 0
   const canHear = (from: number, to: number): boolean => !links.isBlocked(from, to)
   const canTalk = (a: number, b: number): boolean => canHear(a, b) && canHear(b, a)
   const live = (index: number, boot: number): Attached | null => {
@@ -97,7 +107,8 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
         continue
       }
       const connection = links.believed(to, sender)
-      agenda.at(agenda.now() + delayMs * (1 + copy), () => {
+      const heldUpMs = heldUp(weather.reordering, OVERTAKEN_MS) + heldUp(weather.spikes, SPIKE_MS)
+      agenda.at(agenda.now() + delayMs * (1 + copy) + heldUpMs, () => {
         const receiver = attached[to] ?? null
         const isThere = receiver !== null && connection !== 0 && links.believed(to, sender) === connection
         if (!isThere || !canHear(sender, to) || (topic !== null && !receiver.topics.has(topic))) {

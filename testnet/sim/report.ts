@@ -2,6 +2,7 @@
 
 import type { FaultKind } from './faults.ts'
 import { FAULTS_MS_DEFAULT, type RunOptions, type RunResult } from './run.ts'
+import { settingOf } from './setting.ts'
 
 export interface Tally {
   add(result: RunResult): void
@@ -46,11 +47,19 @@ const sum = <T>(items: readonly T[], of: (item: T) => number): number =>
 
 const seconds = (ms: number): string => (ms / 1_000).toFixed(1)
 
-/** The command that shows a run again. */
-export const replayOf = ({ seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT }: Replayed): string =>
-  `npm run sim -- --seed ${seed} --nodes ${nodes} --clusters ${clusters} --seconds ${faultsMs / 1_000}`
+/** The command that shows a run again; what belongs to the seed anyway is not said. */
+export function replayOf(options: Replayed): string {
+  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, setting, only } = options
+  const { preset, levels, electorsMax } = settingOf(seed)
+  const words = [`--seed ${seed} --nodes ${nodes} --clusters ${clusters} --seconds ${faultsMs / 1_000}`]
+  if (setting !== undefined && setting.preset !== preset) words.push(`--preset ${setting.preset}`)
+  if (setting !== undefined && setting.levels !== levels) words.push(`--levels ${setting.levels}`)
+  if (setting !== undefined && setting.electorsMax !== electorsMax) words.push(`--electors ${setting.electorsMax}`)
+  if (only !== undefined) words.push(`--only ${only.length === 0 ? 'none' : only.join()}`)
+  return `npm run sim -- ${words.join(' ')}`
+}
 
-type Replayed = Pick<RunOptions, 'seed' | 'nodes' | 'clusters' | 'faultsMs'>
+type Replayed = Pick<RunOptions, 'seed' | 'nodes' | 'clusters' | 'faultsMs' | 'setting' | 'only'>
 
 export function failureLine(options: Replayed, { failure }: RunResult): string {
   if (failure === null) return ''

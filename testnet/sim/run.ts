@@ -4,9 +4,12 @@
 import { InvariantError } from '../../overlay/kernel/assert.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { BrokenRule } from './checkers/checker.ts'
-import { SETTLED_MS_MAX, unsettled } from './checkers/liveness.ts'
-import { calm, type FaultKind, type FaultWorld, inflict, mendAll, planFaults, springAmbush } from './faults.ts'
+import { settledMsMax, unsettled } from './checkers/liveness.ts'
+import { planFaults } from './fault-plan.ts'
+import { calm, type FaultKind, type FaultWorld, inflict, mendAll, type PlannedFault, springAmbush } from './faults.ts'
+import { paceOf, type Setting, settingOf } from './setting.ts'
 import { streamOf } from './streams.ts'
+import { drawTopology } from './topology.ts'
 import { planRequests, request } from './workload.ts'
 import { createWorld, type Defects, NO_DEFECTS, type World } from './world.ts'
 
@@ -14,7 +17,11 @@ export interface RunOptions {
   readonly seed: number
   readonly nodes: number
   readonly clusters: number
+  /** How long there are faults, at the pace of a local network. */
   readonly faultsMs?: Millis
+  readonly setting?: Setting
+  /** Of the planned faults only those with these numbers, from 0. */
+  readonly only?: readonly number[]
   readonly defects?: Defects
   readonly onLine?: (line: string) => void
   /** Looks at the world when the run is over. */
@@ -48,11 +55,14 @@ export const FAULTS_MS_DEFAULT = 60_000
 const LOOK_MS = 1_000
 
 export function runSeed(options: RunOptions): RunResult {
-  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, defects = NO_DEFECTS, onLine = null } = options
+  const { seed, nodes, clusters, setting = settingOf(seed), defects = NO_DEFECTS, onLine = null } = options
+  const pace = paceOf(setting.preset)
+  const faultsMs = (options.faultsMs ?? FAULTS_MS_DEFAULT) * pace
   const world = createWorld({
     seed,
     nodes,
     clusters,
+    setting,
     defects,
     onLine,
     onVote: (device) => springAmbush(faulty, device),
@@ -62,6 +72,7 @@ export function runSeed(options: RunOptions): RunResult {
     ...world,
     random: streamOf(seed, 'fault details'),
     ambush: { until: 0 },
+    pace,
     isOver: () => world.agenda.now() >= faultsMs,
     onFault: (fault) => {
       faults[fault.kind] = (faults[fault.kind] ?? 0) + 1
@@ -71,10 +82,10 @@ export function runSeed(options: RunOptions): RunResult {
   let settledMs: Millis | null = null
   let failure: Failure | null = null
   try {
-    disturb(world, faulty, seed, faultsMs)
+    disturb(world, faulty, { seed, faultsMs, only: options.only })
     mendAll(faulty)
     world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
-    settledMs = awaitAgreement(world)
+    settledMs = awaitAgreement(world, settledMsMax(setting.preset))
     world.end()
   } catch (problem) {
     failure = failureOf(problem, world.agenda.now())
@@ -95,30 +106,52 @@ export function runSeed(options: RunOptions): RunResult {
   }
 }
 
-function disturb(world: World, faulty: FaultWorld, seed: number, faultsMs: Millis): void {
-  const { agenda, devices, clusters } = world
-  calm(world.network)
-  for (const planned of planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs })) {
+interface Disturbance extends Pick<RunOptions, 'seed'> {
+  readonly faultsMs: Millis
+  readonly only: readonly number[] | undefined
+}
+
+/** What would go wrong in a run. */
+export function planOf({
+  seed,
+  nodes,
+  clusters,
+  setting = settingOf(seed),
+  ...rest
+}: RunOptions): readonly PlannedFault[] {
+  const pace = paceOf(setting.preset)
+  const untilMs = (rest.faultsMs ?? FAULTS_MS_DEFAULT) * pace
+  const devices = drawTopology(seed, nodes, clusters, setting).devices.map((facts) => ({ facts }))
+  return planFaults(streamOf(seed, 'faults'), { devices, untilMs, pace })
+}
+
+function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, only }: Disturbance): void {
+  const { agenda, devices, domains } = world
+  const { pace } = faulty
+  calm(faulty)
+  const plan = planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs, pace })
+  for (const [number, planned] of plan.entries()) {
+    if (only !== undefined && !only.includes(number)) continue
     agenda.at(planned.at, () => {
       if (agenda.now() < faultsMs) inflict(faulty, planned)
     })
   }
   const chooser = streamOf(seed, 'requests')
-  for (const planned of planRequests(streamOf(seed, 'workload'), clusters, faultsMs)) {
+  for (const planned of planRequests(streamOf(seed, 'workload'), domains, faultsMs)) {
     agenda.at(planned.at, () => request(chooser, devices, planned))
   }
   world.run(faultsMs)
 }
 
-function awaitAgreement(world: World): Millis {
-  const { agenda, devices, clusters } = world
+function awaitAgreement(world: World, msMax: Millis): Millis {
+  const { agenda, devices } = world
   const began = agenda.now()
   for (;;) {
     world.run(agenda.now() + LOOK_MS)
-    const missing = unsettled(devices, clusters)
+    const missing = unsettled(devices)
     const tookMs = agenda.now() - began
     if (missing === null) return tookMs
-    if (tookMs >= SETTLED_MS_MAX) throw new BrokenRule('liveness', missing)
+    if (tookMs >= msMax) throw new BrokenRule('liveness', missing)
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type Verifier,
 } from '../../overlay/wire/envelope.ts'
 import { hashBytes } from './hash.ts'
+import { newerCodec } from './newer.ts'
 import { type DeviceFacts, FEDERATION } from './topology.ts'
 
 const CREDENTIAL_HASH_BYTES = 32
@@ -43,7 +44,7 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
         credentialHash,
         sign: (payload: Uint8Array) => sign(payload, device.index),
       }
-      const sealer = createSealer(coreCodec, FEDERATION, signer, verifier)
+      const sealer = createSealer(device.isNewer ? newerCodec : coreCodec, FEDERATION, signer, verifier)
       const openOnce = (bytes: Uint8Array) => {
         const known = opened.get(bytes)
         if (known !== undefined) return known

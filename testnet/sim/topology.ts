@@ -2,10 +2,19 @@
 // charter, hello and the join are tested where they live.
 
 import type { WantedNode } from '../../node/core/effects.ts'
-import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId } from '../../overlay/kernel/ids.ts'
+import {
+  chainOf,
+  type DomainPath,
+  type FederationId,
+  type NodeId,
+  nodeId,
+  type OperatorId,
+  ROOT,
+} from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
-import { between, streamOf } from './streams.ts'
+import type { Setting } from './setting.ts'
+import { between, chance, streamOf } from './streams.ts'
 
 export const FEDERATION = '5eed'.repeat(16) as FederationId
 
@@ -28,32 +37,62 @@ export interface DeviceFacts {
   readonly memoryMb: number
   /** How wrong its wall clock is, in ms. */
   readonly wallSkewMs: number
+  /** How fast its monotonic clock goes; 1 is right. */
+  readonly clockRate: number
+  /** Of a version that says more than the others know. */
+  readonly isNewer: boolean
 }
 
 export interface Topology {
   readonly devices: readonly DeviceFacts[]
-  readonly clusters: readonly DomainPath[]
+  /** All domains below the root, clusters and what lies between. */
+  readonly domains: readonly DomainPath[]
 }
 
 /** Devices without a battery-backed clock are off by hours; most are off by little. A guess. */
 const WALL_SKEW_MS_MAX = { usual: 2_000, rare: 3_600_000 }
 const RARE = 0.1
+/**
+ * Crystals are off by some tens of parts in a million, cheap ones in the cold and disciplined clocks that catch up by
+ * more: up to half of a hundredth here, so that two may drift apart by 1 %. A guess.
+ */
+const CLOCK_DRIFT_MAX = { usual: 1e-4, rare: 5e-3 }
+const NEWER = 0.5
+/** What the middle of a tree of three levels is called. */
+const REGIONS = ['eu', 'us']
 /** The founder begins at once, each of the others so long after whoever invited it. A guess. */
 const JOINS_AFTER_MS = { min: 200, max: 3_000 }
 
 export const addressesOf = (node: NodeId): readonly string[] => [`/sim/${node}`]
 
 /** Spreads `nodes` over `clusters`, the first cluster first, and draws the rest. */
-export function drawTopology(seed: number, nodes: number, clusters: number): Topology {
+export function drawTopology(seed: number, nodes: number, clusters: number, setting: Setting): Topology {
   const random = streamOf(seed, 'topology')
-  const paths = Array.from({ length: clusters }, (_, index) => `/${String.fromCharCode(97 + index)}` as DomainPath)
+  const paths = Array.from({ length: clusters }, (_, index) => pathOf(index, setting))
   const devices: DeviceFacts[] = []
   for (let index = 0; index < nodes; index++) {
     const domain = paths[index % clusters] as DomainPath
-    const node = nodeId(`${domain.slice(1)}${Math.floor(index / clusters) + 1}`)
-    devices.push(drawDevice(random, index, node, domain, devices))
+    const cluster = domain.slice(domain.lastIndexOf('/') + 1)
+    const node = nodeId(`${cluster}${Math.floor(index / clusters) + 1}`)
+    devices.push({ ...drawDevice(random, index, node, domain, devices), ...drawOddities(seed, node, setting) })
   }
-  return { devices, clusters: paths }
+  const domains = [...new Set(paths.flatMap(chainOf))].filter((domain) => domain !== ROOT)
+  return { devices, domains }
+}
+
+/** Clusters of a tree of three levels take turns in the regions: `/eu/a`, `/us/b`, `/eu/c` and so on. */
+function pathOf(index: number, { levels }: Setting): DomainPath {
+  const cluster = String.fromCharCode(97 + index)
+  return (levels === 2 ? `/${cluster}` : `/${REGIONS[index % 2]}/${cluster}`) as DomainPath
+}
+
+type Oddities = Pick<DeviceFacts, 'clockRate' | 'isNewer'>
+
+function drawOddities(seed: number, node: NodeId, { clocksDrift, isMixed }: Setting): Oddities {
+  const random = streamOf(seed, `oddities ${node}`)
+  const driftMax = chance(random, RARE) ? CLOCK_DRIFT_MAX.rare : CLOCK_DRIFT_MAX.usual
+  const drift = between(random, -driftMax, driftMax)
+  return { clockRate: clocksDrift ? 1 + drift : 1, isNewer: isMixed && chance(random, NEWER) }
 }
 
 function drawDevice(
@@ -62,7 +101,7 @@ function drawDevice(
   node: NodeId,
   domain: DomainPath,
   before: readonly DeviceFacts[],
-): DeviceFacts {
+): Omit<DeviceFacts, keyof Oddities> {
   // Invited by a device of its own cluster where there is one, else by any.
   const kin = before.filter((device) => device.facts.domain === domain)
   const inviter = pick(random, kin.length > 0 ? kin : before)

@@ -23,13 +23,13 @@ const REMOVALS = 0.25
 
 export function planRequests(
   random: Random,
-  clusters: readonly DomainPath[],
+  domains: readonly DomainPath[],
   untilMs: Millis,
 ): readonly PlannedRequest[] {
   const requests: PlannedRequest[] = []
   const services = randomInt(random, 1, SERVICES_MAX + 1)
   for (let number = 0; number < services; number++) {
-    const domain = chance(random, 0.6) ? ROOT : (pick(random, clusters) as DomainPath)
+    const domain = chance(random, 0.6) ? ROOT : (pick(random, domains) as DomainPath)
     const spec = drawSpec(random, number)
     const count = randomInt(random, 1, REQUESTS_PER_SERVICE_MAX + 1)
     for (let request = 0; request < count; request++) {

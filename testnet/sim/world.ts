@@ -8,15 +8,23 @@ import { isSpokenFrame } from '../../overlay/wire/envelope.ts'
 import { type Agenda, createAgenda } from './agenda.ts'
 import { checkCapacity } from './checkers/capacity.ts'
 import type { SafetyChecker } from './checkers/checker.ts'
+import { checkCommits } from './checkers/commits.ts'
+import { checkElectors } from './checkers/electors.ts'
 import { checkFences } from './checkers/fences.ts'
+import { checkGrants } from './checkers/grants.ts'
+import { checkIncarnations } from './checkers/incarnations.ts'
 import { checkLeaders, type Leaders } from './checkers/leaders.ts'
+import { checkMerging } from './checkers/merging.ts'
+import { checkPreVotes } from './checkers/pre-votes.ts'
 import { checkRegisters } from './checkers/registers.ts'
+import { checkSilence } from './checkers/silence.ts'
 import { checkSpecs, type Specs } from './checkers/specs.ts'
 import { checkVotes } from './checkers/votes.ts'
 import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from './device.ts'
 import { hashBytes, hashText } from './hash.ts'
 import { createNetwork, type SimNetwork } from './network.ts'
 import { createNotary } from './sealing.ts'
+import { PLAIN, type Setting } from './setting.ts'
 import { streamOf } from './streams.ts'
 import { type DeviceFacts, drawTopology } from './topology.ts'
 import { createTrace, type Trace } from './trace.ts'
@@ -41,6 +49,7 @@ export interface WorldOptions {
   readonly seed: number
   readonly nodes: number
   readonly clusters: number
+  readonly setting?: Setting
   readonly defects: Defects
   readonly onLine: ((line: string) => void) | null
   /** A device signed a vote. */
@@ -51,7 +60,8 @@ export interface World {
   readonly agenda: Agenda
   readonly network: SimNetwork
   readonly devices: readonly Device[]
-  readonly clusters: readonly DomainPath[]
+  /** All domains below the root. */
+  readonly domains: readonly DomainPath[]
   readonly trace: Trace
   readonly leaders: Leaders
   readonly specs: Specs
@@ -61,8 +71,9 @@ export interface World {
   end(): void
 }
 
-export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: WorldOptions): World {
-  const topology = drawTopology(seed, nodes, clusters)
+export function createWorld(options: WorldOptions): World {
+  const { seed, nodes, clusters, defects, onLine, onVote, setting = PLAIN } = options
+  const topology = drawTopology(seed, nodes, clusters, setting)
   const agenda = createAgenda()
   const trace = createTrace(onLine)
   const notary = createNotary(topology.devices)
@@ -85,6 +96,13 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
     checkRegisters(),
     checkFences(),
     checkCapacity(),
+    checkCommits(),
+    checkElectors(),
+    checkPreVotes(),
+    checkIncarnations(),
+    checkMerging(streamOf(seed, 'merging')),
+    checkGrants(),
+    checkSilence(() => agenda.now()),
   ]
   const swallows = new Set<string>(defects.network.swallows)
   const now = (): Millis => agenda.now()
@@ -112,16 +130,25 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
       const text = (): string =>
         `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(hearOrNull(bytes))}`
       trace.note(now(), 'received', isSpokenFrame(bytes) ? hashBytes(bytes, 0).low : tailOf(bytes), text)
+      const sender = topic === null ? byNode.get(from) : undefined
+      if (sender !== undefined) for (const checker of checkers) checker.onHeard?.(device, sender)
       return swallows.size === 0 || !swallows.has(hearOrNull(bytes)?.kind ?? '')
     },
     onDropped: (device, problem, detail) => {
       trace.note(now(), 'dropped', hashText(problem), () => `${device.node} ${problem}: ${detail}`)
+    },
+    onGone: (device) => {
+      for (const checker of checkers) checker.onGone?.(device, now())
+    },
+    onForgot: (device, what) => {
+      for (const checker of checkers) checker.onForgot?.(device, what)
     },
   }
 
   const parts = {
     seed,
     agenda,
+    setting,
     notary,
     network: (): SimNetwork => network,
     nodeOf: (index: number): DeviceFacts => topology.devices[index] as DeviceFacts,
@@ -129,6 +156,7 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
     events,
   }
   const devices = topology.devices.map((facts) => createDevice(facts, parts))
+  const byNode = new Map(devices.map((device) => [device.node, device]))
   const endpoints = devices.map(({ endpoint }) => endpoint)
   const network: SimNetwork = createNetwork(agenda, streamOf(seed, 'network'), endpoints)
   for (const device of devices) agenda.at(device.facts.startsAt, () => device.start())
@@ -137,7 +165,7 @@ export function createWorld({ seed, nodes, clusters, defects, onLine, onVote }: 
     agenda,
     network,
     devices,
-    clusters: topology.clusters,
+    domains: topology.domains,
     trace,
     leaders,
     specs,

@@ -17,6 +17,10 @@ export interface DeviceView {
   readonly core: Core | null
   /** Gone for good, its disk included. */
   readonly isLost: boolean
+  /** How often it lost its disk's contents and came back. */
+  readonly wipes: number
+  /** Whether its process runs and is not paused. */
+  readonly isAwake: boolean
   /** What it runs, whether or not its process does. */
   readonly instances: ReadonlyMap<string, Instance>
 }
@@ -25,12 +29,18 @@ export interface DeviceView {
 export interface SafetyChecker {
   /** The device signed a message, for whomever. */
   onSealed?(device: DeviceView, opened: Opened<CoreMessage>): void
+  /** Something that another device sent to this one alone arrived. */
+  onHeard?(device: DeviceView, from: DeviceView): void
   /** The device carried out an input with all that follows from it. */
   onSettled?(device: DeviceView, now: Millis): void
   /** The device's runtime started an instance. */
   onStarted?(device: DeviceView): void
   /** A write reached the device's disk and survives whatever comes. */
   onDurable?(device: DeviceView, key: string, value: Uint8Array | null): void
+  /** Its process ended or stands still. */
+  onGone?(device: DeviceView, now: Millis): void
+  /** What was on its disk is no longer there, or no longer readable. */
+  onForgot?(device: DeviceView, what: 'everything' | 'votes'): void
   /** Nothing happens any more and everybody had time to agree. */
   onEnd?(devices: readonly DeviceView[]): void
 }

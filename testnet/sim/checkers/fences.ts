@@ -34,7 +34,9 @@ export function checkFences(): SafetyChecker {
   return {
     onSealed: (device, { message }) => {
       if (message.kind !== 'record/instance') return
-      const key = `${message.service}#${message.number} on ${device.node}`
+      // Who lost its disk knows of no order; what it ran ended with its power.
+      const life = device.wipes === 0 ? '' : `, wiped ${device.wipes} times`
+      const key = `${message.service}#${message.number} on ${device.node}${life}`
       const now = { fence: message.fence, boot: device.boot }
       rise(inThisLife, key, now, (before) => before.boot === device.boot)
       if (message.state === 'running') rise(ran, key, now, () => true)

@@ -3,7 +3,9 @@
 
 import { ELECTION_TIMINGS } from '../../../election/index.ts'
 import type { Core } from '../../../node/core/core.ts'
-import { type DomainPath, instanceKey, isWithin, ROOT, type ServiceId } from '../../../overlay/kernel/ids.ts'
+import type { Preset } from '../../../node/options.ts'
+import { chainOf, type DomainPath, instanceKey, isWithin, type ServiceId } from '../../../overlay/kernel/ids.ts'
+import type { Millis } from '../../../overlay/kernel/time.ts'
 import { decodeSpec } from '../../../placement/spec.ts'
 import { isTombstone } from '../../../services-registry/version.ts'
 import type { StoreView } from '../../../services-registry/view.ts'
@@ -11,21 +13,22 @@ import { hashBytes } from '../hash.ts'
 import type { DeviceView } from './checker.ts'
 
 /**
- * By when a healed federation must have settled, in the longest election timeouts (2.5 s each). The slowest honest
+ * By when a healed federation must have settled, in the longest election timeouts of its place (2.5 s
+ * each on a local network). The slowest honest
  * path: a lost elector leaves the rest without a quorum, who wait 60 s (24 timeouts) to be sure; peers that gave up on
  * each other dial again within 22 s (9); anti-entropy comes round within 38 s (15); and what could not run somewhere is
  * kept from there for 60 s (24).
  */
 export const SETTLED_TIMEOUTS = 80
 
-export const SETTLED_MS_MAX = SETTLED_TIMEOUTS * ELECTION_TIMINGS.lan.electionTimeoutMsMax
+export const settledMsMax = (preset: Preset): Millis => SETTLED_TIMEOUTS * ELECTION_TIMINGS[preset].electionTimeoutMsMax
 
 type Live = DeviceView & { readonly core: Core }
 
 /** What is still missing, or null. */
-export function unsettled(devices: readonly DeviceView[], clusters: readonly DomainPath[]): string | null {
+export function unsettled(devices: readonly DeviceView[]): string | null {
   const live = devices.filter((device): device is Live => device.core !== null)
-  const domains = [ROOT, ...clusters.filter((domain) => live.some((device) => device.facts.facts.domain === domain))]
+  const domains = [...new Set(live.flatMap((device) => chainOf(device.facts.facts.domain)))]
   return (
     live.map((device) => rosterProblem(device, devices)).find((problem) => problem !== null) ??
     first(domains, (domain) => leaderProblem(domain, live)) ??

@@ -31,6 +31,9 @@ export function checkSpecs(open: (bytes: Uint8Array) => Opened<CoreMessage> | nu
       known.on.add(device)
       accepted.set(name, known)
     },
+    onForgot: (device, what) => {
+      if (what === 'everything') for (const { on } of accepted.values()) on.delete(device)
+    },
     onEnd: (devices) => {
       for (const last of lastOf([...accepted.values()].filter(isStillThere))) {
         for (const device of devices) checkHeld(device, last)
