@@ -10,13 +10,16 @@ export type PresetName = 'lan' | 'wan' | 'metered'
 export interface ElectionTiming {
   /** How often a leader speaks to each elector. */
   readonly heartbeatMs: Millis
-  /** The shortest silence after which an elector may stand. */
+  /** The shortest silence after which an elector may stand; what is measured of the network stretches it (timing.ts). */
   readonly electionTimeoutMsMin: Millis
   /**
    * The longest; the draw between the two spreads candidates out (Raft, section 5.2) and is shorter for fitter nodes.
    */
   readonly electionTimeoutMsMax: Millis
-  /** How long a leader counts on a majority that answered; it gives no order afterwards. */
+  /**
+   * How long a leader counts on a majority that answered, where nothing stretched the timeouts; it gives no order
+   * afterwards.
+   */
   readonly leaseMs: Millis
   /** The longest wait before standing when the connection to the leader closed: enough for one of five to be first. */
   readonly hintDelayMsMax: Millis
@@ -31,8 +34,7 @@ export interface ElectionTiming {
 }
 
 // heartbeatMs: DESIGN section 6. The timeouts are six to ten heartbeats: a guess between etcd's ten and Raft's "an
-// order of magnitude above the broadcast time" (Raft, section 5.6), to be replaced by measured times (Dynatune) in
-// the election's own issue.
+// order of magnitude above the broadcast time" (Raft, section 5.6). They are the least; timing.ts stretches them.
 const lan: ElectionTiming = {
   heartbeatMs: 250,
   electionTimeoutMsMin: 1_500,
@@ -69,6 +71,18 @@ const metered: ElectionTiming = {
 
 export const ELECTION_TIMINGS: Readonly<Record<PresetName, ElectionTiming>> = { lan, wan, metered }
 
+/** How many times its preset an election timeout is stretched at most: enough where half of all messages get lost. */
+export const STRETCH_MAX = 4
+
+/** The part of an elector's promise that the leader counts on. */
+export const LEASE_SHARE = 0.8
+
+/** By how much a clock may run fast or slow; quartz is a thousand times better. */
+const CLOCK_DRIFT_MAX = 0.01
+
+/** The longest promise that an elector can give. */
+export const PROMISE_MS_MAX = STRETCH_MAX * metered.electionTimeoutMsMin
+
 /** Electors of a domain at most: 3, 5 or 7 (DESIGN section 6). */
 export const ELECTORS_MAX_DEFAULT = 5
 
@@ -98,8 +112,12 @@ export const MEMORY_KEYS_MAX = 8
 export const MEMORY_TOTAL_BYTES_MAX = 48_000
 
 invariant(MEMORY_TOTAL_BYTES_MAX + 8_192 < MESSAGE_BYTES_MAX, 'a heartbeat carries the whole register')
+invariant(
+  LEASE_SHARE * (1 + CLOCK_DRIFT_MAX) < 1 - CLOCK_DRIFT_MAX,
+  'a lease ends before the promise does, by a slow clock of the leader and a fast one of the elector',
+)
 for (const timing of Object.values(ELECTION_TIMINGS)) {
-  invariant(timing.leaseMs < timing.electionTimeoutMsMin, 'a lease ends before anyone may stand')
+  invariant(timing.leaseMs === timing.electionTimeoutMsMin * LEASE_SHARE, 'a lease ends before anyone may stand')
   invariant(timing.heartbeatMs * 4 <= timing.leaseMs, 'a lease outlives three lost heartbeats')
   invariant(timing.electionTimeoutMsMin < timing.electionTimeoutMsMax, 'timeouts are drawn from a range')
   invariant(timing.quorumLossMs.cluster > 3 * timing.electionTimeoutMsMax || timing.heartbeatMs > 1_000, 'patience')

@@ -30,8 +30,10 @@ import {
   type ElectionState,
   isElector,
   lineOf,
+  patienceOf,
   save,
 } from './state.ts'
+import { type Pace, recounted, shortestTimeoutMs, withHeartbeat } from './timing.ts'
 
 export const step: Step<ElectionState, ElectionInput, ElectionEffect> = (state, input, context) => {
   const effects: ElectionEffect[] = []
@@ -143,15 +145,20 @@ function onHeartbeat(
   const isLater = compareTerms(message, state) > 0
   const isNewer = message.register !== null && compareVersions(message.version, versionOf(state.register)) > 0
   const yielding = isLater || state.role.kind !== 'follower' ? stepDown(state, context, out) : state
+  const pace = paceWith(state, message, isLater)
+  // What was promised to this leader before holds, also where less would do by now.
+  const promisedUntil = state.leader?.child === message.leader ? state.leader.honouredUntil : context.now
+  const honouredUntil = Math.max(promisedUntil, context.now + shortestTimeoutMs(state.timing, pace))
   const following: ElectionState = {
     ...yielding,
     epoch: message.epoch,
     term: message.term,
     votedFor: isLater ? null : state.votedFor,
     register: isNewer ? message.register : state.register,
-    leader: { child: message.leader, heardAt: context.now, honoured: true },
+    leader: { child: message.leader, honouredUntil },
+    pace,
     leaderlessSince: context.now,
-    standAt: context.now + drawTimeout(state, context.random),
+    standAt: Math.max(honouredUntil, context.now + drawTimeout({ ...state, pace }, context.random)),
   }
   if (state.leader?.child !== message.leader || isLater) {
     out.push(emit('leader-followed', { domain: state.domain, leader: message.leader, term: message.term }, 'debug'))
@@ -164,6 +171,12 @@ function onHeartbeat(
   return save(following, out, [{ kind: 'send', to: message.leader, message: answerTo(following, message, held) }])
 }
 
+/** A learner on probation hears only every other heartbeat or so, and counts none. */
+function paceWith(state: ElectionState, { sequence, roundTrip }: Heartbeat, isLater: boolean): Pace {
+  const pace = isLater || !isElector(state) ? recounted(state.pace) : state.pace
+  return withHeartbeat(pace, sequence, roundTrip)
+}
+
 const answerTo = (state: ElectionState, message: Heartbeat, held: RegisterVersion): HeartbeatAnswer => ({
   kind: 'election/heartbeat-answer',
   domain: state.domain,
@@ -174,6 +187,7 @@ const answerTo = (state: ElectionState, message: Heartbeat, held: RegisterVersio
   ticket: state.ticket,
   held,
   echo: message.sentAt,
+  promiseMs: patienceOf(state),
 })
 
 /** A learner without a line that has seen a higher epoch than this one's cannot come down to it: the line goes up. */
@@ -199,7 +213,7 @@ function onClosed(state: ElectionState, child: ChildId, context: StepContext, ou
   if (state.role.kind === 'leader') return onElectorClosed({ ...state, closed }, context, out)
   if (state.leader?.child !== child || !isElector(state)) return { ...state, closed }
   const waitMs = random.next() * state.timing.hintDelayMsMax * (1 - state.fitness / 2)
-  return { ...state, closed, leader: { ...state.leader, honoured: false }, standAt: now + waitMs }
+  return { ...state, closed, leader: { ...state.leader, honouredUntil: now }, standAt: now + waitMs }
 }
 
 function onOpen(state: ElectionState, child: ChildId, { now }: StepContext): ElectionState {

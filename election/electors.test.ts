@@ -48,7 +48,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
   })
   const progress = [...electors, ...ready].map((child) => {
     const ticket = forgetful.includes(child) ? 'another' : `ticket of ${child}`
-    return [child as ChildId, { held: versionOf(register), heardOf, ticket }] as const
+    return [child as ChildId, { held: versionOf(register), heardOf, leaseUntil: NOW, roundTrip: null, ticket }] as const
   })
   const self = 'a' as ChildId
   const options = { domain: domainOf('/berlin'), self, timing: lan, electorsMax: 5, fitness: 0.5 }
@@ -63,6 +63,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     progress: new Map(progress),
     proposals: [],
     heartbeatAt: NOW,
+    heartbeats: 1,
     announceAt: NOW,
     leaseUntil: NOW,
     probation: null,

@@ -29,10 +29,13 @@ import {
   lineOf,
   otherElectors,
   type Progress,
+  patienceOf,
   save,
 } from './state.ts'
+import { leaseOf, type RoundTrip, withSample } from './timing.ts'
 
-const NO_PROGRESS: Progress = { held: NO_VERSION, heardOf: Number.NEGATIVE_INFINITY, ticket: null }
+const NEVER: Millis = Number.NEGATIVE_INFINITY
+const NO_PROGRESS: Progress = { held: NO_VERSION, heardOf: NEVER, leaseUntil: NEVER, roundTrip: null, ticket: null }
 
 /**
  * Won: re-commits the register in its own term, which also commits whatever an earlier leader left unfinished (Raft,
@@ -45,7 +48,7 @@ export function beginLeading(
   out: ElectionEffect[],
 ): ElectionState {
   const { now } = context
-  const { epoch, term, timing } = state
+  const { epoch, term } = state
   const register = { ...(state.register as Register), epoch, term, index: versionOf(state.register).index + 1 }
   const role: Leading = {
     kind: 'leader',
@@ -56,8 +59,9 @@ export function beginLeading(
     progress: new Map(),
     proposals: [],
     heartbeatAt: now,
+    heartbeats: 0,
     announceAt: now,
-    leaseUntil: now + timing.leaseMs,
+    leaseUntil: now + leaseOf(patienceOf(state)),
     probation: null,
     electorsIndex: register.index,
     refusals: new Set(),
@@ -98,8 +102,8 @@ export function leadOn(state: ElectionState, context: StepContext, out: Election
 
 /** Speaks to every elector, and to the learner on probation; those who lack the newest register get it whole. */
 function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
-  const { role } = state
-  if (role.kind !== 'leader') return state
+  if (state.role.kind !== 'leader') return state
+  const role: Leading = { ...state.role, heartbeats: state.role.heartbeats + 1 }
   const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
   askForVotes(state, out)
@@ -114,7 +118,7 @@ export function greet(state: ElectionState, child: ChildId, { now }: StepContext
 
 function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: Millis): Heartbeat {
   const version = versionOf(state.register)
-  const held = role.progress.get(child)?.held ?? NO_VERSION
+  const { held, roundTrip } = role.progress.get(child) ?? NO_PROGRESS
   const { domain, epoch, term } = state
   return {
     kind: 'election/heartbeat',
@@ -126,8 +130,16 @@ function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: 
     register: compareVersions(held, version) < 0 ? state.register : null,
     version,
     sentAt: now,
+    sequence: role.heartbeats,
+    roundTrip: roundTrip === null ? null : inWholeMs(roundTrip),
   }
 }
+
+/** Whole numbers are shorter on the wire, and what is rounded up still is enough. */
+const inWholeMs = ({ meanMs, deviationMs }: RoundTrip): RoundTrip => ({
+  meanMs: Math.ceil(meanMs),
+  deviationMs: Math.ceil(deviationMs),
+})
 
 export function onHeartbeatAnswer(
   state: ElectionState,
@@ -147,6 +159,8 @@ export function onHeartbeatAnswer(
   const after: Progress = {
     held: message.held,
     heardOf: Math.max(before.heardOf, message.echo),
+    leaseUntil: Math.max(before.leaseUntil, message.echo + leaseOf(message.promiseMs)),
+    roundTrip: withSample(before.roundTrip, context.now - message.echo),
     ticket: message.ticket,
   }
   const progress = new Map(role.progress).set(message.child, after)
@@ -154,18 +168,21 @@ export function onHeartbeatAnswer(
   return changeElectors(commit(heard, out), context, out)
 }
 
-/** The lease ends `leaseMs` after the newest moment at which a majority was heard of (itself at any time). */
+/**
+ * The lease lasts for as long as a majority promised, each in its answers, to help nobody else (itself at any time).
+ * What an elector promised it keeps, so the lease stays safe when estimates shrink later.
+ */
 function renewLease(state: ElectionState, now: Millis): ElectionState {
   const { role, register } = state
   if (role.kind !== 'leader' || register === null) return state
-  const heard = register.electors.map(({ child, ticket }) => {
+  const promised = register.electors.map(({ child, ticket }) => {
+    if (child === state.self) return now + leaseOf(patienceOf(state))
     const progress = role.progress.get(child)
-    if (child === state.self) return now
-    return progress?.ticket === ticket ? progress.heardOf : Number.NEGATIVE_INFINITY
+    return progress?.ticket === ticket ? progress.leaseUntil : NEVER
   })
-  heard.sort((a, b) => b - a)
-  const majorityHeard = heard[majorityOf(heard.length) - 1] ?? Number.NEGATIVE_INFINITY
-  return { ...state, role: { ...role, leaseUntil: Math.max(role.leaseUntil, majorityHeard + state.timing.leaseMs) } }
+  promised.sort((a, b) => b - a)
+  const byMajority = promised[majorityOf(promised.length) - 1] ?? NEVER
+  return { ...state, role: { ...role, leaseUntil: Math.max(role.leaseUntil, byMajority) } }
 }
 
 /** Counts who durably holds the register of this term; what a majority holds is committed. */

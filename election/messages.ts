@@ -17,7 +17,7 @@ import {
   text,
   whole,
 } from '../overlay/wire/schema.ts'
-import { VOTES_MAX } from './constants.ts'
+import { PROMISE_MS_MAX, VOTES_MAX } from './constants.ts'
 import { type Predecessor, predecessorSchema, registerSchema } from './register.ts'
 
 const domain = text<DomainPath>(256)
@@ -111,6 +111,10 @@ const heartbeatSchema = object({
   version,
   /** The leader's monotonic clock, echoed in the answer. */
   sentAt: number(),
+  /** Counts the leader's heartbeats within its term, so that the hearer sees which got lost. */
+  sequence: whole(),
+  /** What the leader measured between itself and the hearer; null before it did. */
+  roundTrip: nullable(object({ meanMs: number(0), deviationMs: number(0) })),
 })
 export type Heartbeat = Infer<typeof heartbeatSchema>
 
@@ -126,6 +130,8 @@ const heartbeatAnswerSchema = object({
   /** What the sender holds durably. */
   held: version,
   echo: number(),
+  /** For how long from hearing the heartbeat on the sender helps no other candidate. */
+  promiseMs: number(0, PROMISE_MS_MAX),
 })
 export type HeartbeatAnswer = Infer<typeof heartbeatAnswerSchema>
 

@@ -170,7 +170,7 @@ function withLeader(state: ElectionState, announcement: Announcement, { now }: S
   const { epoch, term, leader } = announcement
   const heard: ElectionState = {
     ...state,
-    leader: { child: leader, heardAt: now, honoured: true },
+    leader: { child: leader, honouredUntil: now },
     leaderlessSince: now,
     standAt: now + 3 * state.timing.announceMs,
   }

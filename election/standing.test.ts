@@ -84,7 +84,17 @@ const request = (candidate: NodeId, change = {}): ElectionInput =>
 const preVote = (candidate: NodeId, change = {}): ElectionInput =>
   from(candidate, { kind: 'election/pre-vote', ...base, candidate, register: version, speaker: null, ...change })
 const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
-  from(leader, { kind: 'election/heartbeat', ...base, leader, register: null, version, sentAt: 0, ...change })
+  from(leader, {
+    kind: 'election/heartbeat',
+    ...base,
+    leader,
+    register: null,
+    version,
+    sentAt: 0,
+    sequence: 1,
+    roundTrip: null,
+    ...change,
+  })
 
 test('a vote leaves only after it was written', () => {
   const [state, effects] = told(elector(), 10, request(second))

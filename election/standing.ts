@@ -19,6 +19,7 @@ import {
   type Leading,
   lineOf,
   otherElectors,
+  patienceOf,
   save,
 } from './state.ts'
 
@@ -175,7 +176,7 @@ export function onVoteRequest(
     term,
     votedFor: candidate,
     role: { kind: 'follower' },
-    standAt: context.now + state.timing.electionTimeoutMsMin,
+    standAt: context.now + patienceOf(state),
   }
   return save(voting, out, [{ kind: 'send', to: candidate, message: vote }])
 }
