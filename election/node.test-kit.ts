@@ -30,6 +30,7 @@ export interface NodePorts {
   readonly write: (key: string, value: Uint8Array | null, done: () => void) => void
   readonly send: (to: NodeId, bytes: Uint8Array) => void
   readonly publish: (bytes: Uint8Array) => void
+  readonly fitness: () => number
   readonly watch: Watch
 }
 
@@ -106,7 +107,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
         feed(seat, effect.input)
         return
       case 'announce': {
-        const face = { node: self, name: self, addresses: [], fitness: 0.5 }
+        const face = { node: self, name: self, addresses: [], fitness: ports.fitness() }
         const proof = seal({ kind: 'election/announcement', ...effect.announcement, ...face })
         enqueue(() => learn(proof as Opened<Announcement>))
         ports.publish(proof.bytes)
@@ -161,7 +162,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
   const addSeat = (domain: DomainPath, child: ChildId, below: Seat | null, saved: Uint8Array | null): void => {
     const speaker = below?.proof ?? null
     const { electorsMax } = ports
-    const options = { domain, self: child, timing, electorsMax, fitness: 0.5, speaker, saved }
+    const options = { domain, self: child, timing, electorsMax, fitness: ports.fitness(), speaker, saved }
     const { state, damaged } = createElection(options, context())
     assert.equal(damaged, null)
     const seat: Seat = { domain, self: child, below, state, fence: null, memory: {}, proof: null, waiting: new Map() }
@@ -186,7 +187,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       const known = book.leaderOf(domain)
       if (known === null || parentOf(domain) !== seat.domain) return []
       const alive = domain === seat.self || now - known.heardAt < 3 * timing.announceMs
-      return [{ child: domain, alive, steadySince: heardFirst.get(domain) ?? now, fitness: 0.5, canLead: true }]
+      const { fitness } = known.announcement
+      return [{ child: domain, alive, steadySince: heardFirst.get(domain) ?? now, fitness, canLead: true }]
     })
   }
 
@@ -250,6 +252,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       }
     },
     review: () => {
+      const fitness = ports.fitness()
+      for (const seat of [...seats]) if (seat.state.fitness !== fitness) feed(seat, { kind: 'fitness', fitness })
       for (const seat of [...seats]) feed(seat, { kind: 'children', children: childrenOf(seat) })
     },
     input: (domain, input) => {

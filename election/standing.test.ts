@@ -128,6 +128,22 @@ test('while a leader’s lease is fresh nobody helps another candidate, unless t
   assert.equal(told(led, lan.electionTimeoutMsMin + 10, request(third))[1], 'persist[vote>3]')
 })
 
+test('what an elector promised its leader it keeps, also when by now less would do', () => {
+  const promisedBy = (state: ElectionState, roundTrip: { meanMs: number; deviationMs: number }, now: number) => {
+    const next = step(state, heartbeat(second, { term: 1, roundTrip }), at(now))
+    const answer = next.effects.find((effect) => effect.kind === 'send')
+    assert.ok(answer?.kind === 'send' && answer.message.kind === 'election/heartbeat-answer')
+    return { state: next.state, promiseMs: answer.message.promiseMs }
+  }
+  const far = promisedBy(elector(), { meanMs: 3_000, deviationMs: 0 }, 10)
+  assert.equal(far.promiseMs, lan.heartbeatMs + 3_000)
+  const near = promisedBy(far.state, { meanMs: 5, deviationMs: 1 }, 20)
+  assert.equal(near.promiseMs, lan.electionTimeoutMsMin)
+  assert.equal(told(near.state, 3_250, request(third))[1], '')
+  assert.ok((wakeAt(near.state) ?? 0) >= 3_260, 'nor does it stand itself')
+  assert.equal(told(near.state, 3_260, request(third))[1], 'persist[vote>3]')
+})
+
 test('a closed connection ends the leader’s lease, and starts a pre-vote at once', () => {
   const [led] = told(elector(), 10, heartbeat(second, { term: 1 }))
   const [state] = told(led, 500, { kind: 'connection-closed', child: second })

@@ -74,10 +74,15 @@ export function withHeartbeat(pace: Pace, sequence: number, roundTrip: RoundTrip
  */
 export function shortestTimeoutMs(timing: ElectionTiming, { roundTrip, loss }: Pace): Millis {
   const lossBothWays = 1 - (1 - loss) ** 2
-  const beats = lossBothWays === 0 ? 1 : Math.max(1, Math.ceil(Math.log(MISSED_SHARE) / Math.log(lossBothWays)))
-  const neededMs = beats * timing.heartbeatMs + roundTripMsMost(roundTrip)
+  const neededMs = beatsFor(lossBothWays) * timing.heartbeatMs + roundTripMsMost(roundTrip)
   const { electionTimeoutMsMin } = timing
   return Math.min(Math.max(electionTimeoutMsMin, neededMs), STRETCH_MAX * electionTimeoutMsMin)
+}
+
+/** How many heartbeats are due until all of them were lost in no more than MISSED_SHARE of all cases. */
+function beatsFor(loss: number): number {
+  if (loss <= MISSED_SHARE) return 1
+  return loss < 1 ? Math.ceil(Math.log(MISSED_SHARE) / Math.log(loss)) : Number.POSITIVE_INFINITY
 }
 
 /** A round trip as long as it is likely to get. */
