@@ -15,6 +15,7 @@ export interface TestEvent {
   readonly at: Millis
   readonly node: NodeId
   readonly name: string
+  readonly domain: DomainPath
 }
 
 export interface Checks {
@@ -87,7 +88,9 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
   }
 
   const onEffect = (node: NodeId, state: ElectionState, effect: ElectionEffect): void => {
-    if (effect.kind === 'emit') events.push({ at: now(), node, name: effect.event.name })
+    if (effect.kind === 'emit') events.push({ at: now(), node, name: effect.event.name, domain: state.domain })
+    if (effect.kind === 'emit' && effect.event.name === 'vote-memory-damaged')
+      assert.ok(!areDisksWhole, 'what was saved whole can be read')
     if (effect.kind === 'lead' || effect.kind === 'committed') onCommit(state)
     if (effect.kind === 'lead') onLead(state, effect.memory)
     if (effect.kind !== 'committed' || !effect.token.startsWith('count ')) return

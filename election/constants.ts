@@ -10,7 +10,7 @@ export type PresetName = 'lan' | 'wan' | 'metered'
 export interface ElectionTiming {
   /** How often a leader speaks to each elector. */
   readonly heartbeatMs: Millis
-  /** The shortest silence after which an elector may stand; what is measured of the network stretches it (timing.ts). */
+  /** The shortest silence after which an elector may stand; what is measured stretches it (timing.ts). */
   readonly electionTimeoutMsMin: Millis
   /**
    * The longest; the draw between the two spreads candidates out (Raft, section 5.2) and is shorter for fitter nodes.

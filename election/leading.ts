@@ -21,6 +21,7 @@ import {
   versionOf,
 } from './register.ts'
 import {
+  drawRetry,
   drawTimeout,
   type ElectionEffect,
   type ElectionState,
@@ -152,7 +153,9 @@ export function onHeartbeatAnswer(
   if (role.kind !== 'leader' || !isOfLine || message.echo > context.now) return state
   if (message.line !== '' && compareTerms(message, state) > 0) {
     const { epoch, term } = message
-    return save({ ...stepDown(state, context, out), epoch, term, votedFor: null }, out, [])
+    // Should nobody lead in that term, then whoever led until now need not wait as long as for a lease.
+    const standAt = context.now + drawRetry(state, context.random)
+    return save({ ...stepDown(state, context, out), epoch, term, votedFor: null, standAt }, out, [])
   }
   if (compareTerms(message, state) !== 0) return state
   const before = role.progress.get(message.child) ?? NO_PROGRESS

@@ -50,6 +50,8 @@ const preVoteAnswerSchema = object({
   term: whole(),
   voter: child,
   granted: flag,
+  /** The refuser's own register, where that is newer than the candidate's and no leader could bring it; else null. */
+  register: nullable(registerSchema),
 })
 export type PreVoteAnswer = Infer<typeof preVoteAnswerSchema>
 

@@ -2,6 +2,7 @@
 // is a proposal below, and a seat above is there for as long as this node leads the domain below.
 
 import assert from 'node:assert/strict'
+import { emit } from '../overlay/kernel/effect.ts'
 import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
@@ -164,8 +165,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     const { electorsMax } = ports
     const options = { domain, self: child, timing, electorsMax, fitness: ports.fitness(), speaker, saved }
     const { state, damaged } = createElection(options, context())
-    assert.equal(damaged, null)
     const seat: Seat = { domain, self: child, below, state, fence: null, memory: {}, proof: null, waiting: new Map() }
+    if (damaged !== null) watch.onEffect(self, state, emit('vote-memory-damaged', { detail: damaged }))
     seats.push(seat)
     feed(seat, { kind: 'start' })
     feed(seat, { kind: 'children', children: childrenOf(seat) })

@@ -163,6 +163,7 @@ test('what another line’s electors say moves nobody’s term', () => {
     domain: berlin,
     voter: second,
     granted: false,
+    register: null,
     ...other,
   }
   const inputs = [request(second, other), preVote(second, other), heartbeat(second, other), from(second, refused)]
@@ -206,7 +207,7 @@ test('of two that ask at the same moment the higher one gives way to the lower',
 test('a leader that its electors refused to vouch for asks for a term of its own', () => {
   const [standing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
   const granted = (voter: NodeId): ElectionInput =>
-    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true })
+    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true, register: null })
   const vote = (voter: NodeId): ElectionInput => ({
     kind: 'message',
     opened: voteBy(voter, { line: 'line-a', epoch: 7, term: 2, candidate: self }),

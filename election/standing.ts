@@ -88,7 +88,9 @@ export function onPreVote(
   if (message.line !== lineOf(state)) return state
   const { domain, self } = state
   const isLater = compareTerms(message, state) > 0
-  const granted = isLater && mayVote(state, message) && !honoursAnother(state, message.candidate, context.now)
+  const isLed = honoursAnother(state, message.candidate, context.now)
+  const granted = isLater && mayVote(state, message) && !isLed
+  const isBehind = compareVersions(message.register, versionOf(state.register)) < 0
   const answer: PreVoteAnswer = {
     kind: 'election/pre-vote-answer',
     domain,
@@ -97,6 +99,7 @@ export function onPreVote(
     term: granted ? message.term : state.term,
     voter: self,
     granted,
+    register: isBehind && !isLed ? state.register : null,
   }
   out.push({ kind: 'send', to: message.candidate, message: answer })
   if (granted) return giveWay(state, message, context)
@@ -125,12 +128,33 @@ export function onPreVoteAnswer(
   out: ElectionEffect[],
 ): ElectionState {
   if (message.line !== lineOf(state)) return state
-  if (!message.granted) return compareTerms(message, state) > 0 ? adoptTerm(state, message, context, out) : state
+  if (!message.granted) return onPreVoteRefused(state, message, context, out)
   const { role } = state
   const isMine = role.kind === 'pre-candidate' && message.epoch === state.epoch && message.term === role.term
   if (!isMine || !electorIds(state.register).includes(message.voter)) return state
   const granted = new Set(role.granted).add(message.voter)
   return standIfGranted({ ...state, role: { ...role, granted } }, context, out)
+}
+
+/**
+ * A refusal may bring what the candidate missed. Whoever reaches a majority may be the only one who does, so it must
+ * not stay behind for want of a leader to tell it (OmniPaxos, section 2, the constrained election). A version names one
+ * register, whoever hands it on, so this is as good as having it from the leader that wrote it.
+ */
+function onPreVoteRefused(
+  state: ElectionState,
+  message: PreVoteAnswer,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const isAsking = state.role.kind === 'pre-candidate'
+  const isLater = compareTerms(message, state) > 0
+  const { epoch, term, register } = message
+  if (!isAsking || register === null || compareVersions(versionOf(register), versionOf(state.register)) <= 0)
+    return isLater ? adoptTerm(state, message, context, out) : state
+  const yielding = isLater ? { ...stepDown(state, context, out), epoch, term, votedFor: null } : state
+  const askAgainAt = context.now + state.timing.hintDelayMsMax * (1 + context.random.next())
+  return save({ ...yielding, register, role: { kind: 'follower' }, standAt: askAgainAt }, out, [])
 }
 
 function standIfGranted(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {

@@ -26,7 +26,7 @@ export interface Pace {
 
 export const UNMEASURED: Pace = { roundTrip: null, loss: 0, countedFrom: null, arrived: [] }
 
-/** The share of waits that may pass without a heartbeat that arrives and is answered; Dynatune (section III) has 0.001. */
+/** The share of waits in which no heartbeat arrives and is answered. A guess. */
 const MISSED_SHARE = 0.001
 /** Deviations above the mean that a round trip is given: RFC 6298, section 2. */
 const DEVIATIONS = 4

@@ -67,6 +67,8 @@ export interface World {
   cutPower(id: NodeId): void
   /** With `lostDisk` the node has to begin anew. */
   restart(id: NodeId, lostDisk?: boolean): void
+  /** The power goes, and what the node knew as an elector is something else when it comes back. */
+  damage(id: NodeId, change: (saved: Uint8Array) => Uint8Array): void
   /** Only nodes of the same group still hear each other; nobody is told. */
   part(...groups: readonly (readonly NodeId[])[]): void
   /** Only what this allows is still heard; nobody is told. What is gossiped finds its way through others. */
@@ -273,6 +275,15 @@ export function createWorld(options: WorldOptions): World {
       if (lostDisk) checks.onDiskLost()
       if (lostDisk) machineOf(id).disk.clear()
       start(id)
+    },
+    damage: (id, change) => {
+      const { disk } = machineOf(id)
+      const key = `election/${clusterOf(id)}`
+      cutPower(id)
+      checks.onDiskLost()
+      const saved = disk.get(key)
+      assert.ok(saved)
+      disk.set(key, change(saved))
     },
     part: (...groups) => world.link((a, b) => groups.some((group) => group.includes(a) && group.includes(b))),
     link: (allows) => {
