@@ -29,6 +29,8 @@ export interface ElectionTiming {
   readonly steadyMs: Millis
   /** How often a leader repeats its announcement, for those who missed it. */
   readonly announceMs: Millis
+  /** How long an elector has to be much fitter than its leader before the leader hands over to it. */
+  readonly fitterMs: Millis
   /** How long an elector without a leader waits before it gives the quorum up for lost, in clusters and above. */
   readonly quorumLossMs: { readonly cluster: Millis; readonly above: Millis }
 }
@@ -44,6 +46,8 @@ const lan: ElectionTiming = {
   formationMs: 1_500,
   steadyMs: 10_000,
   announceMs: 10_000,
+  // A guess: longer than a compilation or an update keeps a device busy.
+  fitterMs: 600_000,
   quorumLossMs: { cluster: 60_000, above: 300_000 },
 }
 
@@ -82,6 +86,12 @@ const CLOCK_DRIFT_MAX = 0.01
 
 /** The longest promise that an elector can give. */
 export const PROMISE_MS_MAX = STRETCH_MAX * metered.electionTimeoutMsMin
+
+/**
+ * By how much another elector has to be fitter before a leader hands over to it. Mains instead of a battery is enough
+ * (2 of 11 parts of fitness), a longer uptime or better reachability alone is not (1 of 11 each).
+ */
+export const FITTER_MARGIN = 0.15
 
 /** Electors of a domain at most: 3, 5 or 7 (DESIGN section 6). */
 export const ELECTORS_MAX_DEFAULT = 5

@@ -8,16 +8,8 @@ import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { Step, StepContext } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import {
-  changeElectors,
-  commit,
-  leadOn,
-  onElectorClosed,
-  onHeartbeatAnswer,
-  propose,
-  stepDown,
-  transfer,
-} from './leading.ts'
+import { handOverToFitter, transfer } from './handing-over.ts'
+import { changeElectors, commit, leadOn, onElectorClosed, onHeartbeatAnswer, propose, stepDown } from './leading.ts'
 import type { ElectorMessage, Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
 import { isGenuine } from './proof.ts'
 import { onAnnounced, onSilence, riseAbove } from './recovery.ts'
@@ -53,7 +45,7 @@ function handle(
       return onMessage(state, input.opened, context, out)
     case 'children': {
       const children = new Map(input.children.map((fact) => [fact.child, fact]))
-      return changeElectors({ ...state, children }, context, out)
+      return handOverToFitter(changeElectors({ ...state, children }, context, out), context, out)
     }
     case 'connection-closed':
       return onClosed(state, input.child, context, out)
@@ -64,11 +56,11 @@ function handle(
     case 'announced':
       return onAnnounced(state, input.announcement, context, out)
     case 'fitness':
-      return { ...state, fitness: input.fitness }
+      return handOverToFitter({ ...state, fitness: input.fitness }, context, out)
     case 'speaker':
       return { ...state, speaker: input.speaker }
     case 'transfer':
-      return transfer(state, out)
+      return transfer(state, context, out)
     case 'written':
       return onWritten(state, input.version, context, out)
     case 'wake':

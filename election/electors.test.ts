@@ -70,6 +70,8 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     electorsIndex: 1,
     refusals: new Set(),
     announcements: 0,
+    fitter: new Map(),
+    handingOver: null,
   }
   const children = new Map([...electors, ...learners].map((child) => [child as ChildId, fact(child)]))
   return [{ ...state, epoch: 5, term: 2, register, role, children }, role, register]

@@ -3,6 +3,7 @@
 export { ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT, type ElectionTiming, type PresetName } from './constants.ts'
 export { step, wakeAt } from './election.ts'
 export { type FitnessReading, fitnessOf } from './fitness.ts'
+export { hasHeir } from './handing-over.ts'
 export {
   createLeaderBook,
   type KnownLeadership,

@@ -9,6 +9,7 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { MEMORY_BYTES_MAX, MEMORY_KEYS_MAX, MEMORY_TOTAL_BYTES_MAX } from './constants.ts'
 import { nextElectorChange, nextOnProbation } from './electors.ts'
+import { handOverToFitter } from './handing-over.ts'
 import type { Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
 import { announceIfDue, askForVotes } from './proving.ts'
 import {
@@ -67,6 +68,8 @@ export function beginLeading(
     electorsIndex: register.index,
     refusals: new Set(),
     announcements: 0,
+    fitter: new Map(),
+    handingOver: null,
   }
   out.push(emit('leader-elected', { domain: state.domain, leader: state.self, epoch, term, votes: votes.length }))
   const leading: ElectionState = { ...state, register, role, leader: null, standAt: null, leaderlessSince: now }
@@ -98,7 +101,7 @@ export function leadOn(state: ElectionState, context: StepContext, out: Election
   if (!isElector(state) || now >= role.leaseUntil) return stepDown(state, context, out)
   const probation = nextOnProbation(state, role.probation, now)
   const beating = now >= role.heartbeatAt ? beat({ ...renewed, role: { ...role, probation } }, context, out) : renewed
-  return announceIfDue(changeElectors(beating, context, out), context, out)
+  return announceIfDue(handOverToFitter(changeElectors(beating, context, out), context, out), context, out)
 }
 
 /** Speaks to every elector, and to the learner on probation; those who lack the newest register get it whole. */
@@ -259,29 +262,6 @@ export function changeElectors(state: ElectionState, context: StepContext, out: 
     role: { ...role, probation: null, electorsIndex: index, announceAt: context.now },
   }
   return beat(save(next, out, []), context, out)
-}
-
-/**
- * Asks the best elector to stand at once: it holds all that is committed, is connected, and is the fittest of those.
- */
-export function transfer(state: ElectionState, out: ElectionEffect[]): ElectionState {
-  const { role, domain, epoch, term, self } = state
-  if (role.kind !== 'leader') return state
-  const version = versionOf(state.register)
-  const fitnessOf = (child: ChildId): number => state.children.get(child)?.fitness ?? 0
-  const heirs = otherElectors(state)
-    .filter((child) => !state.closed.has(child))
-    .filter((child) => compareVersions(role.progress.get(child)?.held ?? NO_VERSION, version) >= 0)
-    .sort((a, b) => fitnessOf(b) - fitnessOf(a) || (a < b ? -1 : 1))
-  const heir = heirs[0]
-  if (heir === undefined) return state
-  out.push({
-    kind: 'send',
-    to: heir,
-    message: { kind: 'election/stand-now', domain, line: lineOf(state), epoch, term, leader: self },
-  })
-  out.push(emit('leadership-transfer', { domain, to: heir }))
-  return state
 }
 
 /** A leader that sees the connections to a majority close steps down at once (DESIGN section 6). */

@@ -209,7 +209,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     if (above === undefined || above.self === domain || before === book.nodeOf(domain)) return
     feed(above, { kind: 'children', children: childrenOf(above) })
     if (before === null) return
-    feed(above, { kind: 'connection-closed', child: domain })
+    if (above.state.role.kind !== 'leader') feed(above, { kind: 'connection-closed', child: domain })
     feed(above, { kind: 'connection-open', child: domain })
   }
 

@@ -6,6 +6,7 @@ import { emit } from '../overlay/kernel/effect.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
+import { leavesItToOthers } from './handing-over.ts'
 import { beginLeading, greet, stepDown } from './leading.ts'
 import type { PreVote, PreVoteAnswer, StandNow, Vote, VoteRefused, VoteRequest } from './messages.ts'
 import { isProven, isUnprovable, voteRequestOf } from './proving.ts'
@@ -170,7 +171,7 @@ export function onVoteRequest(
   out: ElectionEffect[],
 ): ElectionState {
   // What another line's electors are in is nothing that this one may catch up with: its epochs are its own.
-  if (message.line !== lineOf(state)) return state
+  if (message.line !== lineOf(state) || leavesItToOthers(state, message, context.now)) return state
   const { domain, self, speaker } = state
   const order = compareTerms(message, state)
   // A fresh lease is honoured before the term is looked at, or one cut-off node could depose a good leader (Raft,

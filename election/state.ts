@@ -68,6 +68,10 @@ export interface Leading {
   /** Electors that gave their vote of this term to somebody else, and so can prove nothing for this leader. */
   readonly refusals: ReadonlySet<ChildId>
   readonly announcements: number
+  /** Electors that are much fitter than this leader, and since when without a break. */
+  readonly fitter: ReadonlyMap<ChildId, Millis>
+  /** Who was asked to take over, and until when it may. */
+  readonly handingOver: { readonly heir: ChildId; readonly until: Millis } | null
 }
 
 export type Role =

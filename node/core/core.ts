@@ -65,6 +65,8 @@ export interface CoreView {
   roster(): RosterView
   leaders(): LeaderBookView
   seats(): readonly SeatView[]
+  /** Whether others took over, as far as there are any, what this node was told to hand over. */
+  isHandedOver(): boolean
   stores(): readonly StoreView[]
   isConnected(peer: NodeId): boolean
   /** The cluster of a connected peer, by its credential. */
@@ -328,6 +330,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       roster: roster.view,
       leaders: () => book,
       seats: hierarchy.seats,
+      isHandedOver: hierarchy.isHandedOver,
       stores,
       isConnected: neighbours.isConnected,
       domainOf: (peer) => neighbours.connected().get(peer)?.domain ?? null,

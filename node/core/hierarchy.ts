@@ -26,6 +26,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect } from './effects.ts'
+import { createHandOver } from './hand-over.ts'
 import type { Sink } from './news.ts'
 import type { Hierarchy, HierarchyEvent, HierarchyOptions } from './seats.ts'
 
@@ -54,6 +55,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const seats: Seat[] = []
   const firstHeardAt = new Map<DomainPath, Millis>()
   const feeds: { readonly seat: Seat; readonly input: ElectionInput }[] = []
+  const handOver = createHandOver(timing)
   let isFeeding = false
   let seatsMade = 0
   let tokensMade = 0
@@ -94,6 +96,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         if (seat.fence !== null) events.push({ kind: 'unlead', domain: seat.domain })
         seat.fence = null
         seat.waiting.clear()
+        handOver.onUnlead(turn[0].now)
         return
       case 'committed': {
         const waited = seat.waiting.get(effect.token)
@@ -283,8 +286,14 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     if (above === undefined || domain === above.self || before === book.nodeOf(domain)) return
     feed(above, { kind: 'children', children: childrenOf(above, turn[0].now) }, ...turn)
     if (before === null) return
-    feed(above, { kind: 'connection-closed', child: domain }, ...turn)
+    // A leader loses nobody by it: its elector speaks with another voice from now on.
+    if (above.state.role.kind !== 'leader') feed(above, { kind: 'connection-closed', child: domain }, ...turn)
     feed(above, { kind: 'connection-open', child: domain }, ...turn)
+  }
+
+  const handOverNext = (...turn: Turn): void => {
+    const seat = handOver.next(seats, turn[0].now)
+    if (seat !== null) feed(seat, { kind: 'transfer' }, ...turn)
   }
 
   return {
@@ -333,8 +342,10 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       review(...turn)
     },
     handOver: (...turn) => {
-      for (const seat of [...seats].reverse()) feed(seat, { kind: 'transfer' }, ...turn)
+      handOver.begin()
+      handOverNext(...turn)
     },
+    isHandedOver: () => handOver.isDone,
     onWake: (...turn) => {
       const { now } = turn[0]
       for (const seat of [...seats]) {
@@ -342,8 +353,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         if (due !== null && due <= now) feed(seat, { kind: 'wake' }, ...turn)
       }
       if (reviewAt !== null && reviewAt <= now) review(...turn)
+      handOverNext(...turn)
     },
-    wakeAt: () => earliest(reviewAt, ...seats.map((seat) => wakeAt(seat.state))),
+    wakeAt: () => earliest(reviewAt, handOver.wakeAt(), ...seats.map((seat) => wakeAt(seat.state))),
     seats: () => seats,
     seatIn: (domain) => seats.find((seat) => seat.domain === domain) ?? null,
   }

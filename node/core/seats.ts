@@ -76,7 +76,10 @@ export interface Hierarchy {
   ): void
   /** The roster changed, or this node's fitness. */
   onMembers(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  /** Gives away what this node leads, one domain after the other. */
   handOver(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  /** Whether that is through: nothing is led any more that somebody else could take over. */
+  isHandedOver(): boolean
   onWake(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   wakeAt(): Millis | null
   seats(): readonly SeatView[]
