@@ -30,7 +30,7 @@ export interface Checks {
 export interface ChecksOptions {
   readonly now: () => Millis
   readonly diskOf: (node: NodeId) => ReadonlyMap<string, Uint8Array | null>
-  readonly onPromise: (node: NodeId, promise: 'vote' | 'commit') => void
+  readonly onPromise: (node: NodeId, promise: 'vote' | 'commit', domain: DomainPath) => void
 }
 
 type Saved = Pick<ElectionState, 'epoch' | 'term' | 'votedFor' | 'register'>
@@ -98,7 +98,7 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
     const value = Number(effect.token.split(' ')[1])
     promised.set(line, Math.max(promised.get(line) ?? 0, value))
     committed.set(state.domain, [...(committed.get(state.domain) ?? []), value])
-    onPromise(node, 'commit')
+    onPromise(node, 'commit', state.domain)
   }
 
   return {
@@ -111,7 +111,7 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
     watch: {
       onSealed: (node: NodeId, message: ElectionMessage) => {
         if (message.kind === 'election/vote') onVote(node, message)
-        if (message.kind === 'election/vote') onPromise(node, 'vote')
+        if (message.kind === 'election/vote') onPromise(node, 'vote', message.domain)
         if (message.kind === 'election/heartbeat-answer') onAnswer(node, message)
       },
       onStep: (node, { role, domain, epoch, term }) => {

@@ -34,7 +34,7 @@ export interface WorldOptions {
   readonly loss?: number
   readonly persistMsMax?: Millis
   /** Whether a node crashes in the very moment in which it gave a vote away, or promised to remember something. */
-  readonly crash?: (node: NodeId, promise: 'vote' | 'commit') => boolean
+  readonly crash?: (node: NodeId, promise: 'vote' | 'commit', domain: DomainPath) => boolean
 }
 
 /** As `lan`, but a child is steady after a second, so that a test need not live through ten of them. */
@@ -107,8 +107,8 @@ export function createWorld(options: WorldOptions): World {
   const checks = createChecks({
     now: () => now,
     diskOf: (node) => machineOf(node).disk,
-    onPromise: (node, promise) => {
-      if (options.crash?.(node, promise)) at(now, () => world.restart(node))
+    onPromise: (node, promise, domain) => {
+      if (options.crash?.(node, promise, domain)) at(now, () => world.restart(node))
     },
   })
   const proposed = new Map<DomainPath, number>()
