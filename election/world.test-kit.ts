@@ -9,10 +9,10 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import { createAgenda } from './agenda.test-kit.ts'
 import { createChecks, type TestEvent } from './checks.test-kit.ts'
 import { ELECTION_TIMINGS, type ElectionTiming } from './constants.ts'
-import type { Announcement, Vote } from './messages.ts'
+import type { Announcement, ElectionMessage, Vote } from './messages.ts'
 import { type Seat, startNode, type TestNode } from './node.test-kit.ts'
 import type { ChildFact } from './state.ts'
-import { clusterOf, nodes } from './wire.test-kit.ts'
+import { clusterOf, nodes, sealBy } from './wire.test-kit.ts'
 
 export interface Weather {
   /** Share of messages that get lost, 0 to 1. */
@@ -84,6 +84,8 @@ export interface World {
   /** The leadership of a domain as a node knows it. */
   known(id: NodeId, domain: DomainPath): Announcement | null
   transfer(id: NodeId, domain: DomainPath): void
+  /** A node says something that its own machine never decided to say. */
+  say(from: NodeId, to: NodeId, message: ElectionMessage): void
   /** Has the leader remember the next number; `committed` tells which of them it promised to remember. */
   propose(domain: DomainPath): void
   committed(domain: DomainPath): number
@@ -305,6 +307,7 @@ export function createWorld(options: WorldOptions): World {
     },
     known: (id, domain) => machineOf(id).process?.book.leaderOf(domain)?.announcement ?? null,
     transfer: (id, domain) => turn(id, (process) => process.input(domain, { kind: 'transfer' })),
+    say: (from, to, message) => deliver(from, to, sealBy(from, message).bytes),
     propose: (domain) => {
       const [leader] = world.leaders(domain)
       if (leader === undefined) return
