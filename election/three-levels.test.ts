@@ -126,11 +126,14 @@ function voteAndDie(level: DomainPath, seed: number): boolean {
     domain === level && epoch === state.epoch && term === state.term + 1
   ask(first as ChildId)
   world.until(`the vote of ${voter} (seed ${seed})`, isGiven, 1_000)
+  // Whatever it said besides, and is not there yet, is lost with it.
+  world.link((from) => from !== speaker)
   if (isDomain(voter)) world.kill(speaker)
   else world.restart(speaker)
   const seat = (): Seat | null => (speakerOf(voter) === null ? null : world.seat(speakerOf(voter), level))
   world.until(`another speaker of ${voter} (seed ${seed})`, () => seat() !== null, 5_000)
   const remembered = seat()?.state
+  world.heal()
   assert.equal(remembered?.term, state.term + 1, `${voter} is still in that term (seed ${seed})`)
   assert.equal(remembered.votedFor, first, `${voter} remembers its vote (seed ${seed})`)
   ask(second as ChildId)
