@@ -93,8 +93,10 @@ export const PROMISE_MS_MAX = STRETCH_MAX * metered.electionTimeoutMsMin
  */
 export const FITTER_MARGIN = 0.15
 
-/** Electors of a domain at most: 3, 5 or 7 (DESIGN section 6). */
-export const ELECTORS_MAX_DEFAULT = 5
+/** Electors of a domain at most (DESIGN section 6). */
+export const ELECTORS_MAX_CHOICES = [3, 5, 7] as const
+export type ElectorsMax = (typeof ELECTORS_MAX_CHOICES)[number]
+export const ELECTORS_MAX_DEFAULT: ElectorsMax = 5
 
 /**
  * Proofs of leadership kept per domain: older orders than that many leaders ago can no longer be checked by a

@@ -3,6 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
+import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { createNetwork } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
@@ -67,6 +68,7 @@ export interface Member {
 export async function startMember(admission: Admission, options: NodeOptions): Promise<Member> {
   const closers: (() => Promise<void>)[] = [() => admission.folder.disk.close()]
   try {
+    checkElectors(options)
     return await assemble(admission, options, closers)
   } catch (problem) {
     for (const close of closers.reverse()) await close().catch(() => undefined)
@@ -79,6 +81,15 @@ export async function startMember(admission: Admission, options: NodeOptions): P
   }
 }
 
+function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
+  if (ELECTORS_MAX_CHOICES.includes(electors)) return
+  throw new CoppiceError(
+    'wrong-option',
+    `a domain cannot have ${electors} electors`,
+    `Choose ${ELECTORS_MAX_CHOICES.join(', ')}.`,
+  )
+}
+
 async function assemble(
   { folder, membership, isFounding }: Admission,
   options: NodeOptions,
@@ -86,7 +97,7 @@ async function assemble(
 ): Promise<Member> {
   const { dataDir, disk, nodeKey, operatorKey } = folder
   const { domain, federation } = membership
-  const { preset = 'lan', labels = {}, relay = false } = options
+  const { preset = 'lan', electors: electorsMax = ELECTORS_MAX_DEFAULT, labels = {}, relay = false } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
   const observers = createObservers()
@@ -127,7 +138,7 @@ async function assemble(
   // begin?
   const isAlone = memory.election === null && seeds.length === 0
   const core = createCore(
-    { self: gate.facts, name, preset, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone },
+    { self: gate.facts, name, preset, electorsMax, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone },
     memory,
     {
       now: clock.now(),
