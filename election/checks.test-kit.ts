@@ -16,6 +16,7 @@ export interface TestEvent {
   readonly at: Millis
   readonly node: NodeId
   readonly name: string
+  readonly domain: DomainPath
 }
 
 export interface Checks {
@@ -30,7 +31,7 @@ export interface Checks {
 export interface ChecksOptions {
   readonly now: () => Millis
   readonly diskOf: (node: NodeId) => ReadonlyMap<string, Uint8Array | null>
-  readonly onPromise: (node: NodeId, promise: 'vote' | 'commit') => void
+  readonly onPromise: (node: NodeId, promise: 'vote' | 'commit', domain: DomainPath) => void
 }
 
 type Saved = Pick<ElectionState, 'epoch' | 'term' | 'votedFor' | 'register'>
@@ -89,7 +90,9 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
   }
 
   const onEffect = (node: NodeId, state: ElectionState, effect: ElectionEffect): void => {
-    if (effect.kind === 'emit') events.push({ at: now(), node, name: effect.event.name })
+    if (effect.kind === 'emit') events.push({ at: now(), node, name: effect.event.name, domain: state.domain })
+    if (effect.kind === 'emit' && effect.event.name === 'vote-memory-damaged')
+      assert.ok(!areDisksWhole, 'what was saved whole can be read')
     if (effect.kind === 'lead' || effect.kind === 'committed') onCommit(state)
     if (effect.kind === 'lead') onLead(state, effect.memory)
     if (effect.kind !== 'committed' || !effect.token.startsWith('count ')) return
@@ -97,7 +100,7 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
     const value = Number(effect.token.split(' ')[1])
     promised.set(line, Math.max(promised.get(line) ?? 0, value))
     committed.set(state.domain, [...(committed.get(state.domain) ?? []), value])
-    onPromise(node, 'commit')
+    onPromise(node, 'commit', state.domain)
   }
 
   return {
@@ -110,7 +113,7 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
     watch: {
       onSealed: (node: NodeId, message: ElectionMessage) => {
         if (message.kind === 'election/vote') onVote(node, message)
-        if (message.kind === 'election/vote') onPromise(node, 'vote')
+        if (message.kind === 'election/vote') onPromise(node, 'vote', message.domain)
         if (message.kind === 'election/heartbeat-answer') onAnswer(node, message)
       },
       onStep: (node, { role, domain, epoch, term }) => {

@@ -8,16 +8,8 @@ import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { Step, StepContext } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import {
-  changeElectors,
-  commit,
-  leadOn,
-  onElectorClosed,
-  onHeartbeatAnswer,
-  propose,
-  stepDown,
-  transfer,
-} from './leading.ts'
+import { handOverToFitter, transfer } from './handing-over.ts'
+import { changeElectors, commit, leadOn, onElectorClosed, onHeartbeatAnswer, propose, stepDown } from './leading.ts'
 import { type ElectorMessage, type Heartbeat, type HeartbeatAnswer, senderOf, type Vote } from './messages.ts'
 import { isGenuine } from './proof.ts'
 import { announceIfDue } from './proving.ts'
@@ -31,8 +23,10 @@ import {
   type ElectionState,
   isElector,
   lineOf,
+  patienceOf,
   save,
 } from './state.ts'
+import { type Pace, recounted, shortestTimeoutMs, withHeartbeat } from './timing.ts'
 import { onPlea } from './witness.ts'
 
 export const step: Step<ElectionState, ElectionInput, ElectionEffect> = (state, input, context) => {
@@ -53,7 +47,7 @@ function handle(
       return onMessage(state, input.opened, context, out)
     case 'children': {
       const children = new Map(input.children.map((fact) => [fact.child, fact]))
-      return changeElectors({ ...state, children }, context, out)
+      return handOverToFitter(changeElectors({ ...state, children }, context, out), context, out)
     }
     case 'connection-closed':
       return onClosed(state, input.child, context, out)
@@ -72,11 +66,11 @@ function handle(
     case 'recover':
       return onOrdered(state, context, out)
     case 'fitness':
-      return { ...state, fitness: input.fitness }
+      return handOverToFitter({ ...state, fitness: input.fitness }, context, out)
     case 'speaker':
       return { ...state, speaker: input.speaker }
     case 'transfer':
-      return transfer(state, out)
+      return transfer(state, context, out)
     case 'written':
       return onWritten(state, input.version, context, out)
     case 'wake':
@@ -180,15 +174,20 @@ function onHeartbeat(
   const isLater = compareTerms(message, state) > 0
   const isNewer = message.register !== null && compareVersions(message.version, versionOf(state.register)) > 0
   const yielding = isLater || state.role.kind !== 'follower' ? stepDown(state, context, out) : state
+  const pace = paceWith(state, message, isLater)
+  // What was promised to this leader before holds, also where less would do by now.
+  const promisedUntil = state.leader?.child === message.leader ? state.leader.honouredUntil : context.now
+  const honouredUntil = Math.max(promisedUntil, context.now + shortestTimeoutMs(state.timing, pace))
   const following: ElectionState = {
     ...yielding,
     epoch: message.epoch,
     term: message.term,
     votedFor: isLater ? null : state.votedFor,
     register: isNewer ? message.register : state.register,
-    leader: { child: message.leader, heardAt: context.now, honoured: true },
+    leader: { child: message.leader, honouredUntil },
+    pace,
     leaderlessSince: context.now,
-    standAt: context.now + drawTimeout(state, context.random),
+    standAt: Math.max(honouredUntil, context.now + drawTimeout({ ...state, pace }, context.random)),
   }
   if (state.leader?.child !== message.leader || isLater) {
     out.push(emit('leader-followed', { domain: state.domain, leader: message.leader, term: message.term }, 'debug'))
@@ -201,6 +200,12 @@ function onHeartbeat(
   return save(following, out, [{ kind: 'send', to: message.leader, message: answerTo(following, message, held) }])
 }
 
+/** A learner on probation hears only every other heartbeat or so, and counts none. */
+function paceWith(state: ElectionState, { sequence, roundTrip }: Heartbeat, isLater: boolean): Pace {
+  const pace = isLater || !isElector(state) ? recounted(state.pace) : state.pace
+  return withHeartbeat(pace, sequence, roundTrip)
+}
+
 const answerTo = (state: ElectionState, message: Heartbeat, held: RegisterVersion): HeartbeatAnswer => ({
   kind: 'election/heartbeat-answer',
   domain: state.domain,
@@ -211,6 +216,7 @@ const answerTo = (state: ElectionState, message: Heartbeat, held: RegisterVersio
   ticket: state.ticket,
   held,
   echo: message.sentAt,
+  promiseMs: patienceOf(state),
 })
 
 /** A learner without a line that has seen a higher epoch than this one's cannot come down to it: the line goes up. */
@@ -236,7 +242,7 @@ function onClosed(state: ElectionState, child: ChildId, context: StepContext, ou
   if (state.role.kind === 'leader') return onElectorClosed({ ...state, closed }, context, out)
   if (state.leader?.child !== child || !isElector(state)) return { ...state, closed }
   const waitMs = random.next() * state.timing.hintDelayMsMax * (1 - state.fitness / 2)
-  return { ...state, closed, leader: { ...state.leader, honoured: false }, standAt: now + waitMs }
+  return { ...state, closed, leader: { ...state.leader, honouredUntil: now }, standAt: now + waitMs }
 }
 
 function onOpen(state: ElectionState, child: ChildId, { now }: StepContext): ElectionState {

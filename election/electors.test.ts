@@ -48,7 +48,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
   })
   const progress = [...electors, ...ready].map((child) => {
     const ticket = forgetful.includes(child) ? 'another' : `ticket of ${child}`
-    return [child as ChildId, { held: versionOf(register), heardOf, ticket }] as const
+    return [child as ChildId, { held: versionOf(register), heardOf, leaseUntil: NOW, roundTrip: null, ticket }] as const
   })
   const self = 'a' as ChildId
   const options = {
@@ -70,6 +70,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     progress: new Map(progress),
     proposals: [],
     heartbeatAt: NOW,
+    heartbeats: 1,
     announceAt: NOW,
     leaseUntil: NOW,
     probation: null,
@@ -77,6 +78,8 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     refusals: new Set(),
     announcements: 0,
     pleas: new Map(),
+    fitter: new Map(),
+    handingOver: null,
   }
   const children = new Map([...electors, ...learners].map((child) => [child as ChildId, fact(child)]))
   return [{ ...state, epoch: 5, term: 2, register, role, children }, role, register]

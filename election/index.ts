@@ -1,8 +1,16 @@
 // Who speaks for a domain: the election machine, what it says, and the book of proven leaders.
 
-export { ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT, type ElectionTiming, type PresetName } from './constants.ts'
+export {
+  ELECTION_TIMINGS,
+  ELECTORS_MAX_CHOICES,
+  ELECTORS_MAX_DEFAULT,
+  type ElectionTiming,
+  type ElectorsMax,
+  type PresetName,
+} from './constants.ts'
 export { step, wakeAt } from './election.ts'
 export { type FitnessReading, fitnessOf } from './fitness.ts'
+export { hasHeir } from './handing-over.ts'
 export {
   createLeaderBook,
   type KnownLeadership,

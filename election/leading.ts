@@ -9,6 +9,7 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { MEMORY_BYTES_MAX, MEMORY_KEYS_MAX, MEMORY_TOTAL_BYTES_MAX } from './constants.ts'
 import { nextElectorChange, nextOnProbation } from './electors.ts'
+import { handOverToFitter } from './handing-over.ts'
 import type { Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
 import { announceIfDue, askForVotes } from './proving.ts'
 import {
@@ -21,6 +22,7 @@ import {
   versionOf,
 } from './register.ts'
 import {
+  drawRetry,
   drawTimeout,
   type ElectionEffect,
   type ElectionState,
@@ -30,10 +32,13 @@ import {
   otherElectors,
   type Progress,
   type Proposal,
+  patienceOf,
   save,
 } from './state.ts'
+import { leaseOf, type RoundTrip, withSample } from './timing.ts'
 
-const NO_PROGRESS: Progress = { held: NO_VERSION, heardOf: Number.NEGATIVE_INFINITY, ticket: null }
+const NEVER: Millis = Number.NEGATIVE_INFINITY
+const NO_PROGRESS: Progress = { held: NO_VERSION, heardOf: NEVER, leaseUntil: NEVER, roundTrip: null, ticket: null }
 
 /**
  * Won: re-commits the register in its own term, which also commits whatever an earlier leader left unfinished (Raft,
@@ -46,7 +51,7 @@ export function beginLeading(
   out: ElectionEffect[],
 ): ElectionState {
   const { now } = context
-  const { epoch, term, timing } = state
+  const { epoch, term } = state
   const register = { ...(state.register as Register), epoch, term, index: versionOf(state.register).index + 1 }
   const role: Leading = {
     kind: 'leader',
@@ -57,13 +62,16 @@ export function beginLeading(
     progress: new Map(),
     proposals: [],
     heartbeatAt: now,
+    heartbeats: 0,
     announceAt: now,
-    leaseUntil: now + timing.leaseMs,
+    leaseUntil: now + leaseOf(patienceOf(state)),
     probation: null,
     electorsIndex: register.index,
     refusals: new Set(),
     announcements: 0,
     pleas: new Map(),
+    fitter: new Map(),
+    handingOver: null,
   }
   out.push(emit('leader-elected', { domain: state.domain, leader: state.self, epoch, term, votes: votes.length }))
   const leading: ElectionState = { ...state, register, role, leader: null, standAt: null, leaderlessSince: now }
@@ -95,13 +103,13 @@ export function leadOn(state: ElectionState, context: StepContext, out: Election
   if (!isElector(state) || now >= role.leaseUntil) return stepDown(state, context, out)
   const probation = nextOnProbation(state, role.probation, now)
   const beating = now >= role.heartbeatAt ? beat({ ...renewed, role: { ...role, probation } }, context, out) : renewed
-  return announceIfDue(changeElectors(beating, context, out), context, out)
+  return announceIfDue(handOverToFitter(changeElectors(beating, context, out), context, out), context, out)
 }
 
 /** Speaks to every elector, and to the learner on probation; those who lack the newest register get it whole. */
 function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
-  const { role } = state
-  if (role.kind !== 'leader') return state
+  if (state.role.kind !== 'leader') return state
+  const role: Leading = { ...state.role, heartbeats: state.role.heartbeats + 1 }
   const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
   askForVotes(state, out)
@@ -116,7 +124,7 @@ export function greet(state: ElectionState, child: ChildId, { now }: StepContext
 
 function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: Millis): Heartbeat {
   const version = versionOf(state.register)
-  const held = role.progress.get(child)?.held ?? NO_VERSION
+  const { held, roundTrip } = role.progress.get(child) ?? NO_PROGRESS
   const { domain, epoch, term } = state
   return {
     kind: 'election/heartbeat',
@@ -128,8 +136,16 @@ function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: 
     register: compareVersions(held, version) < 0 ? state.register : null,
     version,
     sentAt: now,
+    sequence: role.heartbeats,
+    roundTrip: roundTrip === null ? null : inWholeMs(roundTrip),
   }
 }
+
+/** Whole numbers are shorter on the wire, and what is rounded up still is enough. */
+const inWholeMs = ({ meanMs, deviationMs }: RoundTrip): RoundTrip => ({
+  meanMs: Math.ceil(meanMs),
+  deviationMs: Math.ceil(deviationMs),
+})
 
 export function onHeartbeatAnswer(
   state: ElectionState,
@@ -142,13 +158,17 @@ export function onHeartbeatAnswer(
   if (role.kind !== 'leader' || !isOfLine || message.echo > context.now) return state
   if (message.line !== '' && compareTerms(message, state) > 0) {
     const { epoch, term } = message
-    return save({ ...stepDown(state, context, out), epoch, term, votedFor: null }, out, [])
+    // Should nobody lead in that term, then whoever led until now need not wait as long as for a lease.
+    const standAt = context.now + drawRetry(state, context.random)
+    return save({ ...stepDown(state, context, out), epoch, term, votedFor: null, standAt }, out, [])
   }
   if (compareTerms(message, state) !== 0) return state
   const before = role.progress.get(message.child) ?? NO_PROGRESS
   const after: Progress = {
     held: message.held,
     heardOf: Math.max(before.heardOf, message.echo),
+    leaseUntil: Math.max(before.leaseUntil, message.echo + leaseOf(message.promiseMs)),
+    roundTrip: withSample(before.roundTrip, context.now - message.echo),
     ticket: message.ticket,
   }
   const progress = new Map(role.progress).set(message.child, after)
@@ -156,18 +176,21 @@ export function onHeartbeatAnswer(
   return announceIfDue(changeElectors(commit(heard, out), context, out), context, out)
 }
 
-/** The lease ends `leaseMs` after the newest moment at which a majority was heard of (itself at any time). */
+/**
+ * The lease lasts for as long as a majority promised, each in its answers, to help nobody else (itself at any time).
+ * What an elector promised it keeps, so the lease stays safe when estimates shrink later.
+ */
 function renewLease(state: ElectionState, now: Millis): ElectionState {
   const { role, register } = state
   if (role.kind !== 'leader' || register === null) return state
-  const heard = register.electors.map(({ child, ticket }) => {
+  const promised = register.electors.map(({ child, ticket }) => {
+    if (child === state.self) return now + leaseOf(patienceOf(state))
     const progress = role.progress.get(child)
-    if (child === state.self) return now
-    return progress?.ticket === ticket ? progress.heardOf : Number.NEGATIVE_INFINITY
+    return progress?.ticket === ticket ? progress.leaseUntil : NEVER
   })
-  heard.sort((a, b) => b - a)
-  const majorityHeard = heard[majorityOf(heard.length) - 1] ?? Number.NEGATIVE_INFINITY
-  return { ...state, role: { ...role, leaseUntil: Math.max(role.leaseUntil, majorityHeard + state.timing.leaseMs) } }
+  promised.sort((a, b) => b - a)
+  const byMajority = promised[majorityOf(promised.length) - 1] ?? NEVER
+  return { ...state, role: { ...role, leaseUntil: Math.max(role.leaseUntil, byMajority) } }
 }
 
 /** Counts who durably holds the register of this term; what a majority holds is committed. */
@@ -241,29 +264,6 @@ export function changeElectors(state: ElectionState, context: StepContext, out: 
     role: { ...role, probation: null, electorsIndex: index, announceAt: context.now },
   }
   return beat(save(next, out, []), context, out)
-}
-
-/**
- * Asks the best elector to stand at once: it holds all that is committed, is connected, and is the fittest of those.
- */
-export function transfer(state: ElectionState, out: ElectionEffect[]): ElectionState {
-  const { role, domain, epoch, term, self } = state
-  if (role.kind !== 'leader') return state
-  const version = versionOf(state.register)
-  const fitnessOf = (child: ChildId): number => state.children.get(child)?.fitness ?? 0
-  const heirs = otherElectors(state)
-    .filter((child) => !state.closed.has(child))
-    .filter((child) => compareVersions(role.progress.get(child)?.held ?? NO_VERSION, version) >= 0)
-    .sort((a, b) => fitnessOf(b) - fitnessOf(a) || (a < b ? -1 : 1))
-  const heir = heirs[0]
-  if (heir === undefined) return state
-  out.push({
-    kind: 'send',
-    to: heir,
-    message: { kind: 'election/stand-now', domain, line: lineOf(state), epoch, term, leader: self },
-  })
-  out.push(emit('leadership-transfer', { domain, to: heir }))
-  return state
 }
 
 /** A leader that sees the connections to a majority close steps down at once (DESIGN section 6). */

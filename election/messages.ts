@@ -17,7 +17,7 @@ import {
   text,
   whole,
 } from '../overlay/wire/schema.ts'
-import { VOTES_MAX } from './constants.ts'
+import { PROMISE_MS_MAX, VOTES_MAX } from './constants.ts'
 import { type Granted, grantsSchema } from './grants.ts'
 import { type Predecessor, predecessorSchema, type RegisterVersion, registerSchema } from './register.ts'
 
@@ -51,6 +51,8 @@ const preVoteAnswerSchema = object({
   term: whole(),
   voter: child,
   granted: flag,
+  /** The refuser's own register, where that is newer than the candidate's and no leader could bring it; else null. */
+  register: nullable(registerSchema),
 })
 export type PreVoteAnswer = Infer<typeof preVoteAnswerSchema>
 
@@ -112,6 +114,10 @@ const heartbeatSchema = object({
   version,
   /** The leader's monotonic clock, echoed in the answer. */
   sentAt: number(),
+  /** Counts the leader's heartbeats within its term, so that the hearer sees which got lost. */
+  sequence: whole(),
+  /** What the leader measured between itself and the hearer; null before it did. */
+  roundTrip: nullable(object({ meanMs: number(0), deviationMs: number(0) })),
 })
 export type Heartbeat = Infer<typeof heartbeatSchema>
 
@@ -127,6 +133,8 @@ const heartbeatAnswerSchema = object({
   /** What the sender holds durably. */
   held: version,
   echo: number(),
+  /** For how long from hearing the heartbeat on the sender helps no other candidate. */
+  promiseMs: number(0, PROMISE_MS_MAX),
 })
 export type HeartbeatAnswer = Infer<typeof heartbeatAnswerSchema>
 

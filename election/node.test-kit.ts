@@ -2,6 +2,7 @@
 // is a proposal below, and a seat above is there for as long as this node leads the domain below.
 
 import assert from 'node:assert/strict'
+import { emit } from '../overlay/kernel/effect.ts'
 import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
@@ -40,6 +41,7 @@ export interface NodePorts {
   readonly write: (key: string, value: Uint8Array | null, done: () => void) => void
   readonly send: (to: NodeId, bytes: Uint8Array) => void
   readonly publish: (bytes: Uint8Array) => void
+  readonly fitness: () => number
   readonly watch: Watch
 }
 
@@ -116,7 +118,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
         feed(seat, effect.input)
         return
       case 'announce': {
-        const face = { node: self, name: self, addresses: [], fitness: 0.5 }
+        const face = { node: self, name: self, addresses: [], fitness: ports.fitness() }
         const proof = seal({ kind: 'election/announcement', ...effect.announcement, ...face })
         enqueue(() => learn(proof as Opened<Announcement>))
         ports.publish(proof.bytes)
@@ -177,10 +179,10 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
   const addSeat = (domain: DomainPath, child: ChildId, below: Seat | null, saved: Uint8Array | null): void => {
     const speaker = below?.proof ?? null
     const { electorsMax, autonomy } = ports
-    const options = { domain, self: child, timing, electorsMax, autonomy, fitness: 0.5, speaker, saved }
+    const options = { domain, self: child, timing, electorsMax, autonomy, fitness: ports.fitness(), speaker, saved }
     const { state, damaged } = createElection(options, context())
-    assert.equal(damaged, null)
     const seat: Seat = { domain, self: child, below, state, fence: null, memory: {}, proof: null, waiting: new Map() }
+    if (damaged !== null) watch.onEffect(self, state, emit('vote-memory-damaged', { detail: damaged }))
     seats.push(seat)
     feed(seat, { kind: 'start' })
     feed(seat, { kind: 'children', children: childrenOf(seat) })
@@ -205,7 +207,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       const known = book.leaderOf(domain)
       if (known === null || parentOf(domain) !== seat.domain) return []
       const alive = domain === seat.self || now - known.heardAt < 3 * timing.announceMs
-      return [{ child: domain, alive, steadySince: heardFirst.get(domain) ?? now, fitness: 0.5, canLead: true }]
+      const { fitness } = known.announcement
+      return [{ child: domain, alive, steadySince: heardFirst.get(domain) ?? now, fitness, canLead: true }]
     })
   }
 
@@ -232,7 +235,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     if (above === undefined || above.self === domain || before === book.nodeOf(domain)) return
     feed(above, { kind: 'children', children: childrenOf(above) })
     if (before === null) return
-    feed(above, { kind: 'connection-closed', child: domain })
+    if (above.state.role.kind !== 'leader') feed(above, { kind: 'connection-closed', child: domain })
     feed(above, { kind: 'connection-open', child: domain })
   }
 
@@ -284,6 +287,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       }
     },
     review: () => {
+      const fitness = ports.fitness()
+      for (const seat of [...seats]) if (seat.state.fitness !== fitness) feed(seat, { kind: 'fitness', fitness })
       for (const seat of [...seats]) feed(seat, { kind: 'children', children: childrenOf(seat) })
     },
     input: (domain, input) => {

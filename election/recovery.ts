@@ -70,7 +70,8 @@ export function recoveryProblem(state: ElectionState, now: Millis): RecoveryProb
   const { register, role, leader, timing, heard } = state
   if (register === null) return 'no-register'
   const isFresh = (at: Millis): boolean => now - at < timing.leaseMs
-  if (role.kind === 'leader' ? now < role.leaseUntil : leader !== null && isFresh(leader.heardAt)) return 'leader-heard'
+  if (role.kind === 'leader' ? now < role.leaseUntil : leader !== null && isFresh(state.leaderlessSince))
+    return 'leader-heard'
   const electors = electorIds(register)
   const present = electors.filter(
     (child) => child === state.self || isFresh(heard.get(child) ?? Number.NEGATIVE_INFINITY),
@@ -232,7 +233,7 @@ function withLeader(state: ElectionState, announcement: Announcement, { now }: S
   const { epoch, term, leader } = announcement
   const heard: ElectionState = {
     ...state,
-    leader: { child: leader, heardAt: now, honoured: true },
+    leader: { child: leader, honouredUntil: now },
     leaderlessSince: now,
     standAt: now + 3 * state.timing.announceMs,
   }

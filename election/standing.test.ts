@@ -92,7 +92,17 @@ const request = (candidate: NodeId, change = {}): ElectionInput =>
 const preVote = (candidate: NodeId, change = {}): ElectionInput =>
   from(candidate, { kind: 'election/pre-vote', ...base, candidate, register: version, speaker: null, ...change })
 const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
-  from(leader, { kind: 'election/heartbeat', ...base, leader, register: null, version, sentAt: 0, ...change })
+  from(leader, {
+    kind: 'election/heartbeat',
+    ...base,
+    leader,
+    register: null,
+    version,
+    sentAt: 0,
+    sequence: 1,
+    roundTrip: null,
+    ...change,
+  })
 
 test('a vote leaves only after it was written', () => {
   const [state, effects] = told(elector(), 10, request(second))
@@ -126,6 +136,22 @@ test('while a leader’s lease is fresh nobody helps another candidate, unless t
   assert.equal(told(led, lan.electionTimeoutMsMin + 10, request(third))[1], 'persist[vote>3]')
 })
 
+test('what an elector promised its leader it keeps, also when by now less would do', () => {
+  const promisedBy = (state: ElectionState, roundTrip: { meanMs: number; deviationMs: number }, now: number) => {
+    const next = step(state, heartbeat(second, { term: 1, roundTrip }), at(now))
+    const answer = next.effects.find((effect) => effect.kind === 'send')
+    assert.ok(answer?.kind === 'send' && answer.message.kind === 'election/heartbeat-answer')
+    return { state: next.state, promiseMs: answer.message.promiseMs }
+  }
+  const far = promisedBy(elector(), { meanMs: 3_000, deviationMs: 0 }, 10)
+  assert.equal(far.promiseMs, lan.heartbeatMs + 3_000)
+  const near = promisedBy(far.state, { meanMs: 5, deviationMs: 1 }, 20)
+  assert.equal(near.promiseMs, lan.electionTimeoutMsMin)
+  assert.equal(told(near.state, 3_250, request(third))[1], '')
+  assert.ok((wakeAt(near.state) ?? 0) >= 3_260, 'nor does it stand itself')
+  assert.equal(told(near.state, 3_260, request(third))[1], 'persist[vote>3]')
+})
+
 test('a closed connection ends the leader’s lease, and starts a pre-vote at once', () => {
   const [led] = told(elector(), 10, heartbeat(second, { term: 1 }))
   const [state] = told(led, 500, { kind: 'connection-closed', child: second })
@@ -145,6 +171,7 @@ test('what another line’s electors say moves nobody’s term', () => {
     domain: berlin,
     voter: second,
     granted: false,
+    register: null,
     ...other,
   }
   const inputs = [request(second, other), preVote(second, other), heartbeat(second, other), from(second, refused)]
@@ -188,7 +215,7 @@ test('of two that ask at the same moment the higher one gives way to the lower',
 test('a leader that its electors refused to vouch for asks for a term of its own', () => {
   const [standing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
   const granted = (voter: NodeId): ElectionInput =>
-    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true })
+    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true, register: null })
   const vote = (voter: NodeId): ElectionInput => ({
     kind: 'message',
     opened: voteBy(voter, { line: 'line-a', epoch: 7, term: 2, candidate: self }),

@@ -6,6 +6,7 @@ import { emit } from '../overlay/kernel/effect.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
+import { leavesItToOthers } from './handing-over.ts'
 import { beginLeading, greet, stepDown } from './leading.ts'
 import type { PreVote, PreVoteAnswer, StandNow, Vote, VoteRefused, VoteRequest } from './messages.ts'
 import { isProven, isUnprovable, voteRequestOf } from './proving.ts'
@@ -19,6 +20,7 @@ import {
   type Leading,
   lineOf,
   otherElectors,
+  patienceOf,
   save,
 } from './state.ts'
 
@@ -87,7 +89,9 @@ export function onPreVote(
   if (message.line !== lineOf(state)) return state
   const { domain, self } = state
   const isLater = compareTerms(message, state) > 0
-  const granted = isLater && mayVote(state, message) && !honoursAnother(state, message.candidate, context.now)
+  const isLed = honoursAnother(state, message.candidate, context.now)
+  const granted = isLater && mayVote(state, message) && !isLed
+  const isBehind = compareVersions(message.register, versionOf(state.register)) < 0
   const answer: PreVoteAnswer = {
     kind: 'election/pre-vote-answer',
     domain,
@@ -96,6 +100,7 @@ export function onPreVote(
     term: granted ? message.term : state.term,
     voter: self,
     granted,
+    register: isBehind && !isLed ? state.register : null,
   }
   out.push({ kind: 'send', to: message.candidate, message: answer })
   if (granted) return giveWay(state, message, context)
@@ -124,12 +129,33 @@ export function onPreVoteAnswer(
   out: ElectionEffect[],
 ): ElectionState {
   if (message.line !== lineOf(state)) return state
-  if (!message.granted) return compareTerms(message, state) > 0 ? adoptTerm(state, message, context, out) : state
+  if (!message.granted) return onPreVoteRefused(state, message, context, out)
   const { role } = state
   const isMine = role.kind === 'pre-candidate' && message.epoch === state.epoch && message.term === role.term
   if (!isMine || !electorIds(state.register).includes(message.voter)) return state
   const granted = new Set(role.granted).add(message.voter)
   return standIfGranted({ ...state, role: { ...role, granted } }, context, out)
+}
+
+/**
+ * A refusal may bring what the candidate missed. Whoever reaches a majority may be the only one who does, so it must
+ * not stay behind for want of a leader to tell it (OmniPaxos, section 2, the constrained election). A version names one
+ * register, whoever hands it on, so this is as good as having it from the leader that wrote it.
+ */
+function onPreVoteRefused(
+  state: ElectionState,
+  message: PreVoteAnswer,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const isAsking = state.role.kind === 'pre-candidate'
+  const isLater = compareTerms(message, state) > 0
+  const { epoch, term, register } = message
+  if (!isAsking || register === null || compareVersions(versionOf(register), versionOf(state.register)) <= 0)
+    return isLater ? adoptTerm(state, message, context, out) : state
+  const yielding = isLater ? { ...stepDown(state, context, out), epoch, term, votedFor: null } : state
+  const askAgainAt = context.now + state.timing.hintDelayMsMax * (1 + context.random.next())
+  return save({ ...yielding, register, role: { kind: 'follower' }, standAt: askAgainAt }, out, [])
 }
 
 function standIfGranted(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
@@ -145,7 +171,7 @@ export function onVoteRequest(
   out: ElectionEffect[],
 ): ElectionState {
   // What another line's electors are in is nothing that this one may catch up with: its epochs are its own.
-  if (message.line !== lineOf(state)) return state
+  if (message.line !== lineOf(state) || leavesItToOthers(state, message, context.now)) return state
   const { domain, self, speaker } = state
   const order = compareTerms(message, state)
   // A fresh lease is honoured before the term is looked at, or one cut-off node could depose a good leader (Raft,
@@ -175,7 +201,7 @@ export function onVoteRequest(
     term,
     votedFor: candidate,
     role: { kind: 'follower' },
-    standAt: context.now + state.timing.electionTimeoutMsMin,
+    standAt: context.now + patienceOf(state),
   }
   return save(voting, out, [{ kind: 'send', to: candidate, message: vote }])
 }

@@ -13,6 +13,7 @@ import { type Infer, nullable, object, readWith, text, whole } from '../overlay/
 import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
 import type { Announcement, ElectorMessage, Grant, Vote, WitnessRequest } from './messages.ts'
 import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
+import { type Pace, type RoundTrip, roundTripMsMost, shortestTimeoutMs, UNMEASURED } from './timing.ts'
 import type { Pleas } from './witness.ts'
 
 /** What the election has to know of a child: kept by the roster in a cluster, by announcements above. */
@@ -36,6 +37,9 @@ export interface Progress {
   readonly held: RegisterVersion
   /** When the heartbeat was sent that it answered last. */
   readonly heardOf: Millis
+  /** Until when the leader may count on it, by the longest promise that it gave. */
+  readonly leaseUntil: Millis
+  readonly roundTrip: RoundTrip | null
   /** The ticket that it said it holds; null until it answered. */
   readonly ticket: string | null
 }
@@ -77,6 +81,8 @@ export interface Leading {
   readonly progress: ReadonlyMap<ChildId, Progress>
   readonly proposals: readonly Proposal[]
   readonly heartbeatAt: Millis
+  /** Heartbeats so far; each carries the number of its own. */
+  readonly heartbeats: number
   readonly announceAt: Millis
   readonly leaseUntil: Millis
   /** A learner that is being brought up to date before its promotion. */
@@ -88,6 +94,10 @@ export interface Leading {
   readonly announcements: number
   /** Survivors of child domains that ask for a witness. */
   readonly pleas: ReadonlyMap<DomainPath, Pleas>
+  /** Electors that are much fitter than this leader, and since when without a break. */
+  readonly fitter: ReadonlyMap<ChildId, Millis>
+  /** Who was asked to take over, and until when it may. */
+  readonly handingOver: { readonly heir: ChildId; readonly until: Millis } | null
 }
 
 export type Role =
@@ -98,9 +108,8 @@ export type Role =
 
 export interface KnownLeader {
   readonly child: ChildId
-  readonly heardAt: Millis
-  /** Whether its lease is honoured; a closed connection to it ends that. */
-  readonly honoured: boolean
+  /** Until when this elector helps nobody else: what it promised, or less if the connection to the leader closed. */
+  readonly honouredUntil: Millis
 }
 
 export interface ElectionState {
@@ -124,6 +133,8 @@ export interface ElectionState {
 
   readonly role: Role
   readonly leader: KnownLeader | null
+  /** What was measured between this elector and its leaders. */
+  readonly pace: Pace
   /** When to stand, or to found a line where there is no register; null while leading. */
   readonly standAt: Millis | null
   /** Since when no leader was heard. */
@@ -237,6 +248,7 @@ export function createElection(
     durable: versionOf(known?.register ?? null),
     role: { kind: 'follower' },
     leader: null,
+    pace: UNMEASURED,
     standAt: null,
     leaderlessSince: now,
     children: new Map(),
@@ -310,20 +322,23 @@ export const otherElectors = (state: ElectionState): readonly ChildId[] =>
 
 export const lineOf = (state: ElectionState): string => state.register?.line ?? ''
 
+/** The shortest silence in which this elector neither stands nor helps anybody else, by what it measured. */
+export const patienceOf = (state: ElectionState): Millis => shortestTimeoutMs(state.timing, state.pace)
+
 /** How long this elector waits in silence: drawn from the range, and the shorter the fitter it is. */
 export function drawTimeout(state: ElectionState, random: Random): Millis {
   const { electionTimeoutMsMin, electionTimeoutMsMax } = state.timing
-  return electionTimeoutMsMin + (electionTimeoutMsMax - electionTimeoutMsMin) * random.next() * (1 - state.fitness / 2)
+  const spread = electionTimeoutMsMax / electionTimeoutMsMin - 1
+  return patienceOf(state) * (1 + spread * random.next() * (1 - state.fitness / 2))
 }
 
 /** How long a candidate waits before it tries again: a fraction of a timeout, since nobody leads anyway. */
 export const drawRetry = (state: ElectionState, random: Random): Millis =>
-  (state.timing.electionTimeoutMsMin / 5) * (1 + random.next())
+  Math.max(state.timing.electionTimeoutMsMin / 5, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
 
 /** Whether another leader's lease forbids this elector to help a candidate. */
 export function honoursAnother(state: ElectionState, candidate: ChildId, now: Millis): boolean {
   if (state.role.kind === 'leader') return candidate !== state.self && now < state.role.leaseUntil
   const { leader } = state
-  if (leader === null || !leader.honoured || leader.child === candidate) return false
-  return now < leader.heardAt + state.timing.electionTimeoutMsMin
+  return leader !== null && leader.child !== candidate && now < leader.honouredUntil
 }

@@ -6,13 +6,24 @@ import assert from 'node:assert/strict'
 import { type DomainPath, type NodeId, parseDomainPath } from '../overlay/kernel/ids.ts'
 import { randomInt, seededRandom } from '../overlay/kernel/random.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
+import { createAgenda } from './agenda.test-kit.ts'
 import { createChecks, type TestEvent } from './checks.test-kit.ts'
 import { ELECTION_TIMINGS, type ElectionTiming } from './constants.ts'
-import type { Announcement, Vote } from './messages.ts'
+import type { Announcement, ElectionMessage, Vote } from './messages.ts'
 import { type Seat, startNode, type TestNode } from './node.test-kit.ts'
 import { type RecoveryProblem, recoveryProblem } from './recovery.ts'
 import type { Autonomy, ChildFact } from './state.ts'
-import { clusterOf, nodes } from './wire.test-kit.ts'
+import { clusterOf, nodes, sealBy } from './wire.test-kit.ts'
+
+export interface Weather {
+  /** Share of messages that get lost, 0 to 1. */
+  readonly loss: number
+  /** A message takes between the two. */
+  readonly latencyMs: { readonly min: Millis; readonly max: Millis }
+}
+
+/** A local network on a good day. */
+export const CALM: Weather = { loss: 0, latencyMs: { min: 1, max: 5 } }
 
 export interface WorldOptions {
   readonly seed: number
@@ -25,14 +36,15 @@ export interface WorldOptions {
   readonly loss?: number
   readonly persistMsMax?: Millis
   /** Whether a node crashes in the very moment in which it gave a vote away, or promised to remember something. */
-  readonly crash?: (node: NodeId, promise: 'vote' | 'commit') => boolean
+  readonly crash?: (node: NodeId, promise: 'vote' | 'commit', domain: DomainPath) => boolean
 }
 
 /** As `lan`, but a child is steady after a second, so that a test need not live through ten of them. */
 export const QUICK: Partial<ElectionTiming> = { steadyMs: 1_000, announceMs: 2_000 }
 
-const LATENCY_MS = { min: 1, max: 5 }
 const REVIEW_MS = 500
+/** Of every node that was given no other. */
+const FITNESS = 0.5
 
 interface Machine {
   readonly id: NodeId
@@ -57,9 +69,15 @@ export interface World {
   cutPower(id: NodeId): void
   /** With `lostDisk` the node has to begin anew. */
   restart(id: NodeId, lostDisk?: boolean): void
+  /** The power goes, and what the node knew as an elector is something else when it comes back. */
+  damage(id: NodeId, change: (saved: Uint8Array) => Uint8Array): void
   /** Only nodes of the same group still hear each other; nobody is told. */
   part(...groups: readonly (readonly NodeId[])[]): void
+  /** Only what this allows is still heard; nobody is told. What is gossiped finds its way through others. */
+  link(hears: (from: NodeId, to: NodeId) => boolean): void
   heal(): void
+  setWeather(weather: Partial<Weather>): void
+  setFitness(id: NodeId, fitness: number): void
   seat(id: NodeId, domain?: DomainPath): Seat | null
   /** The nodes that give orders in a domain. */
   leaders(domain: DomainPath): readonly NodeId[]
@@ -70,6 +88,8 @@ export interface World {
   transfer(id: NodeId, domain: DomainPath): void
   /** An operator's order to go on without the majority; returns why it is refused. */
   recover(id: NodeId, domain: DomainPath): RecoveryProblem | null
+  /** A node says something that its own machine never decided to say. */
+  say(from: NodeId, to: NodeId, message: ElectionMessage): void
   /** Has the leader remember the next number; `committed` tells which of them it promised to remember. */
   propose(domain: DomainPath): void
   committed(domain: DomainPath): number
@@ -87,19 +107,20 @@ export const domainOf = (text: string): DomainPath => {
 export function createWorld(options: WorldOptions): World {
   const random = seededRandom(options.seed)
   const timing: ElectionTiming = { ...ELECTION_TIMINGS.lan, ...options.timing }
-  const loss = options.loss ?? 0
   const all = Object.entries(options.clusters).flatMap(([cluster, count]) => nodes(cluster, count))
   const machines = new Map(all.map((id): [NodeId, Machine] => [id, newMachine(id)]))
   const agenda = createAgenda()
   const checks = createChecks({
     now: () => now,
     diskOf: (node) => machineOf(node).disk,
-    onPromise: (node, promise) => {
-      if (options.crash?.(node, promise)) at(now, () => world.restart(node))
+    onPromise: (node, promise, domain) => {
+      if (options.crash?.(node, promise, domain)) at(now, () => world.restart(node))
     },
   })
   const proposed = new Map<DomainPath, number>()
-  let groups: readonly (readonly NodeId[])[] = [all]
+  const fitness = new Map<NodeId, number>()
+  let weather: Weather = { ...CALM, loss: options.loss ?? 0 }
+  let hears: (from: NodeId, to: NodeId) => boolean = () => true
   let now: Millis = 0
 
   const machineOf = (id: NodeId): Machine => {
@@ -107,15 +128,34 @@ export function createWorld(options: WorldOptions): World {
     assert.ok(machine !== undefined)
     return machine
   }
-  const hears = (a: NodeId, b: NodeId): boolean => groups.some((group) => group.includes(a) && group.includes(b))
-  const latency = (): Millis => LATENCY_MS.min + random.next() * (LATENCY_MS.max - LATENCY_MS.min)
+  const isUp = (id: NodeId): boolean => machineOf(id).process !== null
+  const fitnessOf = (id: NodeId): number => fitness.get(id) ?? FITNESS
+  const latency = (): Millis => {
+    const { min, max } = weather.latencyMs
+    return min + random.next() * (max - min)
+  }
+  /** Those that word of a node gets to, hop by hop, with the number of hops. */
+  const hopsFrom = (from: NodeId): ReadonlyMap<NodeId, number> => {
+    const hops = new Map([[from, 0]])
+    for (const [at, count] of hops) {
+      for (const to of all) if (!hops.has(to) && isUp(to) && hears(at, to)) hops.set(to, count + 1)
+    }
+    return hops
+  }
   const at = (when: Millis, run: () => void): void => agenda.add(when, run)
 
   const deliver = (from: NodeId, to: NodeId, bytes: Uint8Array): void => {
-    if (random.next() < loss) return
+    if (random.next() < weather.loss) return
     at(now + latency(), () => {
       if (hears(from, to)) turn(to, (process) => process.receive(bytes))
     })
+  }
+
+  const publish = (from: NodeId, bytes: Uint8Array): void => {
+    for (const [to, hops] of hopsFrom(from)) {
+      if (hops === 0 || random.next() < weather.loss) continue
+      at(now + hops * latency(), () => turn(to, (process) => process.receive(bytes)))
+    }
   }
 
   /** Lets a node do something, and sees to it that it is woken in time. */
@@ -132,17 +172,19 @@ export function createWorld(options: WorldOptions): World {
     })
   }
 
-  const rosterOf = (machine: Machine): readonly ChildFact[] =>
-    all
+  const rosterOf = (machine: Machine): readonly ChildFact[] => {
+    const reached = hopsFrom(machine.id)
+    return all
       .filter((peer) => clusterOf(peer) === clusterOf(machine.id))
       .map((child) => {
-        const alive = machineOf(child).process !== null && hears(machine.id, child)
+        const alive = reached.has(child)
         if (!alive) machine.seenSince.delete(child)
         const seenSince = machine.seenSince.get(child) ?? now
         if (alive) machine.seenSince.set(child, seenSince)
         const steadySince = Math.max(seenSince, machineOf(child).bootedAt) + offsetOf(machine)
-        return { child, alive, steadySince, fitness: 0.5, canLead: true }
+        return { child, alive, steadySince, fitness: fitnessOf(child), canLead: true }
       })
+  }
 
   const write = (machine: Machine, key: string, value: Uint8Array | null, done: () => void): void => {
     const { boot } = machine
@@ -171,9 +213,8 @@ export function createWorld(options: WorldOptions): World {
       read: (key) => machine.disk.get(key) ?? null,
       write: (key, value, done) => write(machine, key, value, done),
       send: (to, bytes) => deliver(id, to, bytes),
-      publish: (bytes) => {
-        for (const to of all) if (to !== id) deliver(id, to, bytes)
-      },
+      publish: (bytes) => publish(id, bytes),
+      fitness: () => fitnessOf(id),
       watch: checks.watch,
     })
     turn(id, () => undefined)
@@ -231,7 +272,7 @@ export function createWorld(options: WorldOptions): World {
       for (const peer of all) {
         if (peer === id || !hears(id, peer)) continue
         // A connection closes after all that was said over it.
-        at(now + LATENCY_MS.max, () => {
+        at(now + weather.latencyMs.max, () => {
           if (machineOf(id).process === null) turn(peer, (process) => process.connection(id, false))
         })
       }
@@ -242,12 +283,24 @@ export function createWorld(options: WorldOptions): World {
       if (lostDisk) machineOf(id).disk.clear()
       start(id)
     },
-    part: (...parts) => {
-      groups = parts
+    damage: (id, change) => {
+      const { disk } = machineOf(id)
+      const key = `election/${clusterOf(id)}`
+      cutPower(id)
+      checks.onDiskLost()
+      const saved = disk.get(key)
+      assert.ok(saved)
+      disk.set(key, change(saved))
     },
-    heal: () => {
-      groups = [all]
+    part: (...groups) => world.link((a, b) => groups.some((group) => group.includes(a) && group.includes(b))),
+    link: (allows) => {
+      hears = allows
     },
+    heal: () => world.link(() => true),
+    setWeather: (change) => {
+      weather = { ...weather, ...change }
+    },
+    setFitness: (id, value) => void fitness.set(id, value),
     seat: (id, domain = clusterOf(id)) => machineOf(id).process?.seats.find((one) => one.domain === domain) ?? null,
     leaders: (domain) => all.filter((id) => (world.seat(id, domain)?.fence ?? null) !== null),
     agreed: (domain) => {
@@ -266,6 +319,7 @@ export function createWorld(options: WorldOptions): World {
       turn(id, (process) => process.input(domain, { kind: 'recover' }))
       return problem
     },
+    say: (from, to, message) => deliver(from, to, sealBy(from, message).bytes),
     propose: (domain) => {
       const [leader] = world.leaders(domain)
       if (leader === undefined) return
@@ -295,47 +349,3 @@ const newMachine = (id: NodeId): Machine => ({
 
 /** Every boot has a monotonic clock of its own, so nothing may compare two of them. */
 const offsetOf = (machine: Machine): Millis => (machine.id.charCodeAt(machine.id.length - 1) * 7 + machine.boot) * 1_000
-
-interface Agenda {
-  add(at: Millis, run: () => void): void
-  /** The next thing that is due by then, null when there is none. */
-  take(until: Millis): { readonly at: Millis; readonly run: () => void } | null
-}
-
-/** A binary heap by time, and in the order of arrival where times are the same. */
-function createAgenda(): Agenda {
-  const heap: { at: Millis; order: number; run: () => void }[] = []
-  let arrivals = 0
-  const isBefore = (a: number, b: number): boolean => {
-    const [x, y] = [heap[a], heap[b]]
-    return x !== undefined && y !== undefined && (x.at < y.at || (x.at === y.at && x.order < y.order))
-  }
-  const swap = (a: number, b: number): void => {
-    const [x, y] = [heap[a], heap[b]]
-    if (x === undefined || y === undefined) return
-    heap[a] = y
-    heap[b] = x
-  }
-  return {
-    add: (at, run) => {
-      arrivals += 1
-      heap.push({ at, order: arrivals, run })
-      for (let child = heap.length - 1; child > 0 && isBefore(child, (child - 1) >> 1); child = (child - 1) >> 1) {
-        swap(child, (child - 1) >> 1)
-      }
-    },
-    take: (until) => {
-      const first = heap[0]
-      if (first === undefined || first.at > until) return null
-      swap(0, heap.length - 1)
-      heap.pop()
-      for (let parent = 0; ; ) {
-        const [left, right] = [2 * parent + 1, 2 * parent + 2]
-        const smaller = right < heap.length && isBefore(right, left) ? right : left
-        if (smaller >= heap.length || !isBefore(smaller, parent)) return first
-        swap(parent, smaller)
-        parent = smaller
-      }
-    },
-  }
-}

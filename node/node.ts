@@ -3,6 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
+import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { createNetwork } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
@@ -29,8 +30,11 @@ import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf } from './view.ts'
 import { openProxy, openVirtual } from './ways-in.ts'
 
-/** How long a node that stops waits for its successors to take over what it led. A guess. */
-const HAND_OVER_MS_MAX = 500
+/**
+ * How long a node that stops waits for its successors to take over what it led; the core gives up before, after two
+ * or three tenths of a second for each domain on `lan`. A guess: half of what `docker stop` waits.
+ */
+const HAND_OVER_MS_MAX = 5_000
 
 export interface Member {
   readonly folder: Folder
@@ -66,6 +70,7 @@ export interface Member {
 export async function startMember(admission: Admission, options: NodeOptions): Promise<Member> {
   const closers: (() => Promise<void>)[] = [() => admission.folder.disk.close()]
   try {
+    checkElectors(options)
     return await assemble(admission, options, closers)
   } catch (problem) {
     for (const close of closers.reverse()) await close().catch(() => undefined)
@@ -78,6 +83,15 @@ export async function startMember(admission: Admission, options: NodeOptions): P
   }
 }
 
+function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
+  if (ELECTORS_MAX_CHOICES.includes(electors)) return
+  throw new CoppiceError(
+    'wrong-option',
+    `a domain cannot have ${electors} electors`,
+    `Choose ${ELECTORS_MAX_CHOICES.join(', ')}.`,
+  )
+}
+
 async function assemble(
   { folder, membership, isFounding }: Admission,
   options: NodeOptions,
@@ -85,7 +99,8 @@ async function assemble(
 ): Promise<Member> {
   const { dataDir, disk, nodeKey, operatorKey } = folder
   const { domain, federation } = membership
-  const { preset = 'lan', autonomy = 'automatic', labels = {}, relay = false } = options
+  const { preset = 'lan', electors: electorsMax = ELECTORS_MAX_DEFAULT, autonomy = 'automatic' } = options
+  const { labels = {}, relay = false } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
   const observers = createObservers()
@@ -128,7 +143,17 @@ async function assemble(
   // begin?
   const isAlone = memory.election === null && seeds.length === 0
   const core = createCore(
-    { self: gate.facts, name, preset, autonomy, isRelay: relay, labels, seeds, isFounding: isFounding || isAlone },
+    {
+      self: gate.facts,
+      name,
+      preset,
+      electorsMax,
+      autonomy,
+      isRelay: relay,
+      labels,
+      seeds,
+      isFounding: isFounding || isAlone,
+    },
     memory,
     {
       now: clock.now(),
@@ -273,12 +298,10 @@ async function assemble(
   }
 }
 
-/** Leads nothing when it goes, where somebody else can take over. */
+/** Leads nothing when it goes, where somebody else can take over; until then all connections stay open. */
 async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {
-  const leadsNothing = (): boolean => core.view.seats().every((seat) => seat.fence === null)
-  if (leadsNothing() || core.view.roster().size <= 1) return
   host.input({ kind: 'hand-over' })
-  await observers.until(leadsNothing, AbortSignal.timeout(HAND_OVER_MS_MAX))
+  await observers.until(core.view.isHandedOver, AbortSignal.timeout(HAND_OVER_MS_MAX))
 }
 
 /** Multiaddrs as peers to be connected to: whoever stands behind `/p2p/`. */

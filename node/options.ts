@@ -1,5 +1,6 @@
 // The settings of one node, with the defaults that a device in the field needs.
 
+import type { ElectorsMax } from '../election/index.ts'
 import type { DomainPath } from '../overlay/kernel/ids.ts'
 
 export type Preset = 'lan' | 'wan' | 'metered'
@@ -22,6 +23,11 @@ export interface NodeOptions {
    * after a while, or wait for `coppice domain recover`. Default `automatic`.
    */
   readonly autonomy?: 'automatic' | 'manual'
+  /**
+   * How many children of a domain vote in it at most, where this node leads the domain: 3, 5 or 7. Give all nodes of a
+   * domain the same, or the number follows whoever leads. Default 5.
+   */
+  readonly electors?: ElectorsMax
   /** Finds members on the local network by mDNS. Default true. */
   readonly mdns?: boolean
   /** Serves as a relay for its federation. Default false. */

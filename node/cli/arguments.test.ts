@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { InvalidArgumentError } from 'commander'
-import { domainPath, duration, labels, multiaddrs, port, runtimes, whole } from './arguments.ts'
+import { domainPath, duration, electors, labels, multiaddrs, port, runtimes, whole } from './arguments.ts'
 
 test('a duration is a number with a unit', () => {
   assert.deepEqual(
@@ -19,6 +19,11 @@ test('a whole number stays within its bounds', () => {
   for (const word of ['0', '4', '1.5', '', 'x', '1e1', '-1'])
     assert.throws(() => whole(1, 3)(word), InvalidArgumentError)
   assert.throws(() => port('65536'), /0 to 65535/)
+})
+
+test('a domain has 3, 5 or 7 electors', () => {
+  assert.deepEqual(['3', '5', '7'].map(electors), [3, 5, 7])
+  for (const word of ['1', '4', '9', '05', '', 'five']) assert.throws(() => electors(word), /3, 5 or 7/)
 })
 
 test('what may be given more than once is collected in order', () => {

@@ -1,6 +1,7 @@
 // How words on the command line become values. A word that is wrong ends in a sentence that shows a right one.
 
 import { InvalidArgumentError } from 'commander'
+import { ELECTORS_MAX_CHOICES, type ElectorsMax } from '../../election/constants.ts'
 import { type DomainPath, parseDomainPath } from '../../overlay/kernel/ids.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -22,6 +23,12 @@ export const whole = (least: number, most: number) => (word: string) => {
   const value = Number(word)
   if (/^\d+$/.test(word) && value >= least && value <= most) return value
   throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`)
+}
+
+export function electors(word: string): ElectorsMax {
+  const found = ELECTORS_MAX_CHOICES.find((count) => String(count) === word)
+  if (found !== undefined) return found
+  throw new InvalidArgumentError('It is 3, 5 or 7: a majority of an odd number outlives the most losses.')
 }
 
 export const port = whole(0, PORT_MAX)

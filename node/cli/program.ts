@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Argument, Command, Option } from 'commander'
 import { INVITE_USES_MAX, LOG_LINES_MAX, REPLICAS_MAX } from '../io/control-limits.ts'
-import { domainPath, duration, labels, multiaddrs, port, runtimes, whole } from './arguments.ts'
+import { domainPath, duration, electors, labels, multiaddrs, port, runtimes, whole } from './arguments.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 
@@ -45,6 +45,11 @@ const addUpOptions = (command: Command): Command =>
         'automatic',
         'manual',
       ]),
+    )
+    .option(
+      '--electors <number>',
+      'how many children of a domain vote in it where this node leads: 3, 5 or 7',
+      electors,
     )
     .option('--no-mdns', 'do not look for members on the local network')
     .option('--relay', 'carry connections between members that cannot reach each other')

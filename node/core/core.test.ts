@@ -116,10 +116,10 @@ test('a member that speaks in the name of the leader, without its connection, is
   const heartbeat = world.sealed.findLast(({ from, message }) => from === leader.node && isHeartbeatInA(message))
   assert.ok(heartbeat)
   const refusals = (): number => target.events.filter(({ name }) => name === 'election-message-refused').length
-  const heard = target.core.view.seats()[0]?.state.leader?.heardAt ?? 0
+  const heard = target.core.view.seats()[0]?.state.leaderlessSince ?? 0
   target.host.receive(heartbeat.bytes, liar.node, null)
   assert.equal(refusals(), 1)
-  assert.equal(target.core.view.seats()[0]?.state.leader?.heardAt, heard)
+  assert.equal(target.core.view.seats()[0]?.state.leaderlessSince, heard)
   target.host.receive(heartbeat.bytes, leader.node, null)
   assert.equal(refusals(), 1)
 })

@@ -25,7 +25,8 @@ import {
 } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
-import { createHierarchy, holdsStoreOf } from './hierarchy.ts'
+import { createHierarchy } from './hierarchy.ts'
+import { holdsStoreOf } from './holding.ts'
 import { createInventories } from './inventories.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
@@ -73,6 +74,8 @@ export interface CoreView {
   roster(): RosterView
   leaders(): LeaderBookView
   seats(): readonly SeatView[]
+  /** Whether others took over, as far as there are any, what this node was told to hand over. */
+  isHandedOver(): boolean
   stores(): readonly StoreView[]
   isConnected(peer: NodeId): boolean
   /** The cluster of a connected peer, by its credential. */
@@ -345,6 +348,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       roster: roster.view,
       leaders: () => book,
       seats: hierarchy.seats,
+      isHandedOver: hierarchy.isHandedOver,
       stores,
       isConnected: neighbours.isConnected,
       domainOf: (peer) => neighbours.connected().get(peer)?.domain ?? null,

@@ -13,10 +13,7 @@ import {
   type ElectorMessage,
   type Fence,
   heardAs,
-  isElector,
   isWitnessMessage,
-  type LeaderBook,
-  type LeaderBookView,
   type OwnAnnouncement,
   objectionTo,
   seatKey,
@@ -27,25 +24,15 @@ import {
 } from '../../election/index.ts'
 import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
 import { emit } from '../../overlay/kernel/effect.ts'
-import {
-  type ChildId,
-  chainOf,
-  childTowards,
-  type DomainPath,
-  isDomain,
-  isWithin,
-  type NodeId,
-  parentOf,
-} from '../../overlay/kernel/ids.ts'
+import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
+import { createChildDomains } from './child-domains.ts'
 import type { CoreEffect } from './effects.ts'
+import { createHandOver } from './hand-over.ts'
 import type { Sink } from './news.ts'
 import type { Hierarchy, HierarchyEvent, HierarchyOptions } from './seats.ts'
-
-/** Announcements that a child domain may miss before it no longer counts as alive. */
-const ANNOUNCEMENTS_MISSED_MAX = 3
 
 interface Seat {
   readonly id: number
@@ -67,8 +54,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const timing = options.isFounding ? { ...options.timing, formationMs: 0 } : options.timing
   /** Lowest first; the one in the cluster never goes once it is there. */
   const seats: Seat[] = []
-  const firstHeardAt = new Map<DomainPath, Millis>()
+  const childDomains = createChildDomains(book, timing, options.face)
   const feeds: { readonly seat: Seat; readonly input: ElectionInput }[] = []
+  const handOver = createHandOver(timing)
   let isFeeding = false
   let seatsMade = 0
   let tokensMade = 0
@@ -111,6 +99,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         if (seat.fence !== null) events.push({ kind: 'unlead', domain: seat.domain })
         seat.fence = null
         seat.waiting.clear()
+        handOver.onUnlead(turn[0].now)
         return
       case 'committed': {
         const waited = seat.waiting.get(effect.token)
@@ -239,20 +228,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     }
   }
 
-  const childrenOf = (seat: Seat, now: Millis): readonly ChildFact[] => {
-    if (!isDomain(seat.self)) return options.members()
-    const facts: ChildFact[] = []
-    for (const domain of book.domains()) {
-      const known = book.leaderOf(domain)
-      if (known === null || parentOf(domain) !== seat.domain) continue
-      const isOwn = domain === seat.self
-      const alive = isOwn || now - known.heardAt < ANNOUNCEMENTS_MISSED_MAX * timing.announceMs
-      const steadySince = firstHeardAt.get(domain) ?? now
-      const fitness = isOwn ? options.face().fitness : known.announcement.fitness
-      facts.push({ child: domain, alive, steadySince, fitness, canLead: true })
-    }
-    return facts
-  }
+  const childrenOf = ({ domain, self: own }: Seat, now: Millis): readonly ChildFact[] =>
+    isDomain(own) ? childDomains.factsIn(domain, own, now) : options.members()
 
   const review = (...turn: Turn): void => {
     const [context] = turn
@@ -293,7 +270,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (learned.error !== 'older') out.push(emit('leadership-claim-refused', fields, isRival ? 'debug' : 'warn'))
       return
     }
-    if (!firstHeardAt.has(domain)) firstHeardAt.set(domain, context.now)
+    childDomains.onProven(domain, context.now)
     if (learned.value.isNews) events.push({ kind: 'leader-news', domain })
     if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
     else if (own !== undefined) hearOf(own, announcement, ...turn)
@@ -313,7 +290,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     if (above === undefined || domain === above.self || before === book.nodeOf(domain)) return
     feed(above, { kind: 'children', children: childrenOf(above, turn[0].now) }, ...turn)
     if (before === null) return
-    feed(above, { kind: 'connection-closed', child: domain }, ...turn)
+    // A leader loses nobody by it: its elector speaks with another voice from now on.
+    if (above.state.role.kind !== 'leader') feed(above, { kind: 'connection-closed', child: domain }, ...turn)
     feed(above, { kind: 'connection-open', child: domain }, ...turn)
   }
 
@@ -321,6 +299,11 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     const heard = heardAs(opened, book)
     const seat = heard === null ? undefined : seatIn(heard.domain)
     if (heard !== null && seat !== undefined) feed(seat, heard.input, ...turn)
+  }
+
+  const handOverNext = (...turn: Turn): void => {
+    const seat = handOver.next(seats, turn[0].now)
+    if (seat !== null) feed(seat, { kind: 'transfer' }, ...turn)
   }
 
   return {
@@ -360,7 +343,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       const kind = isOpen ? 'connection-open' : 'connection-closed'
       for (const seat of [...seats]) {
         if (!isDomain(seat.self)) feed(seat, { kind, child: peer }, ...turn)
-        else for (const child of domainsSpokenFor(book, peer, seat.domain)) feed(seat, { kind, child }, ...turn)
+        else for (const child of childDomains.spokenForBy(peer, seat.domain)) feed(seat, { kind, child }, ...turn)
       }
     },
     onMembers: (...turn) => {
@@ -374,8 +357,10 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (seat !== undefined) feed(seat, { kind: 'recover' }, ...turn)
     },
     handOver: (...turn) => {
-      for (const seat of [...seats].reverse()) feed(seat, { kind: 'transfer' }, ...turn)
+      handOver.begin()
+      handOverNext(...turn)
     },
+    isHandedOver: () => handOver.isDone,
     onWake: (...turn) => {
       const { now } = turn[0]
       for (const seat of [...seats]) {
@@ -383,40 +368,14 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         if (due !== null && due <= now) feed(seat, { kind: 'wake' }, ...turn)
       }
       if (reviewAt !== null && reviewAt <= now) review(...turn)
+      handOverNext(...turn)
     },
     wakeAt: () => {
-      let at = reviewAt
+      let at = earlier(reviewAt, handOver.wakeAt())
       for (const seat of seats) at = earlier(at, wakeAt(seat.state))
       return at
     },
     seats: () => seats,
     seatIn: (domain) => seatIn(domain) ?? null,
   }
-}
-
-/**
- * Whether this node holds the records of a domain: in a cluster everybody does, and above it the electors of each
- * cluster on whose vote the domain depends, at first or second hand. So no record lives on one device only, however
- * few domains there are on the way.
- */
-export function holdsStoreOf(
-  hierarchy: Hierarchy,
-  book: LeaderBookView,
-  domain: DomainPath,
-  cluster: DomainPath,
-): boolean {
-  if (domain === cluster) return true
-  const own = hierarchy.seatIn(cluster)
-  if (own === null || !isElector(own.state)) return false
-  const between = chainOf(cluster).filter((one) => one !== cluster && one !== domain && isWithin(one, domain))
-  return between.every((above) => {
-    const seat = hierarchy.seatIn(above)
-    if (seat !== null) return isElector(seat.state)
-    const child = childTowards(above, cluster, '' as NodeId)
-    return book.leaderOf(above)?.announcement.electors.includes(child) ?? false
-  })
-}
-
-function domainsSpokenFor(book: LeaderBook, peer: NodeId, parent: DomainPath): readonly DomainPath[] {
-  return [...book.domains()].filter((domain) => parentOf(domain) === parent && book.nodeOf(domain) === peer)
 }

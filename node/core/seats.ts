@@ -80,7 +80,10 @@ export interface Hierarchy {
   onMembers(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   /** An operator orders a domain to go on without its majority; nothing happens while one is heard. */
   recover(domain: DomainPath, context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  /** Gives away what this node leads, one domain after the other. */
   handOver(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  /** Whether that is through: nothing is led any more that somebody else could take over. */
+  isHandedOver(): boolean
   onWake(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   wakeAt(): Millis | null
   seats(): readonly SeatView[]

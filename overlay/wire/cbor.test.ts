@@ -1,3 +1,5 @@
+// Every byte that our CBOR writes or reads, compared with the library that it stands in for.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as dagCbor from '@ipld/dag-cbor'

@@ -1,6 +1,7 @@
 // `coppice up` and `coppice join`: the node itself, in the foreground, until it is told to stop.
 
 import { setTimeout as delay } from 'node:timers/promises'
+import type { ElectorsMax } from '../../../election/index.ts'
 import type { DomainPath } from '../../../overlay/kernel/ids.ts'
 import type { NodeControl, StatusView } from '../../control.ts'
 import type { RunningNode } from '../../index.ts'
@@ -24,6 +25,7 @@ export interface UpWords {
   readonly name?: string
   readonly preset?: Preset
   readonly autonomy?: 'automatic' | 'manual'
+  readonly electors?: ElectorsMax
   readonly mdns: boolean
   readonly relay?: boolean
   readonly announce?: readonly string[]
@@ -54,6 +56,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.name && { name: words.name }),
     ...(words.preset && { preset: words.preset }),
     ...(words.autonomy && { autonomy: words.autonomy }),
+    ...(words.electors && { electors: words.electors }),
     ...(words.relay && { relay: words.relay }),
     ...(words.announce && { announce: words.announce }),
     ...(words.runtime && { runtimes: words.runtime }),

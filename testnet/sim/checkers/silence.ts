@@ -6,7 +6,9 @@ import { type ChildId, chainOf, type DomainPath } from '../../../overlay/kernel/
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
 
-/** How much longer a lease may last by a clock that goes too slow (topology.ts, CLOCK_DRIFT_MAX), with some to spare. */
+/**
+ * How much longer a lease may last by a clock that goes too slow (topology.ts, CLOCK_DRIFT_MAX), with some to spare.
+ */
 const DRIFT = 1.01
 
 /** The lease that a leader of that place may have at most. */

@@ -1,0 +1,117 @@
+// What is measured of the network, what follows from it for an election timeout, and a bad network that changes no
+// leader.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { NodeId } from '../overlay/kernel/ids.ts'
+import { ELECTION_TIMINGS, STRETCH_MAX } from './constants.ts'
+import { patienceOf } from './state.ts'
+import { type Pace, recounted, shortestTimeoutMs, UNMEASURED, withHeartbeat, withSample } from './timing.ts'
+import { CALM, createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
+
+const { lan } = ELECTION_TIMINGS
+const berlin = domainOf('/berlin')
+
+/** After heartbeats with these numbers arrived. */
+const after = (numbers: readonly number[], before: Pace = UNMEASURED): Pace =>
+  numbers.reduce((pace, sequence) => withHeartbeat(pace, sequence, null), before)
+const upTo = (count: number, keep: (one: number) => boolean = () => true): readonly number[] =>
+  Array.from({ length: count }, (_, index) => index + 1).filter(keep)
+
+test('gaps in the numbers of the heartbeats are losses, counted over a window', () => {
+  assert.equal(after(upTo(100)).loss, 0)
+  assert.equal(after(upTo(64, (one) => one % 4 !== 0)).loss, 1 - 48 / 63, 'the last one was not missed yet')
+  const bad = after(upTo(100, (one) => one % 2 === 0))
+  assert.equal(bad.loss, 0.5)
+  assert.equal(after(upTo(200).slice(100), bad).loss, 0, 'what is older is forgotten')
+  assert.equal(after(upTo(10, (one) => one % 2 === 0)).loss, 0, 'ten are too few to tell')
+})
+
+test('a heartbeat that comes twice counts once, and a late one is not lost', () => {
+  const swapped = upTo(40).flatMap((one) => (one % 2 === 0 ? [one, one - 1, one] : []))
+  assert.equal(after(swapped).loss, 0)
+})
+
+test('a long silence is an outage and not loss', () => {
+  const pace = after([...upTo(30), ...upTo(30).map((one) => one + 100)])
+  assert.equal(pace.loss, 0)
+})
+
+test('under a new leader the old measurements stand until there are enough new ones', () => {
+  const bad = recounted(after(upTo(100, (one) => one % 2 === 0)))
+  assert.equal(after(upTo(10), bad).loss, 0.5)
+  assert.equal(after(upTo(16), bad).loss, 0)
+})
+
+test('a round trip’s mean and deviation follow the samples', () => {
+  const steady = upTo(100).reduce((trip) => withSample(trip, 80), withSample(null, 200))
+  assert.ok(Math.abs(steady.meanMs - 80) < 1 && steady.deviationMs < 1, JSON.stringify(steady))
+})
+
+test('the timeout is the preset’s on a good network, and gives losses and delays their time on a bad one', () => {
+  const timeout = (loss: number, meanMs: number, deviationMs = 0): number =>
+    shortestTimeoutMs(lan, { ...UNMEASURED, loss, roundTrip: { meanMs, deviationMs } })
+  assert.equal(timeout(0, 20, 10), lan.electionTimeoutMsMin)
+  assert.equal(timeout(0.05, 20, 10), lan.electionTimeoutMsMin)
+  // Of a heartbeat and its answer 51 % are lost at 30 %; 0.51^11 is the first power below 0.001.
+  assert.equal(timeout(0.3, 300, 10), 11 * lan.heartbeatMs + 340)
+  assert.equal(timeout(0, 2_000, 100), lan.heartbeatMs + 2_400)
+  assert.equal(timeout(1, 20), STRETCH_MAX * lan.electionTimeoutMsMin)
+})
+
+test('whatever is measured, the timeout lies between the preset and its limit', () => {
+  const heard = fc.array(fc.nat(300), { maxLength: 200 })
+  fc.assert(
+    fc.property(heard, fc.double({ min: 0, max: 1e6, noNaN: true }), (numbers, sampleMs) => {
+      const pace = { ...after(numbers), roundTrip: withSample(null, sampleMs) }
+      assert.ok(pace.loss >= 0 && pace.loss <= 1, `${pace.loss}`)
+      for (const timing of Object.values(ELECTION_TIMINGS)) {
+        const ms = shortestTimeoutMs(timing, pace)
+        assert.ok(ms >= timing.electionTimeoutMsMin && ms <= STRETCH_MAX * timing.electionTimeoutMsMin)
+      }
+    }),
+    { seed: 20261122, numRuns: 300 },
+  )
+})
+
+function grown(seed: number): World {
+  const world = createWorld({ seed, clusters: { berlin: 5 }, timing: QUICK })
+  world.run(8_000)
+  assert.equal(world.known('berlin-1' as NodeId, berlin)?.electors.length, 5)
+  return world
+}
+const elections = (world: World): number =>
+  world.events.filter(({ name, domain }) => name === 'leader-elected' && domain === berlin).length
+const patience = (world: World): readonly number[] =>
+  world.all.flatMap((id) => {
+    const state = world.seat(id)?.state
+    return state === undefined || state.role.kind === 'leader' ? [] : [patienceOf(state)]
+  })
+
+test('at 30 % loss and round trips of 300 ms `lan` keeps its leader, and is quick again afterwards', () => {
+  for (let seed = 1; seed <= 3; seed++) {
+    const world = grown(seed)
+    // It gets worse at once; what is measured is behind for as long as the window is.
+    world.setWeather({ loss: 0.1, latencyMs: { min: 100, max: 150 } })
+    world.run(20_000)
+    world.setWeather({ loss: 0.3, latencyMs: { min: 140, max: 160 } })
+    world.run(20_000)
+    const before = elections(world)
+    world.run(600_000)
+    assert.equal(elections(world), before, `seed ${seed}`)
+    assert.ok(Math.min(...patience(world)) > lan.electionTimeoutMsMin)
+    world.setWeather(CALM)
+    world.run(20_000)
+    assert.deepEqual(new Set(patience(world)), new Set([lan.electionTimeoutMsMin]))
+    assert.equal(elections(world), before)
+  }
+})
+
+test('ten minutes at 5 % loss changes no leader', () => {
+  const world = grown(4)
+  world.setWeather({ loss: 0.05 })
+  const before = elections(world)
+  world.run(600_000)
+  assert.equal(elections(world), before)
+})
