@@ -59,6 +59,8 @@ export interface Member {
   onSettled(listener: () => void): () => void
   /** Resolves once it is so, or when the signal aborts. */
   until(isSo: () => boolean, signal: AbortSignal): Promise<void>
+  /** Leads nothing any more, where somebody else can take over in time. */
+  handOver(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -263,9 +265,9 @@ async function assemble(
     onEvent: observers.onEvent,
     onSettled: observers.onSettled,
     until: observers.until,
+    handOver: () => handOver(running, core, observers),
     stop: async () => {
       stopping.abort()
-      await handOver(running, core, observers)
       running.stop()
       observers.close()
       for (const close of closers.reverse()) await close().catch(() => undefined)
@@ -273,7 +275,6 @@ async function assemble(
   }
 }
 
-/** Leads nothing when it goes, where somebody else can take over. */
 async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {
   const leadsNothing = (): boolean => core.view.seats().every((seat) => seat.fence === null)
   if (leadsNothing() || core.view.roster().size <= 1) return

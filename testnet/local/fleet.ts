@@ -41,7 +41,9 @@ export interface Fleet {
   living(): readonly FleetNode[]
   /** Cuts a device down: the node's process and everything that it ran, at once and without a word (SIGKILL). */
   cutDown(node: FleetNode): Promise<void>
-  /** Starts a node again that was cut down, with its folder as it was left. */
+  /** Asks a node to end (SIGTERM) and resolves when it did; what it ran runs on. */
+  terminate(node: FleetNode): Promise<void>
+  /** Starts a node again that was cut down or ended, with its folder as it was left. */
   restart(node: FleetNode): FleetNode
   stop(): Promise<void>
 }
@@ -120,6 +122,12 @@ export function createFleet({ baseDir, clusters, flags = [], program = [COPPICE]
       for (const group of await instanceGroups(node)) killGroup(group)
       await gone
     },
+    terminate: async (node) => {
+      dead.add(node)
+      const gone = exited(node.process)
+      node.process.kill('SIGTERM')
+      await gone
+    },
     restart: (node) => {
       const again = launch(node.name, node.domain, node.dataDir, ['up'])
       nodes[nodes.indexOf(node)] = again
@@ -139,6 +147,7 @@ export async function until<T>(
   find: () => Promise<T | false | null | ''>,
   timeoutMs: number,
   watched: readonly FleetNode[] = [],
+  pollMs = POLL_MS,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs
   let problem: unknown = null
@@ -152,7 +161,7 @@ export async function until<T>(
     }
     const ended = watched.find((node) => node.process.exitCode !== null)
     if (ended !== undefined) throw new Error(`${ended.name} ended: ${await tailOf(ended)}`)
-    await delay(POLL_MS)
+    await delay(pollMs)
   }
   const detail = problem instanceof Error ? ` (${problem.message})` : ''
   throw new Error(`not within ${Math.round(timeoutMs / 1_000)} s: ${what}${detail}`)
