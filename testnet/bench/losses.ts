@@ -86,9 +86,8 @@ export async function loseByTerm(stage: Stage, { runs, verbose }: LossOptions): 
     const gone = stage.fleet.terminate(before.leader)
     const times = await knownToOthers(stage, before, startedMs)
     await gone
-    const exitedMs = Date.now()
     const seen = stage.watch.since(startedMs)
-    const gap = Object.fromEntries(DOMAINS.map((domain) => [domain, gapOf(seen, before, domain, exitedMs)]))
+    const gap = Object.fromEntries(DOMAINS.map((domain) => [domain, gapOf(seen, before, domain)]))
     gaps.push(gap)
     tell(`ended ${run}: nobody leads`, gap, null, `; the next known to all after ${inWords(times)}`)
     if (verbose) console.error(`  ${inWords(stepsOf(seen, startedMs))}`)
@@ -102,12 +101,12 @@ export async function loseByTerm(stage: Stage, { runs, verbose }: LossOptions): 
   }))
 }
 
-/** From the old leader's last moment under its fence (its end, where it did not say) to the first of the next. */
-function gapOf(seen: readonly Seen[], { leader }: Leadership, domain: string, exitedMs: number): number {
+/** From the old leader's last moment under its fence to the first of the next; NaN where one of them was not told. */
+function gapOf(seen: readonly Seen[], { leader }: Leadership, domain: string): number {
   const ofDomain = seen.filter((one) => one.domain === domain)
   const ended = ofDomain.find((one) => one.name === 'leadership-ended' && one.teller === leader.name)
   const begun = ofDomain.find((one) => one.name === 'leadership-begun' && one.teller !== leader.name)
-  return begun === undefined ? Number.NaN : Math.max(0, begun.atMs - (ended?.atMs ?? exitedMs))
+  return begun === undefined || ended === undefined ? Number.NaN : Math.max(0, begun.atMs - ended.atMs)
 }
 
 function begin({ watch }: Stage): number {
