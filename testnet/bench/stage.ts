@@ -12,9 +12,11 @@ export const CLUSTER = '/home'
 export const DOMAINS = [CLUSTER, '/'] as const
 const ELECTORS_MAX = 5
 /** A child is steady for 10 s before it is promoted, and two cores start a process in one; the rest is patience. */
-const WHOLE_MS_MAX = 120_000
-/** How often the fleet is asked whether it is whole again, in ms: seldom enough to cost nothing. */
-const LOOK_MS = 250
+const WHOLE_MS_MAX = 180_000
+/** How often each node is asked whether the fleet is whole again, in ms per node of it: to cost next to nothing. */
+const LOOK_MS_PER_NODE = 50
+/** Processes that start at a time: more would make each other wait, on two cores. A guess. */
+const WAVE_NODES = 10
 
 export interface Stage {
   readonly fleet: Fleet
@@ -36,6 +38,7 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
     baseDir,
     clusters: [{ path: CLUSTER, names }],
     flags: ['--preset', preset],
+    waveNodes: WAVE_NODES,
     onProgress: console.error,
     ...(program && { program }),
   })
@@ -60,6 +63,7 @@ export interface Leadership {
 
 /** Resolves once every node agrees on one leader of both domains and all that may vote have a vote. */
 export async function whole({ fleet }: Stage): Promise<Leadership> {
+  const lookMs = LOOK_MS_PER_NODE * fleet.living().length
   const agreed = async (): Promise<Leadership | null> => {
     const nodes = fleet.living()
     const all = await Promise.all(nodes.map((node) => node.control.status()))
@@ -71,14 +75,15 @@ export async function whole({ fleet }: Stage): Promise<Leadership> {
         return null
       terms[path] = view.term
     }
-    const electors = Math.min(nodes.length - ((nodes.length + 1) % 2), ELECTORS_MAX)
+    const odd = nodes.length - ((nodes.length + 1) % 2)
+    const electors = nodes.length === 2 ? 2 : Math.min(odd, ELECTORS_MAX)
     const isFull = all.every((status) => status.ready && electorsOf(status).length === electors)
     const isAllThere = all.every((status) => electorsOf(status).every((id) => all.some(({ node }) => node === id)))
     const leader = nodes.find((_, index) => all[index]?.node === leaderIdOf(all[0]))
     if (!isFull || !isAllThere || leader === undefined) return null
     return { leader, others: nodes.filter((node) => node !== leader), terms }
   }
-  return await until('every node knows the leader and all votes are given out', agreed, WHOLE_MS_MAX, [], LOOK_MS)
+  return await until('every node knows the leader and all votes are given out', agreed, WHOLE_MS_MAX, [], lookMs)
 }
 
 const clusterOf = (status: StatusView | undefined) => status?.domains.find((domain) => domain.path === CLUSTER)
