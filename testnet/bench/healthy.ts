@@ -1,22 +1,11 @@
 // A healthy cluster on a machine with something else to do: nobody may lose its leader because a processor is busy.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
+import { keepBusy } from '../local/busy.ts'
 import { type Figure, loadNow } from './figures.ts'
 import { type Stage, whole } from './stage.ts'
 
 const REPORT_MS = 60_000
-
-/** One process per core that counts for ever, at the priority of the nodes; returns how to end them. */
-export function keepBusy(): () => void {
-  const loops: readonly ChildProcess[] = Array.from({ length: availableParallelism() }, () =>
-    spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' }),
-  )
-  return () => {
-    for (const loop of loops) loop.kill('SIGKILL')
-  }
-}
 
 /** Counts changes of leader, in any domain, over so many minutes with every core busy. */
 export async function stayHealthy(stage: Stage, minutes: number): Promise<readonly Figure[]> {

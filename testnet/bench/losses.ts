@@ -1,9 +1,9 @@
 // A leader is lost in three ways: killed (its kernel closes its connections), frozen (nothing is said at all), and
 // asked to end (it hands over first). How long until everybody knows the next one.
 
+import type { Seen } from '../local/watch.ts'
 import { type Figure, loadNow, median, medianAndWorst, worstOf } from './figures.ts'
 import { CLUSTER, DOMAINS, knownAt, type Leadership, type Stage, whole } from './stage.ts'
-import type { Seen } from './watch.ts'
 
 /** After this long a leader that was lost counts as never replaced: the run is missed. */
 const REPLACED_MS_MAX = 30_000

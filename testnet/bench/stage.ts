@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { StatusView } from '../../node/control.ts'
 import { createFleet, type Fleet, type FleetNode, until } from '../local/fleet.ts'
-import { createWatch, type Seen, type Watch } from './watch.ts'
+import { createWatch, type Seen, type Watch } from '../local/watch.ts'
 
 export const CLUSTER = '/home'
 export const DOMAINS = [CLUSTER, '/'] as const

@@ -46,6 +46,8 @@ export interface Fleet {
   living(): readonly FleetNode[]
   /** Cuts a device down: the node's process and everything that it ran, at once and without a word (SIGKILL). */
   cutDown(node: FleetNode): Promise<void>
+  /** Stops a node's process for so long (SIGSTOP, SIGCONT): its connections stand, and nothing is said on them. */
+  pause(node: FleetNode, ms: number): Promise<void>
   /** Asks a node to end (SIGTERM) and resolves when it did; what it ran runs on. */
   terminate(node: FleetNode): Promise<void>
   /** Starts a node again that was cut down or ended, with its folder as it was left. */
@@ -136,6 +138,11 @@ export function createFleet(plan: FleetPlan): Fleet {
       node.process.kill('SIGKILL')
       for (const group of await instanceGroups(node)) killGroup(group)
       await gone
+    },
+    pause: async (node, ms) => {
+      node.process.kill('SIGSTOP')
+      await delay(ms)
+      node.process.kill('SIGCONT')
     },
     terminate: async (node) => {
       dead.add(node)

@@ -4,7 +4,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventView } from '../../node/control.ts'
-import type { FleetNode } from '../local/fleet.ts'
+import type { FleetNode } from './fleet.ts'
 
 /** How long after a failed attempt a node that starts is asked again for its events. */
 const RETRY_MS = 50
