@@ -194,7 +194,7 @@ async function assemble(
   const opened = network
   closers.push(() => opened.stop())
   await rememberListen(disk, options.listen, opened.addresses())
-  await copyMembership(dataDir, disk)
+  await copyMembership(dataDir, disk, domain)
 
   const ports: HostPorts = {
     clock,

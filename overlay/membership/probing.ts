@@ -45,7 +45,10 @@ export function attend(turn: Turn): void {
   }
 }
 
-/** When a watched member is to be probed next, or its closed connection reported: whoever is heard anyway is not, unless there is a doubt to settle. */
+/**
+ * When a watched member is to be probed next, or its closed connection reported: whoever is heard anyway is not probed,
+ * unless there is a doubt to settle.
+ */
 export function probeDueAt({ table, self, timing }: MembershipState, node: NodeId, watch: Watch): Millis {
   const heardAt = table.heardAt.get(node)
   if (heardAt === undefined || watch.lostInARow > 0 || watch.isClosed) return watch.nextProbeAt
