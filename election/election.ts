@@ -242,6 +242,7 @@ function onClosed(state: ElectionState, child: ChildId, context: StepContext, ou
   if (state.role.kind === 'leader') return onElectorClosed({ ...state, closed }, context, out)
   if (state.leader?.child !== child || !isElector(state)) return { ...state, closed }
   const waitMs = random.next() * state.timing.hintDelayMsMax * (1 - state.fitness / 2)
+  out.push(emit('leader-lost', { domain: state.domain, leader: child, why: 'its connection closed' }, 'debug'))
   return { ...state, closed, leader: { ...state.leader, honouredUntil: now }, standAt: now + waitMs }
 }
 
@@ -268,5 +269,9 @@ function onWritten(
 function onWake(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
   if (state.role.kind === 'leader') return leadOn(state, context, out)
   if (state.standAt === null || context.now < state.standAt) return state
+  const leader = state.leader?.child ?? null
+  if (leader !== null && !state.closed.has(leader)) {
+    out.push(emit('leader-lost', { domain: state.domain, leader, why: 'it fell silent' }, 'debug'))
+  }
   return onSilence({ ...state, leader: null }, context, out)
 }

@@ -45,6 +45,7 @@ export function canvass(state: ElectionState, context: StepContext, out: Electio
     speaker,
   }
   for (const elector of otherElectors(state)) out.push({ kind: 'send', to: elector, message: ask })
+  out.push(emit('election-canvass', { domain, epoch, term }, 'debug'))
   return standIfGranted(asking, context, out)
 }
 
@@ -74,7 +75,9 @@ export function stand(
   }
   const request = voteRequestOf(standing, transfer)
   const ownVote: Vote = { kind: 'election/vote', domain, line, epoch, term, voter: self, candidate: self, speaker }
+  out.push(emit('election-stand', { domain, epoch, term, transfer }, 'debug'))
   return save(standing, out, [
+    emit('election-vote-kept', { domain, epoch, term }, 'debug'),
     { kind: 'send', to: self, message: ownVote },
     ...otherElectors(state).map((to) => ({ kind: 'send' as const, to, message: request })),
   ])

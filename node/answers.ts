@@ -277,7 +277,8 @@ async function* eventsOf(member: Member, signal: AbortSignal): AsyncIterable<Eve
   const onAbort = (): void => wake()
   signal.addEventListener('abort', onAbort)
   try {
-    while (!signal.aborted) {
+    for (;;) {
+      // What happened before the end is told: of a node that stops, that it handed over.
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) yield next
       if (signal.aborted) return
       await new Promise<void>((resolve) => {

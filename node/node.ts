@@ -63,6 +63,8 @@ export interface Member {
   onSettled(listener: () => void): () => void
   /** Resolves once it is so, or when the signal aborts. */
   until(isSo: () => boolean, signal: AbortSignal): Promise<void>
+  /** Leads nothing any more, where somebody else can take over in time. */
+  handOver(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -217,7 +219,7 @@ async function assemble(
   const opened = network
   closers.push(() => opened.stop())
   await rememberListen(disk, options.listen, opened.addresses())
-  await copyMembership(dataDir, disk)
+  await copyMembership(dataDir, disk, domain)
 
   const ports: HostPorts = {
     clock,
@@ -288,9 +290,9 @@ async function assemble(
     onEvent: observers.onEvent,
     onSettled: observers.onSettled,
     until: observers.until,
+    handOver: () => handOver(running, core, observers),
     stop: async () => {
       stopping.abort()
-      await handOver(running, core, observers)
       running.stop()
       observers.close()
       for (const close of closers.reverse()) await close().catch(() => undefined)

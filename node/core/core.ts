@@ -10,6 +10,7 @@ import {
 } from '../../election/index.ts'
 import type { Announcement } from '../../election/messages.ts'
 import { unreachable } from '../../overlay/kernel/assert.ts'
+import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
@@ -270,19 +271,33 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     placing.onWake(at, out)
   }
 
+  const tell = (name: string, domain: DomainPath, fields: DomainEvent['fields']): void => {
+    out.push({ kind: 'emit', event: { name, level: 'info', domain, fields } })
+  }
+
+  const tellLeader = (domain: DomainPath): void => {
+    const known = book.leaderOf(domain)?.announcement
+    if (known === undefined) return
+    const { node, name, epoch, term, electors } = known
+    tell('leader-known', domain, { leader: node, name, epoch, term, electors: electors.length })
+  }
+
   /** Tells the machines what another one learned. */
   const spreadNews = (one: News, at: StepContext): void => {
     switch (one.kind) {
       case 'lead':
+        tell('leadership-begun', one.domain, { ...one.fence })
         inventories.onLead(one.domain, one.fence)
         return placing.onLead(one.domain, one.fence, at, out)
       case 'unlead':
+        tell('leadership-ended', one.domain, {})
         inventories.onUnlead(one.domain)
         return placing.onUnlead(one.domain, at, out)
       case 'proof-news':
         records.tell({ kind: 'leaders-changed' }, at, out, news)
         return
       case 'leader-news':
+        tellLeader(one.domain)
         if (one.domain === self.domain) inventories.onAudience()
         requests.onLeaders(at, out)
         records.onHolders(at, out, news)

@@ -196,6 +196,23 @@ test('a node that stops ends its streams and takes its socket away', async (t) =
   await assert.rejects(client.status(), { code: 'no-node', message: `no node answers in ${dataDir}` })
 })
 
+test('what a node has to say of its own end is still told', async (t) => {
+  const farewell = { ...EVENT, name: 'leadership-ended' }
+  const { client, server } = await serve(t, {
+    events: async function* (signal) {
+      yield EVENT
+      await once(signal, 'abort')
+      yield farewell
+    },
+  })
+  const events = client.events(never)[Symbol.asyncIterator]()
+  await events.next()
+  const last = events.next()
+  await server.close()
+  assert.deepEqual(await last, { done: false, value: farewell })
+  await assert.rejects(events.next(), { code: 'broken-off' })
+})
+
 test('only the owner may open the socket', async (t) => {
   const { server } = await serve(t)
   assert.equal(statSync(server.path).mode & 0o777, 0o600)

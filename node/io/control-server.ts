@@ -7,6 +7,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { NodeControl } from '../control.ts'
 import { CoppiceError, errorView } from '../errors.ts'
@@ -18,6 +19,8 @@ import { controlSocketPath, ERROR_TRAILER, withShortPath } from './control-socke
 const REQUEST_BYTES_MAX = 2 * DESCRIPTOR_BYTES_MAX + 4_096
 /** How long whoever holds the socket may take to say that it is alive; it only has to accept. A guess. */
 const PROBE_MS_MAX = 1_000
+/** How long whoever listens to events may take to read the last ones when the node stops. A guess. */
+const LAST_EVENTS_MS_MAX = 200
 /** In characters; a service's name of 255 that is percent-encoded. */
 const PATH_PARAMETER_MAX = 3 * 255
 
@@ -59,7 +62,8 @@ export async function serveControl(
   )
   addQuestions(app, control)
   addOrders(app, control)
-  addStreams(app, control, stopping.signal)
+  const lastEvents = new Set<Promise<void>>()
+  addStreams(app, control, stopping.signal, lastEvents)
   await app.ready()
   await withShortPath(dataDir, async (shortPath) => {
     await removeStale(shortPath, dataDir)
@@ -69,6 +73,7 @@ export async function serveControl(
     path,
     close: async () => {
       stopping.abort()
+      await Promise.race([Promise.all(lastEvents), delay(LAST_EVENTS_MS_MAX, undefined, { ref: false })])
       app.server.closeAllConnections()
       await new Promise<void>((resolve) => app.server.close(() => resolve()))
       await app.close()
@@ -118,11 +123,19 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
   app.post('/v1/revocations', (request) => control.revoke(readRequest(requestSchemas.node, request.body).node))
 }
 
-/** What goes on until the client, the node or the source ends it. */
-function addStreams(app: FastifyInstance, control: NodeControl, stopping: AbortSignal): void {
+/** What goes on until the client, the node or the source ends it; events to the last one. */
+function addStreams(
+  app: FastifyInstance,
+  control: NodeControl,
+  stopping: AbortSignal,
+  lastEvents: Set<Promise<void>>,
+): void {
   app.get('/v1/events', async (_request, reply) => {
-    const signal = AbortSignal.any([untilGone(reply), stopping])
-    await sendStream(reply, 'application/x-ndjson', lines(control.events(signal)), signal)
+    const gone = untilGone(reply)
+    const told = lines(control.events(AbortSignal.any([gone, stopping])))
+    const sending = sendStream(reply, 'application/x-ndjson', endingInStop(told, stopping), gone)
+    lastEvents.add(sending)
+    await sending.finally(() => lastEvents.delete(sending))
   })
   app.get('/v1/logs', async (request, reply) => {
     const { service, number, follow, tail } = readRequest(requestSchemas.logs, request.query)
@@ -170,6 +183,12 @@ function asRequestProblem(problem: unknown): unknown {
 
 async function* lines(values: AsyncIterable<unknown>): AsyncIterable<Uint8Array> {
   for await (const value of values) yield Buffer.from(`${JSON.stringify(value)}\n`)
+}
+
+/** Says at the end that it is one because the node stopped. */
+async function* endingInStop(values: AsyncIterable<Uint8Array>, stopping: AbortSignal): AsyncIterable<Uint8Array> {
+  yield* values
+  if (stopping.aborted) throw new CoppiceError('broken-off', 'the node stopped', 'Start it again: `coppice up`.')
 }
 
 async function* oneThenWait(value: unknown, signal: AbortSignal): AsyncIterable<unknown> {

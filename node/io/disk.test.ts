@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { CHARTER_KEY, OWN_CREDENTIAL_KEY } from '../../bootstrap/io/store.ts'
+import type { DomainPath } from '../../overlay/kernel/ids.ts'
+import { decodeIncarnation, encodeIncarnation, incarnationKey } from '../../overlay/membership/index.ts'
 import type { CoppiceError } from '../errors.ts'
 import { type Disk, openDisk } from './disk.ts'
 import { copyMembership, restoreMembership } from './membership-copy.ts'
@@ -17,6 +19,7 @@ async function folder(t: TestContext): Promise<string> {
   return made
 }
 
+const DOMAIN = '/berlin' as DomainPath
 const unexpected = (problem: CoppiceError): void => assert.fail(problem.message)
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (value: Uint8Array | null): string | null => (value === null ? null : new TextDecoder().decode(value))
@@ -102,7 +105,8 @@ test('a membership whose store was moved away comes back from its copy', async (
   const disk = await openDisk(join(dataDir, 'store'), unexpected)
   await disk.put(CHARTER_KEY, bytes('charter'), { sync: true })
   await disk.put(OWN_CREDENTIAL_KEY, bytes('credential'), { sync: true })
-  await copyMembership(dataDir, disk)
+  await disk.put(incarnationKey(DOMAIN), encodeIncarnation(7), { sync: true })
+  await copyMembership(dataDir, disk, DOMAIN)
   await disk.close()
   await rename(join(dataDir, 'store'), join(dataDir, 'damaged'))
   const fresh = await openDisk(join(dataDir, 'store'), unexpected)
@@ -111,6 +115,8 @@ test('a membership whose store was moved away comes back from its copy', async (
     [text(await fresh.get(CHARTER_KEY)), text(await fresh.get(OWN_CREDENTIAL_KEY))],
     ['charter', 'credential'],
   )
+  const incarnation = await fresh.get(incarnationKey(DOMAIN))
+  assert.equal(incarnation && decodeIncarnation(incarnation), 7, 'its next life is a later one')
   await fresh.close()
 })
 
@@ -121,7 +127,7 @@ test('a copy never replaces what the store says itself, and nonsense in it is no
   await restoreMembership(dataDir, disk)
   assert.equal(await disk.get(OWN_CREDENTIAL_KEY), null)
   await disk.put(OWN_CREDENTIAL_KEY, bytes('old'), { sync: true })
-  await copyMembership(dataDir, disk)
+  await copyMembership(dataDir, disk, DOMAIN)
   await disk.put(OWN_CREDENTIAL_KEY, bytes('renewed'), { sync: true })
   await restoreMembership(dataDir, disk)
   assert.equal(text(await disk.get(OWN_CREDENTIAL_KEY)), 'renewed')

@@ -58,6 +58,8 @@ const STREAM_READ_BUFFER_BYTES_MAX = 2 * STREAM_WINDOW_BYTES_MAX
 /** Nobody here writes without waiting for `drain`; this only bounds the damage of a bug. */
 const STREAM_WRITE_BUFFER_BYTES_MAX = 33_554_432
 const STREAMS_PER_CONNECTION_MAX = 4_096
+/** A liveness check and a round trip at a time, a `coppice ping` or two, and those that are being closed. A guess. */
+const PINGS_PER_CONNECTION_MAX = 16
 /** Room for gossipsub's own framing and a topic name around one message. */
 const GOSSIP_FRAMING_BYTES_MAX = 2_048
 /** gossipsub counts about 1 KiB for a topic; a node follows at most 4 topics in each of 9 domains. */
@@ -122,7 +124,9 @@ function servicesOf(options: Libp2pOptions) {
     // Run by us after the hello: only then do gossip, DHT and relay open their streams.
     identify: identify({ runOnConnectionOpen: false }),
     identifyPush: identifyPush(),
-    ping: ping(),
+    // A liveness check that finds no free stream aborts the connection, and round trips are measured over the same
+    // protocol: with the default of one stream a peer that paused for a second lost its connections.
+    ping: ping({ maxInboundStreams: PINGS_PER_CONNECTION_MAX, maxOutboundStreams: PINGS_PER_CONNECTION_MAX }),
     pubsub: gossip(),
     dht: kadDHT({
       protocol: kadProtocol(options.federation),

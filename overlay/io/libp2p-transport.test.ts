@@ -36,6 +36,15 @@ test('two members greet each other, send messages and gossip', async () => {
   assert.deepEqual(b.heard.messages.at(-1), { text: 'news', from: a.network.self, topic: '/t' })
 })
 
+test('round trips are measured at once without using up the streams that the liveness check needs', async () => {
+  const [a, b] = [await village.add(), await village.add()]
+  a.network.want(wantOf(b))
+  await a.heard.until(() => a.heard.connected.length === 1, 'a hears of b')
+  const ping = () => a.network.ping(b.network.self, AbortSignal.timeout(5_000))
+  const times = await Promise.all([ping(), ping(), ping(), ping()])
+  assert.ok(times.every((ms) => ms > 0))
+})
+
 test('a node of another federation does not get past the handshake', async () => {
   const [a, stranger] = [await village.add(), await village.add({ federation: OTHER_FEDERATION })]
   stranger.network.want(wantOf(a))

@@ -6,6 +6,7 @@ import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
+import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
@@ -81,6 +82,12 @@ const GOSSIP_NONCE_BYTES = 8
 /** How often it is looked whether a relay still gives us an address. */
 const RELAY_LOOK_INTERVAL_MS = 2_000
 const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
+/**
+ * For so long after its last connection closed a peer is not dialled for the sake of a message: its process has most
+ * likely ended, and dialling it is work at the very moment when those who are left elect another leader. After that
+ * the dial plan tries by itself (DIAL_BACKOFF_MS_MIN).
+ */
+const CLOSED_QUIET_MS = DIAL_BACKOFF_MS_MIN
 const IDENTIFY_TIMEOUT_MS = 5_000
 
 interface Parts {
@@ -106,6 +113,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     clientMode: options.clientMode ?? !relay,
   })
   const self = nodeId(node.peerId.toString())
+  const quiet = createQuiet()
   const connections = trackConnections({
     onConnected: (peer, isNew) => {
       const isRelay = peer.facts.capabilities.includes('relay')
@@ -114,6 +122,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       events.onConnected(peer)
     },
     onDisconnected: (peer) => {
+      quiet.begin(peer)
       manager.tell({ kind: 'disconnected', peer })
       events.onDisconnected(peer)
     },
@@ -132,7 +141,10 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   const control = await openControlStreams({
     node,
     counters,
-    connect: manager.connect,
+    connect: async (peer, signal) => {
+      if (connections.best(peer) === null && quiet.holds(peer)) throw new Error('its connection closed a moment ago')
+      return await manager.connect(peer, signal)
+    },
     onMessage: (bytes, from) => events.onMessage(bytes, from, null),
   })
   const parts: Parts = { options, node, self, counters, connections, manager, control, wanted: new Set() }
@@ -140,6 +152,18 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   await serveCredentials(node, gate)
   await serveTunnels({ node, counters, handler: options.tunnels, caller: (connection) => callerOf(parts, connection) })
   return await start(parts)
+}
+
+/** The peers whose last connection closed a moment ago. */
+function createQuiet(): { begin(peer: NodeId): void; holds(peer: NodeId): boolean } {
+  const closedAt = new Map<NodeId, number>()
+  return {
+    begin: (peer) => {
+      for (const [other, at] of closedAt) if (performance.now() - at >= CLOSED_QUIET_MS) closedAt.delete(other)
+      closedAt.set(peer, performance.now())
+    },
+    holds: (peer) => performance.now() - (closedAt.get(peer) ?? Number.NEGATIVE_INFINITY) < CLOSED_QUIET_MS,
+  }
 }
 
 async function start(parts: Parts): Promise<NetworkPort> {

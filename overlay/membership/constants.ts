@@ -23,8 +23,13 @@ export interface MembershipTiming {
   /** How long the answer to a probe may take in ms, on a healthy watcher and a quick path. */
   readonly probeTimeoutMs: number
   /**
+   * How long a watcher keeps to itself that a connection closed, in ms: time for an election, which is more urgent
+   * (each report costs its hearers signatures to check), and for a peer that comes back at once and need not be doubted.
+   */
+  readonly closedReportMs: number
+  /**
    * When most watchers saw the connection close: the other side's kernel said so, only reconnecting has to be
-   * awaited.
+   * awaited. Counted from the first report.
    */
   readonly closed: SuspicionSpan
   /** When probes were lost: the other side may merely be slow or paused. */
@@ -45,8 +50,11 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     // SWIM's and memberlist's local-network values: probe each second, half a second to answer.
     probeMs: 1_000,
     probeTimeoutMs: 500,
-    // A redial starts after 250 ms, so 300 ms let an innocent reconnect speak first; 3 s without any second opinion.
-    closed: { msMin: 300, msMax: 3_000 },
+    // A leader that was killed is replaced in about 100 ms (`npm run bench -- election --parts kill`).
+    closedReportMs: 100,
+    // A redial starts after 250 ms, so 300 ms with the above let an innocent reconnect speak first; 3 s without any
+    // second opinion.
+    closed: { msMin: 200, msMax: 2_900 },
     // Two lost probes (1 s) and 2.5 s more: a node that is paused for 3 s is back before it can be declared dead.
     silent: { msMin: 2_500, msMax: 10_000 },
     syncMs: 30_000,
@@ -56,7 +64,8 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     // Three times `lan`: round trips of up to 300 ms, and links that lose for a second at a time (a guess).
     probeMs: 3_000,
     probeTimeoutMs: 1_500,
-    closed: { msMin: 1_000, msMax: 10_000 },
+    closedReportMs: 300,
+    closed: { msMin: 700, msMax: 9_700 },
     silent: { msMin: 6_000, msMax: 30_000 },
     syncMs: 30_000,
     hearingMs: HEARING_SYNCS * 30_000,
@@ -67,7 +76,8 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     probeMs: 30_000,
     probeTimeoutMs: 10_000,
     // Radio links drop and come back within seconds; a death here moves work over a link that costs money.
-    closed: { msMin: 5_000, msMax: 60_000 },
+    closedReportMs: 1_000,
+    closed: { msMin: 4_000, msMax: 59_000 },
     silent: { msMin: 30_000, msMax: 120_000 },
     syncMs: 300_000,
     hearingMs: HEARING_SYNCS * 300_000,
@@ -144,6 +154,7 @@ export const NEWS_FANOUT = 3
 for (const timing of Object.values(MEMBERSHIP_TIMING)) {
   invariant(timing.probeTimeoutMs < timing.probeMs, 'a probe is answered before the next is due')
   invariant(timing.closed.msMax >= timing.closed.msMin, 'a suspicion shrinks')
+  invariant(timing.closedReportMs < timing.closed.msMin, 'most of the time is left for contradiction')
   invariant(timing.silent.msMin > timing.closed.msMin, 'silence is weaker evidence than a closed connection')
   invariant(timing.silent.msMin >= 2 * timing.probeTimeoutMs, 'a suspect gets the time of two more probes')
   invariant(timing.hearingMs >= 2 * timing.syncMs, 'one lost message makes nobody unheard')

@@ -39,15 +39,19 @@ export function attend(turn: Turn): void {
     const overdue = turn.state.watches.get(node)
     if (overdue?.probe && overdue.probe.deadline <= now) onProbeLost(turn, entry, overdue, overdue.probe)
     const watch = turn.state.watches.get(node)
-    if (watch === undefined || watch.probe !== null) continue
-    if (probeDueAt(turn.state, node, watch) <= now) probe(turn, entry, watch)
+    if (watch === undefined || watch.probe !== null || probeDueAt(turn.state, node, watch) > now) continue
+    if (watch.isClosed) reportClosed(turn, entry, watch)
+    else probe(turn, entry, watch)
   }
 }
 
-/** When a watched member is to be probed next: whoever is heard anyway is not, unless there is a doubt to settle. */
+/**
+ * When a watched member is to be probed next, or its closed connection reported: whoever is heard anyway is not probed,
+ * unless there is a doubt to settle.
+ */
 export function probeDueAt({ table, self, timing }: MembershipState, node: NodeId, watch: Watch): Millis {
   const heardAt = table.heardAt.get(node)
-  if (heardAt === undefined || watch.lostInARow > 0) return watch.nextProbeAt
+  if (heardAt === undefined || watch.lostInARow > 0 || watch.isClosed) return watch.nextProbeAt
   const quietAt = heardAt + timing.probeMs
   if (quietAt <= watch.nextProbeAt) return watch.nextProbeAt
   const entry = table.entries.get(node)
@@ -79,16 +83,22 @@ export function onAck(turn: Turn, from: NodeId, { nonce }: Ack): void {
   onSignOfLife(turn, from, false)
 }
 
-/** A connection to somebody watched closed: the other side's kernel speaks, sooner than any probe. */
+/** A connection to somebody watched closed: the other side's kernel speaks, sooner than any probe. Not said at once. */
 export function onClosed(turn: Turn, peer: NodeId): void {
   const { table, self, watches, timing } = turn.state
   const entry = table.entries.get(peer)
   const watch = watches.get(peer)
   if (entry === undefined || watch === undefined || !isPresent(entry)) return
-  setWatch(turn, peer, { ...watch, probe: null, nextProbeAt: turn.context.now + timing.probeMs })
   const opinion = opinionOf(table, self, entry)
-  if (opinion?.verdict === 'unreachable' && opinion.cause === 'connection-closed') return
-  authorReport(turn, entry, 'unreachable', 'connection-closed')
+  const isClosed = opinion?.verdict !== 'unreachable' || opinion.cause !== 'connection-closed'
+  const waitMs = isClosed ? timing.closedReportMs : timing.probeMs
+  setWatch(turn, peer, { ...watch, probe: null, isClosed, nextProbeAt: turn.context.now + waitMs })
+}
+
+function reportClosed(turn: Turn, entry: RosterEntry, watch: Watch): void {
+  const { timing } = turn.state
+  setWatch(turn, entry.node, { ...watch, isClosed: false, nextProbeAt: turn.context.now + timing.probeMs })
+  if (isPresent(entry)) authorReport(turn, entry, 'unreachable', 'connection-closed')
 }
 
 /** The peer itself was just on the line; takes back what this node said to the contrary. */
@@ -97,6 +107,8 @@ export function onSignOfLife(turn: Turn, peer: NodeId, isInTime: boolean): void 
   const entry = table.entries.get(peer)
   if (entry === undefined || peer === self) return
   table.heardAt.set(peer, turn.context.now)
+  const watch = watches.get(peer)
+  if (watch?.isClosed === true) setWatch(turn, peer, { ...watch, isClosed: false })
   const opinion = opinionOf(table, self, entry)
   if (opinion?.verdict === 'unreachable') {
     // That it answers late was the complaint; another late answer does not remove it.
@@ -171,7 +183,16 @@ function authorReport(
 function freshWatch(turn: Turn): Watch {
   const { probeMs } = turn.state.timing
   const nextProbeAt = turn.context.now + Math.round(probeMs * (1 + turn.context.random.next()))
-  return { nextProbeAt, probe: null, missed: null, lostInARow: 0, isSlow: false, roundTripMs: null, repeats: 0 }
+  return {
+    nextProbeAt,
+    probe: null,
+    missed: null,
+    lostInARow: 0,
+    isClosed: false,
+    isSlow: false,
+    roundTripMs: null,
+    repeats: 0,
+  }
 }
 
 function setWatch(turn: Turn, node: NodeId, watch: Watch): void {

@@ -34,6 +34,8 @@ export interface Watch {
   /** The last probe that missed its deadline, to recognise a late answer. */
   readonly missed: { readonly nonce: number; readonly sentAt: Millis } | null
   readonly lostInARow: number
+  /** Its connection closed and that was not reported yet: that is what is due at `nextProbeAt`. */
+  readonly isClosed: boolean
   /** Whether it answered after the deadline since it last answered in time. */
   readonly isSlow: boolean
   readonly roundTripMs: number | null

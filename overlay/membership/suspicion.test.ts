@@ -32,7 +32,7 @@ test('a witness whom nobody can confirm waits the longest', () => {
 })
 
 test('three of four witnesses wait as the formula says', () => {
-  const expected = 3_000 - (2_700 * Math.log(3)) / Math.log(4)
+  const expected = 2_900 - (2_700 * Math.log(3)) / Math.log(4)
   assert.equal(suspicionMs(lan, closedBench(3, 4)), Math.round(expected))
 })
 

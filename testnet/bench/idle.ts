@@ -1,56 +1,125 @@
-// What a node costs that does nothing: resident memory and processor time, alone and as one of three.
+// What nodes cost that do nothing: resident memory and processor time, alone, as one of three and of a hundred; and
+// what they say to each other over each link.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { spawnSync } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createFleet, type FleetNode, until } from '../local/fleet.ts'
+import { fileURLToPath } from 'node:url'
+import type { FleetNode } from '../local/fleet.ts'
+import { type Figure, loadNow, median, worstOf } from './figures.ts'
+import { type LinkMeter, type LinkTraffic, meterLinks, SEGMENT_HEADER_BYTES } from './links.ts'
+import { cpuSeconds, residentMb } from './process-cost.ts'
+import { type Leadership, onStage, type Stage, whole } from './stage.ts'
 
-/** Clock ticks per second of /proc/PID/stat; 100 on every Linux that Node runs on (sysconf(3)). */
-const TICKS_PER_S = 100
-
-/** The bundle that ships, where `npm run build` has made one; run as its launcher would. */
+/** The bundle that ships, run as its launcher would. */
 const BUNDLE = new URL('../../dist/cli/main.js', import.meta.url).href
 const BUNDLED = ['-e', `import('${BUNDLE}').then(({ main }) => main(process.argv.slice(1)))`, '--']
+const BUILD = fileURLToPath(new URL('../../node/build.ts', import.meta.url))
 
-export async function benchIdle(seconds: number, isBundled: boolean): Promise<void> {
-  const program = isBundled ? { program: BUNDLED } : {}
-  for (const count of [1, 3]) {
-    const baseDir = await mkdtemp(join(tmpdir(), 'coppice-bench-'))
-    const names = Array.from({ length: count }, (_, index) => `home-${index + 1}`)
-    const fleet = createFleet({
-      baseDir,
-      clusters: [{ path: '/home', names }],
-      onProgress: console.error,
-      ...program,
-    })
-    try {
-      await fleet.start()
-      const isReady = async (): Promise<boolean> =>
-        (await Promise.all(fleet.nodes.map((node) => node.control.status()))).every((status) => status.ready)
-      await until('all are ready', isReady, 60_000)
-      const node = fleet.nodes[0] as FleetNode
-      const before = await cpuSeconds(node)
-      await delay(seconds * 1_000)
-      const cpu = (((await cpuSeconds(node)) - before) / seconds) * 100
-      const rss = await residentMb(node)
-      console.log(
-        `one of ${count}, idle for ${seconds} s: ${rss.toFixed(0)} MB resident, ${cpu.toFixed(1)} % of a core`,
-      )
-    } finally {
-      await fleet.stop()
-      await rm(baseDir, { recursive: true, force: true })
-    }
+/** After a start connections are still being made and stores compared: left to settle for so long. A guess. */
+const SETTLE_MS = 60_000
+const LINKS_READ_MS = 5_000
+const HOUR_S = 3_600
+const MB = 1_000_000
+const CPU_PERCENT_MAX = 1
+
+/** `lan` and `metered` of DESIGN section 7, in MB per hour and link. */
+const LINK_MB_MAX: Readonly<Record<string, number>> = { lan: 10, metered: 1 }
+
+export interface IdleOptions {
+  readonly seconds: number
+  readonly sizes: readonly number[]
+  readonly isBundled: boolean
+}
+
+/** Builds the bundle of this checkout; a stale one would be measured otherwise. */
+export function buildBundle(): void {
+  const { status } = spawnSync(process.execPath, [BUILD], { stdio: ['ignore', 'ignore', 'inherit'] })
+  if (status !== 0) throw new Error('the bundle could not be built')
+}
+
+/** Processor time and memory of each node of idle clusters, one size after the other. */
+export async function benchIdle({ seconds, sizes, isBundled }: IdleOptions): Promise<readonly Figure[]> {
+  if (isBundled) buildBundle()
+  const figures: Figure[] = []
+  for (const nodes of sizes) {
+    const stage = { nodes, preset: 'lan', ...(isBundled && { program: BUNDLED }) }
+    figures.push(...(await onStage(stage, (played) => idleCpu(played, seconds))))
   }
+  return figures
 }
 
-async function residentMb(node: FleetNode): Promise<number> {
-  const status = await readFile(`/proc/${node.process.pid}/status`, 'utf8')
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1_024
+async function idleCpu(stage: Stage, seconds: number): Promise<readonly Figure[]> {
+  await whole(stage)
+  await delay(SETTLE_MS)
+  const { leader, others } = await whole(stage)
+  stage.watch.close()
+  const nodes = [leader, ...others]
+  const percent = await cpuPercent(nodes, seconds)
+  const memory = await Promise.all(nodes.map(residentMb))
+  const size = nodes.length
+  console.error(
+    `one of ${size}, idle for ${seconds} s: ${median(memory).toFixed(0)} MB resident, ` +
+      `${percent.map((one) => one.toFixed(2)).join(' ')} % of a core, the leader first (${loadNow()})`,
+  )
+  const [ofLeader = Number.NaN, ...ofOthers] = percent
+  const cpu = (what: string, value: number): Figure => ({ what, value, target: CPU_PERCENT_MAX, unit: '% of a core' })
+  if (size === 1) return [cpu('cpu of an idle node alone', ofLeader)]
+  return [
+    cpu(`cpu of the idle leader of ${size}`, ofLeader),
+    cpu(`cpu of an idle follower of ${size}, median`, median(ofOthers)),
+    cpu(`cpu of an idle follower of ${size}, worst`, worstOf(ofOthers)),
+  ]
 }
 
-async function cpuSeconds(node: FleetNode): Promise<number> {
-  const stat = await readFile(`/proc/${node.process.pid}/stat`, 'utf8')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
+async function cpuPercent(nodes: readonly FleetNode[], seconds: number): Promise<readonly number[]> {
+  const before = await Promise.all(nodes.map(cpuSeconds))
+  const from = performance.now()
+  await delay(seconds * 1_000)
+  const after = await Promise.all(nodes.map(cpuSeconds))
+  const passedS = (performance.now() - from) / 1_000
+  return after.map((cpu, index) => ((cpu - (before[index] ?? Number.NaN)) / passedS) * 100)
+}
+
+export interface LinkOptions {
+  readonly preset: 'lan' | 'metered'
+  readonly seconds: number
+}
+
+/** Bytes between each two of three idle nodes, extrapolated to an hour. */
+export async function benchLinks({ preset, seconds }: LinkOptions): Promise<readonly Figure[]> {
+  return await onStage({ nodes: 3, preset }, async (stage) => {
+    await whole(stage)
+    await delay(SETTLE_MS)
+    const before = await whole(stage)
+    stage.watch.close()
+    const meter = meterLinks(stage.fleet.living())
+    const passedS = await readFor(meter, seconds)
+    const after = await whole(stage)
+    if (after.leader !== before.leader) throw new Error('the leader changed while links were measured')
+    return meter.links().map((link) => linkFigure(link, before, preset, passedS))
+  })
+}
+
+async function readFor(meter: LinkMeter, seconds: number): Promise<number> {
+  const from = performance.now()
+  const passedS = (): number => (performance.now() - from) / 1_000
+  meter.read()
+  while (passedS() < seconds) {
+    await delay(LINKS_READ_MS)
+    meter.read()
+  }
+  return passedS()
+}
+
+function linkFigure(link: LinkTraffic, { leader }: Leadership, preset: string, passedS: number): Figure {
+  const perHour = (bytes: number): number => (bytes / passedS) * (HOUR_S / MB)
+  const whole = perHour(link.bytes + link.segments * SEGMENT_HEADER_BYTES)
+  const kind = link.between.includes(leader.name) ? 'leader and elector' : 'elector and elector'
+  const payload = `${perHour(link.bytes).toFixed(2)} MB of payload, ${link.segments} segments in ${passedS.toFixed(0)} s`
+  return {
+    what: `${preset}, between ${kind} (${link.between.join(', ')}): ${payload}; per hour with headers`,
+    value: whole,
+    target: LINK_MB_MAX[preset] ?? Number.NaN,
+    unit: 'MB',
+  }
 }

@@ -1,29 +1,67 @@
-// `npm run bench -- failover [--runs N]` and `npm run bench -- idle [--bundled]`: measurements on real processes.
-// Figures in a README come from here; nothing here passes or fails.
+// `npm run bench -- election|failover|idle`: measurements on real processes. Figures in a README come from here.
+// Where a figure has a target and misses it, the command ends with 1.
 
 import { parseArgs } from 'node:util'
+import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './election.ts'
 import { benchFailover } from './failover.ts'
+import { isMet, lineOf } from './figures.ts'
 import { benchIdle } from './idle.ts'
+
+const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')}]
+                          (${ELECTION_PARTS_DEFAULT.join(',')})
+  --runs N      leaders to lose in each way (50)
+  --nodes N     nodes of that cluster (5)
+  --verbose     each step of each run
+  --minutes N   healthy: how long with every core busy (30)
+  --seconds N   idle, links: how long to measure (300; links of metered twice as long)
+npm run bench -- failover [--runs N]
+npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
-    runs: { type: 'string', default: '10' },
-    seconds: { type: 'string', default: '60' },
+    parts: { type: 'string', default: ELECTION_PARTS_DEFAULT.join() },
+    runs: { type: 'string' },
+    nodes: { type: 'string', default: '5' },
+    minutes: { type: 'string', default: '30' },
+    seconds: { type: 'string' },
+    sizes: { type: 'string', default: '1,3' },
     bundled: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
   },
 })
 
-const benches: Readonly<Record<string, () => Promise<void>>> = {
-  failover: () => benchFailover(Number(values.runs)),
-  idle: () => benchIdle(Number(values.seconds), values.bundled),
+async function election(): Promise<boolean> {
+  const parts = values.parts === 'all' ? ELECTION_PARTS : values.parts.split(',')
+  const unknown = parts.filter((part) => !ELECTION_PARTS.includes(part))
+  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}`)
+  return await benchElection({
+    parts,
+    runs: Number(values.runs ?? 50),
+    nodes: Number(values.nodes),
+    minutes: Number(values.minutes),
+    seconds: Number(values.seconds ?? 300),
+    verbose: values.verbose,
+  })
 }
 
+async function failover(): Promise<boolean> {
+  await benchFailover(Number(values.runs ?? 10))
+  return true
+}
+
+async function idle(): Promise<boolean> {
+  const sizes = values.sizes.split(',').map(Number)
+  const figures = await benchIdle({ seconds: Number(values.seconds ?? 60), sizes, isBundled: values.bundled })
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
+}
+
+const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle }
 const bench = benches[positionals[0] ?? '']
 if (bench === undefined) {
-  console.error(`Which? npm run bench -- ${Object.keys(benches).join('|')} [--runs N] [--seconds N] [--bundled]`)
+  console.error(USAGE)
   process.exitCode = 2
 } else {
-  await bench()
-  process.exit(0)
+  process.exit((await bench()) ? 0 : 1)
 }

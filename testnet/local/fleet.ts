@@ -14,6 +14,9 @@ const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.u
 /** How often the fleet is asked whether something has come about: the resolution of the times that are printed. */
 export const POLL_MS = 20
 
+/** A wave of a few processes on a slow machine; more means that one of them hangs. A guess. */
+const WAVE_MS_MAX = 60_000
+
 export interface FleetNode {
   readonly name: string
   readonly domain: string
@@ -28,6 +31,8 @@ export interface FleetPlan {
   readonly clusters: readonly { readonly path: string; readonly names: readonly string[] }[]
   /** Further flags of `up` and `join`. */
   readonly flags?: readonly string[]
+  /** How many start at a time, the next only when these are ready; default: all at once. */
+  readonly waveNodes?: number
   /** What Node is given before the words of the CLI; default: the launcher of this checkout. */
   readonly program?: readonly string[]
   readonly onProgress: (text: string) => void
@@ -41,7 +46,11 @@ export interface Fleet {
   living(): readonly FleetNode[]
   /** Cuts a device down: the node's process and everything that it ran, at once and without a word (SIGKILL). */
   cutDown(node: FleetNode): Promise<void>
-  /** Starts a node again that was cut down, with its folder as it was left. */
+  /** Stops a node's process for so long (SIGSTOP, SIGCONT): its connections stand, and nothing is said on them. */
+  pause(node: FleetNode, ms: number): Promise<void>
+  /** Asks a node to end (SIGTERM) and resolves when it did; what it ran runs on. */
+  terminate(node: FleetNode): Promise<void>
+  /** Starts a node again that was cut down or ended, with its folder as it was left. */
   restart(node: FleetNode): FleetNode
   stop(): Promise<void>
 }
@@ -58,7 +67,8 @@ export async function startFleet(plan: FleetPlan): Promise<Fleet> {
   }
 }
 
-export function createFleet({ baseDir, clusters, flags = [], program = [COPPICE], onProgress }: FleetPlan): Fleet {
+export function createFleet(plan: FleetPlan): Fleet {
+  const { baseDir, clusters, flags = [], program = [COPPICE], waveNodes = Number.POSITIVE_INFINITY, onProgress } = plan
   const nodes: FleetNode[] = []
   const dead = new Set<FleetNode>()
   const common = ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', ...flags]
@@ -91,6 +101,12 @@ export function createFleet({ baseDir, clusters, flags = [], program = [COPPICE]
     for (const node of nodes) for (const group of await instanceGroups(node)) killGroup(group)
   }
 
+  const ready = async (wave: readonly FleetNode[]): Promise<void> => {
+    for (const node of wave) {
+      await until(`${node.name} is ready`, async () => (await node.control.status()).ready, WAVE_MS_MAX, [node])
+    }
+  }
+
   const start = async (): Promise<void> => {
     const [first] = clusters
     const founderName = first?.names[0]
@@ -104,7 +120,10 @@ export function createFleet({ baseDir, clusters, flags = [], program = [COPPICE]
       const joining = names.filter((name) => name !== founderName)
       if (joining.length === 0) continue
       const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: 600_000 })
-      for (const name of joining) nodes.push(launch(name, path, await folderOf(name), ['join', invite]))
+      for (const [index, name] of joining.entries()) {
+        if (index > 0 && index % waveNodes === 0) await ready(nodes.slice(-waveNodes))
+        nodes.push(launch(name, path, await folderOf(name), ['join', invite]))
+      }
       onProgress(`${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'} ${path} by invite`)
     }
   }
@@ -118,6 +137,17 @@ export function createFleet({ baseDir, clusters, flags = [], program = [COPPICE]
       const gone = exited(node.process)
       node.process.kill('SIGKILL')
       for (const group of await instanceGroups(node)) killGroup(group)
+      await gone
+    },
+    pause: async (node, ms) => {
+      node.process.kill('SIGSTOP')
+      await delay(ms)
+      node.process.kill('SIGCONT')
+    },
+    terminate: async (node) => {
+      dead.add(node)
+      const gone = exited(node.process)
+      node.process.kill('SIGTERM')
       await gone
     },
     restart: (node) => {
@@ -139,6 +169,7 @@ export async function until<T>(
   find: () => Promise<T | false | null | ''>,
   timeoutMs: number,
   watched: readonly FleetNode[] = [],
+  pollMs = POLL_MS,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs
   let problem: unknown = null
@@ -152,7 +183,7 @@ export async function until<T>(
     }
     const ended = watched.find((node) => node.process.exitCode !== null)
     if (ended !== undefined) throw new Error(`${ended.name} ended: ${await tailOf(ended)}`)
-    await delay(POLL_MS)
+    await delay(pollMs)
   }
   const detail = problem instanceof Error ? ` (${problem.message})` : ''
   throw new Error(`not within ${Math.round(timeoutMs / 1_000)} s: ${what}${detail}`)
