@@ -1,3 +1,5 @@
+// Our own reading and writing of CBOR against a library's, on values and on damage of all kinds.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as dagCbor from '@ipld/dag-cbor'
