@@ -133,6 +133,18 @@ test('at most so many dials run at once', () => {
   assert.equal(dials(plan.tell({ kind: 'dialled', peer: nodeId('n0'), outcome: 'failed' })), 1)
 })
 
+test('while as many dials run as may, the next is not waited for by the clock', () => {
+  const plan = planFor()
+  const peers = Array.from({ length: DIALS_AT_ONCE_MAX + 1 }, (_, index) => ({
+    peer: nodeId(`p${index}`),
+    addresses: [],
+  }))
+  plan.tell({ kind: 'want', peers })
+  assert.equal(plan.due(), null)
+  const effects = plan.tell({ kind: 'dialled', peer: nodeId('p0'), outcome: 'failed' })
+  assert.deepEqual(dials(effects), 1)
+})
+
 test('a relay that gives no address in time is called anew, each time with more patience', () => {
   const plan = planFor()
   plan.want(ADDRESS)

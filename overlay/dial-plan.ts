@@ -5,7 +5,7 @@
 import { unreachable } from './kernel/assert.ts'
 import type { NodeId } from './kernel/ids.ts'
 import type { StepContext, Transition } from './kernel/machine.ts'
-import { earliest, type Millis } from './kernel/time.ts'
+import { earlier, type Millis } from './kernel/time.ts'
 
 /** After the first failed dial; doubles with each further one. */
 export const DIAL_BACKOFF_MS_MIN: Millis = 250
@@ -109,10 +109,15 @@ function told(state: DialPlanState, input: DialPlanInput, context: StepContext):
   }
 }
 
-/** When the next dial or look at the relays is due. */
+/** When the next dial or look at the relays is due. Where no more dials may run, the end of one is waited for. */
 export function wakeAt(state: DialPlanState): Millis | null {
-  const dials = [...state.targets.values()].map((target) => (target.isDialling ? null : target.dialAt))
-  return earliest(...dials, relayDeadline(state))
+  let running = 0
+  let dialAt: Millis | null = null
+  for (const target of state.targets.values()) {
+    if (target.isDialling) running += 1
+    else dialAt = earlier(dialAt, target.dialAt)
+  }
+  return earlier(running < DIALS_AT_ONCE_MAX ? dialAt : null, relayDeadline(state))
 }
 
 function onWant(state: DialPlanState, peers: readonly DialTarget[], context: StepContext): DialPlanState {

@@ -28,6 +28,7 @@ import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
+import { createAnnouncer } from './announcing.ts'
 import { createChildDomains } from './child-domains.ts'
 import type { CoreEffect } from './effects.ts'
 import { createHandOver } from './hand-over.ts'
@@ -63,6 +64,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** When a child domain may stop counting as alive. */
   let reviewAt: Millis | null = null
 
+  const topicsFor = createAnnouncer()
   const seatIn = (domain: DomainPath): Seat | undefined => seats.find((one) => one.domain === domain)
 
   type Turn = readonly [context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>]
@@ -129,7 +131,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
             { kind: 'again', input: { kind: 'election', domain: seat.domain, seat: seat.id, input: effect.input } },
           ]
         case 'announce':
-          return [announce(seat, effect.announcement)]
+          return [announce(effect.announcement)]
         case 'ask-parent':
         case 'roll-call': {
           const known = addressed(effect, book)
@@ -148,11 +150,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       }
     })
 
-  const announce = (seat: Seat, own: OwnAnnouncement): CoreEffect => {
+  const announce = (own: OwnAnnouncement): CoreEffect => {
     const message: Announcement = { kind: 'election/announcement', ...own, node: self, ...options.face() }
-    const parent = parentOf(seat.domain)
-    const domains = parent === null ? [seat.domain] : [seat.domain, parent]
-    return { kind: 'author', message, topics: domains.map((domain) => ({ domain, topic: 'leader' })) }
+    return { kind: 'author', message, topics: topicsFor(message) }
   }
 
   const proposeBelow = (

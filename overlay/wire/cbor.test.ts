@@ -1,4 +1,4 @@
-// Every byte that our CBOR writes or reads, compared with the library that it stands in for.
+// Our own reading and writing of CBOR against a library's, on values and on damage of all kinds.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -19,9 +19,7 @@ let view = new DataView(room.buffer)
 let begin = 0
 let end = 0
 
-/**
- * Lays plain data out as bytes; throws InvariantError for what has no place in a message (undefined, functions, NaN).
- */
+/** Lays plain data out as bytes; throws InvariantError for what has no place in a message, as undefined or NaN. */
 export function encodeCbor(value: unknown): Uint8Array {
   // What was written before a throw is written over.
   end = begin

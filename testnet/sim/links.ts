@@ -6,6 +6,9 @@ import type { NodeId } from '../../overlay/kernel/ids.ts'
 export interface Links {
   /** The connection that `from` believes to have to `to`; 0 for none. */
   believed(from: number, to: number): number
+  /** Whom `from` believes to be connected to. */
+  peersOf(from: number): Iterable<number>
+  hasPeers(from: number): boolean
   /** A new connection, which both sides may now believe in. */
   open(): number
   believe(from: number, to: number, connection: number): void
@@ -17,31 +20,39 @@ export interface Links {
   clearBlocks(): void
 }
 
+/** What each device believes and misses, kept by device: of thousands each knows a few dozen. */
 export function createLinks(count: number): Links {
-  const beliefs = new Uint32Array(count * count)
-  const blocks = new Uint16Array(count * count)
+  const beliefs = Array.from({ length: count }, () => new Map<number, number>())
+  const blocks = Array.from({ length: count }, () => new Map<number, number>())
   let opened = 0
   return {
-    believed: (from, to) => beliefs[from * count + to] as number,
+    believed: (from, to) => beliefs[from]?.get(to) ?? 0,
+    peersOf: (from) => (beliefs[from] ?? NONE).keys(),
+    hasPeers: (from) => (beliefs[from] ?? NONE).size > 0,
     open: () => {
       opened += 1
       return opened
     },
     believe: (from, to, connection) => {
-      beliefs[from * count + to] = connection
+      if (connection === 0) beliefs[from]?.delete(to)
+      else beliefs[from]?.set(to, connection)
     },
     block: (from, to) => {
-      blocks[from * count + to] = (blocks[from * count + to] as number) + 1
+      blocks[from]?.set(to, (blocks[from]?.get(to) ?? 0) + 1)
     },
     unblock: (from, to) => {
-      blocks[from * count + to] = Math.max(0, (blocks[from * count + to] as number) - 1)
+      const left = (blocks[from]?.get(to) ?? 0) - 1
+      if (left > 0) blocks[from]?.set(to, left)
+      else blocks[from]?.delete(to)
     },
-    isBlocked: (from, to) => blocks[from * count + to] !== 0,
+    isBlocked: (from, to) => blocks[from]?.has(to) === true,
     clearBlocks: () => {
-      blocks.fill(0)
+      for (const ofOne of blocks) ofOne.clear()
     },
   }
 }
+
+const NONE: ReadonlyMap<number, number> = new Map()
 
 /** A device as the network sees it. */
 export interface Endpoint {

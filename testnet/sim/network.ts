@@ -10,6 +10,7 @@ import {
   wakeAt as dialPlanWakeAt,
   step as stepDialPlan,
 } from '../../overlay/dial-plan.ts'
+import { invariant } from '../../overlay/kernel/assert.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Random } from '../../overlay/kernel/random.ts'
@@ -151,9 +152,8 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     while (frontier.length > 0) {
       const next: typeof frontier = []
       for (const { at, delayMs } of frontier) {
-        for (let to = 0; to < endpoints.length; to++) {
-          const isFollower = attached[to]?.topics.has(topic) === true
-          if (reached.has(to) || !isFollower || links.believed(at, to) === 0 || !canHear(at, to)) continue
+        for (const to of links.peersOf(at)) {
+          if (reached.has(to) || attached[to]?.topics.has(topic) !== true || !canHear(at, to)) continue
           reached.add(to)
           const total = delayMs + latency()
           carry(at, to, bytes, total, topic)
@@ -171,7 +171,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
    * is.
    */
   const isFindable = (from: Attached, to: number): boolean =>
-    from.addressed.has(to) || endpoints.some((_, peer) => links.believed(from.endpoint.index, peer) !== 0)
+    from.addressed.has(to) || links.hasPeers(from.endpoint.index)
 
   const dial = (from: Attached, to: number, done: (isOpen: boolean) => void): void => {
     const { index } = from.endpoint
@@ -222,6 +222,8 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     for (const effect of effects) followPlan(one, effect)
     const due = dialPlanWakeAt(one.plan)
     if (due === null || (one.planWakesAt !== null && one.planWakesAt <= due)) return
+    // Woken just now, it has done what was due; one that is never through would keep time from passing.
+    invariant(input.kind !== 'wake' || due > now, 'a dial plan wakes itself again and again')
     one.planWakesAt = due
     agenda.at(due, () => {
       if (live(one.endpoint.index, one.boot) === null) return

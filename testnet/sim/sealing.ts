@@ -32,13 +32,13 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
   const verifier: Verifier = {
     verify: (from, credentialHash, payload, signature) => {
       const device = byNode.get(from as NodeId)
-      if (device === undefined || credentialHash[0] !== device.index) return err('unknown-credential')
+      if (device === undefined || numberIn(credentialHash) !== device.index) return err('unknown-credential')
       return isSame(signature, sign(payload, device.index)) ? ok(device.facts) : err('bad-signature')
     },
   }
   return {
     sealerOf: (device, onSealed) => {
-      const credentialHash = new Uint8Array(CREDENTIAL_HASH_BYTES).fill(device.index)
+      const credentialHash = credentialHashOf(device.index)
       const signer = {
         facts: device.facts,
         credentialHash,
@@ -69,6 +69,15 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
     },
   }
 }
+
+/** A simulated credential's hash is the device's number. */
+function credentialHashOf(index: number): Uint8Array {
+  const hash = new Uint8Array(CREDENTIAL_HASH_BYTES)
+  new DataView(hash.buffer).setUint32(0, index)
+  return hash
+}
+
+const numberIn = (hash: Uint8Array): number => new DataView(hash.buffer, hash.byteOffset, hash.byteLength).getUint32(0)
 
 function sign(payload: Uint8Array, key: number): Uint8Array {
   const { high, low } = hashBytes(payload, key + 1)

@@ -21,8 +21,8 @@ export const FEDERATION = '5eed'.repeat(16) as FederationId
 /** Milliseconds since 1970 at which every simulation begins; any moment would do. */
 export const WALL_START = 1_790_000_000_000
 
-/** A device's number stands in one byte of its simulated credential. */
-export const NODES_MAX = 256
+/** Twice as many as a hundred sites of fifty devices, in clusters of at most ROSTER_MAX. */
+export const NODES_MAX = 10_000
 
 export interface DeviceFacts {
   readonly index: number
@@ -82,7 +82,7 @@ export function drawTopology(seed: number, nodes: number, clusters: number, sett
 
 /** Clusters of a tree of three levels take turns in the regions: `/eu/a`, `/us/b`, `/eu/c` and so on. */
 function pathOf(index: number, { levels }: Setting): DomainPath {
-  const cluster = String.fromCharCode(97 + index)
+  const cluster = lettersOf(index)
   return (levels === 2 ? `/${cluster}` : `/${REGIONS[index % 2]}/${cluster}`) as DomainPath
 }
 
@@ -93,6 +93,12 @@ function drawOddities(seed: number, node: NodeId, { clocksDrift, isMixed }: Sett
   const driftMax = chance(random, RARE) ? CLOCK_DRIFT_MAX.rare : CLOCK_DRIFT_MAX.usual
   const drift = between(random, -driftMax, driftMax)
   return { clockRate: clocksDrift ? 1 + drift : 1, isNewer: isMixed && chance(random, NEWER) }
+}
+
+/** `a` to `z`, then `aa`, `ab` and so on. */
+function lettersOf(index: number): string {
+  const last = String.fromCharCode(97 + (index % 26))
+  return index < 26 ? last : lettersOf(Math.floor(index / 26) - 1) + last
 }
 
 function drawDevice(
