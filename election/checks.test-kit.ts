@@ -9,7 +9,7 @@ import { checkedBody } from '../overlay/wire/checksum.ts'
 import type { ElectionMessage, HeartbeatAnswer, Vote } from './messages.ts'
 import type { Watch } from './node.test-kit.ts'
 import { compareTerms, compareVersions, electorIds, majorityOf, type RegisterVersion, versionOf } from './register.ts'
-import type { ElectionEffect, ElectionState } from './state.ts'
+import type { ElectionEffect, ElectionState, Leading } from './state.ts'
 import { clusterOf } from './wire.test-kit.ts'
 
 export interface TestEvent {
@@ -41,6 +41,7 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
   const events: TestEvent[] = []
   const candidates = new Map<string, string>()
   const leaders = new Map<string, NodeId>()
+  const changes = new Map<string, { readonly electors: readonly string[]; readonly index: number }>()
   /** What was promised to be remembered, by line. */
   const promised = new Map<string, number>()
   const committed = new Map<DomainPath, number[]>()
@@ -89,6 +90,19 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
     assert.ok(high * 256 + low >= owed, `a new leader of ${domain} remembers what was committed`)
   }
 
+  /** Electors change one at a time, and only when the last change is committed in the leader's own term. */
+  const onElectors = ({ domain, epoch, term, register }: ElectionState, role: Leading): void => {
+    const key = `${domain} ${epoch}.${term}`
+    const before = changes.get(key)
+    const electors = (register?.electors ?? []).map(({ child, ticket }) => `${child} ${ticket}`)
+    changes.set(key, { electors, index: role.electorsIndex })
+    if (before === undefined || before.electors.join() === electors.join()) return
+    const gone = before.electors.filter((elector) => !electors.includes(elector))
+    const come = electors.filter((elector) => !before.electors.includes(elector))
+    assert.equal(gone.length + come.length, 1, `electors change one at a time: ${key}`)
+    assert.ok(role.established && role.committedIndex >= before.index, `the last change was committed: ${key}`)
+  }
+
   const onEffect = (node: NodeId, state: ElectionState, effect: ElectionEffect): void => {
     if (effect.kind === 'emit') events.push({ at: now(), node, name: effect.event.name, domain: state.domain })
     if (effect.kind === 'emit' && effect.event.name === 'vote-memory-damaged')
@@ -116,8 +130,10 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
         if (message.kind === 'election/vote') onPromise(node, 'vote', message.domain)
         if (message.kind === 'election/heartbeat-answer') onAnswer(node, message)
       },
-      onStep: (node, { role, domain, epoch, term }) => {
+      onStep: (node, state) => {
+        const { role, domain, epoch, term } = state
         if (role.kind !== 'leader') return
+        onElectors(state, role)
         const key = `${domain} ${epoch}.${term}`
         assert.equal(leaders.get(key) ?? node, node, `one leader per term: ${key}`)
         leaders.set(key, node)

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import type { NodeId } from '../overlay/kernel/ids.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { electorIds } from './register.ts'
+import { isElector } from './state.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 const { lan } = ELECTION_TIMINGS
@@ -167,6 +168,68 @@ test('a dead elector gives its place to a steady learner, and comes back as a le
   assert.equal(fenceOf(world), fence)
   assert.equal(world.seat(lost)?.state.role.kind, 'follower')
   assert.ok(!electorsOf(world).includes(lost))
+})
+
+test('a cluster has as many electors as its setting says, also when one dies, and children that are enough', () => {
+  for (const [electorsMax, count, wanted] of [
+    [3, 9, 3],
+    [5, 9, 5],
+    [7, 9, 7],
+    [7, 4, 3],
+    [3, 2, 2],
+    [3, 1, 1],
+    [5, 40, 5],
+  ] as const) {
+    const world = createWorld({ seed: 12, clusters: { berlin: count }, electorsMax, timing: QUICK })
+    world.run(8_000)
+    assert.equal(electorsOf(world).length, wanted)
+    const lost = electorsOf(world).find((id) => id !== leaderOf(world))
+    if (lost === undefined || count <= electorsMax) continue
+    world.kill(lost as NodeId)
+    world.run(6_000)
+    assert.equal(electorsOf(world).length, wanted, `of ${count}`)
+    assert.ok(!electorsOf(world).includes(lost))
+  }
+})
+
+test('an elector that lost its disk comes back under another ticket, as a learner first', () => {
+  const world = grown(13, 3)
+  const lost = electorsOf(world).find((id) => id !== leaderOf(world)) as NodeId
+  const leader = leaderOf(world)
+  const ticketOf = (): string | undefined =>
+    world.seat(leader)?.state.register?.electors.find(({ child }) => child === lost)?.ticket
+  const before = ticketOf()
+  world.restart(lost, true)
+  world.until('it loses its vote', () => ticketOf() === undefined, 2_000)
+  assert.ok(!isElector(world.seat(lost)?.state ?? assert.fail()))
+  world.until('it has a vote again', () => ticketOf() !== undefined, 10_000)
+  assert.notEqual(ticketOf(), before)
+})
+
+test('an elector whose memory is damaged has no vote before it is made an elector again', () => {
+  const damages: Readonly<Record<string, (saved: Uint8Array) => Uint8Array>> = {
+    'cut short': (saved) => saved.slice(0, saved.length / 2),
+    empty: () => new Uint8Array(),
+    'all bits flipped': (saved) => saved.map((byte) => byte ^ 0xff),
+    zeroes: (saved) => new Uint8Array(saved.length),
+  }
+  for (const [what, change] of Object.entries(damages)) {
+    const world = grown(14, 3)
+    const [leader, fence] = [leaderOf(world), fenceOf(world)]
+    const victim = electorsOf(world).find((id) => id !== leader) as NodeId
+    const ticket = world.seat(victim)?.state.ticket
+    world.damage(victim, change)
+    world.restart(victim)
+    assert.ok(
+      world.events.some(({ name, node }) => name === 'vote-memory-damaged' && node === victim),
+      what,
+    )
+    assert.notEqual(world.seat(victim)?.state.ticket, ticket, what)
+    assert.ok(!isElector(world.seat(victim)?.state ?? assert.fail()), what)
+    world.run(8_000)
+    assert.deepEqual([leaderOf(world), fenceOf(world)], [leader, fence], `${what}: and nobody is disturbed`)
+    assert.equal(electorsOf(world).length, 3, what)
+  }
 })
 
 test('of five electors that lose two the other three are a set of their own, and may lose one more', () => {

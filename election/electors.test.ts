@@ -47,8 +47,12 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     canLead: true,
   })
   const progress = [...electors, ...ready].map((child) => {
+    const forgotAt = ready.includes(child) && forgetful.includes(child) ? NOW - 5_000 : Number.NEGATIVE_INFINITY
     const ticket = forgetful.includes(child) ? 'another' : `ticket of ${child}`
-    return [child as ChildId, { held: versionOf(register), heardOf, leaseUntil: NOW, roundTrip: null, ticket }] as const
+    return [
+      child as ChildId,
+      { held: versionOf(register), heardOf, leaseUntil: NOW, roundTrip: null, ticket, forgotAt },
+    ] as const
   })
   const self = 'a' as ChildId
   const options = {
@@ -110,10 +114,10 @@ test('a learner that is not steady yet, or not needed, stays a learner', () => {
 
 test('a learner that never answers does not keep one from its vote that does', () => {
   assert.equal(next({ electors: 'ab', learners: 'cd', ready: 'd' }), 'abd')
-  const [state] = sceneOf({ electors: 'ab', learners: 'cd' })
-  assert.equal(nextOnProbation(state, 'c' as ChildId, NOW), 'd')
-  assert.equal(nextOnProbation(state, 'd' as ChildId, NOW), 'c')
-  assert.equal(nextOnProbation(state, null, NOW), null)
+  const [state, role] = sceneOf({ electors: 'ab', learners: 'cd' })
+  const after = (probation: string | null): ChildId | null =>
+    nextOnProbation(state, { ...role, probation: probation as ChildId | null }, NOW)
+  assert.deepEqual(['c', 'd', null].map(after), ['d', 'c', null])
 })
 
 test('a dead elector keeps its place until its successor is ready', () => {
@@ -134,6 +138,11 @@ test('electors that are dead go without a successor where the rest alone is stro
 
 test('an elector that lost its memory loses its vote at once', () => {
   assert.equal(next({ electors: 'abc', forgetful: 'b' }), 'ac')
+})
+
+test('a child that lost its memory five seconds ago is not steady, whatever the roster says', () => {
+  assert.equal(next({ electors: 'ab', learners: 'cd', ready: 'cd', forgetful: 'c' }), 'abd')
+  assert.equal(next({ electors: 'ab', learners: 'c', ready: 'c', forgetful: 'c' }), null)
 })
 
 test('two successive sets of electors never differ in more than one', () => {

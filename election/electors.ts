@@ -6,6 +6,8 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import { compareTerms, type Elector, electorIds, type Register } from './register.ts'
 import type { ChildFact, ElectionState, Leading } from './state.ts'
 
+const NEVER: Millis = Number.NEGATIVE_INFINITY
+
 /**
  * The next step towards the wanted set: bring a learner up to date, or replace the set by one that differs in one
  * elector.
@@ -43,7 +45,7 @@ export function nextElectorChange(
 
   const lost = electors.filter(({ child }) => isLost(state, role, child, now))
   const living = electors.length - lost.length
-  const candidates = candidatesOf(state, register, now)
+  const candidates = candidatesOf(state, role, register, now)
   const wanted = electorsWanted(living + candidates.length, state.electorsMax)
   const [leaving] = lost
 
@@ -62,18 +64,23 @@ export function nextElectorChange(
   return leaving !== undefined && isSmallerBetter ? without(electors, leaving.child) : null
 }
 
-/** Who is probed after `probation`, so that one that never answers does not keep the others waiting. */
-export function nextOnProbation(state: ElectionState, probation: ChildId | null, now: Millis): ChildId | null {
+/** Who is probed next, so that one that never answers does not keep the others waiting. */
+export function nextOnProbation(state: ElectionState, role: Leading, now: Millis): ChildId | null {
+  const { probation } = role
   if (probation === null || state.register === null) return null
-  const candidates = candidatesOf(state, state.register, now).map(({ child }) => child)
+  const candidates = candidatesOf(state, role, state.register, now).map(({ child }) => child)
   return candidates[(candidates.indexOf(probation) + 1) % candidates.length] ?? null
 }
 
-/** The steady children that are no electors, the best first. */
-const candidatesOf = (state: ElectionState, register: Register, now: Millis): readonly ChildFact[] => {
+/**
+ * The steady children that are no electors, the best first. Who lost its memory started anew, also where the roster has
+ * not heard of that yet.
+ */
+const candidatesOf = (state: ElectionState, role: Leading, register: Register, now: Millis): readonly ChildFact[] => {
   const known = new Set(electorIds(register))
   return [...state.children.values()]
     .filter((fact) => !known.has(fact.child) && isSteady(fact, state.timing.steadyMs, now))
+    .filter(({ child }) => now - (role.progress.get(child)?.forgotAt ?? NEVER) >= state.timing.steadyMs)
     .sort((a, b) => b.fitness - a.fitness || a.steadySince - b.steadySince || (a.child < b.child ? -1 : 1))
 }
 

@@ -38,7 +38,14 @@ import {
 import { leaseOf, type RoundTrip, withSample } from './timing.ts'
 
 const NEVER: Millis = Number.NEGATIVE_INFINITY
-const NO_PROGRESS: Progress = { held: NO_VERSION, heardOf: NEVER, leaseUntil: NEVER, roundTrip: null, ticket: null }
+const NO_PROGRESS: Progress = {
+  held: NO_VERSION,
+  heardOf: NEVER,
+  leaseUntil: NEVER,
+  roundTrip: null,
+  ticket: null,
+  forgotAt: NEVER,
+}
 
 /**
  * Won: re-commits the register in its own term, which also commits whatever an earlier leader left unfinished (Raft,
@@ -101,7 +108,7 @@ export function leadOn(state: ElectionState, context: StepContext, out: Election
   const { role } = renewed
   if (role.kind !== 'leader') return state
   if (!isElector(state) || now >= role.leaseUntil) return stepDown(state, context, out)
-  const probation = nextOnProbation(state, role.probation, now)
+  const probation = nextOnProbation(state, role, now)
   const beating = now >= role.heartbeatAt ? beat({ ...renewed, role: { ...role, probation } }, context, out) : renewed
   return announceIfDue(handOverToFitter(changeElectors(beating, context, out), context, out), context, out)
 }
@@ -170,11 +177,15 @@ export function onHeartbeatAnswer(
     leaseUntil: Math.max(before.leaseUntil, message.echo + leaseOf(message.promiseMs)),
     roundTrip: withSample(before.roundTrip, context.now - message.echo),
     ticket: message.ticket,
+    forgotAt: hasForgotten(before, message) ? context.now : before.forgotAt,
   }
   const progress = new Map(role.progress).set(message.child, after)
   const heard = renewLease({ ...state, role: { ...role, progress } }, context.now)
   return announceIfDue(changeElectors(commit(heard, out), context, out), context, out)
 }
+
+const hasForgotten = (before: Progress, message: HeartbeatAnswer): boolean =>
+  before.ticket !== null && before.ticket !== message.ticket
 
 /**
  * The lease lasts for as long as a majority promised, each in its answers, to help nobody else (itself at any time).

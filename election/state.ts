@@ -42,6 +42,8 @@ export interface Progress {
   readonly roundTrip: RoundTrip | null
   /** The ticket that it said it holds; null until it answered. */
   readonly ticket: string | null
+  /** When it was seen to have lost the memory of another ticket; negative infinity where it never was. */
+  readonly forgotAt: Millis
 }
 
 export interface Proposal {

@@ -1,11 +1,12 @@
 // How words on the command line become values. A word that is wrong ends in a sentence that shows a right one.
 
 import { InvalidArgumentError } from 'commander'
-import { ELECTORS_MAX_CHOICES, type ElectorsMax } from '../../election/constants.ts'
+import type { ElectorsMax } from '../../election/index.ts'
 import { type DomainPath, parseDomainPath } from '../../overlay/kernel/ids.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RUNTIMES: readonly string[] = ['process', 'docker']
+const ELECTORS: readonly ElectorsMax[] = [3, 5, 7]
 const PORT_MAX = 65_535
 
 /** `90s`, `30m`, `1h`, `7d` in milliseconds. */
@@ -26,7 +27,7 @@ export const whole = (least: number, most: number) => (word: string) => {
 }
 
 export function electors(word: string): ElectorsMax {
-  const found = ELECTORS_MAX_CHOICES.find((count) => String(count) === word)
+  const found = ELECTORS.find((count) => String(count) === word)
   if (found !== undefined) return found
   throw new InvalidArgumentError('It is 3, 5 or 7: a majority of an odd number outlives the most losses.')
 }

@@ -23,7 +23,7 @@ export interface RosterEntry {
   /** Whether it says so and its credential allows it. */
   readonly canLead: boolean
   readonly isRelay: boolean
-  /** When this node saw it enter `state`. */
+  /** When this node saw it enter `state` in this incarnation. */
   readonly since: Millis
   readonly facts: SignerFacts
   readonly opened: SealedStatement
@@ -179,9 +179,11 @@ export function countRefused(table: RosterTable, reason: string): void {
 
 function entryOf(opened: SealedStatement, previous: RosterEntry | null, now: Millis): RosterEntry {
   const { message, signer } = opened
+  // A start, or a doubt that had to be refuted: whoever must be steady before it gets a vote begins to be so now.
+  const isUnbroken = previous !== null && previous.incarnation === message.incarnation
   // A new version of the same incarnation does not answer a suspicion of that incarnation: it may have been said
   // before it.
-  const isDoubted = previous !== null && previous.incarnation === message.incarnation && previous.state !== 'left'
+  const isDoubted = isUnbroken && previous.state !== 'left'
   const state: MemberState = message.state === 'left' ? 'left' : isDoubted ? previous.state : 'alive'
   return {
     node: message.node,
@@ -193,7 +195,7 @@ function entryOf(opened: SealedStatement, previous: RosterEntry | null, now: Mil
     fitness: message.fitness,
     canLead: message.canLead && signer.capabilities.includes('lead'),
     isRelay: message.isRelay && signer.capabilities.includes('relay'),
-    since: previous?.state === state ? previous.since : now,
+    since: isUnbroken && previous.state === state ? previous.since : now,
     facts: signer,
     opened,
   }
