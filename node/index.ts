@@ -64,7 +64,8 @@ async function running(member: Member, failed: Promise<Error>): Promise<RunningN
       failed,
       ready: (signal) => untilReady(member, control, signal),
       stop: async () => {
-        // First of all: nobody should wait for a leader because a socket takes its time, and those who listen hear of it.
+        // First of all: nobody should wait for a leader because a socket takes its time, and those who listen hear of
+        // it.
         await member.handOver()
         await server.close()
         await member.stop()

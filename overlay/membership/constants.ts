@@ -24,7 +24,8 @@ export interface MembershipTiming {
   readonly probeTimeoutMs: number
   /**
    * How long a watcher keeps to itself that a connection closed, in ms: time for an election, which is more urgent
-   * (each report costs its hearers signatures to check), and for a peer that comes back at once and need not be doubted.
+   * (each report costs its hearers signatures to check), and for a peer that comes back at once and need not be
+   * doubted.
    */
   readonly closedReportMs: number
   /**

@@ -115,7 +115,8 @@ function linkFigure(link: LinkTraffic, { leader }: Leadership, preset: string, p
   const perHour = (bytes: number): number => (bytes / passedS) * (HOUR_S / MB)
   const whole = perHour(link.bytes + link.segments * SEGMENT_HEADER_BYTES)
   const kind = link.between.includes(leader.name) ? 'leader and elector' : 'elector and elector'
-  const payload = `${perHour(link.bytes).toFixed(2)} MB of payload, ${link.segments} segments in ${passedS.toFixed(0)} s`
+  const carried = `${link.segments} segments in ${passedS.toFixed(0)} s`
+  const payload = `${perHour(link.bytes).toFixed(2)} MB of payload, ${carried}`
   return {
     what: `${preset}, between ${kind} (${link.between.join(', ')}): ${payload}; per hour with headers`,
     value: whole,

@@ -126,7 +126,9 @@ async function knownToOthers({ watch }: Stage, before: Leadership, startedMs: nu
   return times
 }
 
-/** The steps of a replacement in ms since the loss: the first that anybody said of each, and by whom it was said last. */
+/**
+ * The steps of a replacement in ms since the loss: the first that anybody said of each, and by whom it was said last.
+ */
 function stepsOf(seen: readonly Seen[], startedMs: number): Times {
   const steps: Record<string, number> = {}
   for (const domain of DOMAINS) {

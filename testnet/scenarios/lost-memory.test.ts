@@ -73,7 +73,5 @@ test('a device whose vote file is damaged comes back as a learner with a higher 
 })
 
 test('a device whose whole store is gone comes back as a learner', () => {
-  comesBack(3, ({ disk }) => {
-    for (const key of disk.read().keys()) disk.port.write(key, null, true, () => undefined)
-  })
+  comesBack(3, (device) => device.wipe())
 })
