@@ -24,6 +24,8 @@ import { type Predecessor, predecessorSchema, type RegisterVersion, registerSche
 const domain = text<DomainPath>(256)
 const child = text<ChildId>(256)
 const line = text(32)
+/** The ticket that the hearer has in the candidate's register; empty where it is no elector there. */
+const ticket = text(32)
 const version = object({ epoch: whole(), term: whole(), index: whole() })
 
 /** Proof that the sender speaks for a child domain: that domain's own announcement; null in a cluster. */
@@ -38,6 +40,7 @@ const preVoteSchema = object({
   term: whole(),
   candidate: child,
   register: version,
+  ticket,
   speaker,
 })
 export type PreVote = Infer<typeof preVoteSchema>
@@ -64,6 +67,7 @@ const voteRequestSchema = object({
   term: whole(),
   candidate: child,
   register: version,
+  ticket,
   /** The leader itself asked the candidate to stand, so no lease is to be honoured. */
   transfer: flag,
   speaker,

@@ -7,11 +7,11 @@ import type { StepContext } from '../overlay/kernel/machine.ts'
 import { VOTES_MAX } from './constants.ts'
 import { grantsOf } from './grants.ts'
 import type { VoteRequest } from './messages.ts'
-import { compareTerms, electorIds, majorityOf, versionOf } from './register.ts'
+import { compareTerms, electorIds, majorityOf, ticketIn, versionOf } from './register.ts'
 import { type ElectionEffect, type ElectionState, type Leading, lineOf, otherElectors } from './state.ts'
 
 /** The request by which this elector asks another one for its vote in the term that it is in. */
-export const voteRequestOf = (state: ElectionState, transfer: boolean): VoteRequest => ({
+export const voteRequestOf = (state: ElectionState, to: ChildId, transfer: boolean): VoteRequest => ({
   kind: 'election/vote-request',
   domain: state.domain,
   line: lineOf(state),
@@ -19,6 +19,7 @@ export const voteRequestOf = (state: ElectionState, transfer: boolean): VoteRequ
   term: state.term,
   candidate: state.self,
   register: versionOf(state.register),
+  ticket: ticketIn(state.register, to),
   transfer,
   speaker: state.speaker,
 })
@@ -49,7 +50,7 @@ export function askForVotes(state: ElectionState, out: ElectionEffect[]): void {
     const held = role.progress.get(child)?.held
     const knows = held !== undefined && compareTerms(held, state) === 0 && held.index >= role.electorsIndex
     if (!knows || voters.has(child) || role.refusals.has(child)) continue
-    out.push({ kind: 'send', to: child, message: voteRequestOf(state, true) })
+    out.push({ kind: 'send', to: child, message: voteRequestOf(state, child, true) })
   }
 }
 

@@ -68,5 +68,9 @@ export const compareTerms = (
 
 export const majorityOf = (count: number): number => Math.floor(count / 2) + 1
 
+/** Under which ticket a child is an elector; empty where it is none. */
+export const ticketIn = (register: Register | null, child: ChildId): string =>
+  register?.electors.find((elector) => elector.child === child)?.ticket ?? ''
+
 export const electorIds = (register: Register | null): readonly ChildId[] =>
   register === null ? [] : register.electors.map((elector) => elector.child)

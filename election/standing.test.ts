@@ -85,12 +85,21 @@ const request = (candidate: NodeId, change = {}): ElectionInput =>
     ...base,
     candidate,
     register: version,
+    ticket: `ticket of ${self}`,
     transfer: false,
     speaker: null,
     ...change,
   })
 const preVote = (candidate: NodeId, change = {}): ElectionInput =>
-  from(candidate, { kind: 'election/pre-vote', ...base, candidate, register: version, speaker: null, ...change })
+  from(candidate, {
+    kind: 'election/pre-vote',
+    ...base,
+    candidate,
+    register: version,
+    ticket: `ticket of ${self}`,
+    speaker: null,
+    ...change,
+  })
 const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
   from(leader, {
     kind: 'election/heartbeat',
@@ -103,6 +112,18 @@ const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
     roundTrip: null,
     ...change,
   })
+
+test('who was made an elector and has not heard of it votes for those who know, under its own ticket only', () => {
+  const others = register.electors.filter(({ child }) => child !== self)
+  const learner: ElectionState = { ...elector(), register: { ...register, electors: others } }
+  const newer = { epoch: 7, term: 1, index: 5 }
+  assert.equal(told(learner, 10, preVote(second, { register: newer }))[1], 'pre-vote-answer>2')
+  assert.equal(told(learner, 10, request(second, { register: newer }))[1], 'persist[vote>2]')
+  const older = { ...newer, index: 3 }
+  for (const refused of [{ register: newer, ticket: 'lost' }, { register: newer, ticket: '' }, { register: older }]) {
+    assert.match(told(learner, 10, request(second, refused))[1], /vote-refused>2/)
+  }
+})
 
 test('a vote leaves only after it was written', () => {
   const [state, effects] = told(elector(), 10, request(second))

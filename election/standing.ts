@@ -10,7 +10,7 @@ import { leavesItToOthers } from './handing-over.ts'
 import { beginLeading, greet, stepDown } from './leading.ts'
 import type { PreVote, PreVoteAnswer, StandNow, Vote, VoteRefused, VoteRequest } from './messages.ts'
 import { isProven, isUnprovable, voteRequestOf } from './proving.ts'
-import { compareTerms, compareVersions, electorIds, majorityOf, versionOf } from './register.ts'
+import { compareTerms, compareVersions, electorIds, majorityOf, ticketIn, versionOf } from './register.ts'
 import {
   drawRetry,
   type ElectionEffect,
@@ -34,7 +34,7 @@ export function canvass(state: ElectionState, context: StepContext, out: Electio
     standAt: context.now + drawRetry(state, context.random),
   }
   const register = versionOf(state.register)
-  const ask: PreVote = {
+  const ask: Omit<PreVote, 'ticket'> = {
     kind: 'election/pre-vote',
     domain,
     line: lineOf(state),
@@ -44,7 +44,9 @@ export function canvass(state: ElectionState, context: StepContext, out: Electio
     register,
     speaker,
   }
-  for (const elector of otherElectors(state)) out.push({ kind: 'send', to: elector, message: ask })
+  for (const to of otherElectors(state)) {
+    out.push({ kind: 'send', to, message: { ...ask, ticket: ticketIn(state.register, to) } })
+  }
   out.push(emit('election-canvass', { domain, epoch, term }, 'debug'))
   return standIfGranted(asking, context, out)
 }
@@ -73,13 +75,16 @@ export function stand(
     // Enough for a slow disk; the time to try again is set when its own vote is on it.
     standAt: context.now + state.timing.electionTimeoutMsMax,
   }
-  const request = voteRequestOf(standing, transfer)
   const ownVote: Vote = { kind: 'election/vote', domain, line, epoch, term, voter: self, candidate: self, speaker }
   out.push(emit('election-stand', { domain, epoch, term, transfer }, 'debug'))
   return save(standing, out, [
     emit('election-vote-kept', { domain, epoch, term }, 'debug'),
     { kind: 'send', to: self, message: ownVote },
-    ...otherElectors(state).map((to) => ({ kind: 'send' as const, to, message: request })),
+    ...otherElectors(state).map((to) => ({
+      kind: 'send' as const,
+      to,
+      message: voteRequestOf(standing, to, transfer),
+    })),
   ])
 }
 
@@ -280,8 +285,11 @@ export function adoptTerm(
   return save({ ...yielding, epoch: later.epoch, term: later.term, votedFor: null }, out, [])
 }
 
-/** Whether this elector may vote for a candidate of this line with this register at all. */
+/**
+ * Whether this elector may vote for a candidate of this line with this register at all. The candidate's register counts
+ * for who is one, as in Raft (section 6): this child may have been made an elector without having heard of it yet.
+ */
 const mayVote = (state: ElectionState, message: PreVote | VoteRequest): boolean =>
-  isElector(state) &&
+  (isElector(state) || message.ticket === state.ticket) &&
   message.line === lineOf(state) &&
   compareVersions(message.register, versionOf(state.register)) >= 0

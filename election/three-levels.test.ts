@@ -118,7 +118,7 @@ function voteAndDie(level: DomainPath, seed: number): boolean {
   const state = world.seat(speaker, level)?.state ?? assert.fail()
   const ask = (candidate: ChildId): void => {
     const own = world.seat(speakerOf(candidate), level)?.state ?? assert.fail()
-    const request = voteRequestOf({ ...own, term: state.term + 1 }, true)
+    const request = voteRequestOf({ ...own, term: state.term + 1 }, voter, true)
     world.say(speakerOf(candidate), speakerOf(voter), request)
   }
   const isGiven = (): boolean => world.votes.some((vote) => isOfTerm(vote) && vote.voter === voter)
