@@ -7,6 +7,7 @@ import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts
 import { createNetwork } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
+import { METERED_LIVENESS } from '../overlay/io/round-trips.ts'
 import type { Listener } from '../overlay/io/way-in.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
@@ -201,6 +202,7 @@ async function assemble(
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
     relay,
+    ...(preset === 'metered' ? { liveness: METERED_LIVENESS } : {}),
     events: {
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onConnected: (peer) => {

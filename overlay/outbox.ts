@@ -2,6 +2,7 @@
 // machines above repeat what matters, so a late message is worse than a lost one.
 
 import { encode } from 'it-length-prefixed'
+import type { FramePacker } from './frame-delta.ts'
 import type { Millis } from './kernel/time.ts'
 
 /** A guess: 16 messages a second for a minute, or a whole anti-entropy answer in pieces. */
@@ -12,12 +13,16 @@ export const OUTBOX_BYTES_MAX = 4_194_304
 export const OUTBOX_AGE_MS_MAX: Millis = 2_000
 /** The most that is sent in one piece; libp2p carries small writes ten times slower than writes of 64 KiB. */
 export const BATCH_BYTES_MAX = 65_536
+/** What packing adds at most, and the varint before it. */
+const FRAMING_BYTES_MAX = 4
 
 export interface Outbox {
   /** Adds a message; returns how many older ones had to go. */
   push(bytes: Uint8Array, now: Millis): number
-  /** Takes messages out, length-prefixed and joined, at least one and at most BATCH_BYTES_MAX; null when empty. */
-  takeBatch(): Uint8Array | null
+  /**
+   * Takes messages out, packed, length-prefixed and joined, at least one and at most BATCH_BYTES_MAX; null when empty.
+   */
+  takeBatch(packer: FramePacker): Uint8Array | null
   /** Drops what is older than OUTBOX_AGE_MS_MAX; returns how many. */
   dropOld(now: Millis): number
   /** Drops everything; returns how many. */
@@ -58,14 +63,14 @@ export function createOutbox(): Outbox {
       total += bytes.length
       return dropped
     },
-    takeBatch: () => {
+    takeBatch: (packer) => {
       const first = shift()
       if (first === undefined) return null
-      const batch = encode.single(first.bytes)
+      const batch = encode.single(packer.pack(first.bytes))
       for (let next = queue[0]; next !== undefined; next = queue[0]) {
-        const framed = encode.single(next.bytes)
-        if (batch.length + framed.length > BATCH_BYTES_MAX) break
-        batch.append(framed)
+        // Asked before it is packed: what is packed has to go.
+        if (batch.length + next.bytes.length + FRAMING_BYTES_MAX > BATCH_BYTES_MAX) break
+        batch.append(encode.single(packer.pack(next.bytes)))
         shift()
       }
       return batch.subarray()

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { bootstrapSchemas } from '../../bootstrap/messages.ts'
 import { electionSchemas } from '../../election/index.ts'
+import { createPacker, type FramePacker } from '../../overlay/frame-delta.ts'
 import type { DomainPath, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt, seededRandom } from '../../overlay/kernel/random.ts'
 import { membershipSchemas } from '../../overlay/membership/index.ts'
@@ -226,6 +227,29 @@ test('ten thousand damaged messages of every kind are dropped or taken in, and n
   assert.ok(dropped < MUTATIONS * 0.9, `${MUTATIONS - dropped} got past the decoder`)
   assert.doesNotThrow(() => world.run(30_000))
   assert.ok(target.core.view.seats().length > 0, 'the node still sits in its cluster')
+})
+
+test('what is said all the time costs a few bytes once it was said', () => {
+  const world = livedThrough()
+  const packers = new Map<NodeId, FramePacker>()
+  const packed = new Map<string, number[]>()
+  // The order of one node's words to all is that of its words to one, with more between them: the harder case.
+  for (const { from, message, bytes } of world.sealed) {
+    const packer = packers.get(from) ?? createPacker()
+    packers.set(from, packer)
+    const lengths = packed.get(message.kind) ?? []
+    packed.set(message.kind, [...lengths, packer.pack(bytes).length])
+  }
+  const medianOf = (kind: string): number => {
+    const lengths = (packed.get(kind) ?? []).toSorted((a, b) => a - b)
+    return lengths[lengths.length >> 1] ?? Number.NaN
+  }
+  const kinds = ['election/heartbeat', 'election/heartbeat-answer', 'membership/probe', 'membership/ack']
+  const medians = kinds.map(medianOf)
+  assert.ok(
+    medians.every((median) => median <= 24),
+    kinds.map((kind, index) => `${kind} ${medians[index]}`).join(', '),
+  )
 })
 
 test('every kind of message survives the way to bytes and back', () => {

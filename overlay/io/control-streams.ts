@@ -1,19 +1,20 @@
 // Messages to one peer go over one long-lived stream per direction: a fresh stream would cost ten times a message. The
-// sender keeps a bounded outbox per peer; the receiver hands frames up one at a time and drops a stream that makes no
-// sense.
+// sender keeps a bounded outbox per peer and says of each frame only what differs from an earlier one; the receiver
+// hands frames up one at a time and drops a stream that makes no sense.
 
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { Connection, Stream } from '@libp2p/interface'
 import { decode } from 'it-length-prefixed'
 import { pipe } from 'it-pipe'
+import { createPacker, createUnpacker, PACKED_BYTES_MAX } from '../frame-delta.ts'
 import { InvariantError } from '../kernel/assert.ts'
 import type { NodeId } from '../kernel/ids.ts'
 import { createOutbox, OUTBOX_AGE_MS_MAX, type Outbox } from '../outbox.ts'
-import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
 import { peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
+import { spareWindowUpdates } from './multiplexer.ts'
 import { CONTROL_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
@@ -47,7 +48,7 @@ interface Link {
 export async function openControlStreams(setup: ControlSetup): Promise<ControlStreams> {
   const { node, counters } = setup
   const links = new Map<NodeId, Link>()
-  await node.handle(CONTROL_PROTOCOL, (stream, connection) => receive(setup, stream, peerOf(connection)), {
+  await node.handle(CONTROL_PROTOCOL, (stream, connection) => receive(setup, stream, connection), {
     maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
     maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
     runOnLimitedConnection: true,
@@ -126,10 +127,11 @@ async function sendOver(duplex: Duplex, link: Link, stop: AbortSignal, counters:
  * What is in the outbox, joined to batches: everything that was sent within one turn of the event loop leaves at once.
  */
 async function* batches(link: Link, signal: AbortSignal, counters: Counters): AsyncGenerator<Uint8Array> {
+  const packer = createPacker()
   while (!signal.aborted) {
     const now = performance.now()
     counters.add('control-dropped-late', link.outbox.dropOld(now))
-    const batch = link.outbox.takeBatch()
+    const batch = link.outbox.takeBatch(packer)
     if (batch !== null) yield batch
     else
       await new Promise<void>((resolve) => {
@@ -138,17 +140,21 @@ async function* batches(link: Link, signal: AbortSignal, counters: Counters): As
   }
 }
 
-async function receive({ counters, onMessage }: ControlSetup, stream: Stream, from: NodeId): Promise<void> {
+async function receive({ counters, onMessage }: ControlSetup, stream: Stream, connection: Connection): Promise<void> {
+  const from = peerOf(connection)
+  if (connection.direct) spareWindowUpdates(stream)
   const duplex = libp2pDuplex(stream)
   duplex.end()
+  const unpacker = createUnpacker()
   try {
     await pipe(
       duplex as AsyncIterable<Uint8Array>,
-      (source) => decode(source, { maxDataLength: MESSAGE_BYTES_MAX }),
+      (source) => decode(source, { maxDataLength: PACKED_BYTES_MAX }),
       async (frames) => {
         for await (const bytes of frames) {
-          if (bytes.length === 0) counters.add('control-malformed')
-          else onMessage(bytes.subarray(), from)
+          const frame = unpacker.unpack(bytes.subarray())
+          if (!frame.ok) throw new BadFrameError(frame.error)
+          onMessage(frame.value, from)
         }
       },
     )
@@ -156,9 +162,14 @@ async function receive({ counters, onMessage }: ControlSetup, stream: Stream, fr
     // A bug of ours must not pass for a broken stream.
     if (problem instanceof InvariantError) setImmediate(() => fail(problem))
     // A frame that is too long or makes no sense: nothing after it can be read, so the stream goes, not the node.
-    if (isBadFrame(problem)) counters.add('control-malformed')
+    if (problem instanceof BadFrameError || isBadFrame(problem)) counters.add('control-malformed')
     duplex.destroy()
   }
+}
+
+/** What came is no packed frame. */
+class BadFrameError extends Error {
+  override readonly name = 'BadFrameError'
 }
 
 const fail = (problem: Error): never => {

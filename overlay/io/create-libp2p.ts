@@ -14,7 +14,6 @@ import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { isLoopback, isPrivate } from '@libp2p/utils'
-import { yamux } from '@libp2p/yamux'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Datastore } from 'interface-datastore'
 import { createLibp2p } from 'libp2p'
@@ -22,6 +21,7 @@ import { fromString } from 'uint8arrays/from-string'
 import { invariant } from '../kernel/assert.ts'
 import type { FederationId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
+import { multiplexer } from './multiplexer.ts'
 
 export interface Libp2pOptions {
   readonly privateKey: PrivateKey
@@ -48,9 +48,8 @@ const INBOUND_PENDING_MAX = 200
  */
 const ADDRESS_DIAL_TIMEOUT_MS = 5_000
 const DIAL_TIMEOUT_MS = 30_000
-/** How soon a silent connection is found dead; a shorter time-out would cut peers whose event loop stalls. */
-const LIVENESS_INTERVAL_MS = 5_000
-const LIVENESS_TIMEOUT_MS_MIN = 5_000
+/** How long a stream of pings may stay open; then the peer opens another one. A guess. */
+const PING_STREAM_MS_MAX = 3_600_000
 /** The window bounds a stream's throughput on a long path: 4 MiB carries 62 MB/s at 50 ms of round trip (measured). */
 const STREAM_WINDOW_BYTES_MAX = 4_194_304
 /** A paused stream still receives one window; libp2p resets it when that does not fit the buffer. Twice is safe. */
@@ -93,7 +92,7 @@ export const createNode = async (options: Libp2pOptions) =>
     // Another federation, or a stranger, does not get past the handshake.
     connectionEncrypters: [noise({ prologueBytes: prologueOf(options.federation) })],
     streamMuxers: [
-      yamux({
+      multiplexer({
         maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
         maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
         streamOptions: {
@@ -113,7 +112,8 @@ export const createNode = async (options: Libp2pOptions) =>
       dialTimeout: DIAL_TIMEOUT_MS,
       addressSorter: nearestFirst,
     },
-    connectionMonitor: { pingInterval: LIVENESS_INTERVAL_MS, pingTimeout: { minTimeout: LIVENESS_TIMEOUT_MS_MIN } },
+    // It opens a stream for each ping; round-trips.ts keeps one open.
+    connectionMonitor: { enabled: false },
     peerStore: { maxAddressAge: ADDRESS_AGE_MS_MAX, maxPeerAge: PEER_AGE_MS_MAX },
     peerDiscovery: options.mdns ? [mdns({ serviceTag: mdnsTag(options.federation) })] : [],
     services: servicesOf(options),
@@ -126,7 +126,11 @@ function servicesOf(options: Libp2pOptions) {
     identifyPush: identifyPush(),
     // A liveness check that finds no free stream aborts the connection, and round trips are measured over the same
     // protocol: with the default of one stream a peer that paused for a second lost its connections.
-    ping: ping({ maxInboundStreams: PINGS_PER_CONNECTION_MAX, maxOutboundStreams: PINGS_PER_CONNECTION_MAX }),
+    ping: ping({
+      timeout: PING_STREAM_MS_MAX,
+      maxInboundStreams: PINGS_PER_CONNECTION_MAX,
+      maxOutboundStreams: PINGS_PER_CONNECTION_MAX,
+    }),
     pubsub: gossip(),
     dht: kadDHT({
       protocol: kadProtocol(options.federation),

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { after, test } from 'node:test'
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import { createPacker } from '../frame-delta.ts'
 import { type FederationId, nodeId } from '../kernel/ids.ts'
 import { encodeCbor } from '../wire/codec.ts'
 import { createNode, type Libp2pNode } from './create-libp2p.ts'
@@ -101,8 +102,10 @@ test('malformed and oversized frames are counted and dropped, and the node lives
   await a.heard.until(() => a.network.counters()['control-malformed'] === 2, 'a frame that is too long')
   const empty = await openStream(connection, CONTROL_PROTOCOL)
   empty.write(new Uint8Array([0]))
-  empty.write(frame(bytesOf('sense')))
-  await a.heard.until(() => a.heard.messages.length === 1, 'the next frame is read')
+  await a.heard.until(() => a.network.counters()['control-malformed'] === 3, 'a frame of nothing')
+  const next = await openStream(connection, CONTROL_PROTOCOL)
+  next.write(frame(createPacker().pack(bytesOf('sense'))))
+  await a.heard.until(() => a.heard.messages.length === 1, 'another stream is read')
   assert.equal(a.network.counters()['control-malformed'], 3)
 })
 

@@ -148,6 +148,24 @@ test('a killed process is noticed at once', async () => {
   assert.ok((a.heard.disconnected[0]?.at ?? 0) - killedAt < 500)
 })
 
+test('a process that stands still is given up, and one that answers is not', async () => {
+  const a = await village.add({ liveness: { intervalMs: 200, answerMsMax: 300 } })
+  const lively = await village.add()
+  const child = fork(fileURLToPath(new URL('./fixture-member.ts', import.meta.url)))
+  const [member] = (await once(child, 'message')) as [{ peer: NodeId; addresses: string[] }]
+  village.members.add(member.peer)
+  a.network.want([member, ...wantOf(lively)])
+  await a.heard.until(() => a.heard.connected.length === 2, 'connected')
+  await a.heard.until(() => a.heard.roundTrips.length > 2, 'measured')
+  child.kill('SIGSTOP')
+  try {
+    await a.heard.until(() => a.heard.disconnected.length === 1, 'noticed')
+    assert.equal(a.heard.disconnected[0]?.peer, member.peer)
+  } finally {
+    child.kill('SIGKILL')
+  }
+})
+
 test('a port in use is said in one sentence, and nothing is left running', async () => {
   const a = await village.add()
   const taken = a.network.addresses()[0]?.split('/p2p/')[0] ?? ''

@@ -28,7 +28,7 @@ import {
   JOIN_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
-import { measureRoundTrip, measureRoundTrips } from './round-trips.ts'
+import { LIVENESS, type Liveness, measureRoundTrips, type RoundTrips } from './round-trips.ts'
 import { openTunnelOver, serveTunnels } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
@@ -50,6 +50,8 @@ export interface NetworkOptions {
   readonly clientMode?: boolean
   /** How long a peer has to prove membership; default HELLO_TIMEOUT_MS. */
   readonly helloTimeoutMs?: number
+  /** How soon a peer that fell silent is given up; default LIVENESS. */
+  readonly liveness?: Liveness
 }
 
 /** Protocols that are served only after the hello; libp2p's own besides ours. */
@@ -185,10 +187,10 @@ async function start(parts: Parts): Promise<NetworkPort> {
     options.events.onMessage(bytes, nodeId(propagationSource.toString()), msg.topic)
   })
   listenForNeighbours(parts)
-  return portOf(parts, [watchRelayAddress(parts), measureWanted(parts)])
+  return portOf(parts, measureConnections(parts), watchRelayAddress(parts))
 }
 
-function portOf(parts: Parts, stops: readonly (() => void)[]): NetworkPort {
+function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void): NetworkPort {
   const { node, self, counters, connections, manager, control, wanted, options } = parts
   return {
     self,
@@ -212,10 +214,11 @@ function portOf(parts: Parts, stops: readonly (() => void)[]): NetworkPort {
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
     openTunnel: (to, header, signal) => openTunnelOver((bounded) => manager.connect(to, bounded), header, signal),
-    ping: async (to, signal) => measureRoundTrip(await manager.connect(to, signal), signal),
+    ping: async (to, signal) => roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,
     stop: async () => {
-      for (const stop of stops) stop()
+      roundTrips.close()
+      unwatchRelay()
       manager.close()
       control.close()
       await node.stop()
@@ -302,8 +305,12 @@ function watchRelayAddress({ node, options, manager }: Parts): () => void {
   return () => clearInterval(timer)
 }
 
-const measureWanted = ({ wanted, connections, options }: Parts): (() => void) =>
+const measureConnections = ({ node, wanted, connections, options }: Parts): RoundTrips =>
   measureRoundTrips({
-    connections: () => connections.peers().flatMap((peer) => (wanted.has(peer) ? (connections.best(peer) ?? []) : [])),
-    onRoundTrip: (connection, ms) => options.events.onRoundTrip(peerOf(connection), ms),
+    connections: () => node.getConnections(),
+    liveness: options.liveness ?? LIVENESS,
+    onRoundTrip: (connection, ms) => {
+      const peer = peerOf(connection)
+      if (wanted.has(peer) && connections.best(peer) === connection) options.events.onRoundTrip(peer, ms)
+    },
   })

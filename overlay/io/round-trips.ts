@@ -1,68 +1,129 @@
-// Round-trip times: libp2p's ping protocol, measured with a clock finer than its own milliseconds, because `closest`
-// has to tell 0.3 ms from 0.9.
+// Whether the other end of a connection still answers, and how soon: libp2p's ping protocol over one stream that stays
+// open. A fresh stream for each would cost ten times as much, in bytes and in processor time. The clock is finer than
+// libp2p's own milliseconds, because `closest` has to tell 0.3 ms from 0.9.
 
-import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
 import type { Connection } from '@libp2p/interface'
+import { PING_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
-const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 const PING_BYTES = 32
-/** How often a peer is measured; the machines smooth. A measurement costs about 200 bytes each way. */
-export const ROUND_TRIP_INTERVAL_MS = 10_000
-/** How often it is looked who is due, so that a fleet is measured one after the other and not in one burst. */
-const SWEEP_INTERVAL_MS = 1_000
-const MEASURED_PER_SWEEP_MAX = 8
-const ROUND_TRIP_TIMEOUT_MS = 5_000
-
-/** One round trip in ms; rejects when there is no answer. */
-export async function measureRoundTrip(connection: Connection, signal: AbortSignal): Promise<number> {
-  const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true })
-  const duplex = libp2pDuplex(stream)
-  try {
-    const answered = new Promise<void>((resolve, reject) => {
-      let left = PING_BYTES
-      duplex.on('data', (bytes: Uint8Array) => {
-        left -= bytes.length
-        if (left <= 0) resolve()
-      })
-      duplex.on('error', reject)
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    })
-    const start = performance.now()
-    duplex.write(randomBytes(PING_BYTES))
-    await answered
-    const ms = performance.now() - start
-    duplex.end()
-    return ms
-  } catch (problem) {
-    duplex.destroy()
-    throw problem
-  }
+/** How often each connection is asked, and how long an answer may take: after both a silent power cut is noticed. */
+export interface Liveness {
+  readonly intervalMs: number
+  readonly answerMsMax: number
 }
+/** A shorter wait would cut peers whose event loop stalls. */
+export const LIVENESS: Liveness = { intervalMs: 5_000, answerMsMax: 5_000 }
+/** Where each byte is paid for: a third of the pings, and 10 s more until a cut shows. A guess. */
+export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
+/** What came while this process itself stood still is read before the peer is given up. */
+const LAST_LOOK_MS = 250
+/** How often it is looked who is due, so that a fleet is asked one after the other and not in one burst. */
+const SWEEP_INTERVAL_MS = 1_000
+const ASKED_PER_SWEEP_MIN = 8
 
 export interface RoundTripSetup {
-  /** The connections whose round-trip time is of interest now. */
+  /** All that is open. */
   connections(): readonly Connection[]
+  readonly liveness: Liveness
   onRoundTrip(connection: Connection, ms: number): void
 }
 
-/** Measures each connection soon after it appears and then every ROUND_TRIP_INTERVAL_MS; returns how to stop. */
-export function measureRoundTrips({ connections, onRoundTrip }: RoundTripSetup): () => void {
-  const measuredAt = new WeakMap<Connection, number>()
+export interface RoundTrips {
+  /** One round trip in ms; rejects when there is no answer. */
+  measure(connection: Connection, signal: AbortSignal): Promise<number>
+  close(): void
+}
+
+/** The open stream of one connection, and who waits for an echo on it, in order. */
+interface Line {
+  readonly duplex: Duplex
+  readonly waiting: { readonly sentAt: number; answer(ms: number): void; fail(problem: Error): void }[]
+}
+
+/**
+ * Measures each connection soon after it appears and then at the interval. One that does not answer is aborted: nothing
+ * else would notice a peer that lost its power.
+ */
+export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundTripSetup): RoundTrips {
+  const { intervalMs, answerMsMax } = liveness
+  const lines = new WeakMap<Connection, Promise<Line>>()
+  const askedAt = new WeakMap<Connection, number>()
+
+  const measure = async (connection: Connection, signal: AbortSignal): Promise<number> => {
+    const known = lines.get(connection)
+    const line = known ?? openLine(connection, signal)
+    if (known === undefined) {
+      lines.set(connection, line)
+      const forget = (): unknown => lines.get(connection) === line && lines.delete(connection)
+      line.then(({ duplex }) => duplex.once('close', forget), forget)
+    }
+    return await roundTrip(await line, signal)
+  }
+  const ask = async (connection: Connection): Promise<void> => {
+    const { signal, clear } = patience(answerMsMax)
+    try {
+      onRoundTrip(connection, await measure(connection, signal))
+    } catch (problem) {
+      // A stream that was lost is opened again; only silence says that nobody is there.
+      if (signal.aborted && connection.status === 'open') connection.abort(problem as Error)
+      else askedAt.delete(connection)
+    } finally {
+      clear()
+    }
+  }
   const sweep = (): void => {
     const now = performance.now()
-    const since = (connection: Connection): number => now - (measuredAt.get(connection) ?? Number.NEGATIVE_INFINITY)
-    const due = connections().filter((connection) => since(connection) >= ROUND_TRIP_INTERVAL_MS)
-    for (const connection of due.slice(0, MEASURED_PER_SWEEP_MAX)) {
-      measuredAt.set(connection, now)
-      measureRoundTrip(connection, AbortSignal.timeout(ROUND_TRIP_TIMEOUT_MS)).then(
-        (ms) => onRoundTrip(connection, ms),
-        // A peer that does not answer is the business of the connection's liveness check and of the watchers.
-        () => {},
-      )
+    const open = connections()
+    const since = (connection: Connection): number => now - (askedAt.get(connection) ?? Number.NEGATIVE_INFINITY)
+    const due = open.filter((connection) => since(connection) >= intervalMs)
+    const share = Math.ceil((open.length * SWEEP_INTERVAL_MS) / intervalMs)
+    for (const connection of due.slice(0, Math.max(ASKED_PER_SWEEP_MIN, share))) {
+      askedAt.set(connection, now)
+      void ask(connection)
     }
   }
   const timer = setInterval(sweep, SWEEP_INTERVAL_MS)
   timer.unref()
-  return () => clearInterval(timer)
+  return { measure, close: () => clearInterval(timer) }
+}
+
+async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {
+  const duplex = libp2pDuplex(await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true }))
+  const line: Line = { duplex, waiting: [] }
+  let echoed = 0
+  duplex.on('data', (bytes: Uint8Array) => {
+    for (echoed += bytes.length; echoed >= PING_BYTES; echoed -= PING_BYTES) {
+      const first = line.waiting.shift()
+      first?.answer(performance.now() - first.sentAt)
+    }
+  })
+  duplex.on('error', () => {})
+  duplex.once('end', () => duplex.destroy())
+  duplex.once('close', () => {
+    for (const one of line.waiting.splice(0)) one.fail(new Error('the stream of pings was closed'))
+  })
+  return line
+}
+
+async function roundTrip({ duplex, waiting }: Line, signal: AbortSignal): Promise<number> {
+  signal.throwIfAborted()
+  if (duplex.destroyed) throw new Error('the stream of pings was closed')
+  const { promise, resolve, reject } = Promise.withResolvers<number>()
+  // Without its echo nobody could tell the following ones apart.
+  const giveUp = (): void => void duplex.destroy()
+  signal.addEventListener('abort', giveUp, { once: true })
+  waiting.push({ sentAt: performance.now(), answer: resolve, fail: reject })
+  duplex.write(new Uint8Array(PING_BYTES))
+  return await promise.finally(() => signal.removeEventListener('abort', giveUp))
+}
+
+/** Aborts when there was no answer in time, and none has come in the turns of the event loop since. */
+function patience(answerMsMax: number): { readonly signal: AbortSignal; clear(): void } {
+  const stop = new AbortController()
+  let timer = setTimeout(() => {
+    timer = setTimeout(() => stop.abort(new Error('the peer does not answer')), LAST_LOOK_MS)
+  }, answerMsMax)
+  return { signal: stop.signal, clear: () => clearTimeout(timer) }
 }
