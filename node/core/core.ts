@@ -122,6 +122,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     book,
     roster: roster.view,
     rosterRevision: roster.revision,
+    watchPartners: roster.watchPartners,
     seeds: options.seeds,
   })
   const hierarchy = createHierarchy({

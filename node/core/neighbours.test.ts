@@ -36,7 +36,14 @@ function statement(name: string, domain: string, { incarnation = 1, version = 1,
 function neighbours(seeds: readonly string[] = []) {
   const book = createLeaderBook()
   const targets = seeds.map((name) => ({ peer: factsOf(name, '/a').node, addresses: ['/ip4/192.0.2.9/tcp/9'] }))
-  return createNeighbours({ self: SELF, book, roster: () => new Map(), rosterRevision: () => 0, seeds: targets })
+  return createNeighbours({
+    self: SELF,
+    book,
+    roster: () => new Map(),
+    rosterRevision: () => 0,
+    watchPartners: () => [],
+    seeds: targets,
+  })
 }
 
 const introduced = (effects: readonly CoreEffect[]): readonly string[] =>

@@ -5,13 +5,7 @@ import type { LeaderBookView } from '../../election/index.ts'
 import { chainOf, type DomainPath, isWithin, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import {
-  type MembershipMessage,
-  presentNodes,
-  type RosterView,
-  watchedBy,
-  watchersOf,
-} from '../../overlay/membership/index.ts'
+import { type MembershipMessage, presentNodes, type RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect, Topic, WantedNode } from './effects.ts'
 
@@ -35,6 +29,8 @@ export interface NeighboursOptions {
   readonly roster: () => RosterView
   /** Grows with each change of the roster. */
   readonly rosterRevision: () => number
+  /** Whom this node watches, and who watches it. */
+  readonly watchPartners: () => readonly NodeId[]
   /** Where members answered before, or the addresses of the invite: tried until the cluster's leader is known. */
   readonly seeds: readonly WantedNode[]
 }
@@ -64,7 +60,8 @@ interface Outlook {
   readonly seats: number
 }
 
-export function createNeighbours({ self, book, roster, rosterRevision, seeds }: NeighboursOptions): Neighbours {
+export function createNeighbours(options: NeighboursOptions): Neighbours {
+  const { self, book, roster, rosterRevision, watchPartners, seeds } = options
   const connected = new Map<NodeId, SignerFacts>()
   const acquaintances = new Map<NodeId, SealedStatement>()
   const reached = new Map<NodeId, Millis>()
@@ -77,13 +74,13 @@ export function createNeighbours({ self, book, roster, rosterRevision, seeds }: 
     roster().get(peer)?.opened ?? acquaintances.get(peer) ?? null
 
   const addressesOf = (peer: NodeId): readonly string[] => {
-    const stated = statementOf(peer)?.message.addresses ?? []
-    const announced = [...book.domains()]
-      .map((domain) => book.leaderOf(domain)?.announcement)
-      .filter((announcement) => announcement?.node === peer)
-      .flatMap((announcement) => announcement?.addresses ?? [])
-    const seeded = seeds.find((seed) => seed.peer === peer)?.addresses ?? []
-    return [...new Set([...stated, ...announced, ...seeded])]
+    const addresses = new Set(statementOf(peer)?.message.addresses)
+    for (const domain of book.domains()) {
+      const announcement = book.leaderOf(domain)?.announcement
+      if (announcement?.node === peer) for (const address of announcement.addresses) addresses.add(address)
+    }
+    for (const address of seeds.find((seed) => seed.peer === peer)?.addresses ?? []) addresses.add(address)
+    return [...addresses]
   }
 
   const membersKnownIn = (domain: DomainPath): readonly SealedStatement[] =>
@@ -102,7 +99,7 @@ export function createNeighbours({ self, book, roster, rosterRevision, seeds }: 
     const wanted = new Set<NodeId>()
     const members = presentNodes(roster())
     const isSmall = members.length <= FULL_MESH_NODES_MAX
-    const close = isSmall ? members : [...watchedBy(roster(), self.node), ...watchersOf(roster(), self.node)]
+    const close = isSmall ? members : watchPartners()
     for (const node of close) wanted.add(node)
     for (const domain of book.domains()) {
       const leader = book.leaderOf(domain)

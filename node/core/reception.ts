@@ -37,8 +37,10 @@ export function receive(
 ): void {
   const { message } = opened
   const folder = message.kind.slice(0, message.kind.indexOf('/'))
-  // A record may be passed on long after it was signed; everything else was said a moment ago.
-  if (opened.from !== parts.self.node && folder !== 'record') parts.roster.onHeard(opened.from, ...turn)
+  // A record may be passed on long after it was signed; everything else was said a moment ago, and what is said to
+  // the roster it hears itself.
+  const isForRoster = folder === 'membership' && (message as MembershipMessage).domain === parts.self.domain
+  if (opened.from !== parts.self.node && folder !== 'record' && !isForRoster) parts.roster.onHeard(opened.from, ...turn)
   switch (folder) {
     case 'election':
       return onElection(parts, opened as Opened<ElectionMessage>, deliveredBy, ...turn)

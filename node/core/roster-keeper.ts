@@ -18,6 +18,7 @@ import {
   rosterOf,
   type SealedStatement,
   step as stepMembership,
+  watchPartnersOf,
 } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
@@ -47,6 +48,8 @@ export interface RosterKeeper {
   view(): RosterView
   /** Grows with each change of the roster. */
   revision(): number
+  /** The members to be connected to in a cluster of any size. */
+  watchPartners(): readonly NodeId[]
   /** The members as candidates for elector. */
   children(): readonly ChildFact[]
   /** The members that are not known to be gone. */
@@ -107,6 +110,7 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
   return {
     view: () => rosterOf(state),
     revision: () => revision,
+    watchPartners: () => watchPartnersOf(state),
     children: () =>
       [...rosterOf(state).values()].map(({ node, state: standing, since, fitness: said, canLead: can }) => ({
         child: node,

@@ -1,7 +1,15 @@
 // Who is here: the roster of one cluster, and the machine that keeps it.
 
 export { MEMBERSHIP_TIMING, type MembershipPreset, type MembershipTiming, WATCHERS_PER_NODE } from './constants.ts'
-export { createMembership, type MembershipOptions, refusalsOf, rosterOf, step, wakeAt } from './membership.ts'
+export {
+  createMembership,
+  type MembershipOptions,
+  refusalsOf,
+  rosterOf,
+  step,
+  wakeAt,
+  watchPartnersOf,
+} from './membership.ts'
 export {
   decodeIncarnation,
   encodeIncarnation,
@@ -21,7 +29,5 @@ export {
   presentNodes,
   type RosterEntry,
   type RosterView,
-  watchedBy,
-  watchersOf,
 } from './roster.ts'
 export type { Author, MembershipEffect, MembershipInput, MembershipState, RosterChanged } from './state.ts'

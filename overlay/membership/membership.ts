@@ -41,6 +41,7 @@ import {
 } from './state.ts'
 import { healthAfter, signsOfDelay } from './suspicion.ts'
 import { onDigest, sendDetails, sendHash } from './sync.ts'
+import { watchersIn } from './watchers.ts'
 
 export interface MembershipOptions {
   readonly self: NodeId
@@ -149,6 +150,15 @@ export function wakeAt(state: MembershipState): Millis | null {
 /** The roster as everyone else may see it; the same object for the life of the machine. */
 export const rosterOf = (state: MembershipState): RosterView => state.table.entries
 
+/** The members present whom this node watches or who watch it. */
+export function watchPartnersOf({ table, watches, self }: MembershipState): readonly NodeId[] {
+  const isHere = (node: NodeId): boolean => {
+    const entry = table.entries.get(node)
+    return entry !== undefined && isPresent(entry)
+  }
+  return [...[...watches.keys()].filter(isHere), ...watchersIn(ringsOf(table), self)]
+}
+
 /** What was dropped so far, counted by reason. */
 export const refusalsOf = (state: MembershipState): ReadonlyMap<string, number> => state.table.refused
 
@@ -173,6 +183,7 @@ function onStart(turn: Turn): void {
 
 function onMessage(turn: Turn, opened: Opened<MembershipMessage>): void {
   const { message, from } = opened
+  onHeard(turn, from)
   if (!isAuthentic(turn, opened)) {
     countRefused(turn.state.table, 'not-authentic')
     return
