@@ -1,12 +1,17 @@
 // The simulator on the command line: one seed with its trace, or many with their sums.
 
 import { parseArgs } from 'node:util'
+import { CANARIES } from './canaries.ts'
+import { huntAll } from './canary-hunt.ts'
 import { createTally, failureLine } from './report.ts'
 import { FAULTS_MS_DEFAULT, type RunOptions, runSeed } from './run.ts'
 import { type Setting, settingOf } from './setting.ts'
 import { shrink } from './shrink.ts'
 import { clustersFor, sizeOf } from './sizes.ts'
 import { NODES_MAX } from './topology.ts'
+
+/** Seeds for each canary, where nobody asks for another number. */
+const CANARY_SEEDS = 50
 
 const USAGE = `npm run sim -- --seed N [--no-trace]   one seed, replayed bit for bit, with all that happens
 npm run sim -- --seeds N [--from M]     many, from seed M (1) on
@@ -20,7 +25,7 @@ npm run sim -- --seeds N [--from M]     many, from seed M (1) on
   --trace        prints what happens, also of many
   --only A,B,C   of the planned faults of a seed only these, or none
   --minimise     with --seed: drops faults from a failing seed's plan while it still fails, and prints what remains
-  --canaries     plants bugs and prints which rule caught each in how many seeds`
+  --canaries     plants bugs and prints which rule caught each in how many of the seeds (${CANARY_SEEDS})`
 
 interface Asked {
   readonly first: number
@@ -101,6 +106,13 @@ function optionsFor(seed: number, asked: Asked): RunOptions {
   return { ...base, ...(trace && { onLine: (line) => console.log(line) }) }
 }
 
+async function sing({ first, count }: Asked): Promise<number> {
+  const seeds = Array.from({ length: count > 1 ? count : CANARY_SEEDS }, (_, index) => first + index)
+  const missed = await huntAll(CANARIES, seeds, (line) => console.log(line))
+  for (const name of missed) console.log(`not caught: ${name}`)
+  return missed.length === 0 ? 0 : 1
+}
+
 function run(asked: Asked): number {
   if (asked.does === 'minimise') return shrink(optionsFor(asked.first, asked), (line) => console.log(line)) ? 1 : 0
   const tally = createTally()
@@ -117,7 +129,8 @@ function run(asked: Asked): number {
 }
 
 try {
-  process.exitCode = run(read())
+  const asked = read()
+  process.exitCode = asked.does === 'canaries' ? await sing(asked) : run(asked)
 } catch (problem) {
   console.error(problem instanceof Error ? problem.message : problem)
   console.error(USAGE)
