@@ -287,8 +287,10 @@ function hurry({ agenda, random, network, devices, isOver, pace }: FaultWorld, s
   )
   network.part(pairs)
   agenda.at(until, () => network.join(pairs))
+  // A name belongs to one domain.
+  const name = `hurry${service}${led.domain.replaceAll('/', '-')}`
   const requestAt = (device: Device | undefined, at: Millis): void => {
-    const spec = { ...simpleSpec(`s${service}`), replicas: randomInt(random, 1, 4) }
+    const spec = { ...simpleSpec(name), replicas: randomInt(random, 1, 4) }
     agenda.at(at, () => {
       const input = { kind: 'submit', domain: led.domain, service: serviceIdOf(spec), spec } as const
       if (!isOver()) device?.input(input)

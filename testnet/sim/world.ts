@@ -89,7 +89,7 @@ export function createWorld(options: WorldOptions): World {
     specs,
     checkVotes(),
     checkRegisters(),
-    checkFences(),
+    checkFences(openOrNull),
     checkCapacity(),
     checkCommits(),
     checkElectors(),
