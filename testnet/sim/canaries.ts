@@ -1,13 +1,22 @@
-// Worlds that are broken on purpose: each plants one bug outside the shipping code, where a device or its operating
-// system would have it, and names the rule that has to notice. A checker that cannot see them proves nothing by its
-// silence.
+// Bugs planted on purpose, each with the rules of which one has to notice it: a checker that cannot see them proves
+// nothing by its silence. Some break the world around the shipping code. The others replace one line of it as it is
+// loaded (canary-worker.ts), so no test flag ships, and the bug sits where a person would make it.
 
 import { readSaved } from './checkers/commits.ts'
 import { type Defects, NO_DEFECTS } from './world.ts'
 
+/** One passage of the shipping source, and what stands there instead. It has to occur exactly once. */
+export interface Mutation {
+  /** From the root of the repository. */
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
 export interface Canary {
   readonly name: string
-  readonly defects: Defects
+  readonly defects?: Defects
+  readonly mutation?: Mutation
   /** The rules of which one has to break. */
   readonly rules: readonly string[]
 }
@@ -24,16 +33,118 @@ const registerIn = (value: Uint8Array): unknown => readSaved(value)?.register ??
 const isLaterOrder = (key: string, before: Uint8Array | null): boolean =>
   before !== null && (key.startsWith('worker/') || key.startsWith('store/'))
 
-export const CANARIES: readonly Canary[] = [
+const MUTANTS: readonly Canary[] = [
+  {
+    name: 'vote not persisted',
+    mutation: {
+      file: 'election/standing.ts',
+      find: "return save(voting, out, [{ kind: 'send', to: candidate, message: vote }])",
+      replace: "out.push({ kind: 'send', to: candidate, message: vote })\n  return voting",
+    },
+    rules: ['vote-durable', 'one-vote', 'one-leader'],
+  },
+  {
+    name: 'vote written without the candidate',
+    mutation: {
+      file: 'election/state.ts',
+      find: 'encodeSaved({ epoch, term, votedFor, ',
+      replace: 'encodeSaved({ epoch, term, votedFor: null, ',
+    },
+    rules: ['vote-durable', 'one-vote', 'one-leader'],
+  },
+  {
+    name: 'vote sent before it is persisted',
+    mutation: {
+      file: 'election/standing.ts',
+      find: "return save(voting, out, [{ kind: 'send', to: candidate, message: vote }])",
+      replace: "out.push({ kind: 'send', to: candidate, message: vote })\n  return save(voting, out, [])",
+    },
+    rules: ['vote-durable', 'one-vote', 'one-leader'],
+  },
+  {
+    name: 'lease unchecked',
+    mutation: {
+      file: 'election/leading.ts',
+      find: 'leaseUntil: Math.max(role.leaseUntil, ',
+      replace: 'leaseUntil: Math.max(now + 1_000, role.leaseUntil, ',
+    },
+    rules: ['leader-silent'],
+  },
+  {
+    name: 'fence forgotten',
+    mutation: {
+      file: 'services-registry/record.ts',
+      find: 'compareFences = (a: Fence, b: Fence): number => a.epoch - b.epoch || a.term - b.term',
+      replace: 'compareFences = (_a: Fence, _b: Fence): number => 0',
+    },
+    rules: ['fences-grow', 'liveness'],
+  },
+  {
+    name: 'commit without majority',
+    mutation: {
+      file: 'election/leading.ts',
+      find: 'held[majorityOf(held.length) - 1] ?? 0',
+      replace: 'held[0] ?? 0',
+    },
+    rules: ['commit-by-majority', 'register-kept'],
+  },
+  {
+    name: 'two electors changed at once',
+    mutation: {
+      file: 'election/leading.ts',
+      find: 'if (role.committedIndex < role.electorsIndex) return state\n  const change',
+      replace: 'const change',
+    },
+    rules: ['one-change'],
+  },
+  {
+    name: 'merge without versions',
+    mutation: {
+      file: 'services-registry/merge.ts',
+      find: 'return compareRecords(a, b) >= 0 ? a : b',
+      replace: 'return b',
+    },
+    rules: ['merge-order'],
+  },
+  {
+    name: 'pre-vote skipped',
+    mutation: {
+      file: 'election/standing.ts',
+      find: 'state.role.granted.size >= majorityOf(electorIds(state.register).length)',
+      replace: 'state.role.granted.size >= 1',
+    },
+    rules: ['asked-first'],
+  },
+  {
+    name: 'incarnation reused',
+    mutation: {
+      file: 'node/core/memory.ts',
+      find: 'decodeIncarnation(last)) ?? 0) + 1',
+      replace: 'decodeIncarnation(last)) ?? 1)',
+    },
+    rules: ['new-incarnation'],
+  },
+  {
+    name: 'ticket kept by who forgot its votes',
+    mutation: {
+      file: 'election/state.ts',
+      find: "known.ticket === '' ? drawName(random) : known.ticket",
+      replace: "known.ticket === '' ? 'my ticket' : known.ticket",
+    },
+    rules: ['one-vote'],
+  },
+]
+
+const BROKEN_WORLDS: readonly Canary[] = [
   {
     name: 'a disk that forgets what was voted',
     defects: { ...NO_DEFECTS, disk: { ignoresSync: false, forgets: isMereVote } },
-    rules: ['one-vote', 'one-leader', 'register-kept'],
+    rules: ['vote-durable', 'one-vote', 'one-leader', 'register-kept'],
   },
   {
     name: 'a disk that calls a cached write synced, and loses it with the power',
     defects: { ...NO_DEFECTS, disk: { ...NO_DEFECTS.disk, ignoresSync: true } },
-    rules: ['one-vote', 'one-leader', 'register-kept', 'specs-kept', 'fences-grow', 'liveness'],
+    rules: ['vote-durable', 'commit-by-majority', 'one-vote', 'one-leader', 'register-kept', 'specs-kept', 'liveness'],
   },
   {
     name: 'a worker that wakes up with the first order it ever got',
@@ -51,3 +162,5 @@ export const CANARIES: readonly Canary[] = [
     rules: ['liveness', 'specs-kept'],
   },
 ]
+
+export const CANARIES: readonly Canary[] = [...MUTANTS, ...BROKEN_WORLDS]

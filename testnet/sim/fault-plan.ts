@@ -28,12 +28,13 @@ const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number,
   ['one-way', 2, 500, 15_000],
   ['partial', 2, 500, 15_000],
   ['bridged', 2, 500, 15_000],
+  ['hurry', 1, 3_000, 12_000],
   ['lossy', 2, 500, 8_000],
   ['reordering', 1, 500, 8_000],
   ['spikes', 1, 500, 8_000],
   ['slow-network', 2, 500, 5_000],
   ['instance-crash', 2, 0, 0],
-  ['ambush', 1, 2_000, 20_000],
+  ['ambush', 3, 2_000, 15_000],
 ]
 
 /**
@@ -109,6 +110,8 @@ function drawFault(random: Random, kind: FaultKind, devices: readonly Planned[],
       return devices.length < 3 ? null : { kind, pairs: bothWays(drawLinks(random, devices)) }
     case 'bridged':
       return devices.length < 3 ? null : { kind, pairs: drawBridge(random, devices) }
+    case 'hurry':
+      return devices.length < 2 ? null : { kind, service: randomInt(random, 0, 2) }
     case 'ambush':
       return { kind }
     case 'lossy':

@@ -3,12 +3,14 @@
 
 import { electorIds, majorityOf } from '../../election/index.ts'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
-import { pick, type Random } from '../../overlay/kernel/random.ts'
+import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
+import { serviceIdOf } from '../../placement/spec.ts'
 import type { Agenda } from './agenda.ts'
 import type { Device } from './device.ts'
 import type { SimNetwork } from './network.ts'
 import { between, chance } from './streams.ts'
+import { simpleSpec } from './workload.ts'
 
 export type Pairs = readonly (readonly [from: number, to: number])[]
 
@@ -41,12 +43,17 @@ export type Fault =
   | { readonly kind: 'partial'; readonly pairs: Pairs }
   /** Two halves that only one device sees both of. */
   | { readonly kind: 'bridged'; readonly pairs: Pairs }
+  /** A leader is cut off, and people on both sides cannot make up their minds how often they want a service. */
+  | { readonly kind: 'hurry'; readonly service: number }
   | { readonly kind: 'lossy'; readonly loss: number }
   | { readonly kind: 'reordering'; readonly share: number }
   | { readonly kind: 'spikes'; readonly share: number }
   | { readonly kind: 'slow-network'; readonly times: number }
   | { readonly kind: 'instance-crash'; readonly device: number }
-  /** Who has just given its vote may lose power at the very moment at which forgetting it would hurt most. */
+  /**
+   * Leaders are killed one after another while messages take long, so that several stand at once; and who has just
+   * given its vote may lose power at the very moment at which forgetting it would hurt most.
+   */
   | { readonly kind: 'ambush' }
 
 export type FaultKind = Fault['kind']
@@ -59,8 +66,22 @@ export interface PlannedFault {
 
 /** How often a voter is caught while an ambush lasts, how soon after its vote, and for how long it is off. Guesses. */
 const CAUGHT = 0.5
-const CAUGHT_AFTER_MS_MAX = 20
+const CAUGHT_AFTER_MS_MAX = { soon: 3, late: 20 }
 const CAUGHT_FOR_MS = { min: 50, max: 600 }
+/** How long a candidate is held up then: for about an election timeout. A guess. */
+const CANDIDATE_HELD_MS = { min: 500, max: 3_000 }
+
+/**
+ * How much longer messages take in an ambush, and how long it is from one leader's end to the next one's. With hops of
+ * 3 to 300 ms, those who see a connection close (within 40 ms of each other) do not hear in time that another stands.
+ */
+const CONTEST_TIMES = { min: 10, max: 60 }
+const CONTEST_MS = { min: 500, max: 2_000 }
+
+/** Requests to a leader in the second after it was cut off, and those to others once they have a leader. Guesses. */
+const HURRIED_REQUESTS = 8
+const HURRY_MS = 120
+const SECOND_THOUGHTS_MS = 3_000
 
 /** How long a process takes that is asked to end, and then to be started again. A guess. */
 const FAREWELL_MS = { min: 50, max: 1_000 }
@@ -83,15 +104,37 @@ export interface FaultWorld {
   onFault(fault: Fault): void
 }
 
-/** A device signed a vote. */
-export function springAmbush({ agenda, random, ambush, isOver }: FaultWorld, device: Device): void {
+/**
+ * A device signed a vote. It may lose power before anybody hears of it, and whom it voted for may stand still long
+ * enough for others to stand in the same term.
+ */
+export function springAmbush(world: FaultWorld, device: Device, candidate: string): void {
+  const { agenda, random, ambush, isOver, devices, pace } = world
   if (agenda.now() >= ambush.until || isOver() || !chance(random, CAUGHT)) return
-  const boot = device.boot
-  agenda.at(agenda.now() + between(random, 0, CAUGHT_AFTER_MS_MAX), () => {
+  const { boot } = device
+  const chosen = devices.find(({ node }) => node === candidate && node !== device.node)
+  const afterMsMax = chance(random, 0.5) ? CAUGHT_AFTER_MS_MAX.soon : CAUGHT_AFTER_MS_MAX.late
+  agenda.at(agenda.now() + between(random, 0, afterMsMax), () => {
     if (device.boot !== boot || !device.isUp) return
     device.cutPower()
     agenda.at(agenda.now() + between(random, CAUGHT_FOR_MS.min, CAUGHT_FOR_MS.max), () => device.start())
+    if (!chance(random, CAUGHT)) return
+    chosen?.pauseUntil(agenda.now() + between(random, CANDIDATE_HELD_MS.min, CANDIDATE_HELD_MS.max) * pace)
   })
+}
+
+/** Kills whoever leads a cluster, and does so again once there was time for another. */
+function layAmbush(world: FaultWorld): void {
+  const { agenda, random, network, ambush, devices, isOver, pace } = world
+  if (isOver()) return
+  if (agenda.now() >= ambush.until) return calm(world)
+  network.weather.slowness = between(random, CONTEST_TIMES.min, CONTEST_TIMES.max) * pace
+  const leaders = devices.filter((device) => device.core?.view.seats()[0]?.fence)
+  const leader = pick(random, leaders)
+  leader?.killProcess()
+  const gapMs = between(random, CONTEST_MS.min, CONTEST_MS.max) * pace
+  agenda.at(agenda.now() + gapMs / 2, () => leader?.start())
+  agenda.at(agenda.now() + gapMs, () => layAmbush(world))
 }
 
 /** Makes a fault happen now, and mend itself in time. */
@@ -118,7 +161,10 @@ export function inflict(world: FaultWorld, { fault, forMs }: PlannedFault): void
     case 'ambush':
       world.onFault(fault)
       world.ambush.until = until
-      return
+      return layAmbush(world)
+    case 'hurry':
+      world.onFault(fault)
+      return hurry(world, fault.service, until)
     case 'rolling-restart':
       world.onFault(fault)
       return restartInTurn(world, fault.domain, forMs)
@@ -224,6 +270,38 @@ function restartInTurn(world: FaultWorld, domain: DomainPath | null, gapMs: Mill
 }
 
 type Weather = Extract<Fault, { readonly kind: 'lossy' | 'reordering' | 'spikes' | 'slow-network' }>
+
+/**
+ * Orders that a cut-off leader gives in its last moments, many of one instance, against those of its successor: only
+ * the fence tells which are later.
+ */
+function hurry({ agenda, random, network, devices, isOver, pace }: FaultWorld, service: number, until: Millis): void {
+  const leader = pick(
+    random,
+    devices.filter(({ core }) => core?.view.seats().some(({ fence }) => fence !== null)),
+  )
+  const led = pick(random, leader?.core?.view.seats().filter(({ fence }) => fence !== null) ?? [])
+  if (leader === undefined || led === undefined) return
+  const pairs = devices.flatMap(({ facts: { index } }) =>
+    index === leader.facts.index ? [] : [[index, leader.facts.index] as const, [leader.facts.index, index] as const],
+  )
+  network.part(pairs)
+  agenda.at(until, () => network.join(pairs))
+  // A name belongs to one domain.
+  const name = `hurry${service}${led.domain.replaceAll('/', '-')}`
+  const requestAt = (device: Device | undefined, at: Millis): void => {
+    const spec = { ...simpleSpec(name), replicas: randomInt(random, 1, 4) }
+    agenda.at(at, () => {
+      const input = { kind: 'submit', domain: led.domain, service: serviceIdOf(spec), spec } as const
+      if (!isOver()) device?.input(input)
+    })
+  }
+  for (let turn = 0; turn < HURRIED_REQUESTS; turn++) {
+    const at = agenda.now() + turn * HURRY_MS
+    requestAt(leader, at)
+    requestAt(pick(random, devices), at + SECOND_THOUGHTS_MS * pace)
+  }
+}
 
 function worsen({ network, pace }: FaultWorld, fault: Weather): void {
   const { weather } = network

@@ -2,6 +2,8 @@
 
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import { CANARIES } from './canaries.ts'
+import { huntAll } from './canary-hunt.ts'
 import { runSeeds } from './pool.ts'
 import { createTally, failureLine } from './report.ts'
 import { FAULTS_MS_DEFAULT, type RunOptions } from './run.ts'
@@ -9,6 +11,9 @@ import { type Setting, settingOf } from './setting.ts'
 import { shrink } from './shrink.ts'
 import { clustersFor, sizeOf } from './sizes.ts'
 import { NODES_MAX } from './topology.ts'
+
+/** Seeds for each canary, where nobody asks for another number. */
+const CANARY_SEEDS = 50
 
 const USAGE = `npm run sim -- --seed N [--no-trace]   one seed, replayed bit for bit, with all that happens
 npm run sim -- --seeds N [--from M]     many, from seed M (1) on
@@ -23,7 +28,7 @@ npm run sim -- --seeds N [--from M]     many, from seed M (1) on
   --trace        prints what happens, also of many
   --only A,B,C   of the planned faults of a seed only these, or none
   --minimise     with --seed: drops faults from a failing seed's plan while it still fails, and prints what remains
-  --canaries     plants bugs and prints which rule caught each in how many seeds`
+  --canaries     plants bugs and prints which rule caught each in how many of the seeds (${CANARY_SEEDS})`
 
 /** More threads than any machine has cores, fewer than would fill its memory. A guess. */
 const JOBS_MAX = 256
@@ -110,6 +115,13 @@ function optionsFor(seed: number, asked: Asked): RunOptions {
   return { ...base, ...(trace && { onLine: (line) => console.log(line) }) }
 }
 
+async function sing({ first, count }: Asked): Promise<number> {
+  const seeds = Array.from({ length: count > 1 ? count : CANARY_SEEDS }, (_, index) => first + index)
+  const missed = await huntAll(CANARIES, seeds, (line) => console.log(line))
+  for (const name of missed) console.log(`not caught: ${name}`)
+  return missed.length === 0 ? 0 : 1
+}
+
 async function run(asked: Asked): Promise<number> {
   if (asked.does === 'minimise') return shrink(optionsFor(asked.first, asked), (line) => console.log(line)) ? 1 : 0
   const tally = createTally()
@@ -128,7 +140,8 @@ async function run(asked: Asked): Promise<number> {
 }
 
 try {
-  process.exitCode = await run(read())
+  const asked = read()
+  process.exitCode = asked.does === 'canaries' ? await sing(asked) : await run(asked)
 } catch (problem) {
   console.error(problem instanceof Error ? problem.message : problem)
   console.error(USAGE)

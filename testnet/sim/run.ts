@@ -65,7 +65,7 @@ export function runSeed(options: RunOptions): RunResult {
     setting,
     defects,
     onLine,
-    onVote: (device) => springAmbush(faulty, device),
+    onVote: (device, candidate) => springAmbush(faulty, device, candidate),
   })
   const faults: Partial<Record<FaultKind, number>> = {}
   const faulty: FaultWorld = {

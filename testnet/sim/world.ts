@@ -53,7 +53,7 @@ export interface WorldOptions {
   readonly defects: Defects
   readonly onLine: ((line: string) => void) | null
   /** A device signed a vote. */
-  readonly onVote: (device: Device) => void
+  readonly onVote: (device: Device, candidate: string) => void
 }
 
 export interface World {
@@ -94,7 +94,7 @@ export function createWorld(options: WorldOptions): World {
     specs,
     checkVotes(),
     checkRegisters(),
-    checkFences(),
+    checkFences(openOrNull),
     checkCapacity(),
     checkCommits(),
     checkElectors(),
@@ -110,7 +110,7 @@ export function createWorld(options: WorldOptions): World {
   const events: DeviceEvents = {
     onSealed: (device, opened) => {
       for (const checker of checkers) checker.onSealed?.(device, opened)
-      if (opened.message.kind === 'election/vote') onVote(device)
+      if (opened.message.kind === 'election/vote') onVote(device, opened.message.candidate)
     },
     onSettled: (device) => {
       for (const checker of checkers) checker.onSettled?.(device, now())

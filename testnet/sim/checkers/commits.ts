@@ -15,7 +15,10 @@ import { decodeBounded } from '../../../overlay/wire/codec.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
 
 /** As far as it is looked at. */
-interface Saved {
+export interface Saved {
+  readonly epoch: number
+  readonly term: number
+  readonly votedFor: string | null
   readonly ticket: string
   readonly register: Register | null
 }

@@ -1,7 +1,10 @@
 // No worker obeys a lower fence after a higher one: the order that each instance record names never goes back, neither
-// in one life of the node nor, for what it ran, across its restarts.
+// in one life of the node nor, for what it ran, across its restarts; and no store puts a lower order in the place of a
+// higher one.
 
 import type { Fence } from '../../../election/index.ts'
+import type { CoreMessage } from '../../../node/core/effects.ts'
+import type { Opened } from '../../../overlay/wire/envelope.ts'
 import { BrokenRule, type SafetyChecker } from './checker.ts'
 
 interface Obeyed {
@@ -9,7 +12,8 @@ interface Obeyed {
   readonly boot: number
 }
 
-export function checkFences(): SafetyChecker {
+export function checkFences(open: (bytes: Uint8Array) => Opened<CoreMessage> | null): SafetyChecker {
+  const stored = new Map<string, Obeyed>()
   const inThisLife = new Map<string, Obeyed>()
   const ran = new Map<string, Obeyed>()
 
@@ -32,6 +36,13 @@ export function checkFences(): SafetyChecker {
   }
 
   return {
+    onDurable: (device, key, value) => {
+      if (!key.startsWith('store/') || !key.includes('//placement/')) return
+      const name = `${key} on ${device.node}`
+      const message = value === null ? null : open(value)?.message
+      if (message?.kind !== 'record/placement') return void stored.delete(name)
+      rise(stored, name, { fence: message.fence, boot: device.boot }, (before) => before.boot === device.boot)
+    },
     onSealed: (device, { message }) => {
       if (message.kind !== 'record/instance') return
       // Who lost its disk knows of no order; what it ran ended with its power.
