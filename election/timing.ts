@@ -76,8 +76,15 @@ export function shortestTimeoutMs(timing: ElectionTiming, { roundTrip, loss }: P
   const lossBothWays = 1 - (1 - loss) ** 2
   const neededMs = beatsFor(lossBothWays) * timing.heartbeatMs + roundTripMsMost(roundTrip)
   const { electionTimeoutMsMin } = timing
-  return Math.min(Math.max(electionTimeoutMsMin, neededMs), STRETCH_MAX * electionTimeoutMsMin)
+  return Math.min(Math.max(electionTimeoutMsMin, neededMs), stretchedMsMax(timing))
 }
+
+/**
+ * The longest that the shortest timeout becomes. An elector must have asked around before it may take the quorum for
+ * lost; on `metered`, where that is after little more than a timeout, nothing is stretched.
+ */
+export const stretchedMsMax = ({ electionTimeoutMsMin, quorumLossMs }: ElectionTiming): Millis =>
+  Math.max(electionTimeoutMsMin, Math.min(STRETCH_MAX * electionTimeoutMsMin, quorumLossMs.cluster / 2))
 
 /** How many heartbeats are due until all of them were lost in no more than MISSED_SHARE of all cases. */
 function beatsFor(loss: number): number {
@@ -95,6 +102,8 @@ export const leaseOf = (promiseMs: Millis): Millis => promiseMs * LEASE_SHARE
 // With nothing measured, and with little lost, the preset stands: three heartbeats are enough for one in thirty.
 for (const timing of Object.values(ELECTION_TIMINGS)) {
   const calm: Pace = { ...UNMEASURED, loss: 1 / 30, roundTrip: { meanMs: timing.heartbeatMs / 2, deviationMs: 0 } }
+  const drawnMsMax = (stretchedMsMax(timing) * timing.electionTimeoutMsMax) / timing.electionTimeoutMsMin
+  invariant(drawnMsMax < timing.quorumLossMs.cluster, 'an elector asks around before it takes the quorum for lost')
   invariant(shortestTimeoutMs(timing, UNMEASURED) === timing.electionTimeoutMsMin, 'nothing measured, nothing changed')
   invariant(shortestTimeoutMs(timing, calm) === timing.electionTimeoutMsMin, 'a calm network keeps to the preset')
 }

@@ -1,11 +1,12 @@
-// `npm run bench -- election`: the figures that an election has to reach (issue 3), taken on real processes, each
-// beside its target.
+// `npm run bench -- election`: the figures that an election has to reach taken on real processes and, where days have
+// to pass, in virtual time, each beside its target.
 
 import { type Figure, isMet, lineOf, loadNow } from './figures.ts'
 import { stayHealthy } from './healthy.ts'
 import { benchIdle, benchLinks } from './idle.ts'
 import { type LossOptions, loseByFreeze, loseByKill, loseByTerm } from './losses.ts'
 import { onStage, type Stage } from './stage.ts'
+import { benchSteady } from './steady.ts'
 
 /** Alone, a small cluster, and one in which not everybody can talk to everybody. */
 const IDLE_SIZES = [1, 3, 100]
@@ -15,6 +16,9 @@ export interface ElectionBenchOptions extends LossOptions {
   readonly nodes: number
   /** How long a healthy cluster is watched. */
   readonly minutes: number
+  /** Virtual hours in a network that loses this share of all messages, 0 to 1. */
+  readonly hours: number
+  readonly loss: number
   /** How long processors and links are measured; links of `metered`, where less is said, twice as long. */
   readonly seconds: number
 }
@@ -29,6 +33,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   freeze: (options) => onLan(options, (stage) => loseByFreeze(stage, options)),
   term: (options) => onLan(options, (stage) => loseByTerm(stage, options)),
   healthy: (options) => onLan(options, (stage) => stayHealthy(stage, options.minutes)),
+  steady: async ({ hours, loss }) => [benchSteady({ hours, loss })],
   idle: ({ seconds }) => benchIdle({ seconds, sizes: IDLE_SIZES, isBundled: true }),
   links: async ({ seconds }) => {
     const lan = benchLinks({ preset: 'lan', seconds })

@@ -13,6 +13,8 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --nodes N     nodes of that cluster (5)
   --verbose     each step of each run
   --minutes N   healthy: how long with every core busy (30)
+  --hours N     steady: virtual hours (24)
+  --loss N      steady: share of messages that get lost (0.05)
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
 npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
@@ -26,6 +28,8 @@ const { positionals, values } = parseArgs({
     minutes: { type: 'string', default: '30' },
     seconds: { type: 'string' },
     sizes: { type: 'string', default: '1,3' },
+    hours: { type: 'string', default: '24' },
+    loss: { type: 'string', default: '0.05' },
     bundled: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -40,6 +44,8 @@ async function election(): Promise<boolean> {
     runs: Number(values.runs ?? 50),
     nodes: Number(values.nodes),
     minutes: Number(values.minutes),
+    hours: Number(values.hours),
+    loss: Number(values.loss),
     seconds: Number(values.seconds ?? 300),
     verbose: values.verbose,
   })
