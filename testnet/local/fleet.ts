@@ -14,8 +14,11 @@ const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.u
 /** How often the fleet is asked whether something has come about: the resolution of the times that are printed. */
 export const POLL_MS = 20
 
+/** Longer than a hundred nodes take to start in waves. */
+const INVITE_MS = 3_600_000
+
 /** A wave of a few processes on a slow machine; more means that one of them hangs. A guess. */
-const WAVE_MS_MAX = 60_000
+const WAVE_MS_MAX = 180_000
 
 export interface FleetNode {
   readonly name: string
@@ -119,7 +122,7 @@ export function createFleet(plan: FleetPlan): Fleet {
     for (const { path, names } of clusters) {
       const joining = names.filter((name) => name !== founderName)
       if (joining.length === 0) continue
-      const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: 600_000 })
+      const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: INVITE_MS })
       for (const [index, name] of joining.entries()) {
         if (index > 0 && index % waveNodes === 0) await ready(nodes.slice(-waveNodes))
         nodes.push(launch(name, path, await folderOf(name), ['join', invite]))
