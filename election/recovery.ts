@@ -114,11 +114,14 @@ function mayFound(state: ElectionState, now: Millis): boolean {
  * Electors that are alive would have recovered by now; twice that time, and they have all lost their memory.
  */
 function isOrphaned(state: ElectionState, now: Millis): boolean {
-  const others = electorIds(state.register).filter((child) => child !== state.self)
+  if (state.autonomy === 'manual') return false
+  const electors = electorIds(state.register)
+  const others = electors.filter((child) => child !== state.self)
+  const silences = (now - state.leaderlessSince) / state.quorumLossMs
+  // It was an elector itself, and without the vote that it lost the others are no majority: they wait for one in vain.
+  if (others.length < majorityOf(electors.length)) return silences >= 2 + rankOf(state, others)
   const isDeserted = !others.some((child) => isAlive(state, child))
-  const patience = isDeserted ? 2 : 4
-  const isAllowed = state.autonomy === 'automatic' && isLowestToLead(state)
-  return isAllowed && now - state.leaderlessSince >= patience * state.quorumLossMs
+  return isLowestToLead(state) && silences >= (isDeserted ? 2 : 4)
 }
 
 function isLowestToLead(state: ElectionState): boolean {
@@ -138,10 +141,13 @@ function isQuorumLost(state: ElectionState, now: Millis): boolean {
   if (state.autonomy === 'manual') return false
   const electors = electorIds(state.register)
   const alive = electors.filter((child) => isAlive(state, child))
-  const rank = alive.filter((child) => child < state.self).length
-  const patience = (alive.length < majorityOf(electors.length) ? 1 : 2) + rank
+  const patience = (alive.length < majorityOf(electors.length) ? 1 : 2) + rankOf(state, electors)
   return now - state.leaderlessSince >= patience * state.quorumLossMs
 }
+
+/** How many living electors go before this child. */
+const rankOf = (state: ElectionState, electors: readonly ChildId[]): number =>
+  electors.filter((child) => child < state.self && isAlive(state, child)).length
 
 const isAlive = (state: ElectionState, child: ChildId): boolean =>
   child === state.self || (state.children.get(child)?.alive ?? false)
