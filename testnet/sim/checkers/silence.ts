@@ -6,7 +6,7 @@ import { type ChildId, chainOf, type DomainPath } from '../../../overlay/kernel/
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
 
-/** How much longer a lease may last by a clock that goes too slow (topology.ts, CLOCK_DRIFT_MAX), with some to spare. */
+/** How much longer a lease may last by a slow clock (topology.ts, CLOCK_DRIFT_MAX), with some to spare. */
 const DRIFT = 1.01
 
 /** The lease that a leader of that place may have at most. */
@@ -15,6 +15,8 @@ const leaseMsMax = ({ timing }: ElectionState): Millis => timing.leaseMs
 export function checkSilence(now: () => Millis): SafetyChecker {
   /** Of each process, when it last heard a node, and anybody of a domain. */
   const heard = new Map<DeviceView, Map<ChildId, Millis>>()
+  /** When a reign's first word was said: an election begins with a lease, however early its first votes came. */
+  const begun = new Map<string, Millis>()
 
   const checkOrder = (device: DeviceView, domain: DomainPath, what: string): void => {
     const state = device.core?.view.seats().find((seat) => seat.domain === domain)?.state
@@ -23,7 +25,10 @@ export function checkSilence(now: () => Millis): SafetyChecker {
       child === state.self ? now() : (heard.get(device)?.get(child) ?? Number.NEGATIVE_INFINITY),
     )
     times.sort((a, b) => b - a)
-    const silentMs = now() - (times[majorityOf(times.length) - 1] ?? Number.NEGATIVE_INFINITY)
+    const reign = `${domain} ${state.epoch}.${state.term} ${device.node}`
+    const began = begun.get(reign) ?? now()
+    begun.set(reign, began)
+    const silentMs = now() - Math.max(began, times[majorityOf(times.length) - 1] ?? began)
     if (silentMs <= leaseMsMax(state) * DRIFT) return
     const howLong = `${Math.round(silentMs)} ms after it heard a majority`
     throw new BrokenRule('leader-silent', `${device.node} ${what} ${domain}, ${howLong}`)
