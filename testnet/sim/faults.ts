@@ -10,7 +10,7 @@ import type { Agenda } from './agenda.ts'
 import type { Device } from './device.ts'
 import type { SimNetwork } from './network.ts'
 import { between, chance } from './streams.ts'
-import { simpleSpec } from './workload.ts'
+import { mayName, simpleSpec } from './workload.ts'
 
 export type Pairs = readonly (readonly [from: number, to: number])[]
 
@@ -287,6 +287,7 @@ function hurry({ agenda, random, network, devices, isOver, pace }: FaultWorld, s
   )
   network.part(pairs)
   agenda.at(until, () => network.join(pairs))
+  const others = devices.filter((device) => mayName(device, led.domain))
   // A name belongs to one domain.
   const name = `hurry${service}${led.domain.replaceAll('/', '-')}`
   const requestAt = (device: Device | undefined, at: Millis): void => {
@@ -299,7 +300,7 @@ function hurry({ agenda, random, network, devices, isOver, pace }: FaultWorld, s
   for (let turn = 0; turn < HURRIED_REQUESTS; turn++) {
     const at = agenda.now() + turn * HURRY_MS
     requestAt(leader, at)
-    requestAt(pick(random, devices), at + SECOND_THOUGHTS_MS * pace)
+    requestAt(pick(random, others), at + SECOND_THOUGHTS_MS * pace)
   }
 }
 

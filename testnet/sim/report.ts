@@ -1,5 +1,6 @@
 // What many seeds came to, for people: how fast, how much, what went wrong and how to see it again.
 
+import { spawnSync } from 'node:child_process'
 import type { FaultKind } from './faults.ts'
 import { FAULTS_MS_DEFAULT, type RunOptions, type RunResult } from './run.ts'
 import { settingOf } from './setting.ts'
@@ -26,20 +27,30 @@ export function createTally(): Tally {
       }
       const perSecond = ((results.length * 1_000) / realMs).toFixed(1)
       const median = settled[settled.length >> 1] ?? 0
-      const messages = sum(results, (one) => one.messages)
-      const kilobytes = Math.round(sum(results, (one) => one.bytes) / 1_000)
+      const nodeHours = sum(results, (one) => (one.nodes * one.virtualMs) / 3_600_000)
+      const perNodeHour = (of: (result: RunResult) => number): number => Math.round(sum(results, of) / nodeHours)
+      const leaderless = results.flatMap((one) => one.leaderlessMs).sort((a, b) => a - b)
+      const toALeader = (share: number): string =>
+        seconds(leaderless[Math.min(leaderless.length - 1, Math.floor(leaderless.length * share))] ?? 0)
       return [
         `seeds        ${results.length} in ${seconds(realMs)} s: ${perSecond} per second`,
         `virtual time ${(virtualMs / 3_600_000).toFixed(2)} hours`,
         `faults       ${[...faults].map(([kind, count]) => `${count} ${kind as FaultKind}`).join(', ') || 'none'}`,
         `elections    ${sum(results, (one) => one.elections)}`,
+        `leaderless   ${leaderless.length} times, for ${toALeader(0.5)} s (median), ${toALeader(1)} s (worst)`,
         `specs        ${sum(results, (one) => one.specs)} accepted`,
-        `messages     ${messages} with ${kilobytes} KB`,
+        `each node    ${perNodeHour((one) => one.messages)} messages, ${perNodeHour((one) => one.bytes / 1_000)} KB an hour`,
         `settled      after ${seconds(median)} s (median), ${seconds(settled.at(-1) ?? 0)} s (worst)`,
-        `failures     ${results.filter(({ failure }) => failure !== null).length}`,
+        `failures     ${results.filter(({ failure }) => failure !== null).length}, at commit ${commitOfNow()}`,
       ]
     },
   }
+}
+
+/** What the sources are, as far as git knows it. */
+function commitOfNow(): string {
+  const asked = spawnSync('git', ['describe', '--always', '--dirty'], { cwd: import.meta.dirname, encoding: 'utf8' })
+  return asked.status === 0 ? asked.stdout.trim() : 'unknown'
 }
 
 const sum = <T>(items: readonly T[], of: (item: T) => number): number =>

@@ -43,6 +43,9 @@ export interface RunResult {
   readonly settledMs: Millis | null
   readonly faults: Readonly<Partial<Record<FaultKind, number>>>
   readonly elections: number
+  /** How long domains were without a leader, each time. */
+  readonly leaderlessMs: readonly Millis[]
+  readonly nodes: number
   readonly specs: number
   readonly messages: number
   readonly bytes: number
@@ -99,6 +102,8 @@ export function runSeed(options: RunOptions): RunResult {
     settledMs,
     faults,
     elections: world.leaders.elections(),
+    leaderlessMs: world.leaderless.periods(),
+    nodes,
     specs: world.specs.accepted(),
     messages: counts.sent,
     bytes: counts.bytes,

@@ -13,6 +13,7 @@ import { checkElectors } from './checkers/electors.ts'
 import { checkFences } from './checkers/fences.ts'
 import { checkGrants } from './checkers/grants.ts'
 import { checkIncarnations } from './checkers/incarnations.ts'
+import { type Leaderless, watchLeaderless } from './checkers/leaderless.ts'
 import { checkLeaders, type Leaders } from './checkers/leaders.ts'
 import { checkMerging } from './checkers/merging.ts'
 import { checkPreVotes } from './checkers/pre-votes.ts'
@@ -64,6 +65,7 @@ export interface World {
   readonly domains: readonly DomainPath[]
   readonly trace: Trace
   readonly leaders: Leaders
+  readonly leaderless: Leaderless
   readonly specs: Specs
   /** Carries out everything that is due until a moment. */
   run(until: Millis): void
@@ -89,8 +91,13 @@ export function createWorld(options: WorldOptions): World {
   }
   const leaders = checkLeaders()
   const specs = checkSpecs(openOrNull)
+  const leaderless = watchLeaderless(
+    () => devices,
+    (a, b) => network.isConnected(a.facts.index, b.facts.index),
+  )
   const checkers: readonly SafetyChecker[] = [
     leaders,
+    leaderless,
     specs,
     checkVotes(),
     checkRegisters(),
@@ -168,6 +175,7 @@ export function createWorld(options: WorldOptions): World {
     domains: topology.domains,
     trace,
     leaders,
+    leaderless,
     specs,
     run: (until) => {
       while (agenda.next(until));
