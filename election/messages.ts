@@ -235,7 +235,7 @@ const proofWantedSchema = object({
   epoch: whole(),
   term: whole(),
 })
-/** Asks whoever passed on an order for the proof that its signer led. */
+/** Asks whoever passed on an order for the proof that its signer led; with epoch 0, who leads now. */
 export type ProofWanted = Infer<typeof proofWantedSchema>
 
 const proofSchema = object({

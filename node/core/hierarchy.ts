@@ -315,7 +315,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (message.kind === 'election/announcement') return learn(opened as Opened<Announcement>, ...turn)
       if (message.kind === 'election/proof') return learn(message.announcement, ...turn)
       if (message.kind === 'election/proof-wanted') {
-        const proof = book.proofAt(message.domain, message)
+        const isForNewest = message.epoch === 0
+        const newest = book.leaderOf(message.domain)?.opened ?? null
+        const proof = isForNewest ? newest : book.proofAt(message.domain, message)
         if (proof !== null)
           turn[1].push({ kind: 'send', to: opened.from, message: { kind: 'election/proof', announcement: proof } })
         return

@@ -5,6 +5,7 @@ import { chainOf, type DomainPath, type NodeId, type ServiceId } from '../../ove
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import { PUSH_RETRY_MS_MAX } from '../../services-registry/constants.ts'
 import {
   type AnswerMessage,
   createLookup,
@@ -24,6 +25,9 @@ import {
   stepOutbox,
 } from '../../services-registry/index.ts'
 import type { CoreEffect } from './effects.ts'
+
+/** Asks for the newest proof of a domain's leader, at whatever fence. */
+const NEWEST = { epoch: 0, term: 0 }
 
 export interface RequestsOptions {
   readonly self: SignerFacts
@@ -106,10 +110,27 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
     return [...new Set(isHolder ? [self.node, ...known] : known)].filter((node) => isHolder || node !== self.node)
   }
 
+  /** When to ask again who leads the domains that nobody told this node of. */
+  let askAt: Millis | null = null
+
+  /** A leader in another part of the tree is known to whoever leads the domain above. */
+  const askForLeaders = ({ now }: StepContext, out: CoreEffect[]): void => {
+    const domains = new Set([...outbox.pending.values()].map((push) => push.domain))
+    const unknown = [...domains].filter((domain) => holdersOf(domain).length === 0)
+    askAt = unknown.length === 0 ? null : now + PUSH_RETRY_MS_MAX
+    for (const domain of unknown) {
+      const guide = chainOf(domain)
+        .map(book.nodeOf)
+        .find((node) => node !== null && node !== self.node)
+      if (guide) out.push({ kind: 'send', to: guide, message: { kind: 'election/proof-wanted', domain, ...NEWEST } })
+    }
+  }
+
   return {
     submit: (domain, opened, context, out) => {
       feedOutbox({ kind: 'holders', domain, nodes: holdersOf(domain) }, context, out)
       feedOutbox({ kind: 'submit', domain, opened }, context, out)
+      askForLeaders(context, out)
     },
     resolve: (requestId, service, context, out) => feedLookup({ kind: 'resolve', requestId, service }, context, out),
     onMessage: (opened, context, out) => {
@@ -126,12 +147,14 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
       for (const domain of new Set([...outbox.pending.values()].map((push) => push.domain))) {
         feedOutbox({ kind: 'holders', domain, nodes: holdersOf(domain) }, context, out)
       }
+      askForLeaders(context, out)
     },
     pending: () => [...outbox.pending.values()].map((push) => push.record),
     onWake: (context, out) => {
       if ((lookupWakeAt(lookup) ?? Infinity) <= context.now) feedLookup({ kind: 'wake' }, context, out)
       if ((outboxWakeAt(outbox) ?? Infinity) <= context.now) feedOutbox({ kind: 'wake' }, context, out)
+      if ((askAt ?? Infinity) <= context.now) askForLeaders(context, out)
     },
-    wakeAt: () => earliest(lookupWakeAt(lookup), outboxWakeAt(outbox)),
+    wakeAt: () => earliest(lookupWakeAt(lookup), outboxWakeAt(outbox), askAt),
   }
 }
