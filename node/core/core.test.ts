@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { type DomainPath, ROOT, type ServiceId } from '../../overlay/kernel/ids.ts'
 import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../../placement/index.ts'
 import type { CoreMessage } from './effects.ts'
-import { createWorld, type World } from './world.test-kit.ts'
+import { createWorld, READING, type World } from './world.test-kit.ts'
 
 const A = '/a' as DomainPath
 const B = '/b' as DomainPath
@@ -122,6 +122,18 @@ test('a member that speaks in the name of the leader, without its connection, is
   assert.equal(target.core.view.seats()[0]?.state.leaderlessSince, heard)
   target.host.receive(heartbeat.bytes, leader.node, null)
   assert.equal(refusals(), 1)
+})
+
+test('what changed on a device is told to the leader at once and to the others in their time', () => {
+  const world = createWorld(CLUSTERS)
+  world.run(FORMING_MS)
+  const { host, facts } = world.node('a3')
+  const seenBy = (name: string): number | undefined => world.node(name).core.view.summaryOf(facts.node)?.cpuUsed
+  host.input({ kind: 'reading', reading: { ...READING, cpuUsed: 0.9 }, loopDelayMs: 1 })
+  world.run(1_500)
+  assert.deepEqual(['a1', 'a2', 'a3'].map(seenBy), [0.9, READING.cpuUsed, 0.9])
+  world.run(31_000)
+  assert.equal(seenBy('a2'), 0.9)
 })
 
 test('losing the lead of a cluster closes the seat above and ends what it led there', () => {

@@ -151,7 +151,14 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const requests = createRequests({ self, book, stores, pending: memory.outbox })
   const isGone = (domain: DomainPath, child: string): boolean =>
     domain === self.domain && roster.isGone(child as NodeId)
-  const inventories = createInventories({ self, incarnation, timing: placementTiming, book, isGone })
+  const inventories = createInventories({
+    self,
+    incarnation,
+    timing: placementTiming,
+    book,
+    isGone,
+    members: () => roster.view().size,
+  })
   records.hold([self.domain], [], context, out, [])
   const placing = createPlacing({
     self,
@@ -184,7 +191,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const onConnected = ({ peer, facts }: Extract<CoreInput, { kind: 'connected' }>, at: StepContext): void => {
     neighbours.onConnected(peer, facts, out)
     if (facts.domain === self.domain) {
-      inventories.onAudience()
+      inventories.onAudience(peer, out)
       roster.onConnected(peer, at, out, news)
     }
     records.tell({ kind: 'connected', peer }, at, out, news)
@@ -299,7 +306,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return
       case 'leader-news':
         tellLeader(one.domain)
-        if (one.domain === self.domain) inventories.onAudience()
+        if (one.domain === self.domain) inventories.onWake(at, out)
         requests.onLeaders(at, out)
         records.onHolders(at, out, news)
         return placing.onChild(one.domain, at, out)

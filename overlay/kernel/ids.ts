@@ -48,11 +48,11 @@ export function parseDomainPath(text: string): Result<DomainPath, string> {
   return err(`"${bad}" is no domain name: use 1 to 63 of a-z, 0-9 and "-", as in "/berlin"`)
 }
 
-/** The domain above, or null for the root. */
+/** The domain above, or null for the root; of what is no path, the root, so that every chain ends. */
 export function parentOf(domain: DomainPath): DomainPath | null {
   if (domain === ROOT) return null
   const cut = domain.lastIndexOf('/')
-  return (cut === 0 ? '/' : domain.slice(0, cut)) as DomainPath
+  return (cut <= 0 ? '/' : domain.slice(0, cut)) as DomainPath
 }
 
 /** The domain and all above it, lowest first: `/eu/berlin`, `/eu`, `/`. */

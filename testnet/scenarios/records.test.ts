@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type DomainPath, instanceKey, ROOT } from '../../overlay/kernel/ids.ts'
+import { ROOT } from '../../overlay/kernel/ids.ts'
 import { serviceIdOf } from '../../placement/spec.ts'
 import { serviceOf, setStage } from './stage.ts'
 
@@ -57,14 +57,4 @@ test('a holder that was replaced while it was cut off hands on what it took in m
     core?.view.stores().some((store) => store.domain === ROOT && store.spec(serviceIdOf(service)) !== null),
   )
   assert.equal(known.length, others.length)
-})
-
-test('a service is submitted to a cluster of another region, whose leader nobody here has heard of', () => {
-  const stage = setStage({ nodes: 6, clusters: 3, levels: 3 })
-  const service = serviceOf('abroad', 2)
-  stage.run(20_000)
-  assert.equal(stage.leaderSeenBy('b1', '/eu/a' as DomainPath), null)
-  stage.deploy('b1', service, '/eu/a' as DomainPath)
-  stage.settle()
-  assert.equal(stage.whoRuns(instanceKey(serviceIdOf(service), 0)).length, 1)
 })

@@ -6,7 +6,6 @@ import type { Millis } from '../../overlay/kernel/time.ts'
 import { type ServiceSpec, serviceIdOf } from '../../placement/spec.ts'
 import { settledMsMax, unsettled } from '../sim/checkers/liveness.ts'
 import type { Device } from '../sim/device.ts'
-import { PLAIN } from '../sim/setting.ts'
 import { simpleSpec } from '../sim/workload.ts'
 import { createWorld, NO_DEFECTS } from '../sim/world.ts'
 
@@ -30,13 +29,9 @@ export function setStage(options: {
   readonly nodes: number
   readonly clusters: number
   readonly seed?: number
-  /** With 3 the clusters are in regions: `/eu/a`, `/us/b`, `/eu/c` and so on. */
-  readonly levels?: 2 | 3
 }): Stage {
-  const { nodes, clusters, seed = 1, levels = 2 } = options
-  const setting = { ...PLAIN, levels }
-  const watch = { onLine: null, onVote: () => undefined }
-  const world = createWorld({ seed, nodes, clusters, setting, defects: NO_DEFECTS, ...watch })
+  const { nodes, clusters, seed = 1 } = options
+  const world = createWorld({ seed, nodes, clusters, defects: NO_DEFECTS, onLine: null, onVote: () => undefined })
   const { agenda, network, devices } = world
   const device = (name: string): Device => {
     const found = devices.find(({ node }) => node === name)

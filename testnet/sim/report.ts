@@ -32,6 +32,7 @@ export function createTally(): Tally {
       const leaderless = results.flatMap((one) => one.leaderlessMs).sort((a, b) => a - b)
       const toALeader = (share: number): string =>
         seconds(leaderless[Math.min(leaderless.length - 1, Math.floor(leaderless.length * share))] ?? 0)
+      const kilobytes = perNodeHour((one) => one.bytes / 1_000)
       return [
         `seeds        ${results.length} in ${seconds(realMs)} s: ${perSecond} per second`,
         `virtual time ${(virtualMs / 3_600_000).toFixed(2)} hours`,
@@ -39,7 +40,7 @@ export function createTally(): Tally {
         `elections    ${sum(results, (one) => one.elections)}`,
         `leaderless   ${leaderless.length} times, for ${toALeader(0.5)} s (median), ${toALeader(1)} s (worst)`,
         `specs        ${sum(results, (one) => one.specs)} accepted`,
-        `each node    ${perNodeHour((one) => one.messages)} messages, ${perNodeHour((one) => one.bytes / 1_000)} KB an hour`,
+        `each node    ${perNodeHour((one) => one.messages)} messages an hour, ${kilobytes} KB`,
         `settled      after ${seconds(median)} s (median), ${seconds(settled.at(-1) ?? 0)} s (worst)`,
         `failures     ${results.filter(({ failure }) => failure !== null).length}, at commit ${commitOfNow()}`,
       ]
