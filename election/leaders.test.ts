@@ -41,6 +41,23 @@ test('a proven leader is known, and reached, under the name of its domain', () =
   assert.equal(book.leaderAt(berlin, { epoch: 7, term: 3 }), null)
 })
 
+test('the revision grows with another leader, other electors and other addresses, not with a sign of life', () => {
+  const { book, learn } = reader()
+  const revisions: number[] = []
+  const changes: readonly Partial<Announcement>[] = [
+    {},
+    { sequence: 2 },
+    { sequence: 3, addresses: ['/ip4/192.0.2.7/tcp/1'] },
+    { sequence: 4, addresses: ['/ip4/192.0.2.7/tcp/1'] },
+    { term: 3, addresses: ['/ip4/192.0.2.7/tcp/1'] },
+  ]
+  for (const change of changes) {
+    learn(first, 0, change)
+    revisions.push(book.revision())
+  }
+  assert.deepEqual(revisions, [1, 1, 2, 2, 3])
+})
+
 test('what proves nothing is not learned', () => {
   const { book, learn } = reader()
   assert.equal(learn(first, 0, { votes: [voteBy(first)] }), 'no-majority')

@@ -37,7 +37,7 @@ export interface LeaderBookView {
   /** What a witness has to know of a domain that pleads; null where nobody ever led it. */
   lineOf(domain: DomainPath): KnownLine | null
   domains(): Iterable<DomainPath>
-  /** Grows whenever a leader says something new: who looked at the same revision before saw all of it. */
+  /** Grows whenever another leads a domain, or has other electors or addresses; a mere sign of life is no change. */
   revision(): number
 }
 
@@ -94,8 +94,9 @@ export function createLeaderBook(): LeaderBook {
       const isRepeated = known !== null && isSameSaying(known.announcement, announcement)
       const spokenAt = isRepeated ? known.spokenAt : now
       current.set(announcement.domain, { opened, announcement, heardAt: now, spokenAt })
-      if (!isRepeated) revision += 1
-      return ok({ isNews: known === null || isChange(known.announcement, announcement) })
+      const isNews = known === null || isChange(known.announcement, announcement)
+      if (isNews || (!isRepeated && isElsewhere(known.announcement, announcement))) revision += 1
+      return ok({ isNews })
     },
   }
 }
@@ -148,6 +149,9 @@ function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[])
 
 const isSameSaying = (a: Announcement, b: Announcement): boolean =>
   a.line === b.line && compareTerms(a, b) === 0 && a.sequence === b.sequence
+
+const isElsewhere = (before: Announcement, after: Announcement): boolean =>
+  before.addresses.join() !== after.addresses.join()
 
 const isChange = (before: Announcement, after: Announcement): boolean =>
   compareTerms(before, after) !== 0 || before.electors.join() !== after.electors.join() || before.line !== after.line

@@ -68,17 +68,30 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   /** Grows with whatever is noted in this file. */
   let revision = 0
   let settled: Outlook | null = null
+  const announced = new Map<NodeId, readonly string[]>()
+  let announcedAt = -1
   let shownWants = ''
 
   const statementOf = (peer: NodeId): SealedStatement | null =>
     roster().get(peer)?.opened ?? acquaintances.get(peer) ?? null
 
+  /** What leaders say of themselves; gathered once for all of them. */
+  const announcedBy = (peer: NodeId): readonly string[] => {
+    if (announcedAt !== book.revision()) {
+      announcedAt = book.revision()
+      announced.clear()
+      for (const domain of book.domains()) {
+        const announcement = book.leaderOf(domain)?.announcement
+        if (announcement === undefined) continue
+        announced.set(announcement.node, [...(announced.get(announcement.node) ?? []), ...announcement.addresses])
+      }
+    }
+    return announced.get(peer) ?? []
+  }
+
   const addressesOf = (peer: NodeId): readonly string[] => {
     const addresses = new Set(statementOf(peer)?.message.addresses)
-    for (const domain of book.domains()) {
-      const announcement = book.leaderOf(domain)?.announcement
-      if (announcement?.node === peer) for (const address of announcement.addresses) addresses.add(address)
-    }
+    for (const address of announcedBy(peer)) addresses.add(address)
     for (const address of seeds.find((seed) => seed.peer === peer)?.addresses ?? []) addresses.add(address)
     return [...addresses]
   }
