@@ -22,7 +22,7 @@ const CREDENTIAL_HASH_BYTES = 32
 const SIGNATURE_BYTES = 8
 
 export interface Notary {
-  /** The sealer of one device; `onSealed` sees every message that it signs. */
+  /** The sealer of one device; `onSealed` sees every message that it signs or speaks. */
   sealerOf(device: DeviceFacts, onSealed: (opened: Opened<CoreMessage>) => void): Sealer<CoreMessage>
 }
 
@@ -61,7 +61,7 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
         open: openOnce,
         speak: (message) => {
           const said = sealer.speak(message)
-          if (!isSpokenFrame(said.bytes)) onSealed(said)
+          onSealed(said)
           return said
         },
         hear: (bytes, speaker) => (isSpokenFrame(bytes) ? sealer.hear(bytes, speaker) : openOnce(bytes)),
