@@ -139,9 +139,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   const announce = (seat: Seat, own: OwnAnnouncement): CoreEffect => {
     const message: Announcement = { kind: 'election/announcement', ...own, node: self, ...options.face() }
-    // Every node follows who leads on its way up, so what is told above is heard below too.
-    const domain = parentOf(seat.domain) ?? seat.domain
-    return { kind: 'author', message, topics: [{ domain, topic: 'leader' }] }
+    const parent = parentOf(seat.domain)
+    const domains = parent === null ? [seat.domain] : [seat.domain, parent]
+    return { kind: 'author', message, topics: domains.map((domain) => ({ domain, topic: 'leader' })) }
   }
 
   const proposeBelow = (
