@@ -1,4 +1,4 @@
-// Who hears an announcement: everybody below the parent what is new, and its domain each one.
+// Who hears an announcement: its domain always, everybody below the parent only what is new.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -31,11 +31,11 @@ const shown = (topics: ReturnType<ReturnType<typeof createAnnouncer>>): readonly
 
 test('a leader that goes on leading is a sign of life for its domain and for who deals with its siblings', () => {
   const topicsFor = createAnnouncer()
-  assert.deepEqual(shown(topicsFor(announcement(1))), ['/ leader'])
+  assert.deepEqual(shown(topicsFor(announcement(1))), ['/a leader', '/ leader'])
   for (let sequence = 2; sequence <= RETOLD_EVERY; sequence++) {
     assert.deepEqual(shown(topicsFor(announcement(sequence))), ['/a leader', '/ summary'])
   }
-  assert.deepEqual(shown(topicsFor(announcement(RETOLD_EVERY + 1))), ['/ leader'])
+  assert.deepEqual(shown(topicsFor(announcement(RETOLD_EVERY + 1))), ['/a leader', '/ leader'])
   assert.deepEqual(shown(topicsFor(announcement(RETOLD_EVERY + 2))), ['/a leader', '/ summary'])
 })
 
@@ -49,7 +49,7 @@ test('everybody hears at once of another term, other electors, other addresses a
   ]) {
     const topicsFor = createAnnouncer()
     topicsFor(announcement(1))
-    assert.deepEqual(shown(topicsFor(announcement(2, changes))), ['/ leader'])
+    assert.deepEqual(shown(topicsFor(announcement(2, changes))), ['/a leader', '/ leader'])
     assert.deepEqual(shown(topicsFor(announcement(3, changes))), ['/a leader', '/ summary'])
   }
 })

@@ -28,10 +28,8 @@ export function createAnnouncer(): (message: Announcement) => readonly Topic[] {
     const before = told.get(domain)
     const isForAll = before === undefined || isNews(before, message)
     if (isForAll) told.set(domain, message)
-    // Every node follows who leads on its way up, so what is told above is heard below too.
-    if (isForAll) return [{ domain: parent, topic: 'leader' }]
     // Who holds the parent's records follows its summaries: the electors of all its children.
-    return [own, { domain: parent, topic: 'summary' }]
+    return [own, { domain: parent, topic: isForAll ? 'leader' : 'summary' }]
   }
 }
 

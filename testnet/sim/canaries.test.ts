@@ -6,7 +6,7 @@ import { CANARIES } from './canaries.ts'
 import { catches, hunt } from './canary-hunt.ts'
 
 /** Within so many seeds a planted bug has to show. */
-const SEEDS_MAX = 40
+const SEEDS_MAX = 60
 const SEEDS = Array.from({ length: SEEDS_MAX }, (_, index) => index + 1)
 
 for (const canary of CANARIES) {

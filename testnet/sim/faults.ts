@@ -10,7 +10,7 @@ import type { Agenda } from './agenda.ts'
 import type { Device } from './device.ts'
 import type { SimNetwork } from './network.ts'
 import { between, chance } from './streams.ts'
-import { mayName, simpleSpec } from './workload.ts'
+import { simpleSpec } from './workload.ts'
 
 export type Pairs = readonly (readonly [from: number, to: number])[]
 
@@ -287,7 +287,7 @@ function hurry({ agenda, random, network, devices, isOver, pace }: FaultWorld, s
   )
   network.part(pairs)
   agenda.at(until, () => network.join(pairs))
-  const others = devices.filter((device) => mayName(device, led.domain))
+  const others = devices
   // A name belongs to one domain.
   const name = `hurry${service}${led.domain.replaceAll('/', '-')}`
   const requestAt = (device: Device | undefined, at: Millis): void => {

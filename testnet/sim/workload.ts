@@ -1,6 +1,6 @@
 // What people do meanwhile: they deploy, scale and remove services, on whatever device they happen to stand at.
 
-import { chainOf, type DomainPath, parentOf, ROOT } from '../../overlay/kernel/ids.ts'
+import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { type ServiceSpec, serviceIdOf } from '../../placement/spec.ts'
@@ -76,18 +76,9 @@ export const simpleSpec = (name: string): ServiceSpec => ({
   constraints: [],
 })
 
-/**
- * Whether a device can find out who leads a domain: on its way up, or beside that way. Of a cluster in another region
- * it hears nothing (README.md, Open).
- */
-export function mayName(device: Device, domain: DomainPath): boolean {
-  const chain = chainOf(device.facts.facts.domain)
-  return chain.includes(domain) || chain.includes(parentOf(domain) ?? domain)
-}
-
 /** Makes the request at a device that is up; nobody can make one where none is. */
 export function request(random: Random, devices: readonly Device[], { domain, spec, isRemoval }: PlannedRequest): void {
-  const up = devices.filter((device) => device.isUp && mayName(device, domain))
+  const up = devices.filter((device) => device.isUp)
   const service = serviceIdOf(spec)
   pick(random, up)?.input({ kind: 'submit', domain, service, spec: isRemoval ? null : spec })
 }
