@@ -44,6 +44,11 @@ const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number,
 const GAP_MS = { min: 1_000, max: 8_000 }
 /** Some worlds may form in peace first, others are disturbed from the start. */
 const PEACE_MS_MAX = 25_000
+/**
+ * Shorter than the wait for a lost quorum (60 s in every preset): beyond it two devices of which one is off part into
+ * two lines, and each level of the tree waits for minutes more (README.md, Open).
+ */
+const LASTS_MS_MAX = 50_000
 /** A clock is set right, or wrong by so much; far below what the hybrid clocks refuse (a day). A guess. */
 const JUMP_MS_MAX = { usual: 5_000, rare: 7_200_000 }
 
@@ -67,8 +72,8 @@ export function planFaults(random: Random, { devices, untilMs, pace }: FaultSett
     if (at * pace >= untilMs) return plan
     const [kind, , msMin, msMax] = drawKind(random)
     const fault = drawFault(random, kind, devices, spared)
-    const forMs = between(random, msMin, msMax)
-    if (fault !== null) plan.push({ at: at * pace, forMs: forMs * pace, fault })
+    const forMs = Math.min(between(random, msMin, msMax) * pace, LASTS_MS_MAX)
+    if (fault !== null) plan.push({ at: at * pace, forMs, fault })
   }
 }
 

@@ -1,7 +1,7 @@
 // What goes wrong: each fault begins at a moment of the plan, lasts a while and mends itself. When the plan is over
 // everything that can be mended is.
 
-import { electorIds, majorityOf } from '../../election/index.ts'
+import { compareVersions, electorIds, majorityOf, versionOf } from '../../election/register.ts'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
@@ -237,17 +237,19 @@ function isNobodysOnlyFriend(devices: readonly Device[], lost: Device): boolean 
 }
 
 /**
- * Whether the others of its cluster can go on without a device: one of them knows of electors that have a majority
- * without it. A domain whose only memory is gone waits for minutes before it begins anew, which is longer than a run.
+ * Whether the others of its cluster can go on without a device: the newest register that any of them holds names
+ * electors who have a majority without it. A domain whose only memory is gone waits for minutes before it begins anew,
+ * which is longer than a run.
  */
 function isDispensable(devices: readonly Device[], lost: Device): boolean {
   const { domain } = lost.facts.facts
-  return devices.some((device) => {
-    if (device === lost || device.facts.facts.domain !== domain) return false
-    const register = device.core?.view.seats()[0]?.state.register ?? null
-    const others = electorIds(register).filter((child) => child !== lost.node)
-    return register !== null && others.length >= majorityOf(register.electors.length)
-  })
+  const registers = devices
+    .filter((device) => device.facts.facts.domain === domain)
+    .map((device) => device.core?.view.seats()[0]?.state.register ?? null)
+    .sort((a, b) => compareVersions(versionOf(b), versionOf(a)))
+  const newest = registers[0] ?? null
+  const others = electorIds(newest).filter((child) => child !== lost.node)
+  return newest !== null && others.length >= majorityOf(newest.electors.length)
 }
 
 /** As an operator updates a site: one device after another, each as soon as the one before had time to come back. */

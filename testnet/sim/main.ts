@@ -42,7 +42,7 @@ interface Asked {
   readonly jobs: number
   readonly trace: boolean
   readonly setting: Partial<Setting>
-  readonly only: readonly number[] | null
+  readonly kept: readonly number[] | null
   readonly does: 'run' | 'minimise' | 'canaries'
 }
 
@@ -75,7 +75,7 @@ function read(): Asked {
     jobs: whole('jobs', values.jobs, JOBS_MAX) ?? availableParallelism(),
     trace: values.trace ?? (values.seed !== undefined && !values.minimise),
     setting: settingAsked(values),
-    only: values.only === undefined ? null : numbers(values.only),
+    kept: values.only === undefined ? null : numbers(values.only),
     does: values.canaries ? 'canaries' : values.minimise ? 'minimise' : 'run',
   }
 }
@@ -107,11 +107,11 @@ function whole(name: string, text: string | undefined, max = Number.MAX_SAFE_INT
 }
 
 function optionsFor(seed: number, asked: Asked): RunOptions {
-  const { nodes = null, faultsMs, trace, only } = asked
+  const { nodes = null, faultsMs, trace, kept } = asked
   const size = nodes === null ? sizeOf(seed) : { nodes, clusters: clustersFor(nodes) }
   const clusters = Math.min(size.nodes, asked.clusters ?? size.clusters)
   const setting = { ...settingOf(seed), ...asked.setting }
-  const base = { seed, nodes: size.nodes, clusters, faultsMs, setting, ...(only !== null && { only }) }
+  const base = { seed, nodes: size.nodes, clusters, faultsMs, setting, ...(kept !== null && { kept }) }
   return { ...base, ...(trace && { onLine: (line) => console.log(line) }) }
 }
 

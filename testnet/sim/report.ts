@@ -26,9 +26,11 @@ export function createTally(): Tally {
         for (const [kind, count] of Object.entries(result.faults)) faults.set(kind, (faults.get(kind) ?? 0) + count)
       }
       const perSecond = ((results.length * 1_000) / realMs).toFixed(1)
+      const failed = results.filter(({ failure }) => failure !== null).length
       const median = settled[settled.length >> 1] ?? 0
       const nodeHours = sum(results, (one) => (one.nodes * one.virtualMs) / 3_600_000)
       const perNodeHour = (of: (result: RunResult) => number): number => Math.round(sum(results, of) / nodeHours)
+      const kilobytes = perNodeHour((one) => one.bytes / 1_000)
       const leaderless = results.flatMap((one) => one.leaderlessMs).sort((a, b) => a - b)
       const toALeader = (share: number): string =>
         seconds(leaderless[Math.min(leaderless.length - 1, Math.floor(leaderless.length * share))] ?? 0)
@@ -40,9 +42,9 @@ export function createTally(): Tally {
         `elections    ${sum(results, (one) => one.elections)}`,
         `leaderless   ${leaderless.length} times, for ${toALeader(0.5)} s (median), ${toALeader(1)} s (worst)`,
         `specs        ${sum(results, (one) => one.specs)} accepted`,
-        `each node    ${perNodeHour((one) => one.messages)} messages an hour, ${kilobytes} KB`,
+        `an hour has  ${perNodeHour((one) => one.messages)} messages and ${kilobytes} KB of each node`,
         `settled      after ${seconds(median)} s (median), ${seconds(settled.at(-1) ?? 0)} s (worst)`,
-        `failures     ${results.filter(({ failure }) => failure !== null).length}, at commit ${commitOfNow()}`,
+        `failures     ${failed}, at commit ${commitOfNow()}`,
       ]
     },
   }
@@ -61,17 +63,17 @@ const seconds = (ms: number): string => (ms / 1_000).toFixed(1)
 
 /** The command that shows a run again; what belongs to the seed anyway is not said. */
 export function replayOf(options: Replayed): string {
-  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, setting, only } = options
+  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, setting, kept } = options
   const { preset, levels, electorsMax } = settingOf(seed)
   const words = [`--seed ${seed} --nodes ${nodes} --clusters ${clusters} --seconds ${faultsMs / 1_000}`]
   if (setting !== undefined && setting.preset !== preset) words.push(`--preset ${setting.preset}`)
   if (setting !== undefined && setting.levels !== levels) words.push(`--levels ${setting.levels}`)
   if (setting !== undefined && setting.electorsMax !== electorsMax) words.push(`--electors ${setting.electorsMax}`)
-  if (only !== undefined) words.push(`--only ${only.length === 0 ? 'none' : only.join()}`)
+  if (kept !== undefined) words.push(`--only ${kept.length === 0 ? 'none' : kept.join()}`)
   return `npm run sim -- ${words.join(' ')}`
 }
 
-type Replayed = Pick<RunOptions, 'seed' | 'nodes' | 'clusters' | 'faultsMs' | 'setting' | 'only'>
+type Replayed = Pick<RunOptions, 'seed' | 'nodes' | 'clusters' | 'faultsMs' | 'setting' | 'kept'>
 
 export function failureLine(options: Replayed, { failure }: RunResult): string {
   if (failure === null) return ''

@@ -21,7 +21,7 @@ export interface RunOptions {
   readonly faultsMs?: Millis
   readonly setting?: Setting
   /** Of the planned faults only those with these numbers, from 0. */
-  readonly only?: readonly number[]
+  readonly kept?: readonly number[]
   readonly defects?: Defects
   readonly onLine?: (line: string) => void
   /** Looks at the world when the run is over. */
@@ -85,7 +85,7 @@ export function runSeed(options: RunOptions): RunResult {
   let settledMs: Millis | null = null
   let failure: Failure | null = null
   try {
-    disturb(world, faulty, { seed, faultsMs, only: options.only })
+    disturb(world, faulty, { seed, faultsMs, kept: options.kept })
     mendAll(faulty)
     world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
     settledMs = awaitAgreement(world, settledMsMax(setting.preset))
@@ -113,7 +113,7 @@ export function runSeed(options: RunOptions): RunResult {
 
 interface Disturbance extends Pick<RunOptions, 'seed'> {
   readonly faultsMs: Millis
-  readonly only: readonly number[] | undefined
+  readonly kept: readonly number[] | undefined
 }
 
 /** What would go wrong in a run. */
@@ -130,13 +130,13 @@ export function planOf({
   return planFaults(streamOf(seed, 'faults'), { devices, untilMs, pace })
 }
 
-function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, only }: Disturbance): void {
+function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, kept }: Disturbance): void {
   const { agenda, devices, domains } = world
   const { pace } = faulty
   calm(faulty)
   const plan = planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs, pace })
   for (const [number, planned] of plan.entries()) {
-    if (only !== undefined && !only.includes(number)) continue
+    if (kept !== undefined && !kept.includes(number)) continue
     agenda.at(planned.at, () => {
       if (agenda.now() < faultsMs) inflict(faulty, planned)
     })

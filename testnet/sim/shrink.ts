@@ -13,21 +13,21 @@ export function shrink(options: RunOptions, say: (line: string) => void): boolea
   }
   say(`seed ${options.seed} breaks ${failure.rule} at ${(failure.at / 1_000).toFixed(1)} s: ${failure.what}`)
   const plan = planOf(options)
-  const asked = options.only ?? plan.map((_, number) => number)
+  const asked = options.kept ?? plan.map((_, number) => number)
   let runs = 0
-  const only = minimise(asked, (kept) => {
+  const needed = minimise(asked, (kept) => {
     runs += 1
-    const { failure: left } = runSeed({ ...options, only: kept })
+    const { failure: left } = runSeed({ ...options, kept })
     return left !== null && shapeOf(left.what) === shapeOf(failure.what)
   })
-  say(`${only.length} of ${asked.length} faults are needed (${runs} runs):`)
-  for (const number of only) {
+  say(`${needed.length} of ${asked.length} faults are needed (${runs} runs):`)
+  for (const number of needed) {
     const { at, forMs, fault } = plan[number] as (typeof plan)[number]
     const { kind, ...details } = fault
     const when = `${(at / 1_000).toFixed(3).padStart(9)} s for ${(forMs / 1_000).toFixed(3)} s`
     say(`  ${String(number).padStart(3)} ${when}  ${kind} ${JSON.stringify(details)}`)
   }
-  const least: RunOptions = { ...options, only }
+  const least: RunOptions = { ...options, kept: needed }
   say(`${runSeed(least).failure?.what}\n    ${replayOf(least)}`)
   return true
 }

@@ -7,9 +7,9 @@ export function checkIncarnations(): SafetyChecker {
   const said = new Map<string, { readonly boot: number; readonly incarnation: number }>()
   return {
     onSealed: (device, { message }) => {
-      if (message.kind !== 'membership/member') return
-      const { incarnation } = message
-      const name = `${device.node}, wiped ${device.wipes} times`
+      if (message.kind !== 'membership/member' && message.kind !== 'record/instance') return
+      const { incarnation, kind } = message
+      const name = `${kind} of ${device.node}, wiped ${device.wipes} times`
       const before = said.get(name)
       if (before !== undefined && before.boot !== device.boot && incarnation <= before.incarnation) {
         throw new BrokenRule('new-incarnation', `${name}, says ${incarnation} again after a restart`)
