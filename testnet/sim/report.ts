@@ -30,7 +30,6 @@ export function createTally(): Tally {
       const median = settled[settled.length >> 1] ?? 0
       const nodeHours = sum(results, (one) => (one.nodes * one.virtualMs) / 3_600_000)
       const perNodeHour = (of: (result: RunResult) => number): number => Math.round(sum(results, of) / nodeHours)
-      const kilobytes = perNodeHour((one) => one.bytes / 1_000)
       const leaderless = results.flatMap((one) => one.leaderlessMs).sort((a, b) => a - b)
       const toALeader = (share: number): string =>
         seconds(leaderless[Math.min(leaderless.length - 1, Math.floor(leaderless.length * share))] ?? 0)
