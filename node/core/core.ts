@@ -349,6 +349,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     step: (input, at) => {
       news = []
       out = []
+      // A leader whose lease ended while its process stood still must not act on what piled up meanwhile.
+      if ((hierarchy.wakeAt() ?? Number.POSITIVE_INFINITY) <= at.now) hierarchy.onWake(at, out, news)
+      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
       take(input, at)
       for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
       settle(at)

@@ -137,8 +137,6 @@ export function createWorld(options: WorldOptions): World {
       const text = (): string =>
         `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(hearOrNull(bytes))}`
       trace.note(now(), 'received', isSpokenFrame(bytes) ? hashBytes(bytes, 0).low : tailOf(bytes), text)
-      const sender = topic === null ? byNode.get(from) : undefined
-      if (sender !== undefined) for (const checker of checkers) checker.onHeard?.(device, sender)
       return swallows.size === 0 || !swallows.has(hearOrNull(bytes)?.kind ?? '')
     },
     onDropped: (device, problem, detail) => {
@@ -163,7 +161,6 @@ export function createWorld(options: WorldOptions): World {
     events,
   }
   const devices = topology.devices.map((facts) => createDevice(facts, parts))
-  const byNode = new Map(devices.map((device) => [device.node, device]))
   const endpoints = devices.map(({ endpoint }) => endpoint)
   const network: SimNetwork = createNetwork(agenda, streamOf(seed, 'network'), endpoints)
   for (const device of devices) agenda.at(device.facts.startsAt, () => device.start())

@@ -29,8 +29,6 @@ export interface DeviceView {
 export interface SafetyChecker {
   /** The device signed a message, for whomever. */
   onSealed?(device: DeviceView, opened: Opened<CoreMessage>): void
-  /** Something that another device sent to this one alone arrived. */
-  onHeard?(device: DeviceView, from: DeviceView): void
   /** The device carried out an input with all that follows from it. */
   onSettled?(device: DeviceView, now: Millis): void
   /** The device's runtime started an instance. */

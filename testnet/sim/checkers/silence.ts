@@ -1,48 +1,50 @@
 // A leader that reaches no majority gives no order after one lease: whenever somebody announces that it leads or signs
-// a placement, a majority of its electors spoke to it within the lease that it may have, by whatever clock drifts most.
+// a placement, a majority of its electors has promised in that very term to help nobody else until now, whatever of
+// these promises reached it.
 
-import { type ElectionState, majorityOf } from '../../../election/index.ts'
-import { type ChildId, chainOf, type DomainPath } from '../../../overlay/kernel/ids.ts'
+import { ELECTION_TIMINGS, majorityOf } from '../../../election/index.ts'
+import type { DomainPath } from '../../../overlay/kernel/ids.ts'
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
 
-/**
- * How much longer a lease may last by a clock that goes too slow (topology.ts, CLOCK_DRIFT_MAX), with some to spare.
- */
+/** How much longer a lease may last by a slow clock (topology.ts, CLOCK_DRIFT_MAX), with some to spare. */
 const DRIFT = 1.01
-
-/** The lease that a leader of that place may have at most. */
-const leaseMsMax = ({ timing }: ElectionState): Millis => timing.leaseMs
+/** A lease is four fifths of a promise: what a preset's lease is of its shortest timeout. */
+const LEASE_SHARE = ELECTION_TIMINGS.lan.leaseMs / ELECTION_TIMINGS.lan.electionTimeoutMsMin
 
 export function checkSilence(now: () => Millis): SafetyChecker {
-  /** Of each process, when it last heard a node, and anybody of a domain. */
-  const heard = new Map<DeviceView, Map<ChildId, Millis>>()
+  /** By domain, term and elector: until when a leader of that term may count on it. */
+  const promised = new Map<string, Millis>()
+
+  const promise = (domain: DomainPath, term: string, elector: string, ms: Millis): void => {
+    const key = `${domain} ${term} ${elector}`
+    promised.set(key, Math.max(promised.get(key) ?? 0, now() + ms * DRIFT))
+  }
 
   const checkOrder = (device: DeviceView, domain: DomainPath, what: string): void => {
     const state = device.core?.view.seats().find((seat) => seat.domain === domain)?.state
     if (state === undefined || state.register === null) return
-    const times = state.register.electors.map(({ child }) =>
-      child === state.self ? now() : (heard.get(device)?.get(child) ?? Number.NEGATIVE_INFINITY),
+    const term = `${state.epoch}.${state.term}`
+    // An election begins with a lease, however early its first votes came.
+    const reign = `${domain} ${term}`
+    if (!promised.has(reign)) promised.set(reign, now() + state.timing.leaseMs * DRIFT)
+    const untils = state.register.electors.map(({ child }) =>
+      child === state.self ? Number.POSITIVE_INFINITY : (promised.get(`${domain} ${term} ${child}`) ?? 0),
     )
-    times.sort((a, b) => b - a)
-    const silentMs = now() - (times[majorityOf(times.length) - 1] ?? Number.NEGATIVE_INFINITY)
-    if (silentMs <= leaseMsMax(state) * DRIFT) return
-    const howLong = `${Math.round(silentMs)} ms after it heard a majority`
+    untils.sort((a, b) => b - a)
+    const until = Math.max(untils[majorityOf(untils.length) - 1] ?? 0, promised.get(reign) ?? 0)
+    if (now() <= until) return
+    const howLong = `${Math.round(now() - until)} ms after the last promise of a majority ended`
     throw new BrokenRule('leader-silent', `${device.node} ${what} ${domain}, ${howLong}`)
   }
 
   return {
-    onHeard: (device, from) => {
-      const times = heard.get(device) ?? new Map<ChildId, Millis>()
-      heard.set(device, times.set(from.node, now()))
-      for (const domain of chainOf(from.facts.facts.domain)) times.set(domain, now())
-    },
-    onGone: (device) => {
-      if (device.core === null) heard.delete(device)
-    },
     onSealed: (device, { message }) => {
       if (message.kind === 'election/announcement') checkOrder(device, message.domain, 'announces that it leads')
       if (message.kind === 'record/placement') checkOrder(device, message.domain, 'gives orders in')
+      if (message.kind !== 'election/heartbeat-answer') return
+      const { domain, epoch, term, child, promiseMs } = message
+      promise(domain, `${epoch}.${term}`, child, promiseMs * LEASE_SHARE)
     },
   }
 }
