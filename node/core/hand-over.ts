@@ -1,17 +1,28 @@
 // In which order a node that is about to stop gives away what it leads: the highest domain first, since whoever leads
 // below speaks for its domain above; and the next one when the last is with its heir, or did not get there in time.
 
-import { type ElectionState, type ElectionTiming, hasHeir } from '../../election/index.ts'
+import {
+  compareTerms,
+  type ElectionState,
+  type ElectionTiming,
+  type Fence,
+  hasHeir,
+  type LeaderBookView,
+} from '../../election/index.ts'
+import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 
 interface LedSeat {
   readonly id: number
+  readonly domain: DomainPath
   readonly state: ElectionState
-  readonly fence: object | null
+  readonly fence: Fence | null
 }
 
 export interface HandOver {
   readonly isDone: boolean
+  /** Whether the node is on its way out. */
+  readonly isOngoing: boolean
   begin(): void
   /** The seat to hand over now, of some from the lowest to the highest; null while there is none. */
   next<S extends LedSeat>(seats: readonly S[], now: Millis): S | null
@@ -26,12 +37,17 @@ export function createHandOver(timing: ElectionTiming): HandOver {
   const asked = new Set<number>()
   let nextAt: Millis | null = null
   let isDone = false
+  let hasBegun = false
 
   return {
     get isDone() {
       return isDone
     },
+    get isOngoing() {
+      return hasBegun
+    },
     begin: () => {
+      hasBegun = true
       nextAt = Number.NEGATIVE_INFINITY
     },
     next: (seats, now) => {
@@ -49,3 +65,11 @@ export function createHandOver(timing: ElectionTiming): HandOver {
     wakeAt: () => nextAt,
   }
 }
+
+/** Whether somebody else leads, under a later fence, each domain that is still led here under an old one. */
+export const areSucceeded = (seats: readonly LedSeat[], book: LeaderBookView, self: NodeId): boolean =>
+  seats.every(({ domain, fence }) => {
+    if (fence === null) return true
+    const known = book.leaderOf(domain)?.announcement
+    return known !== undefined && known.node !== self && compareTerms(known, fence) > 0
+  })

@@ -9,9 +9,7 @@ import {
   createElection,
   type ElectionEffect,
   type ElectionInput,
-  type ElectionState,
   type ElectorMessage,
-  type Fence,
   heardAs,
   isWitnessMessage,
   type OwnAnnouncement,
@@ -31,24 +29,9 @@ import type { Opened } from '../../overlay/wire/envelope.ts'
 import { createAnnouncer } from './announcing.ts'
 import { createChildDomains } from './child-domains.ts'
 import type { CoreEffect } from './effects.ts'
-import { createHandOver } from './hand-over.ts'
+import { areSucceeded, createHandOver } from './hand-over.ts'
 import type { Sink } from './news.ts'
-import type { Hierarchy, HierarchyEvent, HierarchyOptions } from './seats.ts'
-
-interface Seat {
-  readonly id: number
-  readonly domain: DomainPath
-  readonly self: ChildId
-  /** The seat below whose register keeps this one's memory; null in the cluster, where the disk does. */
-  readonly below: Seat | null
-  state: ElectionState
-  fence: Fence | null
-  memory: Readonly<Record<string, Uint8Array>>
-  /** This node's newest announcement of the domain: the proof by which it speaks for it above. */
-  announced: Opened<Announcement> | null
-  /** What waits for the seat's own register to be committed, by token. */
-  readonly waiting: Map<string, { readonly of: Seat; readonly then: readonly ElectionEffect[] }>
-}
+import type { Hierarchy, HierarchyEvent, HierarchyOptions, Seat } from './seats.ts'
 
 export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const { book, self } = options
@@ -58,6 +41,11 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const childDomains = createChildDomains(book, timing, options.face)
   const feeds: { readonly seat: Seat; readonly input: ElectionInput }[] = []
   const handOver = createHandOver(timing)
+  /**
+   * Seats that were handed over and are still led under their old fence, until the heir leads: it stands above this one
+   * in every fence, so what both say at once is in order. No longer than a lease, which is what was promised for it.
+   */
+  const lingering = new Map<Seat, Millis>()
   let isFeeding = false
   let seatsMade = 0
   let tokensMade = 0
@@ -87,21 +75,35 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     isFeeding = false
   }
 
+  const endLingering = (seat: Seat, events: Sink<HierarchyEvent>): void => {
+    lingering.delete(seat)
+    closeSeatsAbove(seat, events)
+    if (seat.fence !== null) events.push({ kind: 'unlead', domain: seat.domain })
+    seat.fence = null
+    seat.waiting.clear()
+  }
+
+  /** Until somebody else leads each of the domains that a seat was about, its own and those above, or too late. */
+  const lingerOn = (...[{ now }, , events]: Turn): void => {
+    for (const [seat, until] of [...lingering]) {
+      if (now >= until || areSucceeded(seats.slice(seats.indexOf(seat)), book, self)) endLingering(seat, events)
+    }
+  }
+
   const carryOut = (seat: Seat, effect: ElectionEffect, ...turn: Turn): void => {
     const [, out, events] = turn
     switch (effect.kind) {
       case 'lead':
+        if (lingering.has(seat)) endLingering(seat, events)
         seat.fence = effect.fence
         seat.memory = effect.memory
         events.push({ kind: 'lead', domain: seat.domain, fence: effect.fence })
         openSeatAbove(seat, ...turn)
         return
       case 'unlead':
-        closeSeatsAbove(seat, events)
-        if (seat.fence !== null) events.push({ kind: 'unlead', domain: seat.domain })
-        seat.fence = null
-        seat.waiting.clear()
         handOver.onUnlead(turn[0].now)
+        if (handOver.isOngoing) lingering.set(seat, turn[0].now + timing.leaseMs)
+        else endLingering(seat, events)
         return
       case 'committed': {
         const waited = seat.waiting.get(effect.token)
@@ -222,8 +224,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   }
 
   const closeSeatsAbove = (seat: Seat, events: Sink<HierarchyEvent>): void => {
-    const index = seats.indexOf(seat)
-    for (const above of seats.splice(index + 1)) {
+    for (const above of seats.splice(seats.indexOf(seat) + 1)) {
+      lingering.delete(above)
       if (above.fence !== null) events.push({ kind: 'unlead', domain: above.domain })
     }
   }
@@ -275,6 +277,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
     else if (own !== undefined) hearOf(own, announcement, ...turn)
     onSpeaker(domain, speakerBefore, ...turn)
+    lingerOn(...turn)
   }
 
   const showProof = (seat: Seat, opened: Opened<Announcement>, ...turn: Turn): void => {
@@ -362,7 +365,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       handOver.begin()
       handOverNext(...turn)
     },
-    isHandedOver: () => handOver.isDone,
+    isHandedOver: () => handOver.isDone && lingering.size === 0,
     onWake: (...turn) => {
       const { now } = turn[0]
       for (const seat of [...seats]) {
@@ -370,10 +373,12 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         if (due !== null && due <= now) feed(seat, { kind: 'wake' }, ...turn)
       }
       if (reviewAt !== null && reviewAt <= now) review(...turn)
+      lingerOn(...turn)
       handOverNext(...turn)
     },
     wakeAt: () => {
       let at = earlier(reviewAt, handOver.wakeAt())
+      for (const until of lingering.values()) at = earlier(at, until)
       for (const seat of seats) at = earlier(at, wakeAt(seat.state))
       return at
     },

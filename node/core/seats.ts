@@ -1,9 +1,10 @@
-// What a node's seats in the tree look like from outside: how they are made, what they are told, and what they tell.
+// A node's seats in the tree: what they are, how they are made, what they are told, and what they tell.
 
 import type {
   Announcement,
   Autonomy,
   ChildFact,
+  ElectionEffect,
   ElectionInput,
   ElectionMessage,
   ElectionState,
@@ -35,6 +36,22 @@ export interface HierarchyOptions {
   readonly members: () => readonly ChildFact[]
   /** The name, addresses and fitness that this node's announcements carry. */
   readonly face: () => Pick<Announcement, 'name' | 'addresses' | 'fitness'>
+}
+
+/** One of them, as the hierarchy keeps it. */
+export interface Seat {
+  readonly id: number
+  readonly domain: DomainPath
+  readonly self: ChildId
+  /** The seat below whose register keeps this one's memory; null in the cluster, where the disk does. */
+  readonly below: Seat | null
+  state: ElectionState
+  fence: Fence | null
+  memory: Readonly<Record<string, Uint8Array>>
+  /** This node's newest announcement of the domain: the proof by which it speaks for it above. */
+  announced: Opened<Announcement> | null
+  /** What waits for the seat's own register to be committed, by token. */
+  readonly waiting: Map<string, { readonly of: Seat; readonly then: readonly ElectionEffect[] }>
 }
 
 export interface SeatView {
