@@ -138,3 +138,16 @@ test('a cluster whose halves each founded it, and the root with it, soon has one
     assert.equal(world.agreed(root), world.agreed(berlin))
   }
 })
+
+test('a root of one cluster is led again as soon as the cluster went on without its majority', () => {
+  const quorumLossMs = { cluster: 8_000, above: 300_000 }
+  for (let seed = 1; seed <= 4; seed++) {
+    const world = createWorld({ seed, clusters: { berlin: 3 }, timing: { ...QUICK, quorumLossMs } })
+    world.run(10_000)
+    const survivor = world.all[seed % 3] as NodeId
+    for (const id of world.all) if (id !== survivor) world.cutPower(id)
+    world.until('it leads its cluster', () => world.leaders(berlin).includes(survivor), 30_000)
+    // As long as the lost leader's last announcement is worth, and an election.
+    world.until('and the root', () => world.agreed(root) === survivor, 3 * 2_000 + lan.electionTimeoutMsMax)
+  }
+})

@@ -118,6 +118,8 @@ function isOrphaned(state: ElectionState, now: Millis): boolean {
   const electors = electorIds(state.register)
   const others = electors.filter((child) => child !== state.self)
   const silences = (now - state.leaderlessSince) / state.quorumLossMs
+  // The only elector was this very child, which waited before it went on below and lost its vote by that.
+  if (electors.length === 1 && others.length === 0) return true
   // It was an elector itself, and without the vote that it lost the others are no majority: they wait for one in vain.
   if (others.length < majorityOf(electors.length)) return silences >= 2 + rankOf(state, others)
   const isDeserted = !others.some((child) => isAlive(state, child))
