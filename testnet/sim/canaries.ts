@@ -17,6 +17,8 @@ export interface Canary {
   readonly name: string
   readonly defects?: Defects
   readonly mutation?: Mutation
+  /** Where the bug shows only among many clusters; by default one or two. */
+  readonly clusters?: number
   /** The rules of which one has to break. */
   readonly rules: readonly string[]
 }
@@ -69,6 +71,16 @@ const MUTANTS: readonly Canary[] = [
       replace: 'leaseUntil: Math.max(now + 1_000, role.leaseUntil, ',
     },
     rules: ['leader-silent'],
+  },
+  {
+    name: 'grant forgotten',
+    mutation: {
+      file: 'election/witness.ts',
+      find: 'const before = grantsOf(register).find((granted) => granted.domain === request.domain) ?? null',
+      replace: 'const before = null as Granted | null',
+    },
+    clusters: 4,
+    rules: ['one-grant'],
   },
   {
     name: 'fence forgotten',

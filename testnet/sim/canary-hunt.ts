@@ -12,11 +12,14 @@ export interface Hunt {
   readonly answers: readonly CanaryAnswer[]
 }
 
-/** The world of a canary's seed: big enough for five electors, on a local network, where the most happens. */
-export const canaryWorld = (seed: number): RunOptions => ({
+/**
+ * The world of a canary's seed: big enough for five electors, or for clusters of two, on a local network, where the most
+ * happens.
+ */
+export const canaryWorld = (seed: number, clusters: number | null): RunOptions => ({
   seed,
-  nodes: 5,
-  clusters: seed % 3 === 0 ? 2 : 1,
+  nodes: clusters === null ? 5 : 2 * clusters,
+  clusters: clusters ?? (seed % 3 === 0 ? 2 : 1),
   setting: { ...settingOf(seed), preset: PLAIN.preset, levels: PLAIN.levels },
 })
 
