@@ -49,10 +49,22 @@ test('a node whose power is cut is dead for all within a few seconds', () => {
   const cluster = createMeetingCluster(5)
   const [, victim] = nodesOf(cluster)
   cluster.kill(victim, { silently: true })
-  cluster.run(2_500)
+  // A turn of its watchers and two lost probes, then the suspicion.
+  cluster.run(4_000)
   assert.deepEqual(cluster.views(victim), ['suspect'])
-  cluster.run(5_000)
+  cluster.run(3_500)
   assert.deepEqual(cluster.views(victim), ['dead'])
+})
+
+test('its watchers together probe a member about once a second, however many they are', () => {
+  for (const size of [3, 5, 12]) {
+    const cluster = createMeetingCluster(size)
+    cluster.run(10_000)
+    const before = cluster.sent.get('membership/probe') ?? 0
+    cluster.run(60_000)
+    const perMember = ((cluster.sent.get('membership/probe') ?? 0) - before) / 60 / size
+    assert.ok(perMember > 0.4 && perMember < 1.2, `of ${size}: ${perMember} a second`)
+  }
 })
 
 test('of two nodes one may die: the lone witness waits the longest, then decides', () => {

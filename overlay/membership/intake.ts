@@ -5,7 +5,7 @@ import type { NodeId } from '../kernel/ids.ts'
 import type { Opened } from '../wire/envelope.ts'
 import { judge, judgeAll } from './judge.ts'
 import type { Entries, MembershipMessage, SealedReport, SealedStatement } from './messages.ts'
-import { renewWatch, shareReport } from './probing.ts'
+import { onDoubt, renewWatch, shareReport } from './probing.ts'
 import { admitReport, admitStatement, countRefused } from './roster.ts'
 import { onOwnStatement, refute, sayWhatIsDue } from './self.ts'
 import { announce, persistStatement, type Turn } from './state.ts'
@@ -67,6 +67,7 @@ function onReport(turn: Turn, opened: SealedReport): boolean {
   const { subject, verdict, incarnation } = opened.message
   if (table.forgotten.has(subject) && !table.entries.has(subject)) return false
   if (!admitReport(table, opened)) return false
+  if (subject !== self && verdict === 'unreachable' && opened.from !== self) onDoubt(turn, subject)
   if (subject !== self) judge(turn, subject)
   else if (verdict === 'unreachable') refute(turn, incarnation)
   return true

@@ -16,13 +16,29 @@ export function refreshWatches(turn: Turn): void {
   const { table, self, watches, phase } = turn.state
   if (phase !== 'running') return
   const subjects = [...table.entries.values()].filter((entry) => entry.state !== 'left').map((entry) => entry.node)
-  const duties = watchedIn(ringsOf(table), subjects, self)
-  become(turn, { watches: new Map(duties.map((node) => [node, watches.get(node) ?? freshWatch(turn)])) })
+  const rings = ringsOf(table)
+  const watched = watchedIn(rings, subjects, self).map((node): [NodeId, Watch] => {
+    const watchers = watchersIn(rings, node)
+    return [node, ranked(turn, watches.get(node) ?? freshWatch(turn), watchers.indexOf(self), watchers.length)]
+  })
+  become(turn, { watches: new Map(watched) })
+}
+
+/** Who takes another turn than before waits for that one, unless there is a doubt to settle. */
+function ranked(turn: Turn, watch: Watch, rank: number, watchers: number): Watch {
+  if (watch.rank === rank && watch.watchers === watchers) return watch
+  const turnAt = turn.context.now + turn.state.timing.probeMs * (1 + rank)
+  const isUrgent = watch.lostInARow > 0 || watch.isClosed || watch.isDoubted
+  const nextProbeAt = isUrgent ? watch.nextProbeAt : Math.max(watch.nextProbeAt, turnAt)
+  return { ...watch, rank, watchers, nextProbeAt }
 }
 
 /** Begins again with a member that is back. */
 export function renewWatch(turn: Turn, node: NodeId): void {
-  if (turn.state.watches.has(node)) setWatch(turn, node, freshWatch(turn))
+  const before = turn.state.watches.get(node)
+  if (before === undefined) return
+  const { rank, watchers } = before
+  setWatch(turn, node, { ...freshWatch(turn), rank, watchers })
 }
 
 /** Does what is due for everyone watched: judges overdue probes, sends the next. */
@@ -46,13 +62,21 @@ export function attend(turn: Turn): void {
 }
 
 /**
+ * Its watchers take turns: together they probe a member once per `probeMs`, as SWIM's members do (Das et al., DSN
+ * 2002).
+ */
+const paceOf = ({ state }: Turn, { watchers }: Watch): Millis => state.timing.probeMs * watchers
+
+/**
  * When a watched member is to be probed next, or its closed connection reported: whoever is heard anyway is not probed,
  * unless there is a doubt to settle.
  */
-export function probeDueAt({ table, self, timing }: MembershipState, node: NodeId, watch: Watch): Millis {
+export function probeDueAt(state: MembershipState, node: NodeId, watch: Watch): Millis {
+  const { table, self, timing } = state
   const heardAt = table.heardAt.get(node)
-  if (heardAt === undefined || watch.lostInARow > 0 || watch.isClosed) return watch.nextProbeAt
-  const quietAt = heardAt + timing.probeMs
+  if (heardAt === undefined || watch.lostInARow > 0 || watch.isClosed || watch.isDoubted) return watch.nextProbeAt
+  // All who heard it at the same moment look again one after the other.
+  const quietAt = heardAt + timing.probeMs * (1 + watch.rank)
   if (quietAt <= watch.nextProbeAt) return watch.nextProbeAt
   const entry = table.entries.get(node)
   const isReported = entry !== undefined && opinionOf(table, self, entry)?.verdict === 'unreachable'
@@ -71,7 +95,7 @@ export function onAck(turn: Turn, from: NodeId, { nonce }: Ack): void {
   if (watch?.probe?.nonce === nonce) {
     const roundTripMs = smoothed(watch.roundTripMs, now - watch.probe.sentAt)
     const rested = { ...watch, probe: null, missed: null, lostInARow: 0, isSlow: false, roundTripMs }
-    setWatch(turn, from, { ...rested, nextProbeAt: now + timing.probeMs })
+    setWatch(turn, from, { ...rested, nextProbeAt: now + paceOf(turn, watch) })
     become(turn, { health: healthAfter(health, timing, now, -1) })
     onSignOfLife(turn, from, true)
     return
@@ -81,6 +105,15 @@ export function onAck(turn: Turn, from: NodeId, { nonce }: Ack): void {
     setWatch(turn, from, { ...watch, missed: null, isSlow: true, roundTripMs })
   }
   onSignOfLife(turn, from, false)
+}
+
+/**
+ * Another watcher calls somebody unreachable that this one watches too: it looks at once, and not when it is its turn.
+ */
+export function onDoubt(turn: Turn, subject: NodeId): void {
+  const watch = turn.state.watches.get(subject)
+  if (watch === undefined || watch.probe !== null || watch.isClosed) return
+  setWatch(turn, subject, { ...watch, isDoubted: true, nextProbeAt: turn.context.now })
 }
 
 /** A connection to somebody watched closed: the other side's kernel speaks, sooner than any probe. Not said at once. */
@@ -137,7 +170,7 @@ function onProbeLost(turn: Turn, entry: RosterEntry, watch: Watch, lost: NonNull
   const isReported = opinionOf(table, self, entry)?.verdict === 'unreachable'
   const heardAt = table.heardAt.get(entry.node)
   if (!isReported && heardAt !== undefined && heardAt >= lost.sentAt) {
-    setWatch(turn, entry.node, { ...watch, probe: null, lostInARow: 0, nextProbeAt: heardAt + timing.probeMs })
+    setWatch(turn, entry.node, { ...watch, probe: null, lostInARow: 0, nextProbeAt: heardAt + paceOf(turn, watch) })
     return
   }
   const lostInARow = watch.lostInARow + 1
@@ -157,7 +190,7 @@ function probe(turn: Turn, entry: RosterEntry, watch: Watch): void {
   const isReported = report !== undefined && opinionOf(table, self, entry)?.verdict === 'unreachable'
   const deadline = now + probeDeadlineMs(timing, watch.roundTripMs, healthScore(health, timing, now))
   const repeats = isReported ? watch.repeats + 1 : 0
-  setWatch(turn, entry.node, { ...watch, probe: { nonce, sentAt: now, deadline }, repeats })
+  setWatch(turn, entry.node, { ...watch, probe: { nonce, sentAt: now, deadline }, repeats, isDoubted: false })
   become(turn, { nonce: nonce + 1 })
   send(turn, entry.node, { kind: 'membership/probe', domain, nonce })
   if (!isReported) return
@@ -181,17 +214,20 @@ function authorReport(
 }
 
 function freshWatch(turn: Turn): Watch {
-  const { probeMs } = turn.state.timing
-  const nextProbeAt = turn.context.now + Math.round(probeMs * (1 + turn.context.random.next()))
+  const { now, random } = turn.context
+  const nextProbeAt = now + Math.round(turn.state.timing.probeMs * (1 + random.next()))
   return {
     nextProbeAt,
     probe: null,
     missed: null,
     lostInARow: 0,
     isClosed: false,
+    isDoubted: false,
     isSlow: false,
     roundTripMs: null,
     repeats: 0,
+    rank: 0,
+    watchers: 1,
   }
 }
 

@@ -36,6 +36,11 @@ export interface Watch {
   readonly lostInARow: number
   /** Its connection closed and that was not reported yet: that is what is due at `nextProbeAt`. */
   readonly isClosed: boolean
+  /** Which of its watchers this one is, from 0, and how many there are. */
+  readonly rank: number
+  readonly watchers: number
+  /** Another watcher called it unreachable since it was probed last. */
+  readonly isDoubted: boolean
   /** Whether it answered after the deadline since it last answered in time. */
   readonly isSlow: boolean
   readonly roundTripMs: number | null

@@ -13,8 +13,8 @@ export interface Hunt {
 }
 
 /**
- * The world of a canary's seed: big enough for five electors, or for clusters of two, on a local network, where the most
- * happens.
+ * The world of a canary's seed: big enough for five electors, or for clusters of two, on a local network, where the
+ * most happens.
  */
 export const canaryWorld = (seed: number, clusters: number | null): RunOptions => ({
   seed,
