@@ -8,7 +8,7 @@ import { commit, noteFailure, repeatOrder } from './commitment.ts'
 import { REMINDERS_MAX } from './constants.ts'
 import { placementOf, wishOf } from './desire.ts'
 import type { ReportMessage } from './messages.ts'
-import { sendAsk, speaksFor } from './negotiation.ts'
+import { reportUp, sendAsk, speaksFor } from './negotiation.ts'
 import { change, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
 
 export const commitHeld = (turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void =>
@@ -31,7 +31,10 @@ export function onConfirmDeadline(turn: Turn, key: InstanceKey, work: Work): voi
   remind(turn, key, work, reminders + 1)
 }
 
-/** Sends the ask of a placement again, which carries what the child may be missing. */
+/**
+ * Sends the ask of a placement again, which carries what the child may be missing. A new leader between two others may
+ * be missing it too: the spec lies with whom it was submitted to, and came down with an ask to its predecessor.
+ */
 function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): void {
   const { state, context } = turn
   const { service, number } = splitInstanceKey(key)
@@ -41,6 +44,7 @@ function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): vo
   const known = wish.kind === 'wanted' ? wish.known : null
   if (placed === null || placed.child === null || known === null || state.lead === null) {
     change(turn, key, work, { phase: { kind: 'confirming', askId: null, deadline, reminders } })
+    if (wish.kind === 'wanted' && known === null) reportUp(turn, key, 'no-spec', wish.problem)
     return
   }
   const { epoch, term } = state.lead.fence

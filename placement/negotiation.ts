@@ -213,7 +213,7 @@ export function toPending(turn: Turn, key: InstanceKey, known: KnownSpec | null,
 }
 
 /** Tells the parent's leader that its placement cannot be met here. */
-function reportUp(turn: Turn, key: InstanceKey, problem: 'unplaceable' | 'no-spec', detail: string): void {
+export function reportUp(turn: Turn, key: InstanceKey, problem: 'unplaceable' | 'no-spec', detail: string): void {
   const { domain, view } = turn.state
   const parent = parentOf(domain)
   const { service, number } = splitInstanceKey(key)

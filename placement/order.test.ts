@@ -251,3 +251,26 @@ test('a leader that is asked about an order says it again, also that there is no
   bench.hear(nodeId(`leader-of-${child}`), child, unknown)
   assert.deepEqual(bench.authored(), [child, child, null, null])
 })
+
+test('a new leader whose child lacks a spec that it lacks too asks above for it, and hands it on', () => {
+  const bench = new Bench()
+  const common = { domain: EU, service: WEB, number: 0, fence: FENCE, sequence: 1, specClock: CLOCK, reason: 'a test' }
+  putRecord(bench.own, openedBy(factsOf(ME, A), { kind: 'record/placement' as const, child: A, ...common }), 0)
+  bench.placeFromAbove(EU)
+  const report = { kind: 'placement/report' as const, domain: EU, child: A, service: WEB, number: 0, fence: FENCE }
+  const missing = { ...report, problem: 'no-spec' as const, detail: '' }
+  bench.hear(nodeId(`leader-of-${A}`), A, missing)
+  const [asking] = bench.sent('placement/report')
+  assert.deepEqual([asking?.to, asking?.message.problem], [ROOT, 'no-spec'])
+  bench.askFromAbove()
+  const [first] = bench.sent('placement/ask')
+  assert.ok(first !== undefined)
+  bench.offer(first.message, first.to as DomainPath)
+  bench.pass(9_000)
+  bench.sent('placement/ask')
+  bench.hear(nodeId(`leader-of-${A}`), A, missing)
+  assert.deepEqual(
+    bench.sent('placement/ask').map(({ to }) => to),
+    [A],
+  )
+})

@@ -214,3 +214,22 @@ test('nodes of an operator take over the specs of a revoked one with few message
   const authored = [b, c].flatMap((node) => nodeIn(world, node).effects.filter((effect) => effect.kind === 'author'))
   assert.ok(authored.length <= 6, `${authored.length} records for 5 services`)
 })
+
+test('a removal also reaches who never saw what it removes, while it is placed', () => {
+  const { world, members } = threeNodes(11, 0)
+  const [a, b, c] = members
+  const removal = sealRecord(b, specRecord(START_WALL + 1, { service: WEB, spec: null }))
+  const placement = sealRecord(a, placementRecord(1, { service: WEB, number: 0 }))
+  tell(world, b, { kind: 'record', opened: sealRecord(b, specRecord(START_WALL, { service: WEB })), from: nodeId('x') })
+  tell(world, b, { kind: 'record', opened: removal, from: nodeId('x') })
+  for (const node of members) tell(world, node, { kind: 'record', opened: placement, from: nodeId('x') })
+  joinAll(world)
+  run(world, 10 * 60_000)
+  for (const node of [a, c]) assert.equal(nodeIn(world, node).state.view.spec(WEB)?.message.spec, null)
+  const withdrawal = placementRecord(1, { service: WEB, number: 0, child: null, sequence: 2 })
+  say(world, a, withdrawal)
+  run(world, 60_000)
+  world.sent.clear()
+  run(world, 10 * 60_000)
+  assert.deepEqual([...world.sent.keys()], ['registry/digest'], 'and is said no more once nothing is placed')
+})

@@ -36,6 +36,7 @@ import type { DigestMessage, FetchMessage, RecordsMessage, RegistryMessage, Want
 import type { SealedRecord } from './record.ts'
 import type { StoreEffect, StoreState, Talk } from './state.ts'
 import type { Entry, RecordTable } from './table.ts'
+import { isSpec, isTombstone } from './version.ts'
 
 interface Exchanged {
   readonly state: StoreState
@@ -46,7 +47,21 @@ interface Exchanged {
 export function beginExchange(state: StoreState, peer: NodeId, context: StepContext): readonly StoreEffect[] {
   setTalk(state, peer, { ...talkWith(state, peer, context), digestSentAt: context.now, broughtNews: false })
   const { domain, table } = state
-  return [send(peer, { kind: 'registry/digest', domain, buckets: digestBytes(table.digest) })]
+  const digest = send(peer, { kind: 'registry/digest', domain, buckets: digestBytes(table.digest) })
+  return [...sendRecords(state, peer, removalsUnderWay(state), context), digest]
+}
+
+/**
+ * Removed services of which placements still stand. The digest speaks of no deletion, and who leads next may hold the
+ * placement and never have seen the spec: it would leave alone what runs, since it knows of nobody who wanted it.
+ */
+function removalsUnderWay({ table, view }: StoreState): readonly Entry[] {
+  return [...table.tombstones.keys()].flatMap((slot) => {
+    const entry = table.entries.get(slot)
+    if (entry === undefined || !isSpec(entry.record)) return []
+    const isPlaced = view.placements(entry.record.message.service).some((placement) => !isTombstone(placement))
+    return isPlaced ? [entry] : []
+  })
 }
 
 /** Whom a store is shown to: its holders, and the nodes below the domain, whose services it is about. */

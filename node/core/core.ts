@@ -329,7 +329,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const hold = (held: readonly DomainPath[], at: StepContext): void => {
     followedFor = held
     if (held.join() !== records.held().join()) {
-      const left = records.hold(held, neighbours.connected().keys(), at, out, news)
+      const left = records.hold(held, [...neighbours.connected().keys()], at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)
       requests.onLeaders(at, out)
     }

@@ -57,7 +57,7 @@ export interface Records {
    * The domains whose records are held from now on; the cluster is always among them. Returns the specs that this node
    * was the first to take in, of domains that it holds no longer: perhaps nobody else has them.
    */
-  hold(domains: readonly DomainPath[], connected: Iterable<NodeId>, ...turn: RecordTurn): readonly SealedRecord[]
+  hold(domains: readonly DomainPath[], connected: readonly NodeId[], ...turn: RecordTurn): readonly SealedRecord[]
   held(): readonly DomainPath[]
   store(domain: DomainPath): StoreState | null
   view(domain: DomainPath): StoreView | null
@@ -76,6 +76,8 @@ export type RecordTurn = readonly [context: StepContext, out: CoreEffect[], news
 
 export function createRecords({ self, preset, book, loaded, members, leads }: RecordsOptions): Records {
   const stores = new Map<DomainPath, StoreState>()
+  /** What the disk holds of each store that is not open: at first what was read at the start. */
+  const closed = new Map<DomainPath, readonly SealedRecord[]>(loaded)
   /** The services whose spec came here from its author, by domain. */
   const takenIn = new Map<DomainPath, Set<ServiceId>>()
 
@@ -86,6 +88,11 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
 
   const giveUp = (domain: DomainPath): readonly SealedRecord[] => {
     const view = stores.get(domain)?.view
+    const entries = stores.get(domain)?.table.entries.values() ?? []
+    closed.set(
+      domain,
+      [...entries].map(({ record }) => record),
+    )
     const services = takenIn.get(domain) ?? new Set()
     stores.delete(domain)
     takenIn.delete(domain)
@@ -184,8 +191,9 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       const left = [...stores.keys()].filter((domain) => !domains.includes(domain)).flatMap(giveUp)
       for (const domain of domains) {
         if (stores.has(domain)) continue
-        const options = { domain, self, loaded: loaded.get(domain) ?? [], leaders: book, preset }
+        const options = { domain, self, loaded: closed.get(domain) ?? [], leaders: book, preset }
         stores.set(domain, createStore(options, turn[0]))
+        closed.delete(domain)
         feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
         for (const peer of connected) feed(domain, { kind: 'connected', peer }, ...turn)
       }
