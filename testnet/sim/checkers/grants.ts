@@ -18,9 +18,8 @@ export function checkGrants(): SafetyChecker {
   const granted = new Map<string, string>()
   return {
     onSealed: (device, { message }) => {
-      const { kind, ...rest } = message as { readonly kind: string }
-      if (kind !== 'election/grant') return
-      const { domain, of, line, child } = rest as Omit<Grant, 'kind'>
+      if ((message as { readonly kind: string }).kind !== 'election/grant') return
+      const { domain, of, line, child } = message as unknown as Grant
       const parentLine = device.core?.view.seats().find((seat) => seat.domain === domain)?.state.register?.line
       const key = `${child} after ${of}, by ${domain} of line ${parentLine}`
       const before = granted.get(key)
