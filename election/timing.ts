@@ -61,7 +61,9 @@ export function withHeartbeat(pace: Pace, sequence: number, roundTrip: RoundTrip
   const isOutage = newest === undefined || pace.countedFrom === null || sequence - newest > OUTAGE_BEATS
   if (isOutage) return { ...told, countedFrom: sequence, arrived: [sequence] }
   const last = Math.max(newest, sequence)
-  const arrived = [...pace.arrived, sequence].filter((one) => one > last - WINDOW_BEATS).sort((a, b) => a - b)
+  const arrived = pace.arrived.filter((one) => one > last - WINDOW_BEATS)
+  if (sequence > last - WINDOW_BEATS) arrived.push(sequence)
+  if (sequence < newest) arrived.sort((a, b) => a - b)
   const counted = Math.min(WINDOW_BEATS, last - pace.countedFrom + 1)
   const came = arrived.filter((one) => one >= last - counted + 1).length
   return { ...told, arrived, loss: counted < COUNTED_MIN ? pace.loss : 1 - came / counted }

@@ -93,7 +93,8 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
   }
 
   const settle = (): void => {
-    if (isBusy) return
+    // A write that is done and lets nothing follow for the core changed nothing in it.
+    if (isBusy || queue.length === 0) return
     isBusy = true
     for (let next = queue.shift(); next !== undefined && !isStopped; next = queue.shift()) {
       const context = { now: clock.now(), wall: clock.wall(), random }

@@ -18,7 +18,8 @@ export interface Hash {
 export function hashBytes(bytes: Uint8Array): Hash {
   let high = 0x811c9dc5
   let low = bytes.length
-  for (const byte of bytes) {
+  for (let index = 0; index < bytes.length; index++) {
+    const byte = bytes[index] as number
     high = Math.imul(high ^ byte, 0x01000193)
     low = Math.imul(low ^ byte, 0x85ebca6b)
     low ^= low >>> 15
@@ -68,8 +69,13 @@ export function toggle(digest: Digest, bucket: number, mark: Hash): void {
 }
 
 export function digestBytes(digest: Digest): Uint8Array {
-  const hashes = Array.from(digest.high, (high, bucket) => ({ high, low: digest.low[bucket] ?? 0 }))
-  return packHashes(hashes)
+  const bytes = new Uint8Array(BUCKETS * HASH_BYTES)
+  const view = new DataView(bytes.buffer)
+  for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    view.setUint32(bucket * HASH_BYTES, digest.high[bucket] ?? 0)
+    view.setUint32(bucket * HASH_BYTES + 4, digest.low[bucket] ?? 0)
+  }
+  return bytes
 }
 
 /** The buckets in which a digest differs from another's bytes; all of them when those are not a digest of our size. */

@@ -85,6 +85,7 @@ export function createMembership(options: MembershipOptions): MembershipState {
     connected: new Set(),
     watches: new Map(),
     table: createTable(),
+    dueAt: null,
     settled: null,
   }
 }
@@ -98,6 +99,8 @@ export function step(
   doubtSelfFirst(turn)
   take(turn, input)
   settle(turn)
+  const dueAt = nextDueAt(turn.state)
+  if (dueAt !== turn.state.dueAt) become(turn, { dueAt })
   return { state: turn.state, effects: turn.effects }
 }
 
@@ -139,7 +142,10 @@ function take(turn: Turn, input: MembershipInput): void {
 }
 
 /** When the machine next has something to do by itself; null before `start` and after `leave`. */
-export function wakeAt(state: MembershipState): Millis | null {
+export const wakeAt = (state: MembershipState): Millis | null => state.dueAt
+
+/** Counted once in each step: it is asked for several times after every message. */
+function nextDueAt(state: MembershipState): Millis | null {
   if (state.phase !== 'running') return null
   let at = earlier(earlier(state.syncAt, state.forgetAt), earlier(state.refute?.at ?? null, newsDueAt(state)))
   for (const [node, watch] of state.watches) at = earlier(at, watch.probe?.deadline ?? probeDueAt(state, node, watch))

@@ -76,6 +76,8 @@ export interface MembershipState {
   readonly connected: ReadonlySet<NodeId>
   readonly watches: ReadonlyMap<NodeId, Watch>
   readonly table: RosterTable
+  /** When the machine next has something to do by itself; as it was when its last step ended. */
+  readonly dueAt: Millis | null
   /** The rings that the watches and conclusions were last drawn from. */
   readonly settled: Rings | null
 }

@@ -13,15 +13,16 @@ export interface Hash {
 export function hashBytes(bytes: Uint8Array, seed: number): Hash {
   let high = seed ^ 0x811c9dc5
   let low = Math.imul(seed, 0x9e3779b1) ^ bytes.length
-  const take = (word: number): void => {
+  let index = 0
+  while (index < bytes.length) {
+    const isWhole = index + 4 <= bytes.length
+    const word = isWhole ? wordAt(bytes, index) : (bytes[index] as number)
     high = Math.imul(high ^ word, 0x01000193)
     high ^= high >>> 15
     low = Math.imul(low ^ word, 0x85ebca77)
     low ^= low >>> 13
+    index += isWhole ? 4 : 1
   }
-  let index = 0
-  for (; index + 4 <= bytes.length; index += 4) take(wordAt(bytes, index))
-  for (; index < bytes.length; index++) take(bytes[index] as number)
   return { high: finish(high), low: finish(low ^ high) }
 }
 

@@ -25,6 +25,7 @@ import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from
 import { hashBytes, hashText } from './hash.ts'
 import { createNetwork, type SimNetwork } from './network.ts'
 import { createNotary } from './sealing.ts'
+import { watchSeats } from './seats-watch.ts'
 import { PLAIN, type Setting } from './setting.ts'
 import { streamOf } from './streams.ts'
 import { type DeviceFacts, drawTopology } from './topology.ts'
@@ -111,23 +112,32 @@ export function createWorld(options: WorldOptions): World {
     checkGrants(),
     checkSilence(() => agenda.now()),
   ]
+  const told = <K extends keyof SafetyChecker>(what: K) => checkers.filter((checker) => checker[what] !== undefined)
+  const [onSealed, onSeats, onSettled, onDurable] = [
+    told('onSealed'),
+    told('onSeats'),
+    told('onSettled'),
+    told('onDurable'),
+  ]
+  const seatsOf = watchSeats()
   const swallows = new Set<string>(defects.network.swallows)
   const now = (): Millis => agenda.now()
 
   const events: DeviceEvents = {
     onSealed: (device, opened) => {
-      for (const checker of checkers) checker.onSealed?.(device, opened)
+      for (const checker of onSealed) checker.onSealed?.(device, opened)
       if (opened.message.kind === 'election/vote') onVote(device, opened.message.candidate)
     },
     onSettled: (device) => {
-      for (const checker of checkers) checker.onSettled?.(device, now())
+      if (seatsOf.haveChanged(device)) for (const checker of onSeats) checker.onSeats?.(device, now())
+      for (const checker of onSettled) checker.onSettled?.(device, now())
     },
     onStarted: (device) => {
       for (const checker of checkers) checker.onStarted?.(device)
     },
     onDurable: (device, key, value) => {
       trace.note(now(), 'written', value?.length ?? 0, () => `${device.node} ${key}`)
-      for (const checker of checkers) checker.onDurable?.(device, key, value)
+      for (const checker of onDurable) checker.onDurable?.(device, key, value)
     },
     onEvent: (device, event) => {
       const text = (): string => `${device.node} ${event.name} ${event.domain ?? ''} ${JSON.stringify(event.fields)}`
@@ -143,6 +153,7 @@ export function createWorld(options: WorldOptions): World {
       trace.note(now(), 'dropped', hashText(problem), () => `${device.node} ${problem}: ${detail}`)
     },
     onGone: (device) => {
+      seatsOf.forget(device)
       for (const checker of checkers) checker.onGone?.(device, now())
     },
     onForgot: (device, what) => {

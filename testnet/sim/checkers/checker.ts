@@ -29,6 +29,8 @@ export interface DeviceView {
 export interface SafetyChecker {
   /** The device signed a message, for whomever. */
   onSealed?(device: DeviceView, opened: Opened<CoreMessage>): void
+  /** The device carried out an input with all that follows from it, and what its seats hold is not what it was. */
+  onSeats?(device: DeviceView, now: Millis): void
   /** The device carried out an input with all that follows from it. */
   onSettled?(device: DeviceView, now: Millis): void
   /** The device's runtime started an instance. */

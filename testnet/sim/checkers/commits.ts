@@ -55,7 +55,7 @@ export function checkCommits(): SafetyChecker {
       const now = { epoch, term, index }
       if (before === undefined || compareVersions(now, before) > 0) written.set(name, now)
     },
-    onSettled: (device) => {
+    onSeats: (device) => {
       const seat = device.core?.view.seats()[0]
       if (seat === undefined || isDomain(seat.self) || seat.state.role.kind !== 'leader')
         return void seen.delete(device)

@@ -13,7 +13,7 @@ interface Reign {
 export function checkElectors(): SafetyChecker {
   const reigns = new Map<string, Reign>()
   return {
-    onSettled: (device) => {
+    onSeats: (device) => {
       for (const { domain, state } of device.core?.view.seats() ?? []) {
         const { role, register, epoch, term } = state
         if (role.kind !== 'leader' || register === null) continue

@@ -40,12 +40,17 @@ export function watchLeaderless(
     onGone: (device, now) => {
       for (const domain of chainOf(device.facts.facts.domain)) noteEnd(device, domain, now)
     },
-    onSettled: (device, now) => {
+    onSeats: (device, now) => {
       const seats = device.core?.view.seats() ?? []
       for (const domain of chainOf(device.facts.facts.domain)) {
         const isLeading = device.isAwake && seats.some((seat) => seat.domain === domain && seat.fence !== null)
         if (!isLeading) noteEnd(device, domain, now)
         else leaders.set(domain, (leaders.get(domain) ?? new Set()).add(device))
+      }
+    },
+    onSettled: (device, now) => {
+      if (since.size === 0) return
+      for (const domain of chainOf(device.facts.facts.domain)) {
         const began = since.get(domain)
         if (began === undefined) continue
         if (![...(leaders.get(domain) ?? [])].some((leader) => isKnown(domain, leader))) continue

@@ -34,7 +34,7 @@ export function checkLeaders(): Leaders {
       if (message.kind === 'election/announcement') claim(device, message.domain, message, 'announces that it leads')
       if (message.kind === 'record/placement') claim(device, message.domain, message.fence, 'gives orders in')
     },
-    onSettled: (device) => {
+    onSeats: (device) => {
       for (const { domain, fence } of device.core?.view.seats() ?? []) {
         if (fence !== null) claim(device, domain, fence, 'leads')
       }

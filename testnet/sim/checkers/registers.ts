@@ -14,7 +14,7 @@ interface Reign {
 export function checkRegisters(): SafetyChecker {
   const lines = new Map<string, Reign[]>()
   return {
-    onSettled: (device) => {
+    onSeats: (device) => {
       for (const { domain, state } of device.core?.view.seats() ?? []) {
         const { role, register, epoch, term } = state
         if (role.kind !== 'leader' || !role.established || register === null) continue
