@@ -224,7 +224,9 @@ export function commit(state: ElectionState, out: ElectionEffect[]): ElectionSta
     if (proposal.index <= committedIndex) out.push({ kind: 'committed', token: proposal.token }, ...proposal.then)
   }
   const proposals = role.proposals.filter((proposal) => proposal.index > committedIndex)
-  return { ...state, role: { ...role, established: true, committedIndex, proposals } }
+  // Others hear at once that it may give orders now.
+  const announceAt = role.established ? role.announceAt : NEVER
+  return { ...state, role: { ...role, established: true, announceAt, committedIndex, proposals } }
 }
 
 /** Replaces one key of the domain's memory, and tells the electors at once. */

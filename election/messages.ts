@@ -203,6 +203,8 @@ export interface Announcement {
   readonly predecessor: Predecessor | null
   /** Which lines of its children the domain has granted: they lead where two lines of a child meet. */
   readonly grants: readonly Granted[]
+  /** Whether its register is committed in its term: from then on it gives orders. */
+  readonly established: boolean
   readonly votes: readonly Opened<Vote>[]
   /** Multiaddrs where the node may be reached. */
   readonly addresses: readonly string[]
@@ -223,6 +225,7 @@ const announcementSchema: Schema<Announcement> = object({
   electors: list(child, 16),
   predecessor: nullable(predecessorSchema),
   grants: grantsSchema,
+  established: flag,
   votes: list(sealed<Vote>('election/vote'), VOTES_MAX),
   addresses: list(text(256), 16),
   sequence: whole(),

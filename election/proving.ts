@@ -55,7 +55,7 @@ export function askForVotes(state: ElectionState, out: ElectionEffect[]): void {
 }
 
 /**
- * Announces when that is due: at once after an election, and what changed since, electors and grants, only once it is
+ * Announces when that is due: at once after an election and again when it may give orders, and what changed since, electors and grants, only once it is
  * committed and proven.
  */
 export function announceIfDue(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
@@ -74,7 +74,19 @@ export function announceIfDue(state: ElectionState, { now }: StepContext, out: E
   const votes = [...ofNow, ...ofBefore].slice(0, VOTES_MAX)
   out.push({
     kind: 'announce',
-    announcement: { domain, line, epoch, term, leader: self, electors, predecessor, grants, votes, sequence },
+    announcement: {
+      domain,
+      line,
+      epoch,
+      term,
+      leader: self,
+      electors,
+      predecessor,
+      grants,
+      established: role.established,
+      votes,
+      sequence,
+    },
   })
   return { ...state, role: { ...role, announcements: sequence, announceAt: now + state.timing.announceMs } }
 }

@@ -199,7 +199,17 @@ export type ElectionEffect =
 
 export type OwnAnnouncement = Pick<
   Announcement,
-  'domain' | 'line' | 'epoch' | 'term' | 'leader' | 'electors' | 'predecessor' | 'grants' | 'votes' | 'sequence'
+  | 'domain'
+  | 'line'
+  | 'epoch'
+  | 'term'
+  | 'leader'
+  | 'electors'
+  | 'predecessor'
+  | 'grants'
+  | 'established'
+  | 'votes'
+  | 'sequence'
 >
 
 export interface ElectionOptions {

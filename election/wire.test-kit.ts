@@ -91,6 +91,7 @@ export function announcementBy(node: NodeId, change: Partial<Announcement> = {})
     electors,
     predecessor: null,
     grants: [],
+    established: true,
     votes,
     addresses: [],
     sequence: 1,

@@ -19,6 +19,7 @@ const announcement = (sequence: number, changes: Partial<Announcement> = {}): An
   predecessor: null,
   votes: [],
   grants: [],
+  established: true,
   sequence,
   node,
   name: 'a1',

@@ -38,6 +38,7 @@ const isNews = (before: Announcement, after: Announcement): boolean =>
   after.sequence < before.sequence ||
   after.line !== before.line ||
   after.epoch !== before.epoch ||
+  after.established !== before.established ||
   after.term !== before.term ||
   after.electors.join() !== before.electors.join() ||
   after.addresses.join() !== before.addresses.join() ||

@@ -71,5 +71,5 @@ export const areSucceeded = (seats: readonly LedSeat[], book: LeaderBookView, se
   seats.every(({ domain, fence }) => {
     if (fence === null) return true
     const known = book.leaderOf(domain)?.announcement
-    return known !== undefined && known.node !== self && compareTerms(known, fence) > 0
+    return known?.established === true && known.node !== self && compareTerms(known, fence) > 0
   })

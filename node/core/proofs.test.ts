@@ -24,6 +24,7 @@ function announcement(term: number, domain = '/a', sequence = 1): Opened<Announc
     electors: [signer.node],
     predecessor: null,
     grants: [],
+    established: true,
     votes: [],
     addresses: [],
     sequence,
