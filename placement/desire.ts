@@ -11,6 +11,7 @@ import {
   type InstanceRecord,
   type PlacementRecord,
 } from '../services-registry/record.ts'
+import { compareBytes } from '../services-registry/version.ts'
 import type { KnownSpec, SchedulerState, Work } from './scheduler-state.ts'
 import { decodeSpec } from './spec.ts'
 import type { ChildView } from './view.ts'
@@ -53,7 +54,10 @@ export function wishOf(state: SchedulerState, service: ServiceId, number: number
   return { kind: 'unknown' }
 }
 
-/** Reads a spec once and remembers the latest of each service; null when it cannot be read. */
+/**
+ * Reads a spec once and remembers the latest of each service; null when it cannot be read. Two that were submitted out
+ * of each other's sight may have the same clock, and the store decides which of them stays.
+ */
 export function learnSpec(
   state: SchedulerState,
   service: ServiceId,
@@ -61,11 +65,12 @@ export function learnSpec(
   bytes: Uint8Array,
 ): KnownSpec | null {
   const latest = state.specs.get(service)
-  if (latest !== undefined && compareClocks(latest.clock, clock) === 0) return latest
+  const isSame = latest !== undefined && compareClocks(latest.clock, clock) === 0
+  if (isSame && (latest.bytes === bytes || compareBytes(latest.bytes, bytes) === 0)) return latest
   const decoded = decodeSpec(bytes)
   if (!decoded.ok) return null
   const known = { clock, bytes, spec: decoded.value }
-  if (latest === undefined || compareClocks(latest.clock, clock) < 0) state.specs.set(service, known)
+  if (latest === undefined || compareClocks(latest.clock, clock) <= 0) state.specs.set(service, known)
   return known
 }
 

@@ -17,6 +17,7 @@ import {
   type Managed,
   type ManagedPhase,
   type Obeyed,
+  reportEffect,
   reporting,
   tellWorker,
   update,
@@ -123,8 +124,10 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
         phase: stopping(turn, before, 'start'),
         report: replacedReport(turn, before),
       }
-  persist(turn, next, true, isSame || before.phase.kind === 'stopping' ? [] : [stopEffect(before)])
-  update(turn, next)
+  state.instances.set(key, next)
+  const stops = isSame || before.phase.kind === 'stopping' ? [] : [stopEffect(before)]
+  // Said once it is on the disk: a node whose disk fails would start again under the order of before.
+  persist(turn, next, true, [...stops, reportEffect(turn, next)])
 }
 
 const replacedReport = (turn: WorkerTurn, before: Managed): Managed['report'] =>

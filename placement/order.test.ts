@@ -274,3 +274,14 @@ test('a new leader whose child lacks a spec that it lacks too asks above for it,
     [A],
   )
 })
+
+test('of two specs with the same clock the one that the store kept counts', () => {
+  const bench = new Bench()
+  const common = { domain: EU, service: WEB, number: 1, fence: FENCE, sequence: 1, specClock: CLOCK, reason: 'a test' }
+  putRecord(bench.own, specRecord(specOf({ replicas: 2 }), EU, CLOCK), 0)
+  putRecord(bench.own, openedBy(factsOf(ME, A), { kind: 'record/placement' as const, child: A, ...common }), 0)
+  bench.give({ kind: 'service-changed', service: WEB })
+  putRecord(bench.own, specRecord(specOf({ replicas: 1 }), EU, CLOCK), 0)
+  bench.give({ kind: 'service-changed', service: WEB })
+  assert.deepEqual(bench.authored(), [null], 'there shall be one only')
+})

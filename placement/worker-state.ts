@@ -146,14 +146,18 @@ export function update(turn: WorkerTurn, next: Managed): void {
   if (!isSaid) authorReport(turn, next)
 }
 
+type Reported = Pick<Managed, 'service' | 'number' | 'report' | 'restarts' | 'obeys'>
+
 /** Says what an instance is doing. */
-export function authorReport(
-  turn: WorkerTurn,
-  { service, number, report, restarts, obeys }: Pick<Managed, 'service' | 'number' | 'report' | 'restarts' | 'obeys'>,
-): void {
+export function authorReport(turn: WorkerTurn, reported: Reported): void {
+  turn.effects.push(reportEffect(turn, reported))
+}
+
+/** What says it, for the effects of a write. */
+export function reportEffect(turn: WorkerTurn, { service, number, report, restarts, obeys }: Reported): WorkerEffect {
   const sequence = turn.state.sequence + 1
   turn.state = { ...turn.state, sequence }
-  turn.effects.push({
+  return {
     kind: 'author',
     record: {
       kind: 'record/instance',
@@ -172,7 +176,7 @@ export function authorReport(
       live: report.live,
       ...(turn.state.summary !== null && { nodeName: turn.state.summary.name }),
     },
-  })
+  }
 }
 
 /** A report of a new state; only a running or unhealthy instance has an endpoint. */

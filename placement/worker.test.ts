@@ -258,3 +258,16 @@ test('a placement whose room is gone is declined once, with the reason', () => {
   assert.equal(records[0]?.live, false)
   assert.match(records[0]?.reason ?? '', /no room any more: 0 of 1 device: 1 lacks memory/)
 })
+
+test('a new order for what runs is obeyed aloud only once it is on the disk', () => {
+  const bench = running()
+  bench.look()
+  const fence = { ...FENCE, term: FENCE.term + 1 }
+  bench.place({ fence })
+  const write = bench.effects.find((effect) => effect.kind === 'persist')
+  const said = (write?.kind === 'persist' ? write.then : []).flatMap((effect) =>
+    effect.kind === 'author' ? [effect.record.kind === 'record/instance' && effect.record.fence] : [],
+  )
+  assert.deepEqual(said, [fence])
+  assert.equal(bench.look().records.length, 1, 'and not before')
+})

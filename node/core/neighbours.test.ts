@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLeaderBook } from '../../election/index.ts'
+import { createLeaderBook, type LeaderBookView } from '../../election/index.ts'
 import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { seededRandom } from '../../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
 import type { SealedStatement } from '../../overlay/membership/index.ts'
 import type { CoreEffect } from './effects.ts'
 import { createNeighbours, REACHED_MS, topicsOf } from './neighbours.ts'
-import { factsOf, trustingSealer } from './world.test-kit.ts'
+import { createWorld, factsOf, trustingSealer } from './world.test-kit.ts'
 
 const SELF = factsOf('self', '/a')
 const B = '/b' as DomainPath
@@ -33,8 +33,7 @@ function statement(name: string, domain: string, { incarnation = 1, version = 1,
   }) as SealedStatement
 }
 
-function neighbours(seeds: readonly string[] = []) {
-  const book = createLeaderBook()
+function neighbours(seeds: readonly string[] = [], book: LeaderBookView = createLeaderBook()) {
   const targets = seeds.map((name) => ({ peer: factsOf(name, '/a').node, addresses: ['/ip4/192.0.2.9/tcp/9'] }))
   return createNeighbours({
     self: SELF,
@@ -95,6 +94,18 @@ test('an older statement replaces no newer one', () => {
 
 test('the seeds are wanted as long as the cluster has no leader that is known', () => {
   assert.deepEqual(wantedNames(neighbours(['s1', 's2']).wanted(0, [])), ['s1', 's2'])
+})
+
+test('who was invited from outside looks for its host until it has met it, whomever it invited itself', () => {
+  const world = createWorld([['self', '/a']])
+  world.run(20_000)
+  const mind = neighbours(['s1'], world.node('self').core.view.leaders())
+  const wanted = (): boolean => wantedNames(mind.wanted(0, [])).includes('s1')
+  assert.ok(wanted(), 'nobody outside is connected')
+  mind.onConnected(factsOf('c1', '/c').node, factsOf('c1', '/c'), [])
+  assert.ok(wanted(), 'its guest may be as far from the others as it is')
+  mind.onStatement(statement('s1', '/b'), [])
+  assert.ok(!wanted())
 })
 
 test('a node that traffic goes to is wanted for a while, once its address is known', () => {

@@ -122,9 +122,12 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
     const isLost = book.leaderOf(self.domain) === null || connected.size === 0
     // A cluster that formed out of sight of the others would never look for them: whoever was invited from outside
-    // keeps in touch.
+    // keeps in touch. Whom it invited itself may be as lost, so it looks until it has met its own host once.
     const isIsland = [...connected.values()].every(({ domain }) => domain === self.domain)
-    for (const { peer } of seeds) if (isLost || (isIsland && !roster().has(peer))) wanted.add(peer)
+    for (const { peer } of seeds) {
+      const mayBeApart = isIsland || !acquaintances.has(peer)
+      if (isLost || (mayBeApart && !roster().has(peer))) wanted.add(peer)
+    }
     // Without an address a dial would search for half a minute, and the answer of the leader that was asked would
     // wait for it.
     for (const [peer, until] of reached) if (until > now && addressesOf(peer).length > 0) wanted.add(peer)

@@ -74,11 +74,20 @@ export function drawTopology(seed: number, nodes: number, clusters: number, sett
     const domain = paths[index % clusters] as DomainPath
     const cluster = domain.slice(domain.lastIndexOf('/') + 1)
     const node = nodeId(`${cluster}${Math.floor(index / clusters) + 1}`)
-    devices.push({ ...drawDevice(random, index, node, domain, devices), ...drawOddities(seed, node, setting) })
+    const drawn = { ...drawDevice(random, index, node, domain, devices), ...drawOddities(seed, node, setting) }
+    const isAlone = index + clusters >= nodes && index < clusters
+    devices.push(isAlone ? { ...drawn, ...roomFor(drawn) } : drawn)
   }
   const domains = [...new Set(paths.flatMap(chainOf))].filter((domain) => domain !== ROOT)
   return { devices, domains }
 }
+
+/** All that people and hurries ask for may come to the only device of a cluster (workload.ts). */
+const ROOM_ALONE = { cores: 4, memoryMb: 6_000 }
+const roomFor = ({ cores, memoryMb }: Pick<DeviceFacts, 'cores' | 'memoryMb'>) => ({
+  cores: Math.max(cores, ROOM_ALONE.cores),
+  memoryMb: Math.max(memoryMb, ROOM_ALONE.memoryMb),
+})
 
 /** Clusters of a tree of three levels take turns in the regions: `/eu/a`, `/us/b`, `/eu/c` and so on. */
 function pathOf(index: number, { levels }: Setting): DomainPath {
