@@ -92,6 +92,7 @@ export async function createGate(options: GateOptions): Promise<MembershipGate> 
     credentialHash: own.hash,
     sign: (payload) => options.nodeKey.sign(payload),
     verify: (from, hash, payload, signature) => verify(parts, from, hash, payload, signature),
+    standing: (from, hash) => standing(parts, from, hash),
     ownHello: () => ownHello(parts),
     checkHello: (peer, hello) => checkHello(parts, peer, hello),
     serveJoin: (peer, request) => desk.serve(peer, request),
@@ -211,18 +212,28 @@ async function offerCharter({ options, keeper }: Parts, chain: Uint8Array): Prom
 }
 
 function verify(
-  { keeper, directory, own }: Parts,
+  parts: Parts,
   from: NodeId,
   credentialHash: Uint8Array,
   payload: Uint8Array,
   signature: Uint8Array,
+): Result<SignerFacts, VerifyProblem> {
+  const signer = standing(parts, from, credentialHash)
+  return !signer.ok || verifyNodeSignature(from, payload, signature) ? signer : err('bad-signature')
+}
+
+/** What a signature under a credential is worth, where it is one. */
+function standing(
+  { keeper, directory, own }: Parts,
+  from: NodeId,
+  credentialHash: Uint8Array,
 ): Result<SignerFacts, VerifyProblem> {
   const hashHex = hexOf(credentialHash)
   const credential = hashHex === own.hashHex ? own : directory.byHash(hashHex)
   if (credential === null) return err('unknown-credential')
   if (credential.facts.node !== from) return err('bad-signature')
   if (isRevoked(from, hashHex, keeper.current().view)) return err('revoked')
-  return verifyNodeSignature(from, payload, signature) ? ok(credential.facts) : err('bad-signature')
+  return ok(credential.facts)
 }
 
 /**

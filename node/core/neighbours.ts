@@ -90,10 +90,12 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   }
 
   const addressesOf = (peer: NodeId): readonly string[] => {
-    const addresses = new Set(statementOf(peer)?.message.addresses)
-    for (const address of announcedBy(peer)) addresses.add(address)
-    for (const address of seeds.find((seed) => seed.peer === peer)?.addresses ?? []) addresses.add(address)
-    return [...addresses]
+    const stated = statementOf(peer)?.message.addresses ?? []
+    const led = announcedBy(peer)
+    const seed = seeds.find((one) => one.peer === peer)
+    // Most members lead nothing and are no seeds; all of them are asked for whenever one comes or goes.
+    if (led.length === 0 && seed === undefined) return stated
+    return [...new Set([...stated, ...led, ...(seed?.addresses ?? [])])]
   }
 
   const membersKnownIn = (domain: DomainPath): readonly SealedStatement[] =>

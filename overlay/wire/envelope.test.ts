@@ -139,3 +139,30 @@ test('no bytes make hearing throw', () => {
     { numRuns: 2_000 },
   )
 })
+
+test('the signature of an envelope that comes inside others is checked once, its signer each time', () => {
+  let checks = 0
+  let isRevoked = false
+  const signer = { facts: BERT, credentialHash: new Uint8Array(32), sign: () => new Uint8Array(1) }
+  const listener = createSealer(codec, 'f'.repeat(64) as FederationId, signer, {
+    standing: () => (isRevoked ? err('revoked') : ok(ANNA)),
+    verify: () => {
+      checks += 1
+      return isRevoked ? err('revoked') : ok(ANNA)
+    },
+  })
+  const carried = anna.seal(fact) as Opened<Fact>
+  const parcel = (): Uint8Array => anna.speak({ kind: 'test/parcel', fact: carried }).bytes
+  for (const expected of [1, 1]) {
+    const heard = listener.hear(parcel(), ANNA)
+    assert.ok(heard.ok && heard.value.message.kind === 'test/parcel')
+    assert.deepEqual([heard.value.message.fact.message, checks], [fact, expected])
+  }
+  const forged = Uint8Array.from(carried.bytes)
+  forged[forged.length - 12] = (forged[forged.length - 12] as number) ^ 1
+  listener.hear(anna.speak({ kind: 'test/parcel', fact: { ...carried, bytes: forged } }).bytes, ANNA)
+  assert.equal(checks, 2, 'other bytes are another envelope')
+  isRevoked = true
+  const refused = listener.hear(parcel(), ANNA)
+  assert.ok(!refused.ok && refused.error.kind === 'revoked')
+})

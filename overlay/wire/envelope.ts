@@ -13,6 +13,7 @@ import {
   encodeCbor,
   MESSAGE_BYTES_MAX,
 } from './codec.ts'
+import { createLatelyOpened, type LatelyOpened, type Remembered, type Signed } from './lately.ts'
 
 /** What a verified credential says of the node that signed. */
 export interface SignerFacts {
@@ -53,6 +54,11 @@ export interface Verifier {
     payload: Uint8Array,
     signature: Uint8Array,
   ): Result<SignerFacts, VerifyProblem>
+  /**
+   * What `verify` says of a signer whose signature was found right before. With it a sealer remembers the envelopes
+   * that it opened inside others; without it every signature is checked each time.
+   */
+  standing?(from: NodeId, credentialHash: Uint8Array): Result<SignerFacts, VerifyProblem>
 }
 
 /** Why a spoken message was not believed: its kind counts under a signature only, or nobody knows who spoke. */
@@ -96,10 +102,25 @@ export function createSealer<M extends AnyMessage>(
   federation: FederationId,
   signer: Signer,
   verifier: Verifier,
+  lately: LatelyOpened<M> = createLatelyOpened(),
 ): Sealer<M> {
-  const open = (bytes: Uint8Array, depth: number): Result<Opened<M>, OpenProblem> => {
+  const stands = ({ from, credentialHash, facts }: Signed): boolean => {
+    const standing = verifier.standing?.(from, credentialHash)
+    return standing?.ok === true && standing.value === facts
+  }
+  /** Only what comes inside others comes again; and it must fit where it now stands, by those who still count. */
+  const recall = (bytes: Uint8Array, depth: number): Remembered<M> | null => {
+    const found = depth === 0 ? null : lately.find(bytes)
+    return found !== null && depth + found.height <= NESTING_DEPTH_MAX && found.signed.every(stands) ? found : null
+  }
+  const open = (bytes: Uint8Array, depth: number, outer: Contents | null): Result<Opened<M>, OpenProblem> => {
     if (depth > NESTING_DEPTH_MAX)
       return err({ kind: 'too-deep', detail: `more than ${NESTING_DEPTH_MAX} envelopes deep` })
+    const recalled = recall(bytes, depth)
+    if (recalled !== null) {
+      addTo(outer, recalled)
+      return ok(recalled.opened)
+    }
     const raw = decodeBounded(bytes)
     if (!raw.ok) return raw
     const frame = readFrame(raw.value)
@@ -112,13 +133,18 @@ export function createSealer<M extends AnyMessage>(
       signature,
     )
     if (!facts.ok) return err({ kind: facts.error, detail: `signed by ${from}`, credentialHash })
-    const message = decodeWith(body, depth)
-    return message.ok ? ok({ from, signer: facts.value, message: message.value, bytes }) : message
+    const contents: Contents = { signed: [{ from, credentialHash, facts: facts.value }], height: 0 }
+    const message = decodeWith(body, depth, contents)
+    if (!message.ok) return message
+    const opened = { from, signer: facts.value, message: message.value, bytes }
+    addTo(outer, contents)
+    if (depth > 0) lately.remember({ opened, ...contents })
+    return ok(opened)
   }
-  const decodeWith = (body: Uint8Array, depth: number): Result<M, OpenProblem> => {
+  const decodeWith = (body: Uint8Array, depth: number, contents: Contents | null): Result<M, OpenProblem> => {
     let nestedProblem: OpenProblem | null = null
     const openNested = (inner: Uint8Array, innerDepth: number): Result<Opened<M>, string> => {
-      const opened = open(inner, innerDepth)
+      const opened = open(inner, innerDepth, contents)
       if (opened.ok) return opened
       nestedProblem = opened.error
       return err(opened.error.kind)
@@ -135,7 +161,7 @@ export function createSealer<M extends AnyMessage>(
   }
   const hearSpoken = (bytes: Uint8Array, speaker: SignerFacts | null): Result<Opened<M>, OpenProblem> => {
     if (speaker === null) return err({ kind: 'unknown-speaker', detail: 'no hello of the peer that spoke is known' })
-    const read = decodeWith(bytes, 0)
+    const read = decodeWith(bytes, 0, null)
     if (!read.ok) return read
     const message = read.value
     if (!codec.isSpoken(message.kind))
@@ -144,13 +170,25 @@ export function createSealer<M extends AnyMessage>(
   }
   return {
     seal,
-    open: (bytes) => open(bytes, 0),
+    open: (bytes) => open(bytes, 0, null),
     speak: (message) => {
       if (!codec.isSpoken(message.kind)) return seal(message)
       return { from: signer.facts.node, signer: signer.facts, message, bytes: codec.encode(message) }
     },
-    hear: (bytes, speaker) => (isSpokenFrame(bytes) ? hearSpoken(bytes, speaker) : open(bytes, 0)),
+    hear: (bytes, speaker) => (isSpokenFrame(bytes) ? hearSpoken(bytes, speaker) : open(bytes, 0, null)),
   }
+}
+
+/** What an envelope holds, as it is gathered while it is opened (lately.ts). */
+interface Contents {
+  readonly signed: Signed[]
+  height: number
+}
+
+function addTo(outer: Contents | null, inner: Pick<Remembered<AnyMessage>, 'signed' | 'height'>): void {
+  if (outer === null) return
+  outer.signed.push(...inner.signed)
+  outer.height = Math.max(outer.height, inner.height + 1)
 }
 
 /** Whether bytes are a message without envelope. */

@@ -12,14 +12,19 @@ import {
   type Opened,
   type OpenProblem,
   type Sealer,
+  type SignerFacts,
   type Verifier,
+  type VerifyProblem,
 } from '../../overlay/wire/envelope.ts'
+import { createLatelyOpened } from '../../overlay/wire/lately.ts'
 import { hashBytes } from './hash.ts'
 import { newerCodec } from './newer.ts'
 import { type DeviceFacts, FEDERATION } from './topology.ts'
 
 const CREDENTIAL_HASH_BYTES = 32
 const SIGNATURE_BYTES = 8
+/** Envelopes that are remembered of each device: its statement, its votes, what it announces. A guess. */
+const REMEMBERED_EACH = 64
 
 export interface Notary {
   /** The sealer of one device; `onSealed` sees every message that it signs or speaks. */
@@ -29,13 +34,19 @@ export interface Notary {
 export function createNotary(devices: readonly DeviceFacts[]): Notary {
   const byNode = new Map(devices.map((device) => [device.node, device]))
   const opened = new WeakMap<Uint8Array, Result<Opened<CoreMessage>, OpenProblem>>()
+  const standing = (from: NodeId, credentialHash: Uint8Array): Result<SignerFacts, VerifyProblem> => {
+    const device = byNode.get(from)
+    const isKnown = device !== undefined && numberIn(credentialHash) === device.index
+    return isKnown ? ok(device.facts) : err('unknown-credential')
+  }
   const verifier: Verifier = {
+    standing,
     verify: (from, credentialHash, payload, signature) => {
-      const device = byNode.get(from as NodeId)
-      if (device === undefined || numberIn(credentialHash) !== device.index) return err('unknown-credential')
-      return isSame(signature, sign(payload, device.index)) ? ok(device.facts) : err('bad-signature')
+      const signer = standing(from, credentialHash)
+      return !signer.ok || isSame(signature, sign(payload, numberIn(credentialHash))) ? signer : err('bad-signature')
     },
   }
+  const lately = createLatelyOpened<CoreMessage>(REMEMBERED_EACH * devices.length)
   return {
     sealerOf: (device, onSealed) => {
       const credentialHash = credentialHashOf(device.index)
@@ -44,7 +55,7 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
         credentialHash,
         sign: (payload: Uint8Array) => sign(payload, device.index),
       }
-      const sealer = createSealer(device.isNewer ? newerCodec : coreCodec, FEDERATION, signer, verifier)
+      const sealer = createSealer(device.isNewer ? newerCodec : coreCodec, FEDERATION, signer, verifier, lately)
       const openOnce = (bytes: Uint8Array) => {
         const known = opened.get(bytes)
         if (known !== undefined) return known
