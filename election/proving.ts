@@ -55,8 +55,8 @@ export function askForVotes(state: ElectionState, out: ElectionEffect[]): void {
 }
 
 /**
- * Announces when that is due: at once after an election and again when it may give orders, and what changed since, electors and grants, only once it is
- * committed and proven.
+ * Announces when that is due: at once after an election and again when it may give orders, and what changed since,
+ * electors and grants, only once it is committed and proven.
  */
 export function announceIfDue(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
   const { role, register, domain, epoch, term, self } = state
