@@ -3,7 +3,6 @@
 
 import { createHash } from 'node:crypto'
 import { gossipsub } from '@chainsafe/libp2p-gossipsub'
-import { noise } from '@chainsafe/libp2p-noise'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { Address, PrivateKey } from '@libp2p/interface'
@@ -21,6 +20,7 @@ import { fromString } from 'uint8arrays/from-string'
 import { invariant } from '../kernel/assert.ts'
 import type { FederationId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
+import { encryption } from './encryption.ts'
 import { multiplexer } from './multiplexer.ts'
 
 export interface Libp2pOptions {
@@ -90,7 +90,7 @@ export const createNode = async (options: Libp2pOptions) =>
     // A relay that is down at start must not keep the node from starting; the transport reports ports in use itself.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     // Another federation, or a stranger, does not get past the handshake.
-    connectionEncrypters: [noise({ prologueBytes: prologueOf(options.federation) })],
+    connectionEncrypters: [encryption(prologueOf(options.federation))],
     streamMuxers: [
       multiplexer({
         maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
