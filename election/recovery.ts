@@ -26,6 +26,9 @@ import { plead } from './witness.ts'
 /** Stands, founds or recovers, as the silence has lasted long enough for it. */
 export function onSilence(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
   const { now } = context
+  // The roster learns of this very child a moment after the start; a whole timeout would be long on a slow preset.
+  const isKnown = state.children.has(state.self)
+  if (state.register === null && !isKnown) return { ...state, standAt: now + state.timing.hintDelayMsMax }
   if (state.register === null) return mayFound(state, now) ? found(state, context, out) : waitOn(state, context)
   if (!isElector(state)) return isOrphaned(state, now) ? onSilently(state, context, out) : waitOn(state, context)
   if (isQuorumLost(state, now)) return onSilently(state, context, out)
