@@ -32,18 +32,18 @@ const register = {
 const version = { epoch: 7, term: 1, index: 4 }
 const saved = encodeSaved({ epoch: 7, term: 1, votedFor: second, ticket: `ticket of ${self}`, register })
 
+const options = {
+  domain: berlin,
+  self,
+  timing: lan,
+  electorsMax: 5,
+  autonomy: 'automatic' as const,
+  fitness: 0.5,
+  speaker: null,
+}
+
 function elector(): ElectionState {
-  const options = {
-    domain: berlin,
-    self,
-    timing: lan,
-    electorsMax: 5,
-    autonomy: 'automatic' as const,
-    fitness: 0.5,
-    speaker: null,
-    saved,
-  }
-  const { state, damaged } = createElection(options, at(0))
+  const { state, damaged } = createElection({ ...options, saved }, at(0))
   assert.equal(damaged, null)
   return step(state, { kind: 'start' }, at(0)).state
 }
@@ -252,15 +252,6 @@ test('a leader that its electors refused to vouch for asks for a term of its own
 })
 
 test('a saved state that cannot be read is worth no vote', () => {
-  const options = {
-    domain: berlin,
-    self,
-    timing: lan,
-    electorsMax: 5,
-    autonomy: 'automatic' as const,
-    fitness: 0.5,
-    speaker: null,
-  }
   const { state, damaged } = createElection({ ...options, saved: saved.slice(0, 40) }, at(0))
   assert.ok(damaged !== null)
   assert.notEqual(state.ticket, `ticket of ${self}`)
@@ -268,15 +259,6 @@ test('a saved state that cannot be read is worth no vote', () => {
 })
 
 test('a saved state in which one bit flipped is worth no vote', () => {
-  const options = {
-    domain: berlin,
-    self,
-    timing: lan,
-    electorsMax: 5,
-    autonomy: 'automatic' as const,
-    fitness: 0.5,
-    speaker: null,
-  }
   for (let byte = 0; byte < saved.length; byte++) {
     const flipped = saved.map((value, index) => (index === byte ? value ^ 4 : value))
     const { state, damaged } = createElection({ ...options, saved: flipped }, at(0))

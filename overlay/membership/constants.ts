@@ -18,7 +18,7 @@ export interface SuspicionSpan {
 }
 
 export interface MembershipTiming {
-  /** A watcher probes whom it did not hear for this long, in ms. */
+  /** Whoever was not heard for this long is probed by one of its watchers, which take turns, in ms. */
   readonly probeMs: number
   /** How long the answer to a probe may take in ms, on a healthy watcher and a quick path. */
   readonly probeTimeoutMs: number

@@ -2,15 +2,14 @@
 // a placement, a majority of its electors has promised in that very term to help nobody else until now, whatever of
 // these promises reached it.
 
-import { ELECTION_TIMINGS, majorityOf } from '../../../election/index.ts'
+import { LEASE_SHARE } from '../../../election/constants.ts'
+import { majorityOf } from '../../../election/index.ts'
 import type { DomainPath } from '../../../overlay/kernel/ids.ts'
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
 
 /** How much longer a lease may last by a slow clock (topology.ts, CLOCK_DRIFT_MAX), with some to spare. */
 const DRIFT = 1.01
-/** A lease is four fifths of a promise: what a preset's lease is of its shortest timeout. */
-const LEASE_SHARE = ELECTION_TIMINGS.lan.leaseMs / ELECTION_TIMINGS.lan.electionTimeoutMsMin
 
 export function checkSilence(now: () => Millis): SafetyChecker {
   /** By domain, term and elector: until when a leader of that term may count on it. */
