@@ -246,6 +246,8 @@ export function readHealthcheck(place: Place, ports: readonly Port[]): ServiceSp
     kind: kind === 'http' ? 'http' : 'tcp',
     port,
     path: readText(inner, 'path', 1_024) || '/',
+    command: [],
+    startPeriodMs: 0,
     intervalMs: readDuration(inner, 'interval', { fallbackMs: HEALTH_INTERVAL_MS, minMs: 100, maxMs: 3_600_000 }),
     timeoutMs: readDuration(inner, 'timeout', { fallbackMs: HEALTH_TIMEOUT_MS, minMs: 100, maxMs: 600_000 }),
     retries: readNumber(inner, 'retries', { fallback: HEALTH_RETRIES, min: 1, max: 100, whole: true, unit: '' }),

@@ -34,7 +34,7 @@ import {
 } from './descriptor-report.ts'
 import { readJson } from './json.ts'
 import { parseSelector } from './selector.ts'
-import { type Constraint, encodeSpec, type ServiceSpec, serviceIdOf } from './spec.ts'
+import { type Constraint, encodeSpec, type ServiceSpec, SPEC_DEFAULTS, serviceIdOf } from './spec.ts'
 
 /** Characters of a descriptor, applications in it and microservices in one. Far above any real one. */
 export const DESCRIPTOR_CHARS_MAX = 512 * 1_024
@@ -152,6 +152,7 @@ function readMicroservice(place: Place, app: string, appNamespace: string): Serv
     runtime,
     code: readText(place, 'code', 1_024),
     command: [...readCommand(place, 'cmd'), ...readCommand(place, 'args')],
+    ...SPEC_DEFAULTS,
     environment: readEnvironment(place, 'environment'),
     memoryMb: amount('memory', defaults.memoryMb, 'MB', 1e9),
     vcpus: amount('vcpus', defaults.vcpus, 'cores', 1e5),

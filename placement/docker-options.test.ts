@@ -29,7 +29,16 @@ test('ports are published on loopback at a port that Docker chooses', () => {
 
 test('the port of a health check is published too, by its outer number or its own', () => {
   const check = (port: number) =>
-    ({ kind: 'tcp', port, path: '/', intervalMs: 100, timeoutMs: 100, retries: 1 }) as const
+    ({
+      kind: 'tcp',
+      port,
+      path: '/',
+      intervalMs: 100,
+      timeoutMs: 100,
+      retries: 1,
+      command: [],
+      startPeriodMs: 0,
+    }) as const
   assert.deepEqual(Object.keys(create({ ports: [WEB], healthcheck: check(80) }).ExposedPorts), ['8080/tcp'])
   assert.deepEqual(Object.keys(create({ ports: [WEB], healthcheck: check(8080) }).ExposedPorts), ['8080/tcp'])
   assert.deepEqual(Object.keys(create({ ports: [WEB], healthcheck: check(9000) }).ExposedPorts), [

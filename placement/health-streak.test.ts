@@ -23,7 +23,19 @@ test('a health check finds its port by its outer number, by its inner one, or ta
   const endpoint = { host: '127.0.0.1', ports: [{ declared: 80, actual: 3000, protocol: 'tcp' as const }] }
   const at = (port: number) =>
     healthPort(
-      specWith({ ports, healthcheck: { kind: 'tcp', port, path: '', intervalMs: 100, timeoutMs: 100, retries: 1 } }),
+      specWith({
+        ports,
+        healthcheck: {
+          kind: 'tcp',
+          port,
+          path: '',
+          intervalMs: 100,
+          timeoutMs: 100,
+          retries: 1,
+          command: [],
+          startPeriodMs: 0,
+        },
+      }),
       endpoint,
     )
   assert.deepEqual([at(80), at(8080), at(9000)], [3000, 3000, 9000])

@@ -2,7 +2,7 @@
 
 import { instanceKey, serviceId } from '../overlay/kernel/ids.ts'
 import type { Launch } from './runtime.ts'
-import type { ServiceSpec } from './spec.ts'
+import { type ServiceSpec, SPEC_DEFAULTS } from './spec.ts'
 
 /** A spec that asks for nothing but the command. */
 export const specWith = (parts: Partial<ServiceSpec>): ServiceSpec => ({
@@ -19,6 +19,7 @@ export const specWith = (parts: Partial<ServiceSpec>): ServiceSpec => ({
   vcpus: 0,
   vgpus: 0,
   storageMb: 0,
+  ...SPEC_DEFAULTS,
   ports: [],
   volumes: [],
   privileged: false,

@@ -8,7 +8,7 @@ import { encodeCbor } from '../overlay/wire/codec.ts'
 import type { Opened, SignerFacts } from '../overlay/wire/envelope.ts'
 import type { Clock, SealedRecord, SpecRecord } from '../services-registry/record.ts'
 import { NOTHING } from './need.ts'
-import { encodeSpec, type ServiceSpec, serviceIdOf } from './spec.ts'
+import { encodeSpec, type ServiceSpec, SPEC_DEFAULTS, serviceIdOf } from './spec.ts'
 import type { NodeSummary } from './summary.ts'
 
 /** How an instance behaves on a node. */
@@ -32,6 +32,7 @@ export const specOf = (changes: Partial<ServiceSpec> = {}): ServiceSpec => ({
   vcpus: 0.5,
   vgpus: 0,
   storageMb: 0,
+  ...SPEC_DEFAULTS,
   ports: [{ declared: 80, internal: 8080, protocol: 'tcp' }],
   volumes: [],
   privileged: false,

@@ -166,7 +166,16 @@ test('the log of a container is followed until it ends', async (t) => {
 
 test('a health check sees through the proxy whether the container answers', async (t) => {
   const { driver, next } = await bench(t)
-  const healthcheck = { kind: 'tcp', port: 80, path: '/', intervalMs: 100, timeoutMs: 400, retries: 2 } as const
+  const healthcheck = {
+    kind: 'tcp',
+    port: 80,
+    path: '/',
+    intervalMs: 100,
+    timeoutMs: 400,
+    retries: 2,
+    command: [],
+    startPeriodMs: 0,
+  } as const
   const script = 'httpd -f -p 8080 -h /tmp & pid=$!; sleep 1; kill $pid; sleep 60'
   driver.start(container({ ...shell(script), ports: [HTTP_PORT], healthcheck }))
   await next('running')

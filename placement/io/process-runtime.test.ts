@@ -278,7 +278,16 @@ test('a health check that fails and then succeeds is told both times', async (t)
     const { existsSync } = require('node:fs')
     const { createServer } = require('node:http')
     createServer((_, answer) => answer.writeHead(existsSync('sick') ? 503 : 200).end()).listen(process.env.PORT)`
-  const healthcheck = { kind: 'http', port: 80, path: '/health', intervalMs: 20, timeoutMs: 500, retries: 2 } as const
+  const healthcheck = {
+    kind: 'http',
+    port: 80,
+    path: '/health',
+    intervalMs: 20,
+    timeoutMs: 500,
+    retries: 2,
+    command: [],
+    startPeriodMs: 0,
+  } as const
   driver.start(launchOf({ ...server, command: [execPath, '-e', sick], healthcheck }))
   await next('running')
   const marker = join(dataDir, 'instances/shop.test.web.test-0/work/sick')

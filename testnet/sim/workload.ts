@@ -3,7 +3,7 @@
 import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import { type ServiceSpec, serviceIdOf } from '../../placement/spec.ts'
+import { type ServiceSpec, SPEC_DEFAULTS, serviceIdOf } from '../../placement/spec.ts'
 import type { Device } from './device.ts'
 import { RUNTIME } from './runtime.ts'
 import { between, chance } from './streams.ts'
@@ -64,6 +64,7 @@ export const simpleSpec = (name: string): ServiceSpec => ({
   vcpus: 0.1,
   vgpus: 0,
   storageMb: 0,
+  ...SPEC_DEFAULTS,
   ports: [{ declared: 80, internal: 8_080, protocol: 'tcp' }],
   volumes: [],
   privileged: false,
