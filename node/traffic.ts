@@ -14,7 +14,7 @@ import type { TunnelRefusal } from '../overlay/tunnel.ts'
 import type { LogOptions } from '../placement/runtime.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
 import type { ResolvedService } from './core/effects.ts'
-import { endpointsOf, type LiveEndpoint } from './endpoints.ts'
+import { endpointOn, endpointsOf, type LiveEndpoint } from './endpoints.ts'
 import { CoppiceError } from './errors.ts'
 
 /**
@@ -188,10 +188,8 @@ export function createTraffic(options: TrafficOptions): Traffic {
         return stream === null ? err({ code: 'no-such-instance', detail: `${key} is not on this node` }) : ok(stream)
       }
       if (header.protocol !== 'tcp') return err({ code: 'not-allowed', detail: 'only tcp is carried so far' })
-      const own = options.local(header.service)
-      const one = endpointsOf(own, () => false).find(
-        (candidate) => candidate.number === header.number && candidate.node === options.self,
-      )
+      // Who called may not know yet that it runs elsewhere too: until it stops here it is served here.
+      const one = endpointOn(options.local(header.service), options.self, header.number)
       const key = instanceKey(header.service, header.number)
       if (one === undefined) return err({ code: 'not-running', detail: `${key} does not run here` })
       return dialInstance(one, header.port, signal)

@@ -72,4 +72,4 @@ export {
   slotOf,
   tick,
 } from './version.ts'
-export { isPlacedHere, type StoreView } from './view.ts'
+export { isPlacedHere, placedAs, type StoreView } from './view.ts'
