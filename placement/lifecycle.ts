@@ -211,7 +211,8 @@ function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): v
 function forget(turn: WorkerTurn, managed: Managed): void {
   const { key, report } = managed
   turn.state.instances.delete(key)
-  if (report.live) authorReport(turn, { ...managed, report: reporting(turn, 'stopped', report.reason, { live: false }) })
+  if (report.live)
+    authorReport(turn, { ...managed, report: reporting(turn, 'stopped', report.reason, { live: false }) })
   turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
 }
 
