@@ -3,6 +3,7 @@
 
 import { invariant } from '../overlay/kernel/assert.ts'
 import { emit } from '../overlay/kernel/effect.ts'
+import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -13,6 +14,7 @@ import { isProven, isUnprovable, voteRequestOf } from './proving.ts'
 import { compareTerms, compareVersions, electorIds, majorityOf, ticketIn, versionOf } from './register.ts'
 import {
   drawRetry,
+  drawSplit,
   type ElectionEffect,
   type ElectionState,
   honoursAnother,
@@ -21,6 +23,7 @@ import {
   lineOf,
   otherElectors,
   patienceOf,
+  type Role,
   save,
 } from './state.ts'
 
@@ -70,7 +73,7 @@ export function stand(
     epoch,
     term,
     votedFor: self,
-    role: { kind: 'candidate', since: context.now, votes: new Map() },
+    role: { kind: 'candidate', since: context.now, votes: new Map(), refusals: new Set() },
     leader: null,
     // Enough for a slow disk; the time to try again is set when its own vote is on it.
     standAt: context.now + state.timing.electionTimeoutMsMax,
@@ -252,12 +255,35 @@ export function onVoteRefused(
   const order = compareTerms(message, state)
   if (order > 0) return adoptTerm(state, message, context, out)
   const { role } = state
-  if (order < 0 || role.kind !== 'leader') return state
+  if (order < 0) return state
+  if (role.kind === 'candidate') return onSplit(state, role, message.voter, context)
+  if (role.kind !== 'leader') return state
   const refused: Leading = { ...role, refusals: new Set(role.refusals).add(message.voter) }
   if (!isUnprovable(state, refused)) return { ...state, role: refused }
   // Its electors changed until those who once chose another are the majority: it asks all of them, in a term of its
   // own.
   return stand(stepDown(state, context, out), context, out, { transfer: true })
+}
+
+/**
+ * Whoever gave its vote to another in this term gives it to nobody else. Once those who are left are too few the term
+ * is lost: either another won it and will be heard, or nobody did and nobody else can.
+ */
+function onSplit(
+  state: ElectionState,
+  role: Role & { readonly kind: 'candidate' },
+  voter: ChildId,
+  { now, random }: StepContext,
+): ElectionState {
+  const refusals = new Set(role.refusals).add(voter)
+  const electors = electorIds(state.register)
+  const mayVoteYet = electors.filter(
+    (child) => role.votes.has(child) || !(refusals.has(child) || state.closed.has(child)),
+  )
+  const refused: ElectionState = { ...state, role: { ...role, refusals } }
+  if (mayVoteYet.length >= majorityOf(electors.length)) return refused
+  const nextAt = now + (now - role.since) + drawSplit(state, random)
+  return { ...refused, standAt: Math.min(state.standAt ?? nextAt, nextAt) }
 }
 
 /** The leader asks this elector to take over: nobody's lease stands in the way then. */

@@ -105,7 +105,13 @@ export interface Leading {
 export type Role =
   | { readonly kind: 'follower' }
   | { readonly kind: 'pre-candidate'; readonly term: number; readonly granted: ReadonlySet<ChildId> }
-  | { readonly kind: 'candidate'; readonly since: Millis; readonly votes: ReadonlyMap<ChildId, Opened<Vote>> }
+  | {
+      readonly kind: 'candidate'
+      readonly since: Millis
+      readonly votes: ReadonlyMap<ChildId, Opened<Vote>>
+      /** Electors that gave their vote of this term to somebody else. */
+      readonly refusals: ReadonlySet<ChildId>
+    }
   | Leading
 
 export interface KnownLeader {
@@ -347,6 +353,13 @@ export function drawTimeout(state: ElectionState, random: Random): Millis {
 /** How long a candidate waits before it tries again: a fraction of a timeout, since nobody leads anyway. */
 export const drawRetry = (state: ElectionState, random: Random): Millis =>
   Math.max(state.timing.electionTimeoutMsMin / 5, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
+
+/**
+ * How long a candidate waits that lost its term: until who may have won it was heard, and then drawn anew, so that of
+ * those who share a split vote one asks first.
+ */
+export const drawSplit = (state: ElectionState, random: Random): Millis =>
+  Math.max(state.timing.hintDelayMsMax, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
 
 /** Whether another leader's lease forbids this elector to help a candidate. */
 export function honoursAnother(state: ElectionState, candidate: ChildId, now: Millis): boolean {
