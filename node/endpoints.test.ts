@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DomainPath } from '../overlay/kernel/ids.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
 import { endpointOn, endpointsOf } from './endpoints.ts'
 import { idOf, instance, placement } from './fixture-records.ts'
@@ -77,7 +78,7 @@ test('while an instance is moved calls go to its new place as soon as it runs th
 })
 
 test('a cluster that an instance leaves is asked only until it runs in the other', () => {
-  const above = placement('/', '/b', { previous: '/a' })
+  const above = placement('/', '/b', { previous: '/a' as DomainPath })
   const records = [instance('n1', '/a', { since: 900 }), placement('/a', idOf('n1')), above]
   assert.deepEqual(shown(records), ['#0 n1'])
   assert.deepEqual(shown([...records, instance('n2', '/b', { since: 500 })]), ['#0 n2'])

@@ -14,7 +14,7 @@ import {
   text,
   whole,
 } from '../overlay/wire/schema.ts'
-import { clockSchema, fenceSchema, SPEC_BYTES_MAX } from '../services-registry/record.ts'
+import { clockSchema, fenceSchema, INSTANCE_NUMBER_MAX, SPEC_BYTES_MAX } from '../services-registry/record.ts'
 import { RESERVATION_MS } from './constants.ts'
 import { reasonsSchema } from './refusal.ts'
 import { SELECTOR_CHARS_MAX } from './selector.ts'
@@ -22,7 +22,7 @@ import { type AggregateMessage, aggregateSchema, type SummaryMessage, summarySch
 
 const domain = text<DomainPath>(256)
 const service = text<ServiceId>(255)
-const instanceNumber = whole(0, 100_000)
+const instanceNumber = whole(0, INSTANCE_NUMBER_MAX)
 const askId = text(64)
 
 export const askSchema = object({
