@@ -233,6 +233,25 @@ test('of two that ask at the same moment the higher one gives way to the lower',
   assert.equal(effects, 'pre-vote-answer>2')
 })
 
+test('a candidate that too few can still vote for asks anew as soon as a winner would have been heard', () => {
+  const [canvassing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
+  const granted = (voter: NodeId): ElectionInput =>
+    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true, register: null })
+  const own: ElectionInput = {
+    kind: 'message',
+    opened: voteBy(self, { line: 'line-a', epoch: 7, term: 2, candidate: self }),
+  }
+  const [standing] = told(canvassing, 3_010, granted(third), own)
+  assert.equal(standing.role.kind, 'candidate')
+  const patient = (wakeAt(standing) ?? 0) - 3_010
+  assert.ok(patient >= lan.electionTimeoutMsMin / 5, `third may vote yet, so it waits ${patient} ms`)
+  const refused = from(third, { kind: 'election/vote-refused', ...base, voter: third })
+  const [lost, effects] = told(standing, 3_010, refused)
+  const wait = (wakeAt(lost) ?? 0) - 3_010
+  assert.ok(wait >= lan.hintDelayMsMax && wait <= 2 * lan.hintDelayMsMax, `${wait} ms`)
+  assert.equal(effects, '')
+})
+
 test('a leader that its electors refused to vouch for asks for a term of its own', () => {
   const [standing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
   const granted = (voter: NodeId): ElectionInput =>

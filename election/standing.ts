@@ -3,6 +3,7 @@
 
 import { invariant } from '../overlay/kernel/assert.ts'
 import { emit } from '../overlay/kernel/effect.ts'
+import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -13,6 +14,7 @@ import { isProven, isUnprovable, voteRequestOf } from './proving.ts'
 import { compareTerms, compareVersions, electorIds, majorityOf, ticketIn, versionOf } from './register.ts'
 import {
   drawRetry,
+  drawSplit,
   type ElectionEffect,
   type ElectionState,
   honoursAnother,
@@ -21,6 +23,7 @@ import {
   lineOf,
   otherElectors,
   patienceOf,
+  type Role,
   save,
 } from './state.ts'
 
@@ -70,7 +73,7 @@ export function stand(
     epoch,
     term,
     votedFor: self,
-    role: { kind: 'candidate', since: context.now, votes: new Map() },
+    role: { kind: 'candidate', since: context.now, votes: new Map(), refusals: new Set() },
     leader: null,
     // Enough for a slow disk; the time to try again is set when its own vote is on it.
     standAt: context.now + state.timing.electionTimeoutMsMax,
@@ -100,6 +103,7 @@ export function onPreVote(
   const isLed = honoursAnother(state, message.candidate, context.now)
   const granted = isLater && mayVote(state, message) && !isLed
   const isBehind = compareVersions(message.register, versionOf(state.register)) < 0
+  const voteless = !hasVote(state, message)
   const answer: PreVoteAnswer = {
     kind: 'election/pre-vote-answer',
     domain,
@@ -109,6 +113,7 @@ export function onPreVote(
     voter: self,
     granted,
     register: isBehind && !isLed ? state.register : null,
+    ...(voteless && { voteless }),
   }
   out.push({ kind: 'send', to: message.candidate, message: answer })
   if (granted) return giveWay(state, message, context)
@@ -137,12 +142,12 @@ export function onPreVoteAnswer(
   out: ElectionEffect[],
 ): ElectionState {
   if (message.line !== lineOf(state)) return state
-  if (!message.granted) return onPreVoteRefused(state, message, context, out)
+  if (!message.granted) return onPreVoteRefused(noteVote(state, message), message, context, out)
   const { role } = state
   const isMine = role.kind === 'pre-candidate' && message.epoch === state.epoch && message.term === role.term
   if (!isMine || !electorIds(state.register).includes(message.voter)) return state
   const granted = new Set(role.granted).add(message.voter)
-  return standIfGranted({ ...state, role: { ...role, granted } }, context, out)
+  return standIfGranted({ ...noteVote(state, message), role: { ...role, granted } }, context, out)
 }
 
 /**
@@ -164,6 +169,15 @@ function onPreVoteRefused(
   const yielding = isLater ? { ...stepDown(state, context, out), epoch, term, votedFor: null } : state
   const askAgainAt = context.now + state.timing.hintDelayMsMax * (1 + context.random.next())
   return save({ ...yielding, register, role: { kind: 'follower' }, standAt: askAgainAt }, out, [])
+}
+
+/** Who lives without its vote helps nobody, and is waited for in vain. */
+function noteVote(state: ElectionState, { voter, voteless = false }: PreVoteAnswer): ElectionState {
+  if (state.voteless.has(voter) === voteless) return state
+  const next = new Set(state.voteless)
+  if (voteless) next.add(voter)
+  else next.delete(voter)
+  return { ...state, voteless: next }
 }
 
 function standIfGranted(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
@@ -252,12 +266,35 @@ export function onVoteRefused(
   const order = compareTerms(message, state)
   if (order > 0) return adoptTerm(state, message, context, out)
   const { role } = state
-  if (order < 0 || role.kind !== 'leader') return state
+  if (order < 0) return state
+  if (role.kind === 'candidate') return onSplit(state, role, message.voter, context)
+  if (role.kind !== 'leader') return state
   const refused: Leading = { ...role, refusals: new Set(role.refusals).add(message.voter) }
   if (!isUnprovable(state, refused)) return { ...state, role: refused }
   // Its electors changed until those who once chose another are the majority: it asks all of them, in a term of its
   // own.
   return stand(stepDown(state, context, out), context, out, { transfer: true })
+}
+
+/**
+ * Whoever gave its vote to another in this term gives it to nobody else. Once those who are left are too few the term
+ * is lost: either another won it and will be heard, or nobody did and nobody else can.
+ */
+function onSplit(
+  state: ElectionState,
+  role: Role & { readonly kind: 'candidate' },
+  voter: ChildId,
+  { now, random }: StepContext,
+): ElectionState {
+  const refusals = new Set(role.refusals).add(voter)
+  const electors = electorIds(state.register)
+  const mayVoteYet = electors.filter(
+    (child) => role.votes.has(child) || !(refusals.has(child) || state.closed.has(child)),
+  )
+  const refused: ElectionState = { ...state, role: { ...role, refusals } }
+  if (mayVoteYet.length >= majorityOf(electors.length)) return refused
+  const nextAt = now + (now - role.since) + drawSplit(state, random)
+  return { ...refused, standAt: Math.min(state.standAt ?? nextAt, nextAt) }
 }
 
 /** The leader asks this elector to take over: nobody's lease stands in the way then. */
@@ -285,11 +322,12 @@ export function adoptTerm(
   return save({ ...yielding, epoch: later.epoch, term: later.term, votedFor: null }, out, [])
 }
 
-/**
- * Whether this elector may vote for a candidate of this line with this register at all. The candidate's register counts
- * for who is one, as in Raft (section 6): this child may have been made an elector without having heard of it yet.
- */
+/** The candidate's register counts too, as in Raft (section 6): this child may not have heard yet that it is one. */
+const hasVote = (state: ElectionState, { ticket }: PreVote | VoteRequest): boolean =>
+  isElector(state) || ticket === state.ticket
+
+/** Whether this elector may vote for a candidate of this line with this register at all. */
 const mayVote = (state: ElectionState, message: PreVote | VoteRequest): boolean =>
-  (isElector(state) || message.ticket === state.ticket) &&
+  hasVote(state, message) &&
   message.line === lineOf(state) &&
   compareVersions(message.register, versionOf(state.register)) >= 0

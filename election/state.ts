@@ -105,7 +105,13 @@ export interface Leading {
 export type Role =
   | { readonly kind: 'follower' }
   | { readonly kind: 'pre-candidate'; readonly term: number; readonly granted: ReadonlySet<ChildId> }
-  | { readonly kind: 'candidate'; readonly since: Millis; readonly votes: ReadonlyMap<ChildId, Opened<Vote>> }
+  | {
+      readonly kind: 'candidate'
+      readonly since: Millis
+      readonly votes: ReadonlyMap<ChildId, Opened<Vote>>
+      /** Electors that gave their vote of this term to somebody else. */
+      readonly refusals: ReadonlySet<ChildId>
+    }
   | Leading
 
 export interface KnownLeader {
@@ -146,6 +152,8 @@ export interface ElectionState {
   readonly closed: ReadonlySet<ChildId>
   /** When other electors were heard that do not lead; a leader is in `leader`, and its electors in `progress`. */
   readonly heard: ReadonlyMap<ChildId, Millis>
+  /** Electors that said, when they were asked last, that they have no vote: they lost the memory of what they voted. */
+  readonly voteless: ReadonlySet<ChildId>
   readonly meeting: Meeting | null
 }
 
@@ -266,6 +274,7 @@ export function createElection(
     children: new Map(),
     closed: new Set(),
     heard: new Map(),
+    voteless: new Set(),
     meeting: null,
   }
   return { state, damaged: read.ok ? null : read.error }
@@ -347,6 +356,13 @@ export function drawTimeout(state: ElectionState, random: Random): Millis {
 /** How long a candidate waits before it tries again: a fraction of a timeout, since nobody leads anyway. */
 export const drawRetry = (state: ElectionState, random: Random): Millis =>
   Math.max(state.timing.electionTimeoutMsMin / 5, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
+
+/**
+ * How long a candidate waits that lost its term: until who may have won it was heard, and then drawn anew, so that of
+ * those who share a split vote one asks first.
+ */
+export const drawSplit = (state: ElectionState, random: Random): Millis =>
+  Math.max(state.timing.hintDelayMsMax, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
 
 /** Whether another leader's lease forbids this elector to help a candidate. */
 export function honoursAnother(state: ElectionState, candidate: ChildId, now: Millis): boolean {

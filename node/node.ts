@@ -27,6 +27,7 @@ import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { createLookups, LOOKUP_MS_MAX } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf } from './view.ts'
 import { openProxy, openVirtual } from './ways-in.ts'
@@ -145,6 +146,10 @@ async function assemble(
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
   // begin?
   const isAlone = memory.election === null && seeds.length === 0
+  const scheduler = await loadScheduler(options.scheduler, (detail) =>
+    observers.tell({ name: 'scheduler-failed', level: 'warn', fields: { detail } }),
+  )
+  closers.push(() => scheduler.close())
   const core = createCore(
     {
       self: gate.facts,
@@ -154,6 +159,7 @@ async function assemble(
       autonomy,
       isRelay: relay,
       labels,
+      scheduler: scheduler.plugin,
       seeds,
       isFounding: isFounding || isAlone,
     },

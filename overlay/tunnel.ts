@@ -59,7 +59,7 @@ const DETAIL_CHARS_MAX = 500
 
 const SERVICE_CHARS_MAX = 255
 const NAMESPACE_CHARS_MAX = 127
-const INSTANCE_NUMBER_MAX = 100_000
+const INSTANCE_NUMBER_MAX = 999_999_999
 const TAIL_LINES_MAX = 1_000_000
 
 const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({

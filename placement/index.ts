@@ -32,8 +32,9 @@ export {
   type ReportMessage,
 } from './messages.ts'
 export type { Resources } from './need.ts'
-export type { SchedulerPlugin, Score } from './plugin.ts'
+export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
+export { spread } from './plugins/spread.ts'
 export { type Reason, refusalSentence } from './refusal.ts'
 export type { Launch, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from './runtime.ts'
 export {
@@ -59,6 +60,7 @@ export {
   publishAt,
   type SummaryMessage,
 } from './summary.ts'
+export type { CandidateFacts, SchedulerModule } from './user-scheduler.ts'
 export type { ChildView, SchedulerView, WorkerView } from './view.ts'
 export { createWorker, step as stepWorker, type WorkerOptions, wakeAt as workerWakeAt, workerUse } from './worker.ts'
 export type { RuntimeOperation, WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'

@@ -3,14 +3,14 @@
 import type { ChildId, DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { MessageSchemas } from '../overlay/wire/codec.ts'
 import { bytes, type Infer, list, literal, number, object, text, whole } from '../overlay/wire/schema.ts'
-import { clockSchema, fenceSchema, SPEC_BYTES_MAX } from '../services-registry/record.ts'
+import { clockSchema, fenceSchema, INSTANCE_NUMBER_MAX, SPEC_BYTES_MAX } from '../services-registry/record.ts'
 import { RESERVATION_MS } from './constants.ts'
 import { reasonsSchema } from './refusal.ts'
 import { type AggregateMessage, aggregateSchema, type SummaryMessage, summarySchema } from './summary.ts'
 
 const domain = text<DomainPath>(256)
 const service = text<ServiceId>(255)
-const instanceNumber = whole(0, 100_000)
+const instanceNumber = whole(0, INSTANCE_NUMBER_MAX)
 const askId = text(64)
 
 export const askSchema = object({

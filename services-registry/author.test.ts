@@ -41,3 +41,14 @@ test('updates carry the claim on; it begins anew after a removal and after anoth
   const foreign = sealRecord(other, specRecord(START_WALL - 9))
   assert.deepEqual(next(foreign).claimed, { wall: START_WALL, counter: 0 })
 })
+
+test('a version carries the one before it, unless both do not fit in one record or the service is new', () => {
+  const held = sealRecord(a, specRecord(START_WALL - 9))
+  const common = { domain: ROOT_DOMAIN, service: WEB, signer: a.facts, held, clock: CLOCK_ZERO, wall: START_WALL }
+  const before = (size: number) => ({ clock: held.message.clock, spec: new Uint8Array(size) })
+  const spec = new Uint8Array(20_000)
+  assert.equal(authorSpec({ ...common, spec, previous: before(12_000) }).previous?.spec.length, 12_000)
+  assert.equal(authorSpec({ ...common, spec, previous: before(12_001) }).previous, undefined)
+  assert.equal(authorSpec({ ...common, held: null, spec, previous: before(1) }).previous, undefined)
+  assert.equal(authorSpec({ ...common, spec: null, previous: before(1) }).previous, undefined)
+})

@@ -12,6 +12,7 @@ import {
   compareFences,
   type InstanceRecord,
   type PlacementRecord,
+  type RolloutRecord,
   recordKey,
   type SealedRecord,
   type SpecRecord,
@@ -42,6 +43,8 @@ export const isSpec = (record: SealedRecord): record is SealedRecord<SpecRecord>
   record.message.kind === 'record/spec'
 export const isPlacement = (record: SealedRecord): record is SealedRecord<PlacementRecord> =>
   record.message.kind === 'record/placement'
+export const isRollout = (record: SealedRecord): record is SealedRecord<RolloutRecord> =>
+  record.message.kind === 'record/rollout'
 export const isInstance = (record: SealedRecord): record is SealedRecord<InstanceRecord> =>
   record.message.kind === 'record/instance'
 
@@ -54,6 +57,8 @@ export function isTombstone(record: SealedRecord): boolean {
       return record.message.child === null
     case 'record/instance':
       return !record.message.live
+    case 'record/rollout':
+      return record.message.state === 'gone'
   }
 }
 
@@ -69,13 +74,16 @@ export function slotOf(record: SealedRecord): string {
 
 const specSlot = (key: string, operator: OperatorId): string => `${key}/${operator}`
 
+/** Which version a spec is: the clock of the submission that began it. */
+export const versionOf = (spec: SpecRecord): Clock => spec.version ?? spec.clock
+
 /** The reading with which the operator took the name. */
 export const claimOf = (spec: SpecRecord): Clock => spec.claimed ?? spec.clock
 
 /**
  * Negative when `a` is the earlier version, positive when it is the later, zero only for the same bytes; total on the
- * records of one slot. Specs by clock, placements by fence then sequence, instances by incarnation then sequence;
- * ties by signer, then bytes.
+ * records of one slot. Specs by clock, placements and rollouts by fence then sequence, instances by incarnation then
+ * sequence; ties by signer, then bytes.
  */
 export function compareRecords(a: SealedRecord, b: SealedRecord): number {
   return compareVersions(a, b) || compareText(a.from, b.from) || compareBytes(a.bytes, b.bytes)
@@ -83,7 +91,7 @@ export function compareRecords(a: SealedRecord, b: SealedRecord): number {
 
 function compareVersions(a: SealedRecord, b: SealedRecord): number {
   if (isSpec(a) && isSpec(b)) return compareClocks(a.message.clock, b.message.clock)
-  if (isPlacement(a) && isPlacement(b)) {
+  if ((isPlacement(a) && isPlacement(b)) || (isRollout(a) && isRollout(b))) {
     return compareFences(a.message.fence, b.message.fence) || a.message.sequence - b.message.sequence
   }
   if (isInstance(a) && isInstance(b)) {
@@ -107,7 +115,8 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 export const isSameRecord = (a: SealedRecord, b: SealedRecord): boolean =>
   a === b || compareBytes(a.bytes, b.bytes) === 0
 
-/** The wall clock at which a deletion was made, as far as the record tells; a placement tells only that of its spec. */
+/** The wall clock at which a deletion was made, as far as the record tells; a placement and a rollout tell only that of
+ * their spec. */
 export function deletedAt(record: SealedRecord): UnixMillis {
   switch (record.message.kind) {
     case 'record/spec':
@@ -116,5 +125,7 @@ export function deletedAt(record: SealedRecord): UnixMillis {
       return record.message.specClock.wall
     case 'record/instance':
       return record.message.since
+    case 'record/rollout':
+      return record.message.version.wall
   }
 }

@@ -7,6 +7,7 @@ import { type DomainPath, parseDomainPath } from '../../overlay/kernel/ids.ts'
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RUNTIMES: readonly string[] = ['process', 'docker']
 const ELECTORS: readonly ElectorsMax[] = [3, 5, 7]
+const SCHEDULERS: readonly string[] = ['best-fit', 'spread']
 const PORT_MAX = 65_535
 
 /** `90s`, `30m`, `1h`, `7d` in milliseconds. */
@@ -30,6 +31,12 @@ export function electors(word: string): ElectorsMax {
   const found = ELECTORS.find((count) => String(count) === word)
   if (found !== undefined) return found
   throw new InvalidArgumentError('It is 3, 5 or 7: a majority of an odd number outlives the most losses.')
+}
+
+/** A scheduler of this version by name, or the path of a module, which is one that has a slash or an ending. */
+export function scheduler(word: string): string {
+  if (SCHEDULERS.includes(word) || /[./]/.test(word)) return word
+  throw new InvalidArgumentError(`It is ${SCHEDULERS.join(', ')} or the path of a module, as in ./mine.ts.`)
 }
 
 export const port = whole(0, PORT_MAX)

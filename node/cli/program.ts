@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Argument, Command, Option } from 'commander'
 import { INVITE_USES_MAX, LOG_LINES_MAX, REPLICAS_MAX } from '../io/control-limits.ts'
-import { domainPath, duration, electors, labels, multiaddrs, port, runtimes, whole } from './arguments.ts'
+import { domainPath, duration, electors, labels, multiaddrs, port, runtimes, scheduler, whole } from './arguments.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 
@@ -58,6 +58,11 @@ const addUpOptions = (command: Command): Command =>
     .option('--http-proxy <port>', 'the port of the HTTP proxy on loopback (default: a free one)', port)
     .option('--no-http-proxy', 'no HTTP proxy')
     .option('--no-virtual-listeners', 'no loopback address per service')
+    .option(
+      '--scheduler <name>',
+      'best-fit, spread or ./module.ts: how places are ranked where this node leads',
+      scheduler,
+    )
     .option('--label <key=value>', 'a label that selectors may name', labels)
 
 function addNodeCommands(program: Command): void {

@@ -16,7 +16,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
-import { encodeSpec, type NodeSummary, PLACEMENT_TIMING } from '../../placement/index.ts'
+import { bestFit, encodeSpec, type NodeSummary, PLACEMENT_TIMING, type SchedulerPlugin } from '../../placement/index.ts'
 import {
   authorSpec,
   CLOCK_ZERO,
@@ -50,6 +50,8 @@ export interface CoreOptions {
   readonly electorsMax?: number
   /** What a domain does, where this node speaks for it, when a majority is gone for good. Default: automatic. */
   readonly autonomy?: Autonomy
+  /** How places are ranked in the domains that this node leads. Default: best-fit. */
+  readonly scheduler?: SchedulerPlugin
   /** The federation begins with this start of this node. */
   readonly isFounding: boolean
 }
@@ -164,6 +166,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     name: options.name,
     labels: options.labels,
+    scheduler: options.scheduler ?? bestFit,
     incarnation,
     timing: placementTiming,
     book,
