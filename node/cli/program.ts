@@ -158,6 +158,12 @@ function addServiceCommands(program: Command): void {
       (await import('./commands/validate.ts')).validate(contextOf(command), file),
     )
   program
+    .command('schema')
+    .description('print the JSON Schema of a service descriptor; needs no node')
+    .action(async (_words: object, command: Command) =>
+      (await import('./commands/schema.ts')).schema(contextOf(command)),
+    )
+  program
     .command('deploy')
     .description('run the services of a descriptor')
     .argument('<file>', 'the descriptor, or - for standard input')
