@@ -12,6 +12,7 @@ import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
 import { logsOf, openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
+import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
 import {
@@ -63,6 +64,7 @@ export function createControl(member: Member): NodeControl {
       incarnation: view.incarnation,
       ready: waits.length === 0,
       waitingFor: waits,
+      intake: view.intake(),
       pressure: view.summaryOf(view.self.node)?.pressure ?? 0,
       addresses: network.addresses(),
       proxies: { http: proxy === null ? null : `http://${proxy.host}:${proxy.port}`, socks: null, dns: null },
@@ -184,6 +186,11 @@ export function createControl(member: Member): NodeControl {
     inspect: async (id) => orFail(id, inspectView(await knowing(id as ServiceId), id as ServiceId)),
     remove: (service) => changeSpec(service, () => null),
     scale: (service, replicas) => changeSpec(service, (spec) => ({ ...spec, replicas })),
+    migrate: async (id, number, to) => {
+      const service = id as ServiceId
+      return migrate(member, await knowing(service), service, number, to)
+    },
+    intake: (who, set) => setIntake(member, findNode(member, who), set),
     resolve,
     invite: async ({ domain, uses, ttlMs }) => {
       const addresses = network.addresses().slice(0, 8)

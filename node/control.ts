@@ -15,6 +15,8 @@ export interface StatusView {
   /** What it still waits for; empty when ready. */
   readonly waitingFor: readonly string[]
   readonly pressure: number
+  /** Whether this device takes new work. */
+  readonly intake: IntakeView['intake']
   readonly addresses: readonly string[]
   readonly proxies: { readonly http: string | null; readonly socks: string | null; readonly dns: string | null }
   readonly domains: readonly DomainView[]
@@ -111,6 +113,31 @@ export interface ResolveView {
   readonly reason: string | null
 }
 
+export interface MoveView {
+  readonly service: string
+  readonly moves: readonly {
+    readonly number: number
+    /** `moving`: it starts at its new place, and runs where it was until it runs there. */
+    readonly outcome: 'moving' | 'refused'
+    /** The device or domain that takes it, and what it is called. */
+    readonly child: string | null
+    readonly name: string | null
+    readonly reason: string
+  }[]
+}
+
+export interface IntakeView {
+  readonly node: string
+  readonly name: string | null
+  /** Whether it takes new work; a draining device also gives away what it has. */
+  readonly intake: 'open' | 'cordoned' | 'draining'
+  /** Instances that it runs still, and the domains that it leads. */
+  readonly instances: number
+  readonly leads: readonly string[]
+  /** What cannot leave a draining device, and why. */
+  readonly stuck: readonly { readonly instance: string; readonly reason: string }[]
+}
+
 export interface PingView {
   readonly node: string
   readonly name: string | null
@@ -161,6 +188,10 @@ export interface NodeControl {
   inspect(service: string): Promise<InspectView>
   remove(service: string): Promise<ServiceView>
   scale(service: string, replicas: number): Promise<ServiceView>
+  /** Moves an instance (null: each one) to whom `to` selects; returns once it is on its way, and rejects when none is. */
+  migrate(service: string, number: number | null, to: string | null): Promise<MoveView>
+  /** Opens or closes a device for work, or (null) says how it stands. */
+  intake(node: string, set: IntakeView['intake'] | null): Promise<IntakeView>
   resolve(address: string, signal: AbortSignal): Promise<ResolveView>
   /** One line of text. */
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>

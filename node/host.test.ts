@@ -70,6 +70,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
     listener: {
       onEvent: ({ name }) => log.push(`event ${name}`),
       onResolved: (requestId) => log.push(`resolved ${requestId}`),
+      onAnswered: (requestId) => log.push(`answered ${requestId}`),
       onCharter: () => log.push('charter'),
       onDropped: (problem) => log.push(`dropped ${problem}`),
       onSettled: () => undefined,

@@ -10,6 +10,7 @@ import type { Random } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { fitsTheWire, type Opened, type OpenProblem, type Sealer, type SignerFacts } from '../overlay/wire/envelope.ts'
 import type { RuntimeOperation } from '../placement/index.ts'
+import type { Answer } from './core/asking.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
 
@@ -38,6 +39,7 @@ export interface HostPorts {
   readonly listener: {
     onEvent(event: DomainEvent): void
     onResolved(requestId: number, answer: ResolvedService): void
+    onAnswered(requestId: string, answer: Answer): void
     onCharter(chain: Uint8Array): void
     /** Something malformed or unproven came in and was dropped. */
     onDropped(problem: OpenProblem['kind'], detail: string, deliveredBy: NodeId): void
@@ -136,6 +138,8 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
         return listener.onCharter(effect.chain)
       case 'resolved':
         return listener.onResolved(effect.requestId, effect.answer)
+      case 'answered':
+        return listener.onAnswered(effect.requestId, effect.answer)
       case 'emit':
         return listener.onEvent(effect.event)
       default:

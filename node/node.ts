@@ -28,6 +28,7 @@ import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { createLookups, LOOKUP_MS_MAX } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { createQuestions, type Questions } from './questions.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
@@ -57,6 +58,8 @@ export interface Member {
   virtualAddressOf(service: ServiceId): string | null
   /** All that is known of a service, here or by asking its leaders. */
   lookUp(service: ServiceId, signal: AbortSignal): Promise<ResolvedService>
+  /** What other nodes are asked to do. */
+  readonly questions: Questions
   /** Aborts when the node stops. */
   readonly stopping: AbortSignal
   /** Tells people of something that happened at the edge of the node. */
@@ -183,6 +186,7 @@ async function assemble(
 
   const stopping = new AbortController()
   const lookups = createLookups((input) => host?.input(input))
+  const questions = createQuestions((input) => host?.input(input))
   const traffic = createTraffic({
     self,
     network: () => network as NetworkPort,
@@ -251,6 +255,7 @@ async function assemble(
     listener: {
       onEvent: observers.tell,
       onResolved: lookups.onResolved,
+      onAnswered: questions.onAnswered,
       onDropped: (problem, detail, deliveredBy) => {
         observers.count(`dropped-${problem}`)
         observers.tell({ name: 'message-dropped', level: 'debug', fields: { problem, detail, deliveredBy } })
@@ -298,6 +303,7 @@ async function assemble(
     counters: observers.counters,
     virtualAddressOf: (service) => virtual?.addressOf(service) ?? null,
     lookUp: lookups.lookUp,
+    questions,
     stopping: stopping.signal,
     notice,
     onEvent: observers.onEvent,

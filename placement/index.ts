@@ -62,5 +62,12 @@ export {
 } from './summary.ts'
 export type { CandidateFacts, SchedulerModule } from './user-scheduler.ts'
 export type { ChildView, SchedulerView, WorkerView } from './view.ts'
-export { createWorker, step as stepWorker, type WorkerOptions, wakeAt as workerWakeAt, workerUse } from './worker.ts'
+export {
+  createWorker,
+  runningKeys,
+  step as stepWorker,
+  type WorkerOptions,
+  wakeAt as workerWakeAt,
+  workerUse,
+} from './worker.ts'
 export type { RuntimeOperation, WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'

@@ -119,6 +119,10 @@ export const workerUse = (state: WorkerState): { readonly instances: number; rea
   reserved: promised(state),
 })
 
+/** The instances that run here, or will. */
+export const runningKeys = ({ instances }: WorkerState): readonly InstanceKey[] =>
+  [...instances].filter(([, { phase }]) => phase.kind !== 'ended').map(([key]) => key)
+
 /** Takes up what was running before the node stopped; no network is needed for it. */
 function onStart(turn: WorkerTurn): void {
   if (turn.state.isStarted) return

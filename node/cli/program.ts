@@ -25,6 +25,8 @@ import { type CliContext, createContext } from './context.ts'
 const HOUR_MS = 3_600_000
 /** Enough to pull a small image over a slow link; a guess. */
 const DEPLOY_WAIT_MS = 60_000
+/** A device with many instances, each of which may be pulled anew; a guess. */
+const DRAIN_WAIT_MS = 300_000
 
 /** With `json`, help that nobody asked for stays unsaid: stderr carries the error's JSON alone. */
 export function createProgram(options: { readonly json: boolean }): Command {
@@ -42,6 +44,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addDomainCommands(program)
   addServiceCommands(program)
   addInstanceCommands(program)
+  addMoveCommands(program)
   addOverlayCommands(program)
   return program
 }
@@ -222,6 +225,42 @@ function addInstanceCommands(program: Command): void {
     .action(async (target: ExecTarget, line: readonly string[], words: ExecWords, command: Command) =>
       (await import('./commands/exec.ts')).exec(contextOf(command), target, line, words),
     )
+}
+
+function addMoveCommands(program: Command): void {
+  program
+    .command('migrate')
+    .description('move an instance, or each one of a service, to another device while it runs')
+    .argument('<instance>', 'app.namespace.service.namespace, with #N for one instance')
+    .option('--to <selector>', 'the device or domain that takes it, by name, pattern or label')
+    .option('--wait', 'return when it runs there')
+    .option('--timeout <duration>', 'how long to wait', duration, DEPLOY_WAIT_MS)
+    .action(async (instance: string, words: { to?: string; wait?: boolean; timeout: number }, command: Command) =>
+      (await import('./commands/move.ts')).migrate(contextOf(command), instance, words),
+    )
+  program
+    .command('drain')
+    .description('have a device take nothing new and give away what it runs and leads')
+    .argument('<node>', "the node's id or name")
+    .option('--wait', 'return when it is empty')
+    .option('--timeout <duration>', 'how long to wait', duration, DRAIN_WAIT_MS)
+    .action(async (node: string, words: { wait?: boolean; timeout: number }, command: Command) =>
+      (await import('./commands/move.ts')).drain(contextOf(command), node, words),
+    )
+  const words = { cordon: 'have a device take nothing new', uncordon: 'have a device take work again' } as const
+  for (const name of ['cordon', 'uncordon'] as const) {
+    program
+      .command(name)
+      .description(words[name])
+      .argument('<node>', "the node's id or name")
+      .action(async (node: string, _words: object, command: Command) =>
+        (await import('./commands/move.ts')).setIntake(
+          contextOf(command),
+          node,
+          name === 'cordon' ? 'cordoned' : 'open',
+        ),
+      )
+  }
 }
 
 function addOverlayCommands(program: Command): void {

@@ -5,6 +5,8 @@ import type {
   EventView,
   InspectView,
   InstanceView,
+  IntakeView,
+  MoveView,
   NodeView,
   PeerView,
   PingView,
@@ -68,6 +70,7 @@ export function renderStatus(status: StatusView): string {
     ['state', status.ready ? 'ready' : `waiting for ${status.waitingFor.join(', ')}`],
     ['domain', status.domain],
     ['federation', status.federation],
+    ['intake', status.intake],
     ['pressure', status.pressure === 0 ? 'none' : `level ${status.pressure}`],
     ['addresses', status.addresses.join(' ')],
     ...Object.entries(status.proxies).map(([kind, address]) => [`${kind} proxy`, address ?? 'off']),
@@ -131,8 +134,34 @@ const pathText = (path: string | null, via: string | null): string =>
 export const renderNodes = (nodes: readonly NodeView[]): string =>
   table(
     ['NAME', 'DOMAIN', 'STATE', 'INCARNATION', 'NODE'],
-    nodes.map((node) => [node.name, node.domain, node.state, String(node.incarnation), node.node]),
+    nodes.map((node) => [node.name, node.domain, stateOf(node), String(node.incarnation), node.node]),
   )
+
+/** What a person has to know of a node besides that it is there. */
+function stateOf({ state, summary }: NodeView): string {
+  const intake = summary?.intake
+  return intake === 'cordoned' || intake === 'draining' ? `${state}, ${intake}` : state
+}
+
+export const renderMove = ({ service, moves }: MoveView): string =>
+  moves
+    .map(({ number, outcome, name, reason }) =>
+      outcome === 'moving'
+        ? clean(`${service}#${number} moves to ${name ?? 'another device'}: ${reason}`)
+        : clean(`${service}#${number} stays where it is: ${reason}`),
+    )
+    .join('\n')
+
+export function renderIntake({ node, name, intake, instances, leads, stuck }: IntakeView): string {
+  const who = name ?? shortId(node)
+  if (intake === 'open') return `${who} takes work`
+  const runs = `${instances} ${instances === 1 ? 'instance' : 'instances'}`
+  if (intake === 'cordoned') return `${who} is cordoned: it takes nothing new and keeps ${runs}`
+  if (instances === 0 && leads.length === 0) return `${who} is drained: it runs and leads nothing`
+  const leading = leads.length === 0 ? '' : `, leads ${leads.join(' and ')}`
+  const held = stuck.map(({ instance, reason }) => clean(`  ${instance} cannot leave: ${reason}`))
+  return [`${who} is draining: it runs ${runs}${leading}`, ...held].join('\n')
+}
 
 export function renderInstances(instances: readonly InstanceView[], nowMs: number): string {
   if (instances.length === 0) return 'no instances'

@@ -8,14 +8,13 @@ import {
   ELECTORS_MAX_DEFAULT,
   type LeaderBookView,
 } from '../../election/index.ts'
-import type { Announcement } from '../../election/messages.ts'
 import { unreachable } from '../../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
-import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
-import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { RosterView } from '../../overlay/membership/index.ts'
+import type { SignerFacts } from '../../overlay/wire/envelope.ts'
 import { bestFit, encodeSpec, type NodeSummary, PLACEMENT_TIMING, type SchedulerPlugin } from '../../placement/index.ts'
 import {
   authorSpec,
@@ -25,10 +24,14 @@ import {
   type StoreView,
 } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
+import { createAsking } from './asking.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
 import { holdsStoreOf } from './holding.ts'
+import { createIntake } from './intake.ts'
 import { createInventories } from './inventories.ts'
+import type { CoreMemory } from './memory.ts'
+import type { Intake } from './messages.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
 import { createPlacing, type PendingInstance } from './placing.ts'
@@ -56,19 +59,6 @@ export interface CoreOptions {
   readonly isFounding: boolean
 }
 
-/** What the disk held, opened and checked. */
-export interface CoreMemory {
-  /** Already raised above that of the last start, and on the disk. */
-  readonly incarnation: number
-  readonly election: Uint8Array | null
-  readonly members: readonly SealedStatement[]
-  readonly leaders: readonly Opened<Announcement>[]
-  readonly records: ReadonlyMap<DomainPath, readonly SealedRecord[]>
-  readonly outbox: readonly SealedRecord<SpecRecord>[]
-  /** What the worker persisted. */
-  readonly worker: readonly Uint8Array[]
-}
-
 /** What others may look at; nothing in it may be changed. */
 export interface CoreView {
   readonly self: SignerFacts
@@ -87,6 +77,8 @@ export interface CoreView {
   summaryOf(node: NodeId): NodeSummary | null
   /** Instances without a place, as far as this node's own leading knows. */
   pending(): readonly PendingInstance[]
+  /** Whether this device takes new work. */
+  intake(): Intake
   /** Submissions that no holder has taken in so far. */
   unaccepted(): readonly SealedRecord[]
   addressesOf(peer: NodeId): readonly string[]
@@ -118,7 +110,12 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   /** The domains held when the topics to follow were said last. */
   let followedFor: readonly DomainPath[] = []
 
-  const roster = createRosterKeeper({ ...options, incarnation, known: memory.members })
+  const roster = createRosterKeeper({
+    ...options,
+    incarnation,
+    known: memory.members,
+    isDrained: () => intake.current() === 'draining',
+  })
   const neighbours = createNeighbours({
     self,
     book,
@@ -173,10 +170,30 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     records,
     inventories,
     roster: roster.view,
+    intake: () => intake.current(),
     kept: memory.worker,
   })
+  const asking = createAsking(self, book)
+  const intake = createIntake({
+    self,
+    saved: memory.intake,
+    running: placing.running,
+    leads: () => hierarchy.seats().flatMap(({ domain, fence }) => (fence === null ? [] : [domain])),
+  })
 
-  const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }
+  const timed = [hierarchy, roster, records, requests, asking, inventories, placing]
+  const parts: ReceptionParts = {
+    self,
+    book,
+    roster,
+    hierarchy,
+    neighbours,
+    records,
+    requests,
+    placing,
+    asking,
+    intake,
+  }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
     const { domain, service } = input
@@ -251,6 +268,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return onSubmit(input, at)
       case 'resolve':
         return requests.resolve(input.requestId, input.service, at, out)
+      case 'ask':
+        return asking.ask(input.question, at, out)
       case 'reach':
         return neighbours.reach(input.peer, input.domain, at, out)
       case 'charter': {
@@ -278,6 +297,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     roster.onWake(at, out, news)
     records.onWake(at, out, news)
     requests.onWake(at, out)
+    asking.onWake(at, out)
     inventories.onWake(at, out)
     placing.onWake(at, out)
   }
@@ -361,15 +381,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
       return out
     },
-    wakeAt: () =>
-      earliest(
-        hierarchy.wakeAt(),
-        roster.wakeAt(),
-        records.wakeAt(),
-        requests.wakeAt(),
-        inventories.wakeAt(),
-        placing.wakeAt(),
-      ),
+    wakeAt: () => earliest(...timed.map((part) => part.wakeAt())),
     view: {
       self,
       name: options.name,
@@ -384,6 +396,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,
+      intake: intake.current,
       unaccepted: requests.pending,
       addressesOf: neighbours.addressesOf,
       statedName: (peer) => neighbours.statementOf(peer)?.message.name ?? null,

@@ -12,7 +12,8 @@ import type { HostReading } from '../../placement/host-reading.ts'
 import type { PlacementMessage, RuntimeEvent, RuntimeOperation, ServiceSpec } from '../../placement/index.ts'
 import type { FoundInstance } from '../../placement/runtime.ts'
 import type { PlainRecord, RegistryMessage, SealedRecord, SpecRecord } from '../../services-registry/index.ts'
-import type { WhereMessage } from './messages.ts'
+import type { Answer, Question } from './asking.ts'
+import type { IntakeMessage, IntakeStateMessage, WhereMessage } from './messages.ts'
 
 /** Everything that nodes say to each other in envelopes. */
 export type CoreMessage =
@@ -23,6 +24,8 @@ export type CoreMessage =
   | RegistryMessage
   | PlainRecord
   | WhereMessage
+  | IntakeMessage
+  | IntakeStateMessage
 
 export interface Topic {
   readonly domain: DomainPath
@@ -62,6 +65,7 @@ export type CoreEffect =
   | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
   /** A member shows its charter; whoever keeps ours looks whether it is longer. */
   | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  | { readonly kind: 'answered'; readonly requestId: string; readonly answer: Answer }
   | { readonly kind: 'resolved'; readonly requestId: number; readonly answer: ResolvedService }
 
 /** What is known of a service; `records` is null when nobody could be asked or nobody knows it. */
@@ -99,6 +103,8 @@ export type CoreInput =
       readonly held?: SealedRecord<SpecRecord> | null
     }
   | { readonly kind: 'resolve'; readonly requestId: number; readonly service: ServiceId }
+  /** Somebody on this device asks another node to do something. */
+  | { readonly kind: 'ask'; readonly question: Question }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */
   | { readonly kind: 'reach'; readonly peer: NodeId; readonly domain: DomainPath }
   /** The charter grew: everybody shall know. */

@@ -29,6 +29,8 @@ const KINDS = Object.keys({
   ...recordSchemas,
   ...registrySchemas,
   'node/where': null,
+  'node/intake': null,
+  'node/intake-state': null,
 })
 const PLAN = [
   ['a1', '/a'],
@@ -133,6 +135,16 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
       outcome: 'moving',
       child: cluster,
       reason: 'fits',
+    },
+    { kind: 'node/intake', requestId: 'r2', set: 'draining' },
+    {
+      kind: 'node/intake-state',
+      requestId: 'r2',
+      intake: 'draining',
+      instances: 1,
+      leads: [root],
+      stuck: [{ instance: `${service}#0`, reason: 'no room' }],
+      refused: null,
     },
     { kind: 'registry/want', domain: root, buckets: [1, 2, 3], rows: new Uint8Array(0) },
     { kind: 'registry/fetch', domain: root, keys: hash },

@@ -5,7 +5,7 @@ import { electionSchemas } from '../../election/index.ts'
 import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { membershipSchemas } from '../../overlay/membership/index.ts'
 import { createCodec, type Manner, type MessageSchemas } from '../../overlay/wire/codec.ts'
-import { type Infer, literal, object, text } from '../../overlay/wire/schema.ts'
+import { type Infer, list, literal, nullable, object, text, whole } from '../../overlay/wire/schema.ts'
 import { placementSchemas } from '../../placement/index.ts'
 import { recordSchemas, registrySchemas } from '../../services-registry/index.ts'
 import type { CoreMessage } from './effects.ts'
@@ -13,6 +13,35 @@ import type { CoreMessage } from './effects.ts'
 const whereSchema = object({ kind: literal('node/where'), domain: text<DomainPath>(256), node: text<NodeId>(128) })
 /** Asks a cluster's leader for a member's own statement of where it is; answered with `membership/entries`. */
 export type WhereMessage = Infer<typeof whereSchema>
+
+export const INTAKES = ['open', 'cordoned', 'draining'] as const
+/** Whether a device takes new work; a draining one also gives away what it has. */
+export type Intake = (typeof INTAKES)[number]
+
+const requestId = text(64)
+
+const intakeSchema = object({
+  kind: literal('node/intake'),
+  requestId,
+  /** What it shall be from now on; null asks how it is. */
+  set: nullable(literal(...INTAKES)),
+})
+/** Opens or closes the device that it is sent to, or asks how it stands; answered with `node/intake-state`. */
+export type IntakeMessage = Infer<typeof intakeSchema>
+
+const intakeStateSchema = object({
+  kind: literal('node/intake-state'),
+  requestId,
+  intake: literal(...INTAKES),
+  /** Instances that it runs still, and the domains that it leads. */
+  instances: whole(0, 100_000),
+  leads: list(text<DomainPath>(256), 16),
+  /** What cannot leave a draining device, and why. */
+  stuck: list(object({ instance: text(300), reason: text(500) }), 32),
+  /** Why nothing was changed; null when it was, or nothing was to be. */
+  refused: nullable(text(200)),
+})
+export type IntakeStateMessage = Infer<typeof intakeStateSchema>
 
 const coreSchemas: MessageSchemas<CoreMessage> = {
   ...bootstrapSchemas,
@@ -22,6 +51,8 @@ const coreSchemas: MessageSchemas<CoreMessage> = {
   ...recordSchemas,
   ...registrySchemas,
   'node/where': whereSchema,
+  'node/intake': intakeSchema,
+  'node/intake-state': intakeStateSchema,
 }
 
 /**
@@ -86,6 +117,9 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'registry/answer': 'spoken',
 
   'node/where': 'spoken',
+  // Makes a device refuse or give away work.
+  'node/intake': 'sealed',
+  'node/intake-state': 'spoken',
 }
 
 export const coreCodec = createCodec<CoreMessage>(coreSchemas, coreManners)

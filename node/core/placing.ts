@@ -15,6 +15,7 @@ import {
   type NodeSummary,
   type PlacementMessage,
   type PlacementTiming,
+  runningKeys,
   type SchedulerEffect,
   type SchedulerInput,
   type SchedulerPlugin,
@@ -29,6 +30,7 @@ import {
 } from '../../placement/index.ts'
 import type { CoreEffect, CoreInput, RuntimeInfo } from './effects.ts'
 import type { Inventories, InventoryNews } from './inventories.ts'
+import type { Intake } from './messages.ts'
 import type { Sink } from './news.ts'
 import type { Records } from './records.ts'
 
@@ -43,6 +45,7 @@ export interface PlacingOptions {
   readonly records: Records
   readonly inventories: Inventories
   readonly roster: () => RosterView
+  readonly intake: () => Intake
   /** What the worker persisted. */
   readonly kept: readonly Uint8Array[]
 }
@@ -72,6 +75,10 @@ export interface Placing {
   onInventory(domain: DomainPath, child: ChildId, context: StepContext, out: CoreEffect[]): void
   onRecord(domain: DomainPath, service: ServiceId, context: StepContext, out: CoreEffect[]): void
   pending(): readonly PendingInstance[]
+  /** What the device runs or will, as `service#number`. */
+  running(): readonly string[]
+  /** The device was opened or closed. */
+  onIntake(context: StepContext, out: CoreEffect[]): void
   onWake(context: StepContext, out: CoreEffect[]): void
   wakeAt(): Millis | null
 }
@@ -241,6 +248,8 @@ export function createPlacing(options: PlacingOptions): Placing {
       if (domain === self.domain) feedWorker({ kind: 'service-changed', service }, context, out)
     },
     pending: () => [...pending.values()],
+    running: () => runningKeys(worker),
+    onIntake: summarize,
     onWake: (context, out) => {
       if ((workerWakeAt(worker) ?? Infinity) <= context.now) feedWorker({ kind: 'wake' }, context, out)
       for (const [domain, state] of [...schedulers]) {
@@ -259,7 +268,7 @@ export function createPlacing(options: PlacingOptions): Placing {
  * What the device says, and what the node knows better. A sensor that is missing is an absent field (DESIGN section 7).
  */
 const summaryOf = (
-  { name, labels, self }: PlacingOptions,
+  { name, labels, self, intake }: PlacingOptions,
   reading: HostReading,
   runtimes: readonly RuntimeInfo[],
   promised: Pick<NodeSummary, 'instances' | 'reserved'>,
@@ -268,6 +277,7 @@ const summaryOf = (
   name: name.slice(0, 63),
   runtimes,
   labels: { ...self.labels, ...labels },
+  ...(intake() !== 'open' && { intake: intake() }),
   pressure: 0,
   ...promised,
 })

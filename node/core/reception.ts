@@ -8,7 +8,10 @@ import type { MembershipMessage, SealedStatement } from '../../overlay/membershi
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { PlacementMessage } from '../../placement/index.ts'
 import type { PlainRecord, RegistryMessage, SealedRecord } from '../../services-registry/index.ts'
+import type { Asking } from './asking.ts'
 import type { CoreEffect, CoreInput, CoreMessage } from './effects.ts'
+import type { IntakeKeeper } from './intake.ts'
+import type { IntakeMessage } from './messages.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { News } from './news.ts'
 import type { Placing } from './placing.ts'
@@ -26,6 +29,8 @@ export interface ReceptionParts {
   readonly records: Records
   readonly requests: Requests
   readonly placing: Placing
+  readonly asking: Asking
+  readonly intake: IntakeKeeper
 }
 
 export type ReceptionTurn = readonly [context: StepContext, out: CoreEffect[], news: News[]]
@@ -51,10 +56,19 @@ export function receive(
     case 'registry':
       return onRegistry(parts, opened as Opened<RegistryMessage>, ...turn)
     case 'placement':
-      return parts.placing.onMessage(opened as Opened<PlacementMessage>, ...turn)
+      return onPlacement(parts, opened as Opened<PlacementMessage>, ...turn)
+    case 'node':
+      return onNode(parts, opened, ...turn)
     default:
       return onOwnKind(parts, opened, ...turn)
   }
+}
+
+function onPlacement(parts: ReceptionParts, opened: Opened<PlacementMessage>, ...turn: ReceptionTurn): void {
+  const { message } = opened
+  if (message.kind !== 'placement/moved') return parts.placing.onMessage(opened, ...turn)
+  parts.asking.onAnswer(message, turn[1])
+  parts.intake.onMoved(message)
 }
 
 /**
@@ -122,16 +136,32 @@ function onRegistry(
   }
 }
 
-/** What belongs to no machine: a member's charter, and the question where a member of this cluster is. */
-function onOwnKind(
-  { self, neighbours }: ReceptionParts,
-  { from, message }: Opened<CoreMessage>,
-  ...[, out]: ReceptionTurn
-): void {
+/** What belongs to no machine: a member's charter. */
+function onOwnKind(_parts: ReceptionParts, { message }: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
   if (message.kind === 'charter/chain') out.push({ kind: 'charter', chain: message.chain })
+}
+
+/** About devices themselves: where a member of this cluster is, and whether a device takes work. */
+function onNode(parts: ReceptionParts, opened: Opened<CoreMessage>, ...turn: ReceptionTurn): void {
+  const { self, neighbours, asking } = parts
+  const [, out] = turn
+  const { from, message } = opened
+  if (message.kind === 'node/intake') return onIntake(parts, { ...opened, message }, ...turn)
+  if (message.kind === 'node/intake-state') return asking.onAnswer(message, out)
   if (message.kind !== 'node/where' || message.domain !== self.domain) return
   const statement = neighbours.statementOf(message.node)
   if (statement === null) return
   const answer = { kind: 'membership/entries', domain: self.domain, members: [statement], reports: [] } as const
   out.push({ kind: 'send', to: from, message: answer })
+}
+
+/** Everybody hears of it with the next summary; what a drained device leads goes to others, its work by their word. */
+function onIntake(
+  { intake, placing, hierarchy }: ReceptionParts,
+  opened: Opened<IntakeMessage>,
+  ...[context, out, news]: ReceptionTurn
+): void {
+  if (!intake.onMessage(opened, out)) return
+  placing.onIntake(context, out)
+  if (intake.current() === 'draining') hierarchy.handOver(context, out, news)
 }

@@ -33,6 +33,8 @@ export interface RosterKeeperOptions {
   readonly incarnation: number
   /** The statements that the disk held. */
   readonly known: readonly SealedStatement[]
+  /** Whether the device gives away what it has. */
+  readonly isDrained: () => boolean
 }
 
 /** A member came, went, or changed; `to` is null when it was dropped from the roster. */
@@ -71,7 +73,7 @@ export interface RosterKeeper {
 const HOUR_MS = 3_600_000
 
 export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
-  const { self, name, isRelay } = options
+  const { self, name, isRelay, isDrained } = options
   const canLead = self.capabilities.includes('lead')
   let state = createMembership({ ...options, self: self.node, domain: self.domain, canLead })
   let startedAt: Millis = 0
@@ -138,7 +140,7 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
       feed({ kind: 'self-changed', addresses }, ...turn)
     },
     onReading: (reading, loopDelayMs, ...turn) => {
-      fitness = fitnessOf({
+      const measured = fitnessOf({
         cores: reading.cores,
         memoryFreeMb: reading.memoryMb.free,
         loopDelayMs,
@@ -146,6 +148,8 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
         onBattery: reading.power === undefined ? null : reading.power === 'battery',
         isReachable: isRelay,
       })
+      // The last to be chosen, for whatever it is that somebody else can do.
+      fitness = isDrained() ? 0 : measured
       feed({ kind: 'self-health', delayMs: loopDelayMs }, ...turn)
       feed({ kind: 'self-changed', fitness }, ...turn)
     },

@@ -10,6 +10,7 @@ import { createSealer, type Opened, type Sealer, type SignerFacts } from '../../
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
 import { createHost, type Host, type HostPorts } from '../host.ts'
+import type { Answer } from './asking.ts'
 import { type Core, createCore } from './core.ts'
 import type { CoreMessage, ResolvedService } from './effects.ts'
 import { readMemory } from './memory.ts'
@@ -58,6 +59,7 @@ export interface TestNode {
   readonly disk: Map<string, Uint8Array>
   readonly events: DomainEvent[]
   readonly resolved: ResolvedService[]
+  readonly answered: Answer[]
   readonly dropped: string[]
   readonly run: RuntimeOperation[]
   readonly topics: Set<string>
@@ -160,6 +162,12 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       runtimes: {
         run: (_runtime, operation) => {
           self().run.push(operation)
+          if (operation.kind === 'stop') {
+            const ended = { kind: 'exited', key: operation.key, code: 0, detail: 'it was told to end' } as const
+            later(START_INSTANCE_MS, () => {
+              if (!killed.has(self())) self().host.input({ kind: 'runtime', event: ended })
+            })
+          }
           if (operation.kind !== 'start') return
           const { key, specId, spec } = operation.launch
           const ports = spec.ports.map(({ declared }) => ({ declared, actual: declared, protocol: 'tcp' as const }))
@@ -173,6 +181,7 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       listener: {
         onEvent: (event) => self().events.push(event),
         onResolved: (_requestId, answer) => self().resolved.push(answer),
+        onAnswered: (_requestId, answer) => self().answered.push(answer),
         onCharter: () => undefined,
         onDropped: (problem, detail) => self().dropped.push(`${problem}: ${detail}`),
         onSettled: () => undefined,
@@ -211,6 +220,7 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       disk: new Map(),
       events: [],
       resolved: [],
+      answered: [],
       dropped: [],
       run: [],
       topics: new Set(),

@@ -10,7 +10,9 @@ import type {
   ExecTarget,
   InspectView,
   InstanceView,
+  IntakeView,
   LogRequest,
+  MoveView,
   NodeView,
   PingView,
   RecoveryView,
@@ -40,6 +42,8 @@ export interface ControlClient {
   inspect(service: string): Promise<InspectView>
   remove(service: string): Promise<ServiceView>
   scale(service: string, replicas: number): Promise<ServiceView>
+  migrate(service: string, number: number | null, to: string | null): Promise<MoveView>
+  intake(node: string, set: IntakeView['intake'] | null): Promise<IntakeView>
   resolve(address: string): Promise<ResolveView>
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
@@ -76,6 +80,8 @@ export function createControlClient(dataDir: string): ControlClient {
     inspect: (id) => ask('GET', service(id)),
     remove: (id) => ask('DELETE', service(id)),
     scale: (id, replicas) => ask('POST', `${service(id)}/scale`, { replicas }),
+    migrate: (id, number, to) => ask('POST', `${service(id)}/migrate`, { number, to }),
+    intake: (node, set) => ask('POST', '/v1/intake', { node, set }),
     resolve: (address) => ask('GET', withQuery('/v1/resolve', { address })),
     invite: async (options) => (await ask<{ readonly invite: string }>('POST', '/v1/invites', options)).invite,
     revoke: (node) => ask('POST', '/v1/revocations', { node }),

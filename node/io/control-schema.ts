@@ -1,6 +1,7 @@
 // What the control API accepts, field by field; anything else is refused with a sentence that names the field.
 
 import { z } from 'zod'
+import { INSTANCE_NUMBER_MAX } from '../../services-registry/record.ts'
 import { CoppiceError } from '../errors.ts'
 import {
   DESCRIPTOR_BYTES_MAX,
@@ -32,6 +33,11 @@ export const requestSchemas = {
   services: z.strictObject({
     id: z.union([z.array(service).max(REPLICAS_MAX), service.transform((id) => [id])]).default([]),
   }),
+  migrate: z.strictObject({
+    number: z.int().min(0).max(INSTANCE_NUMBER_MAX).nullable().default(null),
+    to: z.string().min(1).max(512).nullable().default(null),
+  }),
+  intake: z.strictObject({ node, set: z.enum(['open', 'cordoned', 'draining']).nullable().default(null) }),
   resolve: z.strictObject({ address: z.string().min(1).max(ADDRESS_LENGTH_MAX) }),
   invite: z.strictObject({
     domain: domain.nullable().default(null),

@@ -72,6 +72,9 @@ test('what a client asks reaches the node unchanged', async (t) => {
   await client.services([])
   await client.remove('a.b.c.d')
   await client.scale('a b/c', 3)
+  await client.migrate('a b/c', 1, '/berlin')
+  await client.intake('berlin-1', 'draining')
+  await client.intake('berlin-1', null)
   await client.resolve('x.local:80')
   await client.ping('berlin-2')
   await client.revoke('berlin-2')
@@ -86,6 +89,9 @@ test('what a client asks reaches the node unchanged', async (t) => {
     ['services', []],
     ['remove', 'a.b.c.d'],
     ['scale', 'a b/c', 3],
+    ['migrate', 'a b/c', 1, '/berlin'],
+    ['intake', 'berlin-1', 'draining'],
+    ['intake', 'berlin-1', null],
     ['resolve', 'x.local:80'],
     ['ping', 'berlin-2'],
     ['revoke', 'berlin-2'],

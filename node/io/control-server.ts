@@ -117,6 +117,14 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
   app.post('/v1/services/:id/scale', (request) =>
     control.scale(serviceOf(request), readRequest(requestSchemas.scale, request.body).replicas),
   )
+  app.post('/v1/services/:id/migrate', (request) => {
+    const { number, to } = readRequest(requestSchemas.migrate, request.body)
+    return control.migrate(serviceOf(request), number, to)
+  })
+  app.post('/v1/intake', (request) => {
+    const { node, set } = readRequest(requestSchemas.intake, request.body)
+    return control.intake(node, set)
+  })
   app.post('/v1/invites', async (request) => ({
     invite: await control.invite(readRequest(requestSchemas.invite, request.body)),
   }))

@@ -47,6 +47,7 @@ export const status: StatusView = {
   incarnation: 1,
   ready: true,
   waitingFor: [],
+  intake: 'open',
   pressure: 0,
   addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${NODE}`],
   proxies: { http: '127.0.0.1:8080', socks: null, dns: null },
@@ -76,6 +77,8 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     },
     remove: async (id) => noted({ ...service, instances: [] }, 'remove', id),
     scale: async (id, replicas) => noted(service, 'scale', id, replicas),
+    migrate: async (id, number, to) => noted({ service: id, moves: [] }, 'migrate', id, number, to),
+    intake: async (node, set) => noted({ ...emptied, node }, 'intake', node, set),
     resolve: async (address) => noted(resolved, 'resolve', address),
     invite: async (options) => noted('coppice1:abc', 'invite', options),
     revoke: async (node) => noted({ node, charterHead: 'aa' }, 'revoke', node),
@@ -102,6 +105,8 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     ...overrides,
   }
 }
+
+const emptied = { name: null, intake: 'draining', instances: 0, leads: [], stuck: [] } as const
 
 const resolved = {
   service: SERVICE,

@@ -188,6 +188,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
         listener: {
           onEvent: (event) => events.onEvent(device, event),
           onResolved: () => undefined,
+          onAnswered: () => undefined,
           onCharter: () => undefined,
           onDropped: (problem, detail) => events.onDropped(device, problem, detail),
           onSettled: () => events.onSettled(device),
