@@ -14,6 +14,7 @@ import type {
   RuntimeDriver,
   RuntimeDriverOptions,
   RuntimeEvent,
+  RuntimeLimits,
 } from '../runtime.ts'
 import type { ServiceSpec } from '../spec.ts'
 import { dissolve, findCgroups } from './cgroups.ts'
@@ -28,6 +29,7 @@ import {
 } from './instance-folder.ts'
 import { createKeyQueue } from './key-queue.ts'
 import { createOutputLogs } from './output-log.ts'
+import { changeProcessLimits } from './process-limits.ts'
 import { groupsOf, SHELL, type StartContext, startProcess } from './process-start.ts'
 import { findMarked, killAll, readBootId } from './process-table.ts'
 import { attend, createWatched, greet, terminate, type WatchContext, type Watched } from './process-watch.ts'
@@ -107,6 +109,17 @@ class ProcessRuntime implements RuntimeDriver {
       } catch (error) {
         this.#options.onWarning(`${key} could not be removed: ${messageOf(error)}`)
         this.#tell({ kind: 'exited', key, code: null, detail: 'stopped' })
+      }
+    })
+  }
+
+  limit(key: InstanceKey, limits: RuntimeLimits): void {
+    this.#queue.run(key, async () => {
+      if (this.#closed || !this.#attended.has(key)) return
+      try {
+        await changeProcessLimits(key, limits, await this.#startContext())
+      } catch (error) {
+        this.#options.onWarning(`the limits of ${key} were not changed: ${messageOf(error)}`)
       }
     })
   }
