@@ -5,7 +5,18 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Argument, Command, Option } from 'commander'
 import { INVITE_USES_MAX, LOG_LINES_MAX, REPLICAS_MAX } from '../io/control-limits.ts'
-import { domainPath, duration, electors, labels, multiaddrs, port, runtimes, scheduler, whole } from './arguments.ts'
+import {
+  domainPath,
+  duration,
+  electors,
+  labels,
+  multiaddrs,
+  percent,
+  port,
+  runtimes,
+  scheduler,
+  whole,
+} from './arguments.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 
@@ -63,6 +74,10 @@ const addUpOptions = (command: Command): Command =>
       'best-fit, spread or ./module.ts: how places are ranked where this node leads',
       scheduler,
     )
+    .option('--pressure-high <percent>', 'cpu, load, memory or disk above which the node relieves itself', percent)
+    .option('--pressure-low <percent>', 'below which it puts back what it changed', percent)
+    .option('--pressure-readings <number>', 'how many readings in a row count, one every 5 s', whole(1, 1_000))
+    .option('--no-pressure', 'never relieve the device')
     .option('--label <key=value>', 'a label that selectors may name', labels)
 
 function addNodeCommands(program: Command): void {
