@@ -7,7 +7,7 @@ import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type Servi
 import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
 import { asCoppiceError } from './boot.ts'
 import type { DeployView, EventView, NodeControl, PingView, ResolveView, ServiceView, StatusView } from './control.ts'
-import type { CoreView } from './core/core.ts'
+import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
 import { logsOf, openExec } from './instance-streams.ts'

@@ -188,7 +188,7 @@ export interface NodeControl {
   inspect(service: string): Promise<InspectView>
   remove(service: string): Promise<ServiceView>
   scale(service: string, replicas: number): Promise<ServiceView>
-  /** Moves an instance (null: each one) to whom `to` selects; returns once it is on its way, and rejects when none is. */
+  /** Moves an instance (null: each one) to whom `to` selects; returns once it is on its way, rejects when none is. */
   migrate(service: string, number: number | null, to: string | null): Promise<MoveView>
   /** Opens or closes a device for work, or (null) says how it stands. */
   intake(node: string, set: IntakeView['intake'] | null): Promise<IntakeView>

@@ -11,7 +11,7 @@ import {
   type StoreView,
 } from '../services-registry/index.ts'
 import { recordKey } from '../services-registry/record.ts'
-import type { CoreView } from './core/core.ts'
+import type { CoreView } from './core/core-view.ts'
 
 /** The core's view together with what others know of a service; what this node holds itself comes first. */
 export function withFound(core: CoreView, records: readonly SealedRecord[]): CoreView {

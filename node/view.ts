@@ -15,7 +15,7 @@ import {
   type StoreView,
 } from '../services-registry/index.ts'
 import type { DomainView, InspectView, InstanceView, NodeView, PeerView, ServiceView } from './control.ts'
-import type { CoreView } from './core/core.ts'
+import type { CoreView } from './core/core-view.ts'
 import type { SeatView } from './core/seats.ts'
 import { type Claim, supersedes } from './endpoints.ts'
 

@@ -1,6 +1,6 @@
 // What leaders and nodes say to one another about where things run. One paragraph per message stands in README.md.
 
-import type { ChildId, DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { MessageSchemas } from '../overlay/wire/codec.ts'
 import {
   bytes,
@@ -35,6 +35,8 @@ export const askSchema = object({
   number: instanceNumber,
   spec: bytes(SPEC_BYTES_MAX),
   specClock: clockSchema,
+  /** The operator of who submitted it, where who asks knows. */
+  operator: optional(text<OperatorId>(128)),
   /** Nodes that shall not be offered. */
   avoid: list(text<NodeId>(128), 64),
   /** A selector of nodes and clusters: whoever asked for the move wants it there. */

@@ -1,21 +1,14 @@
 // One node's mind: all machines as one. An input goes to the machines that it concerns; what they decide becomes
 // effects for the host, and what one of them learned is told to the others, in this file and nowhere else.
 
-import {
-  type Autonomy,
-  createLeaderBook,
-  ELECTION_TIMINGS,
-  ELECTORS_MAX_DEFAULT,
-  type LeaderBookView,
-} from '../../election/index.ts'
+import { type Autonomy, createLeaderBook, ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT } from '../../election/index.ts'
 import { unreachable } from '../../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
-import type { RosterView } from '../../overlay/membership/index.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
-import { bestFit, encodeSpec, type NodeSummary, PLACEMENT_TIMING, type SchedulerPlugin } from '../../placement/index.ts'
+import { encodeSpec, PLACEMENT_TIMING } from '../../placement/index.ts'
 import {
   authorSpec,
   CLOCK_ZERO,
@@ -25,22 +18,21 @@ import {
 } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import { createAsking } from './asking.ts'
+import type { CoreView } from './core-view.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
 import { holdsStoreOf } from './holding.ts'
 import { createIntake } from './intake.ts'
 import { createInventories } from './inventories.ts'
 import type { CoreMemory } from './memory.ts'
-import type { Intake } from './messages.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
-import { createPlacing, type PendingInstance } from './placing.ts'
+import { createPlacing, type PlacingSettings } from './placing.ts'
 import { createProofKeeper } from './proofs.ts'
 import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
-import type { SeatView } from './seats.ts'
 
 export interface CoreOptions {
   readonly self: SignerFacts
@@ -53,37 +45,9 @@ export interface CoreOptions {
   readonly electorsMax?: number
   /** What a domain does, where this node speaks for it, when a majority is gone for good. Default: automatic. */
   readonly autonomy?: Autonomy
-  /** How places are ranked in the domains that this node leads. Default: best-fit. */
-  readonly scheduler?: SchedulerPlugin
+  readonly placing?: PlacingSettings
   /** The federation begins with this start of this node. */
   readonly isFounding: boolean
-}
-
-/** What others may look at; nothing in it may be changed. */
-export interface CoreView {
-  readonly self: SignerFacts
-  readonly name: string
-  readonly incarnation: number
-  roster(): RosterView
-  leaders(): LeaderBookView
-  seats(): readonly SeatView[]
-  /** Whether others took over, as far as there are any, what this node was told to hand over. */
-  isHandedOver(): boolean
-  stores(): readonly StoreView[]
-  isConnected(peer: NodeId): boolean
-  /** The cluster of a connected peer, by its credential. */
-  domainOf(peer: NodeId): DomainPath | null
-  roundTripMs(peer: NodeId): Millis | null
-  summaryOf(node: NodeId): NodeSummary | null
-  /** Instances without a place, as far as this node's own leading knows. */
-  pending(): readonly PendingInstance[]
-  /** Whether this device takes new work. */
-  intake(): Intake
-  /** Submissions that no holder has taken in so far. */
-  unaccepted(): readonly SealedRecord[]
-  addressesOf(peer: NodeId): readonly string[]
-  /** The name that a node of another cluster gives itself, where it was met. */
-  statedName(peer: NodeId): string | null
 }
 
 export interface Core {
@@ -163,7 +127,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     name: options.name,
     labels: options.labels,
-    scheduler: options.scheduler ?? bestFit,
+    settings: options.placing ?? {},
     incarnation,
     timing: placementTiming,
     book,
@@ -172,6 +136,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     roster: roster.view,
     intake: () => intake.current(),
     kept: memory.worker,
+    keptPressure: memory.pressure,
   })
   const asking = createAsking(self, book)
   const intake = createIntake({

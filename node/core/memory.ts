@@ -11,7 +11,7 @@ import {
   type SealedStatement,
 } from '../../overlay/membership/index.ts'
 import type { Opened, Sealer } from '../../overlay/wire/envelope.ts'
-import { KEPT_PREFIX } from '../../placement/index.ts'
+import { KEPT_PREFIX, PRESSURE_KEY } from '../../placement/index.ts'
 import { OUTBOX_PREFIX, type SealedRecord, type SpecRecord } from '../../services-registry/index.ts'
 import type { CoreMessage } from './effects.ts'
 import { INTAKE_KEY } from './intake.ts'
@@ -32,6 +32,8 @@ export interface CoreMemory {
   readonly intake: Uint8Array | null
   /** What the worker persisted. */
   readonly worker: readonly Uint8Array[]
+  /** What pressure did to the instances. */
+  readonly pressure: Uint8Array | null
 }
 
 /** A disk as it is read at a start: whole values by key. */
@@ -66,6 +68,7 @@ export function readMemory(
     outbox: opened(OUTBOX_PREFIX) as readonly SealedRecord<SpecRecord>[],
     intake: stored.get(INTAKE_KEY) ?? null,
     worker: [...withPrefix(stored, KEPT_PREFIX).values()],
+    pressure: stored.get(PRESSURE_KEY) ?? null,
   }
   return { memory, raised: { key, value: encodeIncarnation(incarnation) } }
 }

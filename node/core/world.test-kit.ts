@@ -21,6 +21,7 @@ const WALL_AT_START = Date.UTC(2026, 10, 21)
 const HOP_MS = 2
 const WRITE_MS = 1
 const START_INSTANCE_MS = 20
+const STOP_INSTANCE_MS = 10
 const DIAL_MS = 5
 
 export const factsOf = (name: string, domain: string): SignerFacts => ({
@@ -163,9 +164,9 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
         run: (_runtime, operation) => {
           self().run.push(operation)
           if (operation.kind === 'stop') {
-            const ended = { kind: 'exited', key: operation.key, code: 0, detail: 'it was told to end' } as const
-            later(START_INSTANCE_MS, () => {
-              if (!killed.has(self())) self().host.input({ kind: 'runtime', event: ended })
+            const event = { kind: 'exited', key: operation.key, code: 0, detail: 'was stopped' } as const
+            later(STOP_INSTANCE_MS, () => {
+              if (!killed.has(self())) self().host.input({ kind: 'runtime', event })
             })
           }
           if (operation.kind !== 'start') return
