@@ -10,6 +10,7 @@ import {
   type PlacementRecord,
   type SealedRecord,
 } from '../services-registry/record.ts'
+import { replacedBy } from './absence.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
 import { lastWordOf, placementOf, runBelow } from './desire.ts'
 import { enterLeaving, enterPlaced } from './ledger.ts'
@@ -29,7 +30,9 @@ export function commit(
   const { service, number } = splitInstanceKey(key)
   const last = isDomain(child) ? null : lastWordOf(state, service, number, child)
   const previous = from ?? (isDomain(child) ? awaitedAbove(turn, service, number) : null)
-  if (!author(turn, key, { child, specClock: known.clock, reason, ...(previous !== null && { previous }) })) return
+  const replaced = replacedBy(turn, placementOf(state, key), child, known)
+  const former = { ...(previous !== null && { previous }), ...(replaced !== null && { replaced }) }
+  if (!author(turn, key, { child, specClock: known.clock, reason, ...former })) return
   show(turn, key, null)
   change(
     turn,
@@ -60,8 +63,8 @@ function awaitedAbove({ state }: Turn, service: PlacementRecord['service'], numb
 
 /** It runs where it was moved to: the former place is told to end it. */
 export function finishMove(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
-  const { service, number, child, previous = null, specClock, reason } = placed
-  if (!author(turn, key, { child, specClock, reason })) return
+  const { service, number, child, previous = null, replaced, specClock, reason } = placed
+  if (!author(turn, key, { child, specClock, reason, ...(replaced !== undefined && { replaced }) })) return
   enterLeaving(turn.state.ledger, key, null, NOTHING)
   change(turn, key, placed, { phase: { kind: 'idle' }, move: null, baseline: null })
   tell(turn, 'instance-moved', { service, number, from: previous, child })
@@ -77,6 +80,30 @@ export function goBack(turn: Turn, key: InstanceKey, placed: PlacementRecord, to
   enterPlaced(turn.state.ledger, key, to, need)
   change(turn, key, placed, { phase: { kind: 'idle' }, move: null, baseline: null })
   tell(turn, 'instance-stays', { service, number, child: to, reason }, 'warn')
+}
+
+/** The device that was away has its copy back; the one that stood in for it goes on until that is known to run. */
+export function keepOriginal(
+  turn: Turn,
+  key: InstanceKey,
+  placed: PlacementRecord,
+  original: ChildId,
+  rule: string,
+): void {
+  const { service, number, child } = placed
+  if (child === null) return
+  const reason = `back where it was before: ${original} has returned (disconnect.reconcile is ${rule})`
+  const specClock = clockAt(turn, placed, original)
+  if (!author(turn, key, { child: original, previous: child, specClock, reason })) return
+  change(turn, key, placed, { phase: { kind: 'idle' }, move: beginMove(turn.context.now), baseline: null })
+  tell(turn, 'instance-reunited', { service, number, child: original, reason })
+}
+
+/** The device that was away is told to end its copy. */
+export function keepReplacement(turn: Turn, key: InstanceKey, placed: PlacementRecord, why: string): void {
+  const { service, number, child, specClock, reason } = placed
+  if (!author(turn, key, { child, specClock, reason })) return
+  tell(turn, 'instance-reunited', { service, number, child, reason: why })
 }
 
 /** The clock of the specification that a child runs, as far as its nodes have said. */
@@ -127,8 +154,9 @@ export function renew(turn: Turn, key: InstanceKey, placed: PlacementRecord | nu
 
 /** Gives the same order in a new record, which reaches also those whom the old one missed. */
 export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
-  const { child, previous, specClock, reason } = placed
-  author(turn, key, { child, specClock, reason, ...(previous !== undefined && { previous }) })
+  const { child, previous, replaced, specClock, reason } = placed
+  const former = { ...(previous !== undefined && { previous }), ...(replaced !== undefined && { replaced }) }
+  author(turn, key, { child, specClock, reason, ...former })
 }
 
 /** Remembers that a child could not run an instance, so that others are asked first. */
@@ -146,7 +174,7 @@ export function noteFailure(turn: Turn, key: InstanceKey, child: ChildId, detail
 function author(
   turn: Turn,
   key: InstanceKey,
-  order: Pick<PlacementRecord, 'child' | 'previous' | 'specClock' | 'reason'>,
+  order: Pick<PlacementRecord, 'child' | 'previous' | 'replaced' | 'specClock' | 'reason'>,
 ): boolean {
   const { state, context, effects } = turn
   const { service, number } = splitInstanceKey(key)

@@ -12,6 +12,7 @@ import {
   type PlacementRecord,
 } from '../services-registry/record.ts'
 import { compareBytes } from '../services-registry/version.ts'
+import { type Absence, absenceOf } from './absence.ts'
 import type { KnownSpec, SchedulerState, Work } from './scheduler-state.ts'
 import { decodeSpec } from './spec.ts'
 import type { ChildView } from './view.ts'
@@ -40,7 +41,7 @@ export function wishOf(state: SchedulerState, service: ServiceId, number: number
   }
   const parentStore = state.view.parentStore()
   const order = parentStore?.placement(service, number)?.message ?? null
-  if (order !== null && order.child !== null && order.previous === state.domain) return goesOn(state, order)
+  if (order !== null && order.child !== null && isFormer(order, state.domain)) return goesOn(state, order)
   if (order !== null && order.child === state.domain) {
     const held = parentStore?.spec(service)?.message ?? null
     if (held !== null && held.spec !== null) learnSpec(state, service, held.clock, held.spec)
@@ -54,6 +55,10 @@ export function wishOf(state: SchedulerState, service: ServiceId, number: number
     return { kind: 'unwanted', why: order.child === null ? order.reason : `it is placed on ${order.child} now` }
   return { kind: 'unknown' }
 }
+
+/** Whether the parent has another child run it, and this one go on until it is told to end. */
+const isFormer = ({ previous, replaced }: PlacementRecord, domain: ChildId): boolean =>
+  previous === domain || replaced?.child === domain
 
 /** The parent moves it elsewhere: until it runs there, what is placed here stays as it is. */
 function goesOn(state: SchedulerState, order: PlacementRecord): Wish {
@@ -100,6 +105,7 @@ export type Verdict =
   | { readonly kind: 'good' }
   /** Placed, but its node has not said yet that it obeys. */
   | { readonly kind: 'unconfirmed'; readonly child: ChildId }
+  | Absence
   /** It needs a place; `failed` names the child that could not run it. */
   | {
       readonly kind: 'replace'
@@ -120,7 +126,10 @@ export function verdictOf(
   const { child } = placed
   if (compareClocks(placed.specClock, wish.clock) < 0)
     return { kind: 'replace', why: 'its specification changed', failed: null }
-  if (isLost(state, child, children, now)) return { kind: 'replace', why: `${child} is gone`, failed: null }
+  if (isLost(state, child, children, now)) {
+    const absence = wish.known === null ? null : absenceOf(wish.known.spec, placed, work?.absentSince ?? now, now)
+    return absence ?? { kind: 'replace', why: `${child} is gone`, failed: null }
+  }
   const avoided = work?.avoid.get(child)
   const handedBack: Verdict = { kind: 'replace', why: `${child} could not run it`, failed: null }
   const isHandedBack = avoided !== undefined && avoided.until > now

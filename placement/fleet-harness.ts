@@ -61,7 +61,6 @@ export class Fleet {
   readonly pending = new Map<string, string>()
   /** Every start and stop that a driver was told, in order. */
   readonly log: string[] = []
-  /** What leaders answered to requests to move something. */
   readonly moved: MovedMessage[] = []
   sent = 0
   loss: number
@@ -166,7 +165,6 @@ export class Fleet {
     return all.flatMap(({ id, driver }) => [...driver.running.keys()].map((key) => `${key}@${id}`)).sort()
   }
 
-  /** Sends a message as if a node had said it. */
   say(from: NodeId, to: ChildId, message: PlacementMessage): void {
     this.#send(this.#device(from), to, message)
   }
@@ -271,8 +269,8 @@ export class Fleet {
 
   #checkRoom({ id, worker: state, summary }: Device): void {
     const { reserved } = worker.workerUse(state)
-    const isTooMuch = reserved.vcpus > summary.cores + 1e-6 || reserved.memoryMb > summary.memoryMb.total
-    if (isTooMuch) throw new Error(`${id} promised ${reserved.vcpus} cores and ${reserved.memoryMb} MB`)
+    if (reserved.vcpus <= summary.cores + 1e-6 && reserved.memoryMb <= summary.memoryMb.total) return
+    throw new Error(`${id} promised ${reserved.vcpus} cores and ${reserved.memoryMb} MB`)
   }
 
   #perform(device: Device, effect: SchedulerEffect | WorkerEffect): void {
@@ -353,7 +351,9 @@ export class Fleet {
     const held = table.entries.get(slotOf(sealed))?.record
     if (held !== undefined && compareRecords(sealed, held) <= 0) return
     putRecord(table, sealed, Number.MAX_SAFE_INTEGER)
-    const { service } = sealed.message
+    const { service, kind } = sealed.message
+    const mayGoUp = kind === 'record/instance' && domain !== ROOT
+    if (mayGoUp && this.#table(device, ROOT).placements.has(service)) this.#accept(device, ROOT, sealed)
     this.#queue.after(0, () => {
       for (const one of device.schedulers.keys()) this.#decide(device.id, one, { kind: 'service-changed', service })
       if (domain === device.domain) this.#work(device, { kind: 'service-changed', service })

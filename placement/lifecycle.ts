@@ -1,7 +1,7 @@
 // The life of an instance on its node, from the order that brings it to the one that takes it away. The latest
 // placement is obeyed, an older one never; what must be remembered reaches the disk before anything is started.
 
-import { type InstanceKey, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import { type InstanceKey, type NodeId, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import { compareClocks, compareFences, type Endpoint, type PlacementRecord } from '../services-registry/record.ts'
 import { whyNot } from './admission.ts'
 import { MISSING_SPEC_REPEAT_MS, STABLE_RUN_MS, STOP_REPEAT_MS } from './constants.ts'
@@ -36,7 +36,7 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
   if (placed.child !== state.self) {
     state.missing.delete(key)
     state.declined.delete(key)
-    if (managed !== undefined && placed.previous === state.self) goOn(turn, managed, placed)
+    if (managed !== undefined && namesAsFormer(placed, state.self)) goOn(turn, managed, placed)
     else if (managed !== undefined) dismiss(turn, managed, placed)
     return
   }
@@ -191,6 +191,10 @@ export function launch(turn: WorkerTurn, managed: Managed, sync: boolean): void 
   const report = reporting(turn, 'starting', managed.report.reason)
   update(turn, { ...managed, need, phase: { kind: 'started' }, runningSince: null, report })
 }
+
+/** Whether a node goes on with what it runs although another one shall run it. */
+const namesAsFormer = ({ previous, replaced }: PlacementRecord, self: NodeId): boolean =>
+  previous === self || replaced?.child === self
 
 /**
  * Another node shall run it, and until it does this one goes on with what it runs: it obeys the order, and no older one

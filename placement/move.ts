@@ -44,6 +44,10 @@ export function followMove(
   const left = leftBy(state, placed)
   const mayGoBack = left !== null && stillRuns(turn, placed, left)
   const move = noteMove(turn, key, placed)
+  if (verdict.kind === 'absent') {
+    if (mayGoBack) goBack(turn, key, placed, left, verdict.reason)
+    return mayGoBack
+  }
   if (verdict.kind === 'replace') {
     if (!mayGoBack || wantsNewer) return false
     if (verdict.failed !== null) noteFailure(turn, key, verdict.failed.child, verdict.failed.detail)

@@ -151,7 +151,9 @@ export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
   const call = calledFor(turn, key, known)
   if (call !== null) {
     const leave = call === 'move' ? leaveOf(state, key) : null
-    commit(turn, key, child, known, why, phase.round.from)
+    const { from } = phase.round
+    const goesOn = from !== null && !isLost(state, from, turn.children, context.now)
+    commit(turn, key, child, known, why, goesOn ? from : null)
     if (leave !== null) onDeparture(turn, key, leave, child, why)
     return
   }
@@ -275,7 +277,8 @@ function calledFor(turn: Turn, key: InstanceKey, known: KnownSpec): 'place' | 'm
   if (state.lead?.listenUntil !== null) return null
   const verdict = verdictOf(state, placementOf(state, key), wish, children, state.work.get(key), context.now)
   if (verdict.kind === 'replace') return 'place'
-  return verdict.kind === 'good' && leaveOf(state, key) !== null ? 'move' : null
+  const mayLeave = verdict.kind === 'good' || verdict.kind === 'absent'
+  return mayLeave && leaveOf(state, key) !== null ? 'move' : null
 }
 
 /** Whether the sender may speak for the child: the node itself, or a member of the domain. */

@@ -76,6 +76,8 @@ export interface Work {
   readonly goodSince: Millis | null
   /** While its placement has a previous place: how far the new one is. */
   readonly move: MoveProgress | null
+  /** Since when its child is lost, as far as this leader saw it. */
+  readonly absentSince: Millis | null
   /** Somebody wants it elsewhere. */
   readonly leave: Leave | null
 }
@@ -210,6 +212,7 @@ export const NEW_WORK: Omit<Work, 'service' | 'number'> = {
   shown: null,
   goodSince: null,
   move: null,
+  absentSince: null,
   leave: null,
 }
 

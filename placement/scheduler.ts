@@ -16,6 +16,7 @@ import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
+import { noteAbsence, reunite, stayAbsent } from './absence.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { allKeys, isLost, keysOfService, placementOf, silentAt, verdictOf, type Wish, wishOf } from './desire.ts'
@@ -260,15 +261,19 @@ export function examine(turn: Turn, key: InstanceKey): void {
     else if (work !== undefined && work.order === null) drop(turn, key)
     return
   }
-  const verdict = verdictOf(state, placed, wish, turn.children, work, turn.context.now)
+  noteAbsence(turn, key, placed)
+  const verdict = verdictOf(state, placed, wish, turn.children, state.work.get(key), turn.context.now)
   const wantsNewer = placed !== null && compareClocks(placed.specClock, wish.clock) < 0
   if (followMove(turn, key, placed, verdict, wantsNewer)) return
   switch (verdict.kind) {
     case 'good':
-      if (depart(turn, key, wish)) return
+      if (reunite(turn, key, placed, wish.known) || depart(turn, key, wish)) return
       renew(turn, key, placed)
       settle(turn, key, work)
       announce(turn, key, placed)
+      return
+    case 'absent':
+      if (!depart(turn, key, wish)) stayAbsent(turn, key, verdict)
       return
     case 'unconfirmed':
       awaitWord(turn, key, work)

@@ -75,6 +75,11 @@ export const placementSchema = object({
    * be one outside this domain: then somebody above waits to hear that the instance runs.
    */
   previous: optional(text<ChildId>(256)),
+  /**
+   * The child that could not be reached when this placement was made, and the incarnation in which its node ran the
+   * instance (0 for a domain): when it returns its copy goes on until the leader has chosen one of the two.
+   */
+  replaced: optional(object({ child: text<ChildId>(256), incarnation: whole() })),
   fence: fenceSchema,
   sequence: whole(),
   /** The clock of the spec that this placement was made for. */

@@ -141,8 +141,8 @@ function unindexRecord(table: RecordTable, slot: string, record: SealedRecord): 
 }
 
 /** The children that a placement is about. */
-const namedIn = ({ message: { child, previous } }: SealedRecord<PlacementRecord>): readonly ChildId[] =>
-  [child, previous].filter((one) => one !== null && one !== undefined)
+const namedIn = ({ message: { child, previous, replaced } }: SealedRecord<PlacementRecord>): readonly ChildId[] =>
+  [child, previous, replaced?.child].filter((one) => one !== null && one !== undefined)
 
 function inner<A, B, V>(outer: Map<A, Map<B, V>>, key: A): Map<B, V> {
   const found = outer.get(key)

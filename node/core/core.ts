@@ -223,7 +223,10 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return roster.onAddresses(input.addresses, at, out, news)
       case 'reading':
         roster.onReading(input.reading, input.loopDelayMs, at, out, news)
-        return placing.onReading(input.reading, at, out)
+        placing.onReading(input.reading, at, out)
+        // Whoever is drained may be elected all the same, where nobody else stood in time.
+        if (intake.current() === 'draining' && chain.some(leads)) hierarchy.handOver(at, out, news)
+        return
       case 'runtimes':
         return placing.onRuntimes(input.runtimes, at, out)
       case 'runtime':

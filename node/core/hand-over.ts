@@ -48,6 +48,8 @@ export function createHandOver(timing: ElectionTiming): HandOver {
     },
     begin: () => {
       hasBegun = true
+      // What came back since it was given away is given away again.
+      asked.clear()
       nextAt = Number.NEGATIVE_INFINITY
     },
     next: (seats, now) => {
