@@ -3,11 +3,12 @@
 
 import type { ChildId, InstanceKey } from '../overlay/kernel/ids.ts'
 import { isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
-import { compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { compareClocks, compareFences, type PlacementRecord } from '../services-registry/record.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
-import { lastWordOf, placementOf } from './desire.ts'
+import { attemptsOf, lastWordOf, placementOf } from './desire.ts'
 import { enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
+import type { Outcome } from './outcome.ts'
 import { change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
 
 /** Places an instance on a child that offered. */
@@ -15,7 +16,7 @@ export function commit(turn: Turn, key: InstanceKey, child: ChildId, known: Know
   const { state, context } = turn
   const { service, number } = splitInstanceKey(key)
   const last = isDomain(child) ? null : lastWordOf(state, service, number, child)
-  if (!author(turn, key, child, known.clock, reason)) return
+  if (!author(turn, key, { child, reason, ...madeFor(turn, key, child, known) })) return
   show(turn, key, null)
   change(
     turn,
@@ -39,7 +40,8 @@ export function commit(turn: Turn, key: InstanceKey, child: ChildId, known: Know
 /** Takes an instance's place away. */
 export function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, reason: string): void {
   const { service, number } = placed
-  if (!author(turn, key, null, placed.specClock, reason)) return
+  const { specClock, each } = placed
+  if (!author(turn, key, { child: null, specClock, reason, ...(each === true && { each }) })) return
   enterPlaced(turn.state.ledger, key, null, NOTHING)
   tell(turn, 'instance-withdrawn', { service, number, child: placed.child, reason })
   drop(turn, key)
@@ -56,7 +58,45 @@ export function renew(turn: Turn, key: InstanceKey, placed: PlacementRecord | nu
 
 /** Gives the same order in a new record, which reaches also those whom the old one missed. */
 export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
-  author(turn, key, placed.child, placed.specClock, placed.reason)
+  author(turn, key, termsOf(placed))
+}
+
+/** Writes down how a job ended. The order stays as it is; whoever looks at it knows that nothing is left to run. */
+export function noteOutcome(
+  turn: Turn,
+  key: InstanceKey,
+  placed: PlacementRecord,
+  outcome: Outcome,
+  why: string,
+): void {
+  if (!author(turn, key, { ...termsOf(placed), outcome, reason: why })) return
+  const { service, number, child } = placed
+  enterPlaced(turn.state.ledger, key, child, NOTHING)
+  tell(turn, `job-${outcome}`, { service, number, child, reason: why }, outcome === 'done' ? 'info' : 'warn')
+}
+
+/** Which version a placement is made for, and what is remembered of a job's earlier attempts at it. */
+function madeFor(turn: Turn, key: InstanceKey, child: ChildId, known: KnownSpec): Omit<Terms, 'child' | 'reason'> {
+  const { state } = turn
+  const before = placementOf(state, key)
+  const isSame = before !== null && compareClocks(before.specClock, known.clock) === 0
+  const isJob = known.spec.kind === 'job'
+  const attempts = isJob && isSame ? attemptsOf(state, before, state.work.get(key)) : 0
+  return {
+    specClock: known.clock,
+    specId: known.id,
+    ...(known.over !== null && { over: known.over }),
+    ...(attempts > 0 && { attempts }),
+    ...(known.spec.kind === 'daemon' && isDomain(child) && { each: true }),
+  }
+}
+
+/** What a placement says, but for who says it and when. */
+type Terms = Omit<PlacementRecord, 'kind' | 'domain' | 'service' | 'number' | 'fence' | 'sequence'>
+
+function termsOf(placed: PlacementRecord): Terms {
+  const { kind: _kind, domain: _domain, service: _service, number: _number, fence: _fence, sequence, ...terms } = placed
+  return terms
 }
 
 /** Remembers that a child could not run an instance, so that others are asked first. */
@@ -71,13 +111,7 @@ export function noteFailure(turn: Turn, key: InstanceKey, child: ChildId, detail
 }
 
 /** Writes the placement record; false when a newer leader has ordered already. */
-function author(
-  turn: Turn,
-  key: InstanceKey,
-  child: ChildId | null,
-  specClock: PlacementRecord['specClock'],
-  reason: string,
-): boolean {
+function author(turn: Turn, key: InstanceKey, order: Terms): boolean {
   const { state, context, effects } = turn
   const { service, number } = splitInstanceKey(key)
   const before = placementOf(state, key)
@@ -88,11 +122,10 @@ function author(
     domain: state.domain,
     service,
     number,
-    child,
+    ...order,
     fence,
     sequence: (before?.sequence ?? 0) + 1,
-    specClock,
-    reason: reason.slice(0, REASON_CHARS_MAX),
+    reason: order.reason.slice(0, REASON_CHARS_MAX),
   }
   state.authored.set(key, { record, at: context.now })
   effects.push({ kind: 'author', record })

@@ -31,6 +31,7 @@ export {
   type ReportMessage,
 } from './messages.ts'
 export type { Resources } from './need.ts'
+export { isServing } from './pace.ts'
 export type { SchedulerPlugin, Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
 export { type Reason, refusalSentence } from './refusal.ts'
@@ -58,6 +59,7 @@ export {
   publishAt,
   type SummaryMessage,
 } from './summary.ts'
+export { nextVersion } from './versions.ts'
 export type { ChildView, SchedulerView, WorkerView } from './view.ts'
 export { createWorker, step as stepWorker, type WorkerOptions, wakeAt as workerWakeAt, workerUse } from './worker.ts'
 export type { RuntimeOperation, WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'

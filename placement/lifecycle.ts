@@ -108,13 +108,21 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   if (isReserved) state.reservations.delete(key)
   const specId = specIdOf(spec)
   const common = { key, ...splitInstanceKey(key), obeys, bytes, spec, specId, need: needOf(spec) }
-  const fresh = { restarts: before?.restarts ?? 0, crashes: 0, runningSince: null }
+  const isSameSpec = before?.specId === specId
+  const fresh = { restarts: isSameSpec ? before.restarts : 0, crashes: 0, runningSince: null }
+  if (before?.report.done === true && compareClocks(before.obeys.specClock, placed.specClock) === 0) {
+    // The same job said again, by another leader: it is done.
+    const next: Managed = { ...before, obeys }
+    state.instances.set(key, next)
+    persist(turn, next, true, [reportEffect(turn, next)])
+    return
+  }
   if (before === undefined || !isLive) {
     const report = reporting(turn, 'reserved', placed.reason)
     launch(turn, { ...common, ...fresh, phase: { kind: 'ended' }, report }, true)
     return
   }
-  const isSame = before.specId === specId && before.phase.kind !== 'stopping'
+  const isSame = isSameSpec && before.phase.kind !== 'stopping'
   const next: Managed = isSame
     ? { ...before, ...common }
     : {
@@ -240,15 +248,17 @@ function onHealth(turn: WorkerTurn, managed: Managed, healthy: boolean, detail: 
   const { report } = managed
   const wanted = healthy ? 'running' : 'unhealthy'
   const answers = report.state === 'running' || report.state === 'unhealthy'
-  if (!answers || report.state === wanted) return
-  update(turn, { ...managed, report: reporting(turn, wanted, detail, { endpoint: report.endpoint }) })
+  if (!answers || (report.state === wanted && report.healthy === healthy)) return
+  const { endpoint, since } = report
+  const next = reporting(turn, wanted, detail, { endpoint, healthy })
+  update(turn, { ...managed, report: report.state === wanted ? { ...next, since } : next })
 }
 
 function onEnd(turn: WorkerTurn, managed: Managed, end: End): void {
   const { context } = turn
   const ranMs = managed.runningSince === null ? 0 : context.now - managed.runningSince
   const crashes = ranMs >= STABLE_RUN_MS ? 1 : managed.crashes + 1
-  const next = afterEnd(managed.spec.restart, end, crashes)
+  const next = afterEnd(managed.spec, end, crashes)
   const { service, number } = managed
   tellWorker(turn, 'instance-ended', { service, number, reason: next.reason }, next.kind === 'done' ? 'info' : 'warn')
   const ended = { ...managed, crashes, runningSince: null }
@@ -257,7 +267,8 @@ function onEnd(turn: WorkerTurn, managed: Managed, end: End): void {
     update(turn, { ...ended, phase, report: reporting(turn, 'starting', next.reason) })
     return
   }
-  const report = reporting(turn, next.kind === 'done' ? 'stopped' : 'failed', next.reason, { live: false })
+  const done = next.kind === 'done' && managed.spec.kind === 'job'
+  const report = reporting(turn, next.kind === 'done' ? 'stopped' : 'failed', next.reason, { live: false, done })
   update(turn, { ...ended, phase: { kind: 'ended' }, need: NOTHING, report })
 }
 

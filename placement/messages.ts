@@ -69,9 +69,10 @@ export const reportSchema = object({
   number: instanceNumber,
   /**
    * `unplaceable`: no device below can run it. `no-spec`: the placement is known, what it is to run is not. `no-order`:
-   * it is placed below, and no order for that is known; the fence is then that of the placement below.
+   * it is placed below, and no order for that is known; the fence is then that of the placement below. `done`,
+   * `failed`: how a job ended for good.
    */
-  problem: literal('unplaceable', 'no-spec', 'no-order'),
+  problem: literal('unplaceable', 'no-spec', 'no-order', 'done', 'failed'),
   detail: text(500),
   /** The fence of the placement in question. */
   fence: fenceSchema,

@@ -15,7 +15,7 @@ import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks } from '../services-registry/record.ts'
 import { commit, noteFailure } from './commitment.ts'
 import { ASK_TRIES_CURRENT, ASKS_MAX, RESERVATION_MS } from './constants.ts'
-import { isLost, placementOf, verdictOf, wishOf } from './desire.ts'
+import { isLost, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
 import { needOf } from './need.ts'
@@ -33,6 +33,7 @@ import {
   type Turn,
   type Work,
 } from './scheduler-state.ts'
+import type { ChildView } from './view.ts'
 
 /** Begins a round of asking, or queues for one. */
 export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec): void {
@@ -47,7 +48,7 @@ export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec): void
 
 /** Asks the best child that was not asked in this round. */
 function askNext(turn: Turn, key: InstanceKey, round: Round): void {
-  const { state, context, children } = turn
+  const { state, context } = turn
   const work = state.work.get(key)
   const lead = state.lead
   if (work === undefined || lead === null) return
@@ -55,10 +56,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     key,
     spec: round.known.spec,
     domain: state.domain,
-    children: [...children.values()].map((view) => ({
-      ...view,
-      alive: !isLost(state, view.child, children, context.now),
-    })),
+    children: candidatesFor(turn, key),
     inventory: state.view.inventory,
     ledger: state.ledger,
     plugin: state.plugin,
@@ -83,6 +81,18 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
   })
   enterAsked(state.ledger, key, best.child, needOf(round.known.spec))
   sendAsk(turn, key, best.child, askId, round.known)
+}
+
+/** The children that may run it: all, or the one that a daemon's instance is for. */
+function candidatesFor({ state, children, context }: Turn, key: InstanceKey): readonly ChildView[] {
+  const { service, number } = splitInstanceKey(key)
+  const wish = wishOf(state, service, number)
+  const only = wish.kind === 'wanted' ? wish.only : undefined
+  return [...children.values()].flatMap((view) =>
+    only === undefined || only === view.child
+      ? [{ ...view, alive: !isLost(state, view.child, children, context.now) }]
+      : [],
+  )
 }
 
 const askMs = (turn: Turn, child: ChildId): number =>
@@ -121,7 +131,8 @@ export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
   }
   const offer = { node, nodeName, score }
   const { known } = phase.round
-  const why = isDomain(child) ? `on ${child}, offered by ${nodeName}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
+  const by = nodeName === '' ? '' : `, offered by ${nodeName}`
+  const why = isDomain(child) ? `on ${child}${by}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
   if (work.order !== null) answerOffer(turn, work, work.order, offer, expiresInMs)
   if (isCalledFor(turn, key, known)) {
     commit(turn, key, child, known, why)
@@ -212,13 +223,21 @@ export function toPending(turn: Turn, key: InstanceKey, known: KnownSpec | null,
   else if (context.now >= handBackAt) reportUp(turn, key, 'unplaceable', reason)
 }
 
-/** Tells the parent's leader that its placement cannot be met here. */
-export function reportUp(turn: Turn, key: InstanceKey, problem: 'unplaceable' | 'no-spec', detail: string): void {
-  const { domain, view } = turn.state
+/** Tells the parent's leader what became of its placement, or that it cannot be met here. */
+export function reportUp(
+  turn: Turn,
+  key: InstanceKey,
+  problem: 'unplaceable' | 'no-spec' | 'done' | 'failed',
+  detail: string,
+): void {
+  const { domain } = turn.state
   const parent = parentOf(domain)
-  const { service, number } = splitInstanceKey(key)
-  const placed = view.parentStore()?.placement(service, number)?.message ?? null
+  const { service, number: below } = splitInstanceKey(key)
+  const placed = orderFor(turn.state, service, below)
   if (parent === null || placed === null || placed.child !== domain) return
+  // A daemon is for this very domain: there is nobody to hand it back to.
+  if (placed.each === true && problem === 'unplaceable') return
+  const { number } = placed
   const { fence } = placed
   send(turn, parent, {
     kind: 'placement/report',
@@ -237,7 +256,7 @@ function isCalledFor(turn: Turn, key: InstanceKey, known: KnownSpec): boolean {
   const { state, children, context } = turn
   const { service, number } = splitInstanceKey(key)
   const wish = wishOf(state, service, number)
-  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) < 0) return false
+  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) !== 0) return false
   if (state.lead?.listenUntil !== null) return false
   const verdict = verdictOf(state, placementOf(state, key), wish, children, state.work.get(key), context.now)
   return verdict.kind === 'replace'

@@ -28,6 +28,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addMemberCommands(program)
   addDomainCommands(program)
   addServiceCommands(program)
+  addRollback(program)
   addInstanceCommands(program)
   addOverlayCommands(program)
   return program
@@ -143,7 +144,7 @@ function addServiceCommands(program: Command): void {
     .command('deploy')
     .description('run the services of a descriptor')
     .argument('<file>', 'the descriptor, or - for standard input')
-    .option('--wait', 'return when all instances run')
+    .option('--wait', 'return when all instances run it, or have done it; 1 when it was rolled back')
     .option('--timeout <duration>', 'how long to wait', duration, DEPLOY_WAIT_MS)
     .option('--domain <path>', 'the domain whose leader places them (default: the root)', domainPath)
     .action(async (file: string, words: { domain?: string; wait?: boolean; timeout: number }, command: Command) =>
@@ -163,6 +164,16 @@ function addServiceCommands(program: Command): void {
     .addArgument(new Argument('<replicas>', 'how many').argParser(whole(0, REPLICAS_MAX)))
     .action(async (service: string, replicas: number, _words: object, command: Command) =>
       (await import('./commands/service.ts')).scale(contextOf(command), service, replicas),
+    )
+}
+
+function addRollback(program: Command): void {
+  program
+    .command('rollback')
+    .description('go back to the version before the newest')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .action(async (service: string, _words: object, command: Command) =>
+      (await import('./commands/service.ts')).rollback(contextOf(command), service),
     )
 }
 

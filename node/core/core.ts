@@ -16,7 +16,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
-import { encodeSpec, type NodeSummary, PLACEMENT_TIMING } from '../../placement/index.ts'
+import { encodeSpec, type NodeSummary, nextVersion, PLACEMENT_TIMING } from '../../placement/index.ts'
 import {
   authorSpec,
   CLOCK_ZERO,
@@ -181,7 +181,11 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     const spec = input.spec === null ? null : encodeSpec(input.spec)
     const held = store?.view.spec(service) ?? pendingSpec(service) ?? input.held ?? null
     const clock = store?.clock ?? CLOCK_ZERO
-    const message = authorSpec({ domain, service, spec, signer: self, held, clock, wall })
+    const rollout = store?.view.rollout(service) ?? input.rollout ?? null
+    const before = held?.message ?? null
+    const next =
+      input.spec === null ? {} : nextVersion(before, rollout?.message ?? null, input.spec, input.isScale === true)
+    const message = authorSpec({ domain, service, spec, signer: self, held, clock, wall, ...next })
     out.push({ kind: 'author', message, topics: [] })
   }
 
