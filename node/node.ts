@@ -20,6 +20,7 @@ import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
+import { createInside } from './inside.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -27,8 +28,9 @@ import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { createLookups, LOOKUP_MS_MAX } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, recordsOf } from './view.ts'
+import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
 import { openProxy, openVirtual } from './ways-in.ts'
 
 /**
@@ -145,6 +147,10 @@ async function assemble(
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
   // begin?
   const isAlone = memory.election === null && seeds.length === 0
+  const scheduler = await loadScheduler(options.scheduler, (detail) =>
+    observers.tell({ name: 'scheduler-failed', level: 'warn', fields: { detail } }),
+  )
+  closers.push(() => scheduler.close())
   const core = createCore(
     {
       self: gate.facts,
@@ -154,6 +160,7 @@ async function assemble(
       autonomy,
       isRelay: relay,
       labels,
+      scheduler: scheduler.plugin,
       seeds,
       isFounding: isFounding || isAlone,
     },
@@ -189,7 +196,11 @@ async function assemble(
       return observers.until(() => core.view.isConnected(node) || core.view.addressesOf(node).length > 0, signal)
     },
     local: (service) => recordsOf(core.view, service),
-    logs: (service, number, logOptions) => runtimes.logs(service, number, logOptions),
+    inside: createInside({
+      operator: gate.facts.operator,
+      runtimes,
+      ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
+    }),
   })
 
   const listen = await rememberedListen(disk, options.listen)

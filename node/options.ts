@@ -40,6 +40,11 @@ export interface NodeOptions {
   readonly httpProxyPort?: number | null
   /** Loopback addresses per service (127.30.0.0/16). Default true. */
   readonly virtualListeners?: boolean
+  /**
+   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, or the path of a module with the
+   * functions `filter` and `score`. Default `best-fit`.
+   */
+  readonly scheduler?: string
   /** Labels that selectors may name. */
   readonly labels?: Readonly<Record<string, string>>
 }

@@ -205,6 +205,13 @@ export function lastWordOf(
   return records.find((record) => record.message.number === number && record.from === child)?.message ?? null
 }
 
+/** What a node of this cluster says that it runs, whoever told it to. */
+export function runBelow(state: SchedulerState, service: ServiceId, number: number): InstanceRecord | null {
+  const records = state.view.store.instances(service)
+  const isMeant = (one: InstanceRecord): boolean => one.number === number && one.live && one.domain === state.domain
+  return records.find(({ message }) => isMeant(message))?.message ?? null
+}
+
 /** Whether an end was the wanted one: the restart policy says whether another start is due. */
 function endedForGood(report: InstanceRecord, known: KnownSpec | null): boolean {
   const policy = known?.spec.restart.policy ?? 'always'
@@ -244,6 +251,9 @@ export function keysOfService(state: SchedulerState, service: ServiceId): readon
   for (const { message } of state.view.parentStore()?.placements(service) ?? []) {
     if (message.child === state.domain && message.each !== true) numbers.add(message.number)
   }
+  for (const { message } of state.view.store.instances(service)) {
+    if (message.live && message.domain === state.domain) numbers.add(message.number)
+  }
   return [...numbers].sort((a, b) => a - b).map((number) => instanceKey(service, number))
 }
 
@@ -254,6 +264,9 @@ export function servicesOf(state: SchedulerState, children: Iterable<ChildId>): 
   for (const { message } of view.store.specs()) services.add(message.service)
   for (const { message } of view.parentStore()?.placedOn(domain) ?? []) services.add(message.service)
   for (const child of children) for (const { message } of view.store.placedOn(child)) services.add(message.service)
+  for (const { message } of view.store.allInstances()) {
+    if (message.live && message.domain === domain) services.add(message.service)
+  }
   return services
 }
 

@@ -8,8 +8,9 @@ export {
   type PlacementTiming,
   RESERVATION_MS,
 } from './constants.ts'
-export { DESCRIPTOR_CHARS_MAX, DESCRIPTOR_DEFAULTS, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
+export { DESCRIPTOR_CHARS_MAX, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
 export type { FieldError, FieldWarning } from './descriptor-report.ts'
+export { DESCRIPTOR_DEFAULTS } from './descriptor-tables.ts'
 export {
   createInventory,
   forgetChild,
@@ -32,8 +33,9 @@ export {
 } from './messages.ts'
 export type { Resources } from './need.ts'
 export { isServing } from './pace.ts'
-export type { SchedulerPlugin, Score } from './plugin.ts'
+export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
+export { spread } from './plugins/spread.ts'
 export { type Reason, refusalSentence } from './refusal.ts'
 export type { Launch, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from './runtime.ts'
 export {
@@ -59,6 +61,7 @@ export {
   publishAt,
   type SummaryMessage,
 } from './summary.ts'
+export type { CandidateFacts, SchedulerModule } from './user-scheduler.ts'
 export { nextVersion } from './versions.ts'
 export type { ChildView, SchedulerView, WorkerView } from './view.ts'
 export { createWorker, step as stepWorker, type WorkerOptions, wakeAt as workerWakeAt, workerUse } from './worker.ts'

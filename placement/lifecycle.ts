@@ -139,7 +139,9 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
 }
 
 const replacedReport = (turn: WorkerTurn, before: Managed): Managed['report'] =>
-  before.phase.kind === 'stopping' ? before.report : reporting(turn, 'stopping', 'is replaced by a newer version')
+  before.phase.kind === 'stopping' && before.report.live
+    ? before.report
+    : reporting(turn, 'stopping', 'is replaced by a newer version')
 
 /** Room for a placement that comes without an offer: there is, there is not, or it cannot be said yet. */
 function isAdmitted(
@@ -150,18 +152,32 @@ function isAdmitted(
   spec: ServiceSpec,
 ): boolean {
   const { state } = turn
-  const { summary, ready } = state
-  const mayComeYet = summary?.runtimes.some(({ name }) => name === spec.runtime) === true && !ready.has(spec.runtime)
-  if (summary === null || mayComeYet) return false
+  // A runtime that never answers is no silence for the leader: it asks again, and that is refused.
+  if (state.summary === null || !state.ready.has(spec.runtime)) return false
   const reason = whyNot(state, key, spec)
   if (reason === null) return true
   state.declined.set(key, obeys)
   const { service, number } = placed
   const sentence = `its offer had expired and there is no room any more: ${refusalSentence([reason], 1)}`
   const report = reporting(turn, 'lost', sentence, { live: false })
-  authorReport(turn, { service, number, report, restarts: 0, obeys })
+  const before = state.instances.get(key)
+  if (before === undefined) authorReport(turn, { service, number, report, restarts: 0, obeys })
+  else giveUp(turn, before, { ...before, obeys, report })
   tellWorker(turn, 'placement-declined', { service, number, reason: sentence }, 'warn')
   return false
+}
+
+/** Ends what a declined order was to replace: it would run on under the older one, which nobody stands by any more. */
+function giveUp(turn: WorkerTurn, before: Managed, last: Managed): void {
+  const { key, phase } = before
+  if (phase.kind === 'ended' || phase.kind === 'waiting-for-runtime') {
+    turn.state.instances.delete(key)
+    authorReport(turn, last)
+    turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
+    return
+  }
+  if (phase.kind !== 'stopping') persist(turn, before, false, [stopEffect(before)])
+  update(turn, { ...last, phase: stopping(turn, before, 'forget') })
 }
 
 /** Starts an instance, once its runtime has told what runs already. */
@@ -199,11 +215,12 @@ function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): v
   update(turn, { ...managed, phase: stopping(turn, managed, 'forget'), report })
 }
 
-/** Says for the last time that it is over, and drops what was kept. */
+/** Says for the last time that it is over, unless it did, and drops what was kept. */
 function forget(turn: WorkerTurn, managed: Managed): void {
-  const { key } = managed
+  const { key, report } = managed
   turn.state.instances.delete(key)
-  authorReport(turn, { ...managed, report: reporting(turn, 'stopped', managed.report.reason, { live: false }) })
+  if (report.live)
+    authorReport(turn, { ...managed, report: reporting(turn, 'stopped', report.reason, { live: false }) })
   turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
 }
 

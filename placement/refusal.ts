@@ -25,6 +25,7 @@ export type RefusalCode =
   | 'bad-spec'
   | 'kind'
   | 'no-devices'
+  | 'scheduler'
 
 export const reasonSchema = object({
   code: text(32),
@@ -110,6 +111,8 @@ function phrase(reason: Reason): string {
       return `${count} cannot run this kind of service${aside}`
     case 'no-devices':
       return `${count} ${one ? 'has' : 'have'} no devices`
+    case 'scheduler':
+      return `${count} ${one ? 'is' : 'are'} left out by the scheduler${aside}`
     default:
       return `${count} refused as ${code}${aside}`
   }

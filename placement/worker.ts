@@ -225,7 +225,8 @@ function sortOut(turn: WorkerTurn, runtime: string, { key, specId, running }: Fo
   }
   const { service, number } = splitInstanceKey(key)
   const placed = state.view.store.placement(service, number)?.message ?? null
-  if (managed !== undefined || placed?.child === state.self) return
+  const mayRun = placed?.child === state.self && !state.declined.has(key)
+  if (managed !== undefined || mayRun) return
   effects.push({ kind: 'runtime', runtime, operation: { kind: 'stop', key, graceMs: STRAY_GRACE_MS } })
   tellWorker(turn, 'stray-instance-stopped', { service, number, runtime }, 'warn')
 }

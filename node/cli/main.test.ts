@@ -187,3 +187,16 @@ test('deploy --wait tells at once when the version was rolled back or the job ha
   assert.deepEqual([failed.exitCode, failed.code], [1, 'job-failed'])
   assert.match(failed.message, /#2 has failed: failed 6 times/)
 })
+
+test('exec refuses what it cannot do before anything runs, and tells why a program did not start', async () => {
+  const [json, terminal, wrong, refused] = await Promise.all([
+    coppice('exec', SERVICE, '--json', '--', 'ls'),
+    coppice('exec', SERVICE, '-t', '--', 'sh'),
+    coppice('exec', `${SERVICE}#x`, '--', 'ls'),
+    coppice('exec', `${SERVICE}#0`, '--', 'ls', '-l'),
+  ])
+  assert.deepEqual([json.exitCode, terminal.exitCode, wrong.exitCode], [2, 2, 2])
+  assert.match(terminal.stderr, /a terminal needs one here/)
+  assert.deepEqual([refused.exitCode, refused.stdout], [1, ''])
+  assert.match(refused.stderr, /^coppice: no shell\n/)
+})

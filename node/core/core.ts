@@ -16,14 +16,8 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
-import { encodeSpec, type NodeSummary, nextVersion, PLACEMENT_TIMING } from '../../placement/index.ts'
-import {
-  authorSpec,
-  CLOCK_ZERO,
-  type SealedRecord,
-  type SpecRecord,
-  type StoreView,
-} from '../../services-registry/index.ts'
+import { bestFit, type NodeSummary, PLACEMENT_TIMING, type SchedulerPlugin } from '../../placement/index.ts'
+import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
@@ -38,6 +32,7 @@ import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
 import type { SeatView } from './seats.ts'
+import { authorSubmission } from './submission.ts'
 
 export interface CoreOptions {
   readonly self: SignerFacts
@@ -50,6 +45,8 @@ export interface CoreOptions {
   readonly electorsMax?: number
   /** What a domain does, where this node speaks for it, when a majority is gone for good. Default: automatic. */
   readonly autonomy?: Autonomy
+  /** How places are ranked in the domains that this node leads. Default: best-fit. */
+  readonly scheduler?: SchedulerPlugin
   /** The federation begins with this start of this node. */
   readonly isFounding: boolean
 }
@@ -164,6 +161,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     name: options.name,
     labels: options.labels,
+    scheduler: options.scheduler ?? bestFit,
     incarnation,
     timing: placementTiming,
     book,
@@ -176,16 +174,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
-    const { domain, service } = input
-    const store = records.store(domain)
-    const spec = input.spec === null ? null : encodeSpec(input.spec)
-    const held = store?.view.spec(service) ?? pendingSpec(service) ?? input.held ?? null
-    const clock = store?.clock ?? CLOCK_ZERO
-    const rollout = store?.view.rollout(service) ?? input.rollout ?? null
-    const before = held?.message ?? null
-    const next =
-      input.spec === null ? {} : nextVersion(before, rollout?.message ?? null, input.spec, input.isScale === true)
-    const message = authorSpec({ domain, service, spec, signer: self, held, clock, wall, ...next })
+    const store = records.store(input.domain)
+    const message = authorSubmission(input, { self, store, waiting: pendingSpec(input.service), wall })
     out.push({ kind: 'author', message, topics: [] })
   }
 

@@ -17,6 +17,7 @@ import {
   type PlacementTiming,
   type SchedulerEffect,
   type SchedulerInput,
+  type SchedulerPlugin,
   type SchedulerState,
   schedulerWakeAt,
   stepScheduler,
@@ -35,6 +36,7 @@ export interface PlacingOptions {
   readonly self: SignerFacts
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
+  readonly scheduler: SchedulerPlugin
   readonly incarnation: number
   readonly timing: PlacementTiming
   readonly book: LeaderBookView
@@ -217,7 +219,7 @@ export function createPlacing(options: PlacingOptions): Placing {
         children: () => childrenOf(domain),
         leaders: book,
       }
-      schedulers.set(domain, createScheduler({ domain, self: self.node, timing, view }))
+      schedulers.set(domain, createScheduler({ domain, self: self.node, timing, view, plugin: options.scheduler }))
       feed(domain, { kind: 'lead', fence }, context, out)
     },
     onUnlead: (domain, context, out) => {

@@ -33,6 +33,7 @@ export interface UpWords {
   /** A port, or false for none. */
   readonly httpProxy?: number | false
   readonly virtualListeners: boolean
+  readonly scheduler?: string
   readonly label?: Readonly<Record<string, string>>
 }
 
@@ -61,6 +62,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.announce && { announce: words.announce }),
     ...(words.runtime && { runtimes: words.runtime }),
     ...(words.httpProxy !== undefined && { httpProxyPort: words.httpProxy === false ? null : words.httpProxy }),
+    ...(words.scheduler && { scheduler: words.scheduler }),
     ...(words.label && { labels: words.label }),
   }
 }
