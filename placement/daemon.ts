@@ -7,10 +7,11 @@ import { candidateOf } from './candidate.ts'
 import { ruledOutBy } from './constraint.ts'
 import { isLost, placementOf } from './desire.ts'
 import { promisedTo } from './ledger.ts'
+import { reportUp } from './negotiation.ts'
 import { clusterLabels } from './plan.ts'
 import type { Turn } from './scheduler-state.ts'
 import type { ServiceSpec } from './spec.ts'
-import { findSpec, targetOf } from './versions.ts'
+import { findSpec, learnRecord, targetOf } from './versions.ts'
 
 /** What makes a device none of a daemon's. A device that only lacks room is meant all the same, and says so. */
 const NOT_MEANT: readonly string[] = ['cluster-selector', 'node-selector', 'runtime']
@@ -75,13 +76,27 @@ function rangesOf({ state }: Turn, service: ServiceId): readonly Range[] {
     const first = state.view.children().some(({ child }) => isDomain(child)) ? 1 : 0
     return own.known.spec.kind === 'daemon' ? [{ spec: own.known.spec, first, last: CHILDREN_PER_NUMBER - 1 }] : []
   }
-  const orders = state.view.parentStore()?.placements(service) ?? []
+  const above = state.view.parentStore()
+  const held = above?.spec(service)?.message ?? null
+  if (held !== null) learnRecord(state, held)
+  const orders = above?.placements(service) ?? []
   return orders.flatMap(({ message }) => {
     if (message.each !== true || message.child !== state.domain) return []
     const known = findSpec(state, service, message.specClock)
     const first = message.number * CHILDREN_PER_NUMBER
     return known === null ? [] : [{ spec: known.spec, first, last: first + CHILDREN_PER_NUMBER - 1 }]
   })
+}
+
+/** A leader that was told to run a daemon, and not what it is, asks for that: there is no instance yet that would. */
+export function askForDaemon(turn: Turn, service: ServiceId): void {
+  const { state } = turn
+  for (const { message } of state.view.parentStore()?.placements(service) ?? []) {
+    const isOurs = message.each === true && message.child === state.domain
+    if (!isOurs || findSpec(state, service, message.specClock) !== null) continue
+    const below = instanceKey(service, message.number * CHILDREN_PER_NUMBER)
+    reportUp(turn, below, 'no-spec', 'it is not known here what the daemon is')
+  }
 }
 
 /** Whether a daemon is for this child. */

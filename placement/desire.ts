@@ -76,11 +76,17 @@ function versionFor(
   state: SchedulerState,
   service: ServiceId,
   number: number,
-  { known }: Target,
+  { known, claimed }: Target,
 ): Wish & { readonly kind: 'wanted' } {
   const placed = placementOf(state, instanceKey(service, number))
-  const isFree = placed === null || placed.child === null || runsSpec(placed, known) || known.spec.kind === 'job'
-  if (isFree || isTurned(state, service, number, known)) return meaning(known)
+  if (placed === null || placed.child === null) return meaning(known)
+  const isSame = runsSpec(placed, known)
+  if (known.spec.kind === 'job') {
+    // What is done of a job is done by its clock: another number of instances gives it no other.
+    const isLater = !isSame || compareClocks(claimed, placed.specClock) > 0
+    return meaning(isLater ? known : { ...known, clock: placed.specClock })
+  }
+  if (isSame || isTurned(state, service, number, known)) return meaning(known)
   const old = withOver(findSpec(state, service, placed.specClock), placed.over)
   const problem = old === null ? 'the version that it runs is not known here' : ''
   return { kind: 'wanted', by: 'own', clock: placed.specClock, known: old, problem, ...overOf(placed) }

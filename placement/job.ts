@@ -3,13 +3,12 @@
 
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import { compareClocks, type PlacementRecord } from '../services-registry/record.ts'
-import { claimOf } from '../services-registry/version.ts'
 import { noteOutcome } from './commitment.ts'
 import { JOB_ATTEMPTS_MAX } from './constants.ts'
 import { attemptsOf, orderFor, type Verdict, type Wish } from './desire.ts'
 import { reportUp } from './negotiation.ts'
 import { doneBy, outcomeOf } from './outcome.ts'
-import type { SchedulerState, Turn } from './scheduler-state.ts'
+import type { Turn } from './scheduler-state.ts'
 
 /**
  * Takes note of a job that has ended: here, and with the parent's leader. Returns whether it has, so that nothing else
@@ -24,7 +23,7 @@ export function concludeJob(
 ): boolean {
   const { state } = turn
   if (wish.known?.spec.kind !== 'job' || placed === null || placed.child === null) return false
-  if (!isSameJob(state, placed, wish)) return false
+  if (compareClocks(placed.specClock, wish.clock) !== 0) return false
   const work = state.work.get(key)
   const outcome = outcomeOf(state.view.store, placed)
   if (outcome === null) {
@@ -40,11 +39,4 @@ export function concludeJob(
   const above = wish.by === 'parent' ? orderFor(state, placed.service, placed.number) : null
   if (above !== null && above.outcome === undefined) reportUp(turn, key, outcome, placed.reason)
   return true
-}
-
-/** Whether the placement is of the version that is wanted; a job that was removed and comes again is another one. */
-function isSameJob(state: SchedulerState, placed: PlacementRecord, wish: Wish & { readonly kind: 'wanted' }): boolean {
-  const own = wish.by === 'own' ? (state.view.store.spec(placed.service)?.message ?? null) : null
-  if (own !== null && compareClocks(claimOf(own), placed.specClock) > 0) return false
-  return compareClocks(placed.specClock, wish.clock) === 0 || placed.specId === wish.known?.id
 }

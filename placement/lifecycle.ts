@@ -42,6 +42,11 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
   const declined = state.declined.get(key)
   const isObeyed = managed !== undefined && compareOrders(placed, managed.obeys) === 0
   if (isObeyed || (declined !== undefined && compareOrders(placed, declined) === 0)) return
+  const isDone = managed?.report.done === true && compareClocks(managed.obeys.specClock, placed.specClock) === 0
+  if (placed.outcome !== undefined || isDone) {
+    if (managed !== undefined) conclude(turn, managed, placed)
+    return
+  }
   const described = describedBy(turn, placed)
   if (described === null) askForSpec(turn, key, placed)
   else obey(turn, key, placed, described)
@@ -109,14 +114,9 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   const specId = specIdOf(spec)
   const common = { key, ...splitInstanceKey(key), obeys, bytes, spec, specId, need: needOf(spec) }
   const isSameSpec = before?.specId === specId
-  const fresh = { restarts: isSameSpec ? before.restarts : 0, crashes: 0, runningSince: null }
-  if (before?.report.done === true && compareClocks(before.obeys.specClock, placed.specClock) === 0) {
-    // The same job said again, by another leader: it is done.
-    const next: Managed = { ...before, obeys }
-    state.instances.set(key, next)
-    persist(turn, next, true, [reportEffect(turn, next)])
-    return
-  }
+  // Each try of a job counts its own starts.
+  const restarts = isSameSpec && spec.kind !== 'job' ? before.restarts : 0
+  const fresh = { restarts, crashes: 0, runningSince: null }
   if (before === undefined || !isLive) {
     const report = reporting(turn, 'reserved', placed.reason)
     launch(turn, { ...common, ...fresh, phase: { kind: 'ended' }, report }, true)
@@ -136,6 +136,18 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   const stops = isSame || before.phase.kind === 'stopping' ? [] : [stopEffect(before)]
   // Said once it is on the disk: a node whose disk fails would start again under the order of before.
   persist(turn, next, true, [...stops, reportEffect(turn, next)])
+}
+
+/** A job that is over for good: there is nothing to start, whoever says so again. */
+function conclude(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void {
+  if (managed.phase.kind !== 'ended') {
+    dismiss(turn, managed, placed)
+    return
+  }
+  const { fence, sequence, specClock } = placed
+  const next: Managed = { ...managed, obeys: { fence, sequence, specClock } }
+  turn.state.instances.set(managed.key, next)
+  persist(turn, next, true, [reportEffect(turn, next)])
 }
 
 const replacedReport = (turn: WorkerTurn, before: Managed): Managed['report'] =>

@@ -7,6 +7,7 @@ import type { AnyMessage } from '../overlay/wire/codec.ts'
 import { encodeCbor } from '../overlay/wire/codec.ts'
 import type { Opened, SignerFacts } from '../overlay/wire/envelope.ts'
 import type { Clock, SealedRecord, SpecRecord } from '../services-registry/record.ts'
+import { claimOf } from '../services-registry/version.ts'
 import type { StoreView } from '../services-registry/view.ts'
 import { NOTHING } from './need.ts'
 import { encodeSpec, type ServiceSpec, SPEC_DEFAULTS, serviceIdOf } from './spec.ts'
@@ -111,8 +112,9 @@ export function nextSpecRecord(
   const held = store.spec(service)?.message ?? null
   const { version, previous } = nextVersion(held, store.rollout(service)?.message ?? null, spec, isScale)
   const sealed = specRecord(spec, store.domain, clock)
-  const withVersion: SpecRecord = version === null ? sealed.message : { ...sealed.message, version }
-  const message: SpecRecord = previous === null || previous === undefined ? withVersion : { ...withVersion, previous }
+  const claimed = held === null || held.spec === null ? clock : claimOf(held)
+  const withVersion: SpecRecord = { ...sealed.message, claimed, ...(version !== null && { version }) }
+  const message: SpecRecord = previous === null ? withVersion : { ...withVersion, previous }
   return { ...sealed, message, bytes: encodeCbor(message) }
 }
 

@@ -18,7 +18,7 @@ import { compareClocks, compareFences, type Fence } from '../services-registry/r
 import { enterInBooks, nextSilence } from './books.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
-import { giveNumbers } from './daemon.ts'
+import { askForDaemon, giveNumbers } from './daemon.ts'
 import { waitsFor } from './dependency.ts'
 import { allKeys, isLost, keysOfService, placementOf, servicesOf, verdictOf, type Wish, wishOf } from './desire.ts'
 import { askWhoOrdered, commitHeld, onConfirmDeadline, onReport } from './follow-up.ts'
@@ -225,10 +225,14 @@ function onWake(turn: Turn): void {
 function sweep(turn: Turn): void {
   const { authored, specs, rollouts } = turn.state
   for (const [key, { at }] of authored) if (at + AUTHORED_MS_MAX <= turn.context.now) authored.delete(key)
-  for (const service of servicesOf(turn.state, turn.children.keys())) prepare(turn, service)
+  const known = servicesOf(turn.state, turn.children.keys())
+  for (const service of known) {
+    prepare(turn, service)
+    askForDaemon(turn, service)
+  }
   const keys = allKeys(turn.state, turn.children.keys())
   for (const key of keys) examine(turn, key)
-  const services = new Set([...keys].map((key) => splitInstanceKey(key).service))
+  const services = new Set([...known, ...[...keys].map((key) => splitInstanceKey(key).service)])
   for (const service of specs.keys()) if (!services.has(service)) specs.delete(service)
   for (const service of rollouts.keys()) if (!services.has(service)) rollouts.delete(service)
 }

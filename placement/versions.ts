@@ -10,7 +10,7 @@ import {
   type RolloutRecord,
   type SpecRecord,
 } from '../services-registry/record.ts'
-import { compareBytes, versionOf } from '../services-registry/version.ts'
+import { claimOf, compareBytes, versionOf } from '../services-registry/version.ts'
 import { VERSIONS_MAX } from './constants.ts'
 import type { KnownSpec, SchedulerState } from './scheduler-state.ts'
 import { decodeSpec, type ServiceSpec } from './spec.ts'
@@ -56,6 +56,8 @@ export interface Target {
   /** What the newest version replaces, in as many copies as are wanted now. */
   readonly before: KnownSpec | null
   readonly version: Clock
+  /** When the name was taken: what was placed before then was another service. */
+  readonly claimed: Clock
   /** The latest word on this version; null while there is none. */
   readonly rollout: RolloutRecord | null
 }
@@ -72,7 +74,7 @@ export function targetOf(state: SchedulerState, service: ServiceId): Target | nu
   const { replicas } = latest.spec
   const before = old === null ? null : { ...old, spec: { ...old.spec, replicas }, over: latest.clock }
   const known = rollout?.state === 'rolled-back' && before !== null ? before : latest
-  return { known, latest, before, version, rollout }
+  return { known, latest, before, version, claimed: claimOf(own), rollout }
 }
 
 /** How far the service has come: what the store shows, or what this leader authored since. */

@@ -135,7 +135,8 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
   const placed = state.view.store.placement(service, number)?.message ?? null
   const isElsewhere = placed !== null && placed.child !== state.self && compareFences(placed.fence, fence) >= 0
   const decoded = decodeSpec(kept.spec)
-  if (isElsewhere || !decoded.ok) {
+  const isOver = placed?.outcome !== undefined && compareClocks(placed.specClock, specClock) === 0
+  if (isElsewhere || isOver || !decoded.ok) {
     effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
     if (!decoded.ok) tellWorker(turn, 'kept-spec-unreadable', { service, number, reason: decoded.error }, 'warn')
     return
