@@ -13,6 +13,7 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
+import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { ResolvedService, WantedNode } from './core/effects.ts'
@@ -88,6 +89,24 @@ export async function startMember(admission: Admission, options: NodeOptions): P
   }
 }
 
+/** Percent from people, shares for the machine. */
+function pressureOf({ pressure = {} }: NodeOptions): PressureSettings | null {
+  if (pressure === null) return null
+  const { high, low, readings } = PRESSURE_DEFAULTS
+  const share = (percent: number | undefined, usual: number): number => (percent === undefined ? usual : percent / 100)
+  const chosen = {
+    high: share(pressure.high, high),
+    low: share(pressure.low, low),
+    readings: pressure.readings ?? readings,
+  }
+  if (chosen.low <= chosen.high) return chosen
+  throw new CoppiceError(
+    'wrong-option',
+    `pressure cannot end at ${chosen.low * 100} % and begin at ${chosen.high * 100} %`,
+    'Choose a low mark below the high one.',
+  )
+}
+
 function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
   if (ELECTORS_MAX_CHOICES.includes(electors)) return
   throw new CoppiceError(
@@ -160,7 +179,7 @@ async function assemble(
       autonomy,
       isRelay: relay,
       labels,
-      scheduler: scheduler.plugin,
+      placing: { scheduler: scheduler.plugin, pressure: pressureOf(options) },
       seeds,
       isFounding: isFounding || isAlone,
     },

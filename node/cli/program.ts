@@ -13,12 +13,14 @@ import {
   instanceOf,
   labels,
   multiaddrs,
+  percent,
   port,
   runtimes,
   scheduler,
   whole,
 } from './arguments.ts'
 import type { ExecWords } from './commands/exec.ts'
+
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 
@@ -77,6 +79,10 @@ const addUpOptions = (command: Command): Command =>
       'best-fit, spread or ./module.ts: how places are ranked where this node leads',
       scheduler,
     )
+    .option('--pressure-high <percent>', 'cpu, load, memory or disk above which the node relieves itself', percent)
+    .option('--pressure-low <percent>', 'below which it puts back what it changed', percent)
+    .option('--pressure-readings <number>', 'how many readings in a row count, one every 5 s', whole(1, 1_000))
+    .option('--no-pressure', 'never relieve the device')
     .option('--label <key=value>', 'a label that selectors may name', labels)
 
 function addNodeCommands(program: Command): void {
