@@ -277,7 +277,9 @@ export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
 }
 
 function onRunning(turn: WorkerTurn, managed: Managed, endpoint: Endpoint, adopted: boolean): void {
-  const reason = adopted ? 'was still running and is taken over' : ''
+  // Why it had to be started again is worth knowing while it runs.
+  const again = managed.crashes > 0 ? managed.report.reason : ''
+  const reason = adopted ? 'was still running and is taken over' : again
   const report = reporting(turn, 'running', reason, { endpoint })
   update(turn, { ...managed, runningSince: turn.context.now, report })
 }

@@ -40,7 +40,8 @@ export function checkSilence(now: () => Millis): SafetyChecker {
   return {
     onSealed: (device, { message }) => {
       if (message.kind === 'election/announcement') checkOrder(device, message.domain, 'announces that it leads')
-      if (message.kind === 'record/placement') checkOrder(device, message.domain, 'gives orders in')
+      if (message.kind === 'record/placement' || message.kind === 'record/rollout')
+        checkOrder(device, message.domain, 'gives orders in')
       if (message.kind !== 'election/heartbeat-answer') return
       const { domain, epoch, term, child, promiseMs } = message
       promise(domain, `${epoch}.${term}`, child, promiseMs * LEASE_SHARE)
