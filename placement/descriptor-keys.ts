@@ -29,7 +29,6 @@ export const NOT_YET: readonly string[] = [
   'constraint.type=latency',
   'connection.type=latency',
   'connection.type=bandwidth',
-  'healthcheck.kind=command',
   'healthcheck.command',
   'healthcheck.start_period',
 ]
@@ -57,8 +56,8 @@ const isNotYet = (table: string, key: string, raw: unknown): boolean =>
   NOT_YET.includes(`${table}.${key}`) || NOT_YET.includes(`${table}.${key}=${String(raw)}`)
 
 function warnNotYet(place: Place, key: string, raw: unknown): void {
-  const what = key === 'type' || key === 'kind' ? `${key} "${String(raw)}"` : `"${key}"`
-  warn(place.report, fieldOf(place, key), `${what} is accepted but not enforced yet`)
+  const what = key === 'type' || key === 'kind' ? `"${String(raw)}" is` : 'is'
+  warn(place.report, fieldOf(place, key), `${what} accepted but not enforced yet`)
 }
 
 /** The known word at most two edits away (Levenshtein), null where there is none. */

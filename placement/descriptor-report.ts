@@ -34,9 +34,11 @@ export const warn = (report: Report, field: string, problem: string): void => {
   report.warnings.push({ field, problem })
 }
 
-export function fieldOf(place: Place, key: string): string {
-  if (/^\d+$/.test(key)) return `${place.path}[${key}]`
-  return /^[A-Za-z_][\w-]*$/.test(key) ? `${place.path}.${key}` : `${place.path}[${JSON.stringify(key)}]`
+export const fieldOf = (place: Place, key: string): string => childPath(place.path, key)
+
+export function childPath(path: string, key: string): string {
+  if (/^\d+$/.test(key)) return `${path}[${key}]`
+  return /^[A-Za-z_][\w-]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
 }
 
 export const isObject = (raw: unknown): raw is Readonly<Record<string, unknown>> =>
