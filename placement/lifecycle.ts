@@ -130,6 +130,8 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   persist(turn, next, true, [...stops, reportEffect(turn, next)])
 }
 
+type Stopping = ManagedPhase & { readonly kind: 'stopping' }
+
 const replacedReport = (turn: WorkerTurn, before: Managed): Managed['report'] =>
   before.phase.kind === 'stopping' && before.report.live
     ? before.report
@@ -198,7 +200,7 @@ function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): v
     return
   }
   if (phase.kind === 'stopping') {
-    if (phase.then === 'start') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
+    if (phase.then !== 'forget') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
     return
   }
   // Behind the same disk as the start, which may still wait for it: a stop that came first would end nothing.
@@ -216,6 +218,12 @@ function forget(turn: WorkerTurn, managed: Managed): void {
   turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
 }
 
+/** What the node did not want to go on with has ended: its leader shall look for another place. */
+function endEvicted(turn: WorkerTurn, managed: Managed): void {
+  const report = reporting(turn, 'lost', managed.report.reason, { live: false })
+  update(turn, { ...managed, phase: { kind: 'ended' }, need: NOTHING, runningSince: null, report })
+}
+
 /** What the driver says of an instance that it was given. */
 export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
   const managed = turn.state.instances.get(event.key)
@@ -225,6 +233,7 @@ export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
   if (phase.kind === 'stopping') {
     if (!isEnd) return
     if (phase.then === 'forget') forget(turn, managed)
+    else if (phase.then === 'give-up') endEvicted(turn, managed)
     else launch(turn, managed, false)
     return
   }
@@ -300,19 +309,19 @@ export function replaceFound(turn: WorkerTurn, managed: Managed): void {
   update(turn, { ...managed, phase: stopping(turn, managed, 'start'), report })
 }
 
-function stopping(turn: WorkerTurn, managed: Managed, then: 'start' | 'forget'): ManagedPhase {
+export function stopping(turn: WorkerTurn, managed: Managed, then: Stopping['then']): ManagedPhase {
   if (managed.phase.kind === 'stopping') return { ...managed.phase, then }
   const { runtime, stopGraceMs: graceMs } = managed.spec
   return { kind: 'stopping', runtime, graceMs, repeatAt: turn.context.now + graceMs + STOP_REPEAT_MS, then }
 }
 
-const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
+export const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
   kind: 'runtime',
   runtime: spec.runtime,
   operation: { kind: 'stop', key, graceMs: spec.stopGraceMs },
 })
 
-function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
+export function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
   const { key, obeys, bytes, restarts } = managed
   const value = encodeKept({ kind: 'worker/kept', key, ...obeys, spec: bytes, restarts })
   turn.effects.push({ kind: 'persist', key: keptKey(key), value, sync, then })

@@ -219,3 +219,16 @@ test('schema prints the JSON Schema of a descriptor', async () => {
   assert.deepEqual([exitCode, stderr], [0, ''])
   assert.deepEqual(JSON.parse(stdout), descriptorSchema())
 })
+
+test('exec refuses what it cannot do before anything runs, and tells why a program did not start', async () => {
+  const [json, terminal, wrong, refused] = await Promise.all([
+    coppice('exec', SERVICE, '--json', '--', 'ls'),
+    coppice('exec', SERVICE, '-t', '--', 'sh'),
+    coppice('exec', `${SERVICE}#x`, '--', 'ls'),
+    coppice('exec', `${SERVICE}#0`, '--', 'ls', '-l'),
+  ])
+  assert.deepEqual([json.exitCode, terminal.exitCode, wrong.exitCode], [2, 2, 2])
+  assert.match(terminal.stderr, /a terminal needs one here/)
+  assert.deepEqual([refused.exitCode, refused.stdout], [1, ''])
+  assert.match(refused.stderr, /^coppice: no shell\n/)
+})
