@@ -18,19 +18,12 @@ export const NOT_YET: readonly string[] = [
   'microservice.update',
   'microservice.disconnect',
   'microservice.autonomy=manual',
-  'microservice.devices',
-  'microservice.user',
-  'microservice.working_dir',
-  'microservice.entrypoint',
-  'microservice.pids_limit',
   'microservice.depends_on',
   'application.autonomy=manual',
   'constraint.type=geo',
   'constraint.type=latency',
   'connection.type=latency',
   'connection.type=bandwidth',
-  'healthcheck.command',
-  'healthcheck.start_period',
 ]
 
 /** Warns of unknown keys, of those that mean nothing here and of those that are not enforced yet. */
