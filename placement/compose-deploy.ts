@@ -2,7 +2,7 @@
 // restarted.
 
 import { itemsAt, objectAt, readMegabytes, warnUnsupported } from './compose-values.ts'
-import { fieldOf, isObject, isOpen, type Place, readNumber, refuse, show, warn } from './descriptor-report.ts'
+import { fieldOf, isObject, isOpen, type Place, readNumber, refuse, show, textOf, warn } from './descriptor-report.ts'
 
 /** Keys of a microservice in the SLA. */
 export type Fields = Readonly<Record<string, unknown>>
@@ -62,7 +62,7 @@ const readCpus = (place: Place, key: string): number | null =>
   isOpen(place.raw[key]) ? null : readNumber(place, key, { fallback: 0, min: 0, max: 1e5, whole: false, unit: 'cores' })
 
 /** Compose writes -1 for no limit. */
-const pidsOf = ({ raw }: Place): unknown => (Number(raw.pids_limit) === -1 ? null : raw.pids_limit)
+const pidsOf = ({ raw }: Place): unknown => (textOf(raw.pids_limit) === '-1' ? null : raw.pids_limit)
 
 function gpusOf(place: Place): number {
   return itemsAt(place, 'devices').reduce((sum, { path, raw }) => {
@@ -75,7 +75,7 @@ function gpusOf(place: Place): number {
       warn(place.report, `${path}.device_ids`, 'has no effect: as many gpus are given, not these')
       return sum + raw.device_ids.length
     }
-    const count = Number(raw.count ?? 'all')
+    const count = Number(textOf(raw.count ?? 'all') || 'all')
     if (Number.isInteger(count) && count > 0) return sum + count
     warn(place.report, path, 'is read as one gpu: a device promises gpus one by one')
     return sum + 1
@@ -88,12 +88,12 @@ const CONSTRAINT = /^\s*node\.(id|hostname|labels\.([A-Za-z0-9._/-]+))\s*(==|!=)
 function selectorOf(place: Place): string {
   warnUnsupported(place, ['constraints'], ['preferences', 'max_replicas_per_node'])
   const terms = itemsAt(place, 'constraints').flatMap(({ path, raw }) => {
-    const match = CONSTRAINT.exec(String(raw))
+    const match = CONSTRAINT.exec(textOf(raw))
     if (match !== null) {
       const [, , label, operator, value = ''] = match
       return [`${operator === '!=' ? '!' : ''}${label === undefined ? value : `${label}=${value}`}`]
     }
-    if (/^\s*(?:node\.role|node\.platform\.|engine\.labels\.)/.test(String(raw))) {
+    if (/^\s*(?:node\.role|node\.platform\.|engine\.labels\.)/.test(textOf(raw))) {
       warn(place.report, path, `${show(raw)} is not supported and has no effect: devices have labels and names`)
     } else {
       const expected = '"node.labels.NAME==VALUE", "node.hostname!=NAME" or "node.id==ID"'
@@ -111,7 +111,7 @@ function updateOf(place: Place): Fields {
   warnUnsupported(place, UPDATE, ['max_failure_ratio'])
   const { parallelism, delay, monitor, order, failure_action: onFailure } = place.raw
   return {
-    parallel: Number(parallelism) === 0 && !isOpen(parallelism) ? ALL_AT_ONCE : parallelism,
+    parallel: textOf(parallelism) === '0' ? ALL_AT_ONCE : parallelism,
     delay,
     monitor,
     order,

@@ -2,7 +2,7 @@
 // both are declared here, because a name has one set of ports for all callers.
 
 import { itemsAt } from './compose-values.ts'
-import { isObject, isOpen, type Place, refuse, show, warn } from './descriptor-report.ts'
+import { isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 
 interface Published {
   readonly outer: number
@@ -34,7 +34,7 @@ function portsOf(place: Place, path: string, raw: unknown): readonly Published[]
 }
 
 function shortForm(place: Place, path: string, raw: unknown): readonly Published[] | null {
-  const match = SHORT.exec(String(raw).trim())
+  const match = SHORT.exec(textOf(raw).trim())
   if (match === null || (typeof raw !== 'string' && typeof raw !== 'number')) return null
   const [, host, outer = '', inner = '', protocol] = match
   if (host !== undefined) warnHost(place, path)
@@ -45,8 +45,8 @@ function longForm(place: Place, path: string, raw: Readonly<Record<string, unkno
   const { target, published, protocol, host_ip: host } = raw
   if (!isOpen(host)) warnHost(place, path)
   if (isOpen(target) || !(isOpen(protocol) || protocol === 'tcp' || protocol === 'udp')) return null
-  const inner = String(target)
-  return pairUp(isOpen(published) ? inner : String(published), inner, protocol === 'udp' ? 'udp' : 'tcp')
+  const inner = textOf(target)
+  return pairUp(isOpen(published) ? inner : textOf(published), inner, protocol === 'udp' ? 'udp' : 'tcp')
 }
 
 const warnHost = (place: Place, path: string): void =>

@@ -5,7 +5,7 @@ import { composePorts } from './compose-ports.ts'
 import { labelOf, objectAt, warnUnsupported } from './compose-values.ts'
 import { composeVolumes } from './compose-volumes.ts'
 import { isLabelName } from './descriptor-fields.ts'
-import { childPath, fieldOf, isObject, isOpen, type Place, refuse, show, warn } from './descriptor-report.ts'
+import { childPath, fieldOf, isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 
 const SUPPORTED = [
   ...['image', 'command', 'entrypoint', 'environment', 'env_file', 'ports', 'expose', 'volumes', 'deploy', 'scale'],
@@ -144,9 +144,9 @@ function labelsOf(place: Place): { readonly own: ReadonlyMap<string, string>; re
   const known = [NAMESPACE_LABEL, APP_NAMESPACE_LABEL, PRIORITY_LABEL, AUTONOMY_LABEL]
   for (const [name, value] of listed) {
     const path = childPath(fieldOf(place, 'labels'), name)
-    if (known.includes(name)) own.set(name, String(value))
+    if (known.includes(name)) own.set(name, textOf(value))
     else if (name.startsWith('coppice.')) warn(place.report, path, `is none of ${known.join(', ')} and has no effect`)
-    else if (!isLabelName(name) || String(value).length > 255)
+    else if (!isLabelName(name) || textOf(value).length > 255)
       warn(place.report, path, 'is too long for a label, or has other letters: left out')
     else others.push([name, value])
   }
@@ -154,7 +154,7 @@ function labelsOf(place: Place): { readonly own: ReadonlyMap<string, string>; re
 }
 
 function pairOf(item: unknown): readonly [string, unknown] {
-  const text = String(item)
+  const text = textOf(item)
   const cut = text.indexOf('=')
   return cut < 0 ? [text, ''] : [text.slice(0, cut), text.slice(cut + 1)]
 }

@@ -2,7 +2,7 @@
 // folders of the device written out and the project named. What is settled may travel to another device.
 
 import { escapeVariables, interpolate, readEnvironmentFile, type Variables } from './compose-variables.ts'
-import { childPath, isObject, isOpen, type Report, refuse, warn } from './descriptor-report.ts'
+import { childPath, isObject, isOpen, type Report, refuse, textOf, warn } from './descriptor-report.ts'
 
 /** What a Compose file does not say itself. */
 export interface Surroundings {
@@ -61,7 +61,7 @@ export const composeText = (settled: Raw): string => JSON.stringify(escapeVariab
 
 /** As Docker Compose finds it: the file's own, COMPOSE_PROJECT_NAME, or the name of the folder. */
 function projectName(named: unknown, variables: Variables, folder: string | null): string | null {
-  if (!isOpen(named)) return String(named)
+  if (!isOpen(named)) return textOf(named)
   const fallback = variables.COMPOSE_PROJECT_NAME || folder?.split('/').findLast((part) => part !== '')
   const plain =
     fallback

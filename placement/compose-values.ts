@@ -1,7 +1,7 @@
 // Values as Compose writes them, and the keys of Compose that nothing here answers to, each named in a warning.
 
 import { nearest } from './descriptor-keys.ts'
-import { fieldOf, isObject, isOpen, isSet, type Place, refuse, show, warn } from './descriptor-report.ts'
+import { fieldOf, isObject, isOpen, isSet, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 
 const BYTES_PER_MB = 1_000_000
 const UNIT_BYTES: Readonly<Record<string, number>> = {
@@ -18,7 +18,7 @@ const SIZE = /^\s*(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?\s*$/i
 export function readMegabytes(place: Place, key: string): number | null {
   const raw = place.raw[key]
   if (isOpen(raw)) return null
-  const match = SIZE.exec(String(raw))
+  const match = SIZE.exec(textOf(raw))
   if (match !== null) return (Number(match[1]) * (UNIT_BYTES[(match[2] ?? '').toLowerCase()] as number)) / BYTES_PER_MB
   refuse(place.report, fieldOf(place, key), `${show(raw)} is no size`, 'bytes, or a text like "512m" or "1g"')
   return null

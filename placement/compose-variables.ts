@@ -5,19 +5,18 @@ import { childPath, isObject, type Report, refuse, warn } from './descriptor-rep
 
 export type Variables = Readonly<Record<string, string>>
 
-/** How deep defaults may stand in defaults, and values in values. */
-const DEPTH_MAX = 64
+/** How deep defaults may stand in defaults. */
+const DEPTH_MAX = 16
 
 /** The value with all its variables filled in. */
-export function interpolate(report: Report, raw: unknown, variables: Variables, path = '$', depth = 0): unknown {
-  if (depth > DEPTH_MAX) return raw
+export function interpolate(report: Report, raw: unknown, variables: Variables, path = '$'): unknown {
   if (typeof raw === 'string') return interpolateText(report, raw, variables, path)
   if (Array.isArray(raw)) {
-    return raw.map((item, index) => interpolate(report, item, variables, childPath(path, String(index)), depth + 1))
+    return raw.map((item, index) => interpolate(report, item, variables, childPath(path, String(index))))
   }
   if (!isObject(raw)) return raw
   const pairs = Object.entries(raw).map(
-    ([key, value]) => [key, interpolate(report, value, variables, childPath(path, key), depth + 1)] as const,
+    ([key, value]) => [key, interpolate(report, value, variables, childPath(path, key))] as const,
   )
   return Object.fromEntries(pairs)
 }
@@ -35,10 +34,14 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]*/
 const OPERATOR = /^(?::-|-|:\?|\?|:\+|\+)/
 
 export function interpolateText(report: Report, text: string, variables: Variables, path: string, depth = 0): string {
+  if (depth > DEPTH_MAX) {
+    refuse(report, path, `has variables more than ${DEPTH_MAX} deep in defaults`, 'fewer defaults of defaults')
+    return ''
+  }
   let out = ''
   for (let at = 0; at < text.length; ) {
     const next = text.indexOf('$', at)
-    if (next < 0 || depth > DEPTH_MAX) return out + text.slice(at)
+    if (next < 0) return out + text.slice(at)
     out += text.slice(at, next)
     const rest = text.slice(next + 1)
     const plain = NAME.exec(rest)?.[0]

@@ -2,7 +2,7 @@
 // it, so that two projects on one device share none by chance.
 
 import { itemsAt, objectAt } from './compose-values.ts'
-import { childPath, isObject, isOpen, type Place, refuse, show, warn } from './descriptor-report.ts'
+import { childPath, isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 
 /** The volumes of the project by the name in the file: what each is called on the device. */
 export function composeVolumeNames(root: Place, project: string): ReadonlyMap<string, string> {
@@ -76,5 +76,5 @@ function longForm(raw: Readonly<Record<string, unknown>>): Mount | null {
   if (typeof target !== 'string' || !target.startsWith('/')) return null
   const kind = isOpen(type) || type === 'volume' || type === 'bind' ? 'mount' : 'other'
   if (type === 'bind' && (typeof source !== 'string' || !source.startsWith('/'))) return null
-  return { kind, source: isOpen(source) ? '' : String(source), target, options: raw.read_only === true ? 'ro' : '' }
+  return { kind, source: textOf(source), target, options: raw.read_only === true ? 'ro' : '' }
 }

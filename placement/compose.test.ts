@@ -280,6 +280,14 @@ test('anchors that grow without end are an error', () => {
 })
 
 test('whatever stands in a service, reading ends, and what is valid fits a record', () => {
+  // Objects that cannot become text, as JSON may hold them.
+  const bare = { toString: 1, valueOf: 1 }
+  const odd = fc.constantFrom<unknown>(
+    bare,
+    [bare],
+    { x: bare },
+    { test: bare, target: bare, memory: bare, count: bare },
+  )
   const key = fc.constantFrom(
     ...['command', 'ports', 'volumes', 'environment', 'env_file', 'deploy', 'healthcheck', 'restart', 'labels'],
     ...['depends_on', 'expose', 'devices', 'user', 'image', 'profiles', 'mem_limit', 'stop_grace_period', 'scale'],
@@ -289,7 +297,7 @@ test('whatever stands in a service, reading ends, and what is valid fits a recor
     fc.jsonValue(),
   )
   fc.assert(
-    fc.property(fc.dictionary(key, fc.oneof(fc.jsonValue({ maxDepth: 3 }), nested), { maxKeys: 4 }), (keys) => {
+    fc.property(fc.dictionary(key, fc.oneof(fc.jsonValue({ maxDepth: 3 }), nested, odd), { maxKeys: 4 }), (keys) => {
       const parsed = parseDescriptor(file(keys), AROUND)
       assert.equal(parsed.valid, parsed.errors.length === 0)
       for (const spec of parsed.services) assert.deepEqual(decodeSpec(encodeSpec(spec)), { ok: true, value: spec })

@@ -16,6 +16,7 @@ import {
   readLabel,
   refuse,
   show,
+  textOf,
   warn,
 } from './descriptor-report.ts'
 import type { Sibling } from './descriptor-siblings.ts'
@@ -43,8 +44,8 @@ export function readCompose(root: Place): readonly ComposedService[] {
   }
   const app = projectLabel(root)
   const project: Project = {
-    name: String(root.raw.name ?? ''),
-    volumes: composeVolumeNames(root, String(root.raw.name)),
+    name: textOf(root.raw.name),
+    volumes: composeVolumeNames(root, textOf(root.raw.name)),
   }
   const wanted = services.flatMap(([name, raw]) => {
     const path = childPath('$.services', name)
@@ -100,9 +101,9 @@ const siblingOf = (name: string, place: Place): Sibling => ({
 /** A label of ours, or the default for it. */
 function labelIn({ raw }: Place, label: string): string {
   const { labels } = raw
-  const listed = Array.isArray(labels) ? labels.find((item) => String(item).startsWith(`${label}=`)) : undefined
+  const listed = Array.isArray(labels) ? labels.find((item) => textOf(item).startsWith(`${label}=`)) : undefined
   const named = isObject(labels) ? labels[label] : listed?.slice(label.length + 1)
-  return named === undefined || named === null || named === '' ? 'default' : String(named).toLowerCase()
+  return named === undefined || named === null || named === '' ? 'default' : textOf(named).toLowerCase()
 }
 
 function readService(place: Place, name: string, project: Project, application: Application): ServiceSpec {

@@ -2,7 +2,7 @@
 // that nobody knows is met with the nearest one that somebody does.
 
 import type { FieldTable } from './descriptor-field.ts'
-import { fieldOf, isSet, type Place, warn } from './descriptor-report.ts'
+import { fieldOf, isSet, type Place, textOf, warn } from './descriptor-report.ts'
 
 /**
  * What is read and carried in the spec but enforced by nothing so far, as `table.key` or `table.key=value`. An entry
@@ -46,10 +46,10 @@ export function warnUnused(place: Place, keys: FieldTable, used: readonly string
 }
 
 const isNotYet = (table: string, key: string, raw: unknown): boolean =>
-  NOT_YET.includes(`${table}.${key}`) || NOT_YET.includes(`${table}.${key}=${String(raw)}`)
+  NOT_YET.includes(`${table}.${key}`) || NOT_YET.includes(`${table}.${key}=${textOf(raw)}`)
 
 function warnNotYet(place: Place, key: string, raw: unknown): void {
-  const what = key === 'type' || key === 'kind' ? `"${String(raw)}" is` : 'is'
+  const what = key === 'type' || key === 'kind' ? `"${textOf(raw)}" is` : 'is'
   warn(place.report, fieldOf(place, key), `${what} accepted but not enforced yet`)
 }
 

@@ -59,6 +59,10 @@ export function isSet(raw: unknown): boolean {
 /** Whether nobody said anything of a field whose zero is a value of its own. */
 export const isOpen = (raw: unknown): raw is undefined | null | '' => raw === undefined || raw === null || raw === ''
 
+/** A plain value as text; nothing for lists and objects, which may not have one (`{"toString": 1}`). */
+export const textOf = (raw: unknown): string =>
+  typeof raw === 'string' || typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : ''
+
 /** What a wrong value looks like in a sentence. */
 export function show(raw: unknown): string {
   const text = JSON.stringify(raw) ?? 'nothing'

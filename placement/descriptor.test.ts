@@ -339,6 +339,13 @@ test('what is no YAML is told with its line', () => {
   }
 })
 
+test('what is nested without end, refers to itself or is far too large is an error, soon', () => {
+  const deep = '['.repeat(5_000) + ']'.repeat(5_000)
+  for (const text of [`{"services": {"a": {"image": ${deep}}}}`, `applications: ${deep}`, 'applications: &a [*a, *a]'])
+    assert.match(parseDescriptor(text).errors[0]?.problem ?? '', /nested|not YAML/, text.slice(0, 30))
+  assert.match(parseDescriptor(`a: ${'x'.repeat(65_536)}`).errors[0]?.problem ?? '', /characters of YAML/)
+})
+
 test('JSON that is no descriptor is one clear error', () => {
   for (const text of ['', 'null', '[]', '3', '"x"'])
     assert.match(parseDescriptor(text).errors[0]?.problem ?? '', /is no descriptor/)
