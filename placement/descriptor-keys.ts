@@ -24,7 +24,7 @@ export const APPLICATION_KEYS = table(
 )
 export const MICROSERVICE_KEYS = table(
   'microservice_name microservice_namespace virtualization cmd args memory vcpus vgpus storage code port environment ' +
-    'one_shot privileged volumes constraints replicas kind restart healthcheck stop_grace priority labels',
+    'one_shot privileged volumes constraints replicas kind restart healthcheck stop_grace priority labels callers',
   'microserviceID',
   'vtpus bandwidth_in bandwidth_out state addresses added_files sla_violation_strategy target_node connectivity ' +
     'update disconnect autonomy',

@@ -2,6 +2,7 @@
 // services, or a list of everything that is wrong with it. All findings at once; nothing is dropped in silence.
 
 import { SPEC_BYTES_MAX } from '../services-registry/record.ts'
+import { readCallers } from './descriptor-callers.ts'
 import {
   readCommand,
   readDuration,
@@ -161,6 +162,7 @@ function readMicroservice(place: Place, app: string, appNamespace: string): Serv
     ports,
     volumes: readVolumes(place, 'volumes'),
     privileged: readFlag(place, 'privileged'),
+    callers: readCallers(place, 'callers'),
     replicas: readNumber(place, 'replicas', {
       fallback: defaults.replicas,
       min: 0,
