@@ -29,7 +29,8 @@ import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf } from './view.ts'
-import { openProxy, openVirtual } from './ways-in.ts'
+import { openVirtual } from './virtual-ways.ts'
+import { openProxy } from './ways-in.ts'
 
 /**
  * How long a node that stops waits for its successors to take over what it led; the core gives up before, after two
@@ -190,6 +191,8 @@ async function assemble(
     },
     local: (service) => recordsOf(core.view, service),
     logs: (service, number, logOptions) => runtimes.logs(service, number, logOptions),
+    callerAt: async () => null,
+    random,
   })
 
   const listen = await rememberedListen(disk, options.listen)
@@ -265,7 +268,7 @@ async function assemble(
       ? null
       : await openProxy(proxyPort, connect, (address, sentence) => notice('call-failed', `${address}: ${sentence}`))
   if (proxy !== null) closers.push(() => proxy.close())
-  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic, notice)
+  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic.connect, notice)
   if (virtual !== null) {
     observers.onSettled(virtual.refresh)
     closers.push(() => virtual.close())
