@@ -14,7 +14,7 @@ export function namespaceOf(service: ServiceId): string {
 }
 
 /**
- * Whether a caller may reach a service, null when it may; otherwise the sentence for it. `caller` is the `app.namespace`
+ * Null when a caller may reach a service, otherwise the sentence that says why not. `caller` is the `app.namespace`
  * that it calls from, empty for a person on a device. `callers` is what the descriptor adds to the service's own
  * namespace: a namespace, `app.namespace`, or `*`.
  */

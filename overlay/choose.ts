@@ -55,8 +55,8 @@ export interface Choice {
  * - `instance`: that number and no other;
  * - `random`: each order as likely as any other;
  * - `least`: the fewest open tunnels; equals take turns;
- * - `sticky`: always the same number for a caller, by rendezvous hashing (Thaler and Ravishankar, 1998): when an instance
- *   goes, only its own callers move, and come back with it.
+ * - `sticky`: always the same number for a caller, by rendezvous hashing (Thaler and Ravishankar, 1998): when an
+ *   instance goes, only its own callers move, and come back with it.
  */
 export function choose(wish: Wish, candidates: readonly Candidate[], memory: ChoiceMemory, calling: Calling): Choice {
   const order = orderBy(wish, inTurn(candidates, memory, calling), calling)

@@ -1,5 +1,6 @@
 // An address of this device's own for each name that somebody here calls: 127.30.x.y, handed out by this node alone and
-// remembered, so that two policies of one service do not share one. It means nothing anywhere else, so nobody has to agree on it.
+// remembered, so that two policies of one service do not share one. It means nothing anywhere else, so nobody has to
+// agree on it.
 
 import { hashText } from './membership/watchers.ts'
 

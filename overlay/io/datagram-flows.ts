@@ -20,6 +20,8 @@ export interface Outgoing {
   readonly from: Origin
   /** `name:port` of the service. */
   readonly address: string
+  /** Tells flows apart that differ in how their answers are written; empty where there is one way. */
+  readonly label: string
   readonly datagram: Uint8Array
   /** Takes an answer back to the program. */
   readonly answer: (datagram: Uint8Array) => void
@@ -68,10 +70,10 @@ export function createDatagramFlows(connect: Connect, onProblem: (problem: Conne
 
   return {
     carry: (outgoing) => {
-      const { from, address, datagram } = outgoing
+      const { from, address, label, datagram } = outgoing
       const framed = frameDatagram(datagram)
       if (framed === null || closing.signal.aborted) return
-      const key = `${from.address} ${from.port} ${address}`
+      const key = `${from.address} ${from.port} ${address} ${label}`
       const known = flows.get(key)
       if (known?.tunnel) {
         if (known.tunnel.writableLength + framed.length <= WAITING_BYTES_MAX) known.tunnel.write(framed)
@@ -93,7 +95,9 @@ export function createDatagramFlows(connect: Connect, onProblem: (problem: Conne
   }
 }
 
-/** Listens for datagrams on an address of this device and carries them to one service. Rejects when it cannot listen. */
+/**
+ * Listens for datagrams on an address of this device and carries them to one service. Rejects when it cannot listen.
+ */
 export async function carryDatagramsFrom(
   at: { readonly host: string; readonly port: number },
   address: string,
@@ -104,7 +108,7 @@ export async function carryDatagramsFrom(
   const flows = createDatagramFlows(connect, onProblem)
   socket.on('message', (datagram, sender) => {
     const answer = (bytes: Uint8Array): void => socket.send(bytes, sender.port, sender.address, () => {})
-    flows.carry({ from: { address: sender.address, port: sender.port }, address, datagram, answer })
+    flows.carry({ from: { address: sender.address, port: sender.port }, address, label: '', datagram, answer })
   })
   socket.bind(at.port, at.host)
   await once(socket, 'listening')

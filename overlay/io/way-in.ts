@@ -48,17 +48,27 @@ export interface Listener {
 }
 
 /** Listens on an address of this device and carries each connection to one service. Rejects when it cannot listen. */
-export async function carryFrom(
+export function carryFrom(
   at: { readonly host: string; readonly port: number },
   address: string,
   connect: Connect,
   onProblem: (problem: ConnectProblem) => void,
 ): Promise<Listener> {
-  const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+    void carry(socket, address, connect, onProblem)
+  })
+  return listenOn(server, at)
+}
+
+/** A server as a way in: bounded, and closed with all that it carries. Rejects when it cannot listen. */
+export async function listenOn(
+  server: Server,
+  at: { readonly host: string; readonly port: number },
+): Promise<Listener> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    void carry(socket, address, connect, onProblem)
   })
   server.maxConnections = CONNECTIONS_PER_LISTENER_MAX
   await listening(server, at)
