@@ -151,3 +151,17 @@ test('a root of one cluster is led again as soon as the cluster went on without 
     world.until('and the root', () => world.agreed(root) === survivor, 3 * 2_000 + lan.electionTimeoutMsMax)
   }
 })
+
+test('a root whose other elector came back without its vote waits no longer than for one that is gone', () => {
+  const quorumLossMs = { cluster: 6_000, above: 30_000 }
+  for (let seed = 1; seed <= 3; seed++) {
+    const world = createWorld({ seed, clusters: { berlin: 2, paris: 2 }, timing: { ...QUICK, quorumLossMs } })
+    world.run(15_000)
+    const rootLeader = world.agreed(root) ?? assert.fail()
+    const other = domainOf(rootLeader.startsWith('berlin') ? '/paris' : '/berlin')
+    world.cutPower(world.agreed(other) ?? assert.fail())
+    world.until('it goes on without its vote', () => world.leaders(other).length === 1, 20_000)
+    assert.equal(world.agreed(root), null, 'and its vote was the other half')
+    world.until('a root leader', () => world.agreed(root) !== null, quorumLossMs.above + lan.electionTimeoutMsMax)
+  }
+})

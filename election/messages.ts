@@ -12,6 +12,7 @@ import {
   nullable,
   number,
   object,
+  optional,
   type Schema,
   sealed,
   text,
@@ -56,6 +57,8 @@ const preVoteAnswerSchema = object({
   granted: flag,
   /** The refuser's own register, where that is newer than the candidate's and no leader could bring it; else null. */
   register: nullable(registerSchema),
+  /** Whether the refuser has no vote in this line any more, and lacks it until a leader makes it an elector again. */
+  voteless: optional(flag),
 })
 export type PreVoteAnswer = Infer<typeof preVoteAnswerSchema>
 

@@ -138,15 +138,15 @@ function isLowestToLead(state: ElectionState): boolean {
 
 /**
  * Whether the domain's `autonomy` (automatic) takes over: no leader for `quorumLossMs`, and no majority of electors
- * alive. With a majority that is alive but cannot agree (a lost memory, one-way links) that time passes once more,
- * and once more for each living elector that is lower than this one, so that they do not all do it at once and none
- * of them can keep the others from it.
+ * alive that have a vote. With a majority that is alive but cannot agree (one-way links, a disk that was lost and says
+ * nothing) that time passes once more, and once more for each living elector that is lower than this one, so that they
+ * do not all do it at once and none of them can keep the others from it.
  */
 function isQuorumLost(state: ElectionState, now: Millis): boolean {
   if (state.autonomy === 'manual') return false
   const electors = electorIds(state.register)
-  const alive = electors.filter((child) => isAlive(state, child))
-  const patience = (alive.length < majorityOf(electors.length) ? 1 : 2) + rankOf(state, electors)
+  const voting = electors.filter((child) => isAlive(state, child) && !state.voteless.has(child))
+  const patience = (voting.length < majorityOf(electors.length) ? 1 : 2) + rankOf(state, voting)
   return now - state.leaderlessSince >= patience * state.quorumLossMs
 }
 

@@ -103,6 +103,7 @@ export function onPreVote(
   const isLed = honoursAnother(state, message.candidate, context.now)
   const granted = isLater && mayVote(state, message) && !isLed
   const isBehind = compareVersions(message.register, versionOf(state.register)) < 0
+  const voteless = !hasVote(state, message)
   const answer: PreVoteAnswer = {
     kind: 'election/pre-vote-answer',
     domain,
@@ -112,6 +113,7 @@ export function onPreVote(
     voter: self,
     granted,
     register: isBehind && !isLed ? state.register : null,
+    ...(voteless && { voteless }),
   }
   out.push({ kind: 'send', to: message.candidate, message: answer })
   if (granted) return giveWay(state, message, context)
@@ -140,12 +142,12 @@ export function onPreVoteAnswer(
   out: ElectionEffect[],
 ): ElectionState {
   if (message.line !== lineOf(state)) return state
-  if (!message.granted) return onPreVoteRefused(state, message, context, out)
+  if (!message.granted) return onPreVoteRefused(noteVote(state, message), message, context, out)
   const { role } = state
   const isMine = role.kind === 'pre-candidate' && message.epoch === state.epoch && message.term === role.term
   if (!isMine || !electorIds(state.register).includes(message.voter)) return state
   const granted = new Set(role.granted).add(message.voter)
-  return standIfGranted({ ...state, role: { ...role, granted } }, context, out)
+  return standIfGranted({ ...noteVote(state, message), role: { ...role, granted } }, context, out)
 }
 
 /**
@@ -167,6 +169,15 @@ function onPreVoteRefused(
   const yielding = isLater ? { ...stepDown(state, context, out), epoch, term, votedFor: null } : state
   const askAgainAt = context.now + state.timing.hintDelayMsMax * (1 + context.random.next())
   return save({ ...yielding, register, role: { kind: 'follower' }, standAt: askAgainAt }, out, [])
+}
+
+/** Who lives without its vote helps nobody, and is waited for in vain. */
+function noteVote(state: ElectionState, { voter, voteless = false }: PreVoteAnswer): ElectionState {
+  if (state.voteless.has(voter) === voteless) return state
+  const next = new Set(state.voteless)
+  if (voteless) next.add(voter)
+  else next.delete(voter)
+  return { ...state, voteless: next }
 }
 
 function standIfGranted(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
@@ -311,11 +322,12 @@ export function adoptTerm(
   return save({ ...yielding, epoch: later.epoch, term: later.term, votedFor: null }, out, [])
 }
 
-/**
- * Whether this elector may vote for a candidate of this line with this register at all. The candidate's register counts
- * for who is one, as in Raft (section 6): this child may have been made an elector without having heard of it yet.
- */
+/** The candidate's register counts too, as in Raft (section 6): this child may not have heard yet that it is one. */
+const hasVote = (state: ElectionState, { ticket }: PreVote | VoteRequest): boolean =>
+  isElector(state) || ticket === state.ticket
+
+/** Whether this elector may vote for a candidate of this line with this register at all. */
 const mayVote = (state: ElectionState, message: PreVote | VoteRequest): boolean =>
-  (isElector(state) || message.ticket === state.ticket) &&
+  hasVote(state, message) &&
   message.line === lineOf(state) &&
   compareVersions(message.register, versionOf(state.register)) >= 0

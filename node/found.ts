@@ -2,7 +2,14 @@
 // if it were a store. Only the question is slower, so every device answers the same to the same command.
 
 import type { DomainPath, ServiceId } from '../overlay/kernel/ids.ts'
-import { isInstance, isPlacement, isSpec, type SealedRecord, type StoreView } from '../services-registry/index.ts'
+import {
+  isInstance,
+  isPlacement,
+  isRollout,
+  isSpec,
+  type SealedRecord,
+  type StoreView,
+} from '../services-registry/index.ts'
 import { recordKey } from '../services-registry/record.ts'
 import type { CoreView } from './core/core.ts'
 
@@ -22,12 +29,14 @@ function foundStore(domain: DomainPath, found: readonly SealedRecord[]): StoreVi
     all.filter(({ message }) => message.service === service)
   const specs = records.filter(isSpec)
   const placements = records.filter(isPlacement)
+  const rollouts = records.filter(isRollout)
   const instances = records.filter(isInstance)
   return {
     domain,
     get: (key) => records.find((record) => recordKey(record.message, record.from) === key) ?? null,
     spec: (service) => of(specs, service)[0] ?? null,
     specs: () => specs,
+    rollout: (service) => of(rollouts, service)[0] ?? null,
     placements: (service) => of(placements, service),
     placement: (service, number) => of(placements, service).find(({ message }) => message.number === number) ?? null,
     instances: (service) => of(instances, service),

@@ -13,6 +13,7 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
+import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { ResolvedService, WantedNode } from './core/effects.ts'
@@ -20,6 +21,7 @@ import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
+import { createInside } from './inside.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -27,8 +29,9 @@ import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { createLookups, LOOKUP_MS_MAX } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, recordsOf } from './view.ts'
+import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
 import { openVirtual } from './virtual-ways.ts'
 import { openProxy } from './ways-in.ts'
 
@@ -85,6 +88,24 @@ export async function startMember(admission: Admission, options: NodeOptions): P
       'Stop what listens there, or give another address with --listen.',
     )
   }
+}
+
+/** Percent from people, shares for the machine. */
+function pressureOf({ pressure = {} }: NodeOptions): PressureSettings | null {
+  if (pressure === null) return null
+  const { high, low, readings } = PRESSURE_DEFAULTS
+  const share = (percent: number | undefined, usual: number): number => (percent === undefined ? usual : percent / 100)
+  const chosen = {
+    high: share(pressure.high, high),
+    low: share(pressure.low, low),
+    readings: pressure.readings ?? readings,
+  }
+  if (chosen.low <= chosen.high) return chosen
+  throw new CoppiceError(
+    'wrong-option',
+    `pressure cannot end at ${chosen.low * 100} % and begin at ${chosen.high * 100} %`,
+    'Choose a low mark below the high one.',
+  )
 }
 
 function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
@@ -146,6 +167,10 @@ async function assemble(
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
   // begin?
   const isAlone = memory.election === null && seeds.length === 0
+  const scheduler = await loadScheduler(options.scheduler, (detail) =>
+    observers.tell({ name: 'scheduler-failed', level: 'warn', fields: { detail } }),
+  )
+  closers.push(() => scheduler.close())
   const core = createCore(
     {
       self: gate.facts,
@@ -155,6 +180,7 @@ async function assemble(
       autonomy,
       isRelay: relay,
       labels,
+      placing: { scheduler: scheduler.plugin, pressure: pressureOf(options) },
       seeds,
       isFounding: isFounding || isAlone,
     },
@@ -190,7 +216,11 @@ async function assemble(
       return observers.until(() => core.view.isConnected(node) || core.view.addressesOf(node).length > 0, signal)
     },
     local: (service) => recordsOf(core.view, service),
-    logs: (service, number, logOptions) => runtimes.logs(service, number, logOptions),
+    inside: createInside({
+      operator: gate.facts.operator,
+      runtimes,
+      ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
+    }),
     callerAt: async () => null,
     random,
   })

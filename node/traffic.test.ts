@@ -57,7 +57,7 @@ function traffic(setup: Setup) {
     isConnected: (node) => connected.includes(node.slice(9)),
     reach: async (node) => void asked.push(`reach ${node.slice(9)}`),
     local: () => records ?? [],
-    logs: () => null,
+    inside: async () => refusal('no-such-instance'),
     callerAt: async ({ port }) => (port === INSTANCE_PORT ? instanceKey(caller, 3) : null),
     random: seededRandom(1),
   })

@@ -58,7 +58,7 @@ test('a wrong address names the label and what belongs there', () => {
     ['shop..web.prod.0.rr.local', '', /the application namespace \(label 2\) is empty/],
     ['-shop.prod.web.prod.0.rr.local', '-shop', /the application \(label 1\)/],
     [`${'x'.repeat(64)}.prod.web.prod.0.rr.local`, 'x'.repeat(64), /1 to 63/],
-    ['shop.prod.web.prod.zero.rr.local', 'zero', /instance's place; expected a number from 0 to 100000, or "any"/],
+    ['shop.prod.web.prod.zero.rr.local', 'zero', /instance's place; expected a number from 0 to 999999999, or "any"/],
     ['shop.prod.web.prod.007.rr.local', '007', /instance's place/],
     ['shop.prod.web.prod.100001.rr.local', '100001', /instance's place/],
     ['shop.prod.web.prod.0.roundrobin.local', 'roundrobin', /no policy; expected one of "rr", "closest", "instance"/],

@@ -33,7 +33,7 @@ export interface AddressProblem {
 
 /** A name in DNS has at most 253 characters (RFC 1035, section 2.3.4), each label 63. */
 export const ADDRESS_CHARS_MAX = 253
-export const INSTANCE_NUMBER_MAX = 100_000
+export const INSTANCE_NUMBER_MAX = 999_999_999
 
 /** Labels of the full form, the suffix included. */
 const FULL_LABELS = 7

@@ -5,7 +5,7 @@ import type { ChildId, InstanceKey } from '../overlay/kernel/ids.ts'
 import { isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import { compareFences, type PlacementRecord } from '../services-registry/record.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
-import { lastWordOf, placementOf } from './desire.ts'
+import { lastWordOf, placementOf, runBelow } from './desire.ts'
 import { enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
 import { change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
@@ -36,13 +36,33 @@ export function commit(turn: Turn, key: InstanceKey, child: ChildId, known: Know
   tell(turn, 'instance-placed', { service, number, child, reason })
 }
 
-/** Takes an instance's place away. */
-export function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, reason: string): void {
+/** Nobody wants an instance here: its place is taken away, and what runs without one is ended too. */
+export function takeAway(turn: Turn, key: InstanceKey, placed: PlacementRecord | null, why: string): void {
+  const work = turn.state.work.get(key)
+  if (placed?.child === null) renew(turn, key, placed)
+  if (work !== undefined && work.order !== null) return
+  if (placed !== null && placed.child !== null) return withdraw(turn, key, placed, why)
+  if (placed === null) overrule(turn, key, why)
+  if (work !== undefined) drop(turn, key)
+}
+
+function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, reason: string): void {
   const { service, number } = placed
   if (!author(turn, key, null, placed.specClock, reason)) return
   enterPlaced(turn.state.ledger, key, null, NOTHING)
   tell(turn, 'instance-withdrawn', { service, number, child: placed.child, reason })
   drop(turn, key)
+}
+
+/**
+ * Takes back what another line of the domain ordered and a node still runs. Who led that line was never proven here,
+ * so its order is not known to the leader that has to end it; what the node says of itself is.
+ */
+function overrule(turn: Turn, key: InstanceKey, reason: string): void {
+  const { service, number } = splitInstanceKey(key)
+  const run = runBelow(turn.state, service, number)
+  if (run === null || !author(turn, key, null, run.specClock, reason)) return
+  tell(turn, 'instance-withdrawn', { service, number, child: null, reason })
 }
 
 /**

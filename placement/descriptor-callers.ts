@@ -1,24 +1,30 @@
 // `callers` in a descriptor: which namespaces besides its own may call a service (overlay/callers.ts).
 
-import { fieldOf, type Place, refuse, show } from './descriptor-report.ts'
+import { type Field, honoured, orOpen } from './descriptor-field.ts'
+import { fieldOf, isOpen, type Place, refuse, show } from './descriptor-report.ts'
 import { CALLERS_MAX } from './spec.ts'
 
-const namespacePattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?'
+const CALLER = `^\\s*(?:\\*|${LABEL}(?:\\.${LABEL})?)\\s*$`
+const isCaller = new RegExp(CALLER)
 const EXPECTED = 'namespaces, "app.namespace", or "*" for all, e.g. ["billing", "shop.test"]'
 
-/** A text or a list of texts; each is a namespace, `app.namespace`, or `*`. Nobody else where it is left out. */
-export function readCallers(place: Place, key: string): readonly string[] {
+/** A text or a list of texts; each is a namespace, `app.namespace`, or `*`. Nobody else where it is left open. */
+export const callers = (about: string): Field<readonly string[]> => {
+  const one = { type: 'string', pattern: CALLER }
+  return honoured(about, orOpen(one, { type: 'array', maxItems: CALLERS_MAX, items: one }), readCallers)
+}
+
+function readCallers(place: Place, key: string): readonly string[] {
   const raw = place.raw[key]
-  if (raw === undefined || raw === null || raw === '') return []
+  if (isOpen(raw)) return []
   const items: readonly unknown[] = Array.isArray(raw) ? raw : [raw]
   if (items.length > CALLERS_MAX) {
     refuse(place.report, fieldOf(place, key), `has ${items.length} entries`, `at most ${CALLERS_MAX}`)
     return []
   }
   return items.flatMap((item, index) => {
-    const text = typeof item === 'string' ? item.trim().toLowerCase() : ''
-    const labels = text.split('.')
-    if (text === '*' || (labels.length <= 2 && labels.every((label) => namespacePattern.test(label)))) return [text]
+    if (typeof item === 'string' && isCaller.test(item)) return [item.trim().toLowerCase()]
     const field = Array.isArray(raw) ? `${fieldOf(place, key)}[${index}]` : fieldOf(place, key)
     refuse(place.report, field, `${show(item)} is no namespace`, EXPECTED)
     return []

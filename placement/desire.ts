@@ -145,6 +145,13 @@ export function lastWordOf(
   return records.find((record) => record.message.number === number && record.from === child)?.message ?? null
 }
 
+/** What a node of this cluster says that it runs, whoever told it to. */
+export function runBelow(state: SchedulerState, service: ServiceId, number: number): InstanceRecord | null {
+  const records = state.view.store.instances(service)
+  const isMeant = (one: InstanceRecord): boolean => one.number === number && one.live && one.domain === state.domain
+  return records.find(({ message }) => isMeant(message))?.message ?? null
+}
+
 /** Whether an end was the wanted one: the restart policy says whether another start is due. */
 function endedForGood(report: InstanceRecord, known: KnownSpec | null): boolean {
   const policy = known?.spec.restart.policy ?? 'always'
@@ -184,6 +191,9 @@ export function keysOfService(state: SchedulerState, service: ServiceId): readon
   for (const { message } of state.view.parentStore()?.placements(service) ?? []) {
     if (message.child === state.domain) numbers.add(message.number)
   }
+  for (const { message } of state.view.store.instances(service)) {
+    if (message.live && message.domain === state.domain) numbers.add(message.number)
+  }
   return [...numbers].sort((a, b) => a - b).map((number) => instanceKey(service, number))
 }
 
@@ -194,6 +204,9 @@ export function allKeys(state: SchedulerState, children: Iterable<ChildId>): Rea
   for (const { message } of view.store.specs()) services.add(message.service)
   for (const { message } of view.parentStore()?.placedOn(domain) ?? []) services.add(message.service)
   for (const child of children) for (const { message } of view.store.placedOn(child)) services.add(message.service)
+  for (const { message } of view.store.allInstances()) {
+    if (message.live && message.domain === domain) services.add(message.service)
+  }
   const keys = new Set<InstanceKey>(work.keys())
   for (const service of services) for (const key of keysOfService(state, service)) keys.add(key)
   return keys

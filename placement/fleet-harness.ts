@@ -202,8 +202,8 @@ export class Fleet {
 
   #createWorker({ id, domain, incarnation, disk, stores }: Device): WorkerState {
     const store = viewOf(stores.get(domain) ?? createTable(domain))
-    const view = { store, leaders: this.#leaders }
-    return worker.createWorker({ self: id, domain, incarnation, view, kept: [...disk.values()] })
+    const [view, { operator }] = [{ store, leaders: this.#leaders }, factsOf(id, domain)]
+    return worker.createWorker({ self: id, operator, domain, incarnation, view, kept: [...disk.values()] })
   }
 
   #createScheduler(device: Device, domain: DomainPath): SchedulerState {

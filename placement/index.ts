@@ -8,8 +8,11 @@ export {
   type PlacementTiming,
   RESERVATION_MS,
 } from './constants.ts'
-export { DESCRIPTOR_CHARS_MAX, DESCRIPTOR_DEFAULTS, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
+export { DESCRIPTOR_CHARS_MAX, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
 export type { FieldError, FieldWarning } from './descriptor-report.ts'
+export { DESCRIPTOR_DEFAULTS } from './descriptor-tables.ts'
+
+export { pressedInstances } from './eviction.ts'
 export {
   createInventory,
   forgetChild,
@@ -31,8 +34,10 @@ export {
   type ReportMessage,
 } from './messages.ts'
 export type { Resources } from './need.ts'
-export type { SchedulerPlugin, Score } from './plugin.ts'
+export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
+export { spread } from './plugins/spread.ts'
+export { PRESSURE_DEFAULTS, PRESSURE_KEY, type PressureSettings } from './pressure.ts'
 export { type Reason, refusalSentence } from './refusal.ts'
 export type { Launch, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from './runtime.ts'
 export {
@@ -58,6 +63,7 @@ export {
   publishAt,
   type SummaryMessage,
 } from './summary.ts'
+export type { CandidateFacts, SchedulerModule } from './user-scheduler.ts'
 export type { ChildView, SchedulerView, WorkerView } from './view.ts'
 export { createWorker, step as stepWorker, type WorkerOptions, wakeAt as workerWakeAt, workerUse } from './worker.ts'
 export type { RuntimeOperation, WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'

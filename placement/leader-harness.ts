@@ -1,7 +1,7 @@
 // For the tests of this folder only: the leader of a domain between two others, with its stores and all it did.
 
 import assert from 'node:assert/strict'
-import { type ChildId, type DomainPath, type NodeId, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
+import { type ChildId, type DomainPath, isDomain, type NodeId, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
 import type { Fence, PlacementRecord } from '../services-registry/record.ts'
 import { createTable, putRecord, viewOf } from '../services-registry/table.ts'
 import { PLACEMENT_TIMING } from './constants.ts'
@@ -32,7 +32,8 @@ export class Bench {
   effects: SchedulerEffect[] = []
   #sequence = 0
 
-  constructor() {
+  /** Children that are nodes make it the leader of a cluster. */
+  constructor(children: readonly ChildId[] = [A, B]) {
     const leaders = { leaderAt: (domain: DomainPath) => (domain === ROOT ? ABOVE : nodeId(`leader-of-${domain}`)) }
     this.state = createScheduler({
       domain: EU,
@@ -42,11 +43,11 @@ export class Bench {
         store: viewOf(this.own),
         parentStore: () => viewOf(this.parent),
         inventory: this.inventory.rows,
-        children: () => [A, B].map((child) => ({ child, alive: true, canWork: true })),
+        children: () => children.map((child) => ({ child, alive: true, canWork: true })),
         leaders,
       },
     })
-    this.hearFromBelow()
+    this.hearFromBelow(children.filter(isDomain))
     this.give({ kind: 'lead', fence: FENCE })
     this.now = TIMING.listenMs
     this.give({ kind: 'wake' })

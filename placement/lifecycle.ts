@@ -130,8 +130,12 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   persist(turn, next, true, [...stops, reportEffect(turn, next)])
 }
 
+type Stopping = ManagedPhase & { readonly kind: 'stopping' }
+
 const replacedReport = (turn: WorkerTurn, before: Managed): Managed['report'] =>
-  before.phase.kind === 'stopping' ? before.report : reporting(turn, 'stopping', 'is replaced by a newer version')
+  before.phase.kind === 'stopping' && before.report.live
+    ? before.report
+    : reporting(turn, 'stopping', 'is replaced by a newer version')
 
 /** Room for a placement that comes without an offer: there is, there is not, or it cannot be said yet. */
 function isAdmitted(
@@ -142,18 +146,32 @@ function isAdmitted(
   spec: ServiceSpec,
 ): boolean {
   const { state } = turn
-  const { summary, ready } = state
-  const mayComeYet = summary?.runtimes.some(({ name }) => name === spec.runtime) === true && !ready.has(spec.runtime)
-  if (summary === null || mayComeYet) return false
+  // A runtime that never answers is no silence for the leader: it asks again, and that is refused.
+  if (state.summary === null || !state.ready.has(spec.runtime)) return false
   const reason = whyNot(state, key, spec)
   if (reason === null) return true
   state.declined.set(key, obeys)
   const { service, number } = placed
   const sentence = `its offer had expired and there is no room any more: ${refusalSentence([reason], 1)}`
   const report = reporting(turn, 'lost', sentence, { live: false })
-  authorReport(turn, { service, number, report, restarts: 0, obeys })
+  const before = state.instances.get(key)
+  if (before === undefined) authorReport(turn, { service, number, report, restarts: 0, obeys })
+  else giveUp(turn, before, { ...before, obeys, report })
   tellWorker(turn, 'placement-declined', { service, number, reason: sentence }, 'warn')
   return false
+}
+
+/** Ends what a declined order was to replace: it would run on under the older one, which nobody stands by any more. */
+function giveUp(turn: WorkerTurn, before: Managed, last: Managed): void {
+  const { key, phase } = before
+  if (phase.kind === 'ended' || phase.kind === 'waiting-for-runtime') {
+    turn.state.instances.delete(key)
+    authorReport(turn, last)
+    turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
+    return
+  }
+  if (phase.kind !== 'stopping') persist(turn, before, false, [stopEffect(before)])
+  update(turn, { ...last, phase: stopping(turn, before, 'forget') })
 }
 
 /** Starts an instance, once its runtime has told what runs already. */
@@ -182,7 +200,7 @@ function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): v
     return
   }
   if (phase.kind === 'stopping') {
-    if (phase.then === 'start') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
+    if (phase.then !== 'forget') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
     return
   }
   // Behind the same disk as the start, which may still wait for it: a stop that came first would end nothing.
@@ -191,12 +209,19 @@ function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): v
   update(turn, { ...managed, phase: stopping(turn, managed, 'forget'), report })
 }
 
-/** Says for the last time that it is over, and drops what was kept. */
+/** Says for the last time that it is over, unless it did, and drops what was kept. */
 function forget(turn: WorkerTurn, managed: Managed): void {
-  const { key } = managed
+  const { key, report } = managed
   turn.state.instances.delete(key)
-  authorReport(turn, { ...managed, report: reporting(turn, 'stopped', managed.report.reason, { live: false }) })
+  if (report.live)
+    authorReport(turn, { ...managed, report: reporting(turn, 'stopped', report.reason, { live: false }) })
   turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
+}
+
+/** What the node did not want to go on with has ended: its leader shall look for another place. */
+function endEvicted(turn: WorkerTurn, managed: Managed): void {
+  const report = reporting(turn, 'lost', managed.report.reason, { live: false })
+  update(turn, { ...managed, phase: { kind: 'ended' }, need: NOTHING, runningSince: null, report })
 }
 
 /** What the driver says of an instance that it was given. */
@@ -208,6 +233,7 @@ export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
   if (phase.kind === 'stopping') {
     if (!isEnd) return
     if (phase.then === 'forget') forget(turn, managed)
+    else if (phase.then === 'give-up') endEvicted(turn, managed)
     else launch(turn, managed, false)
     return
   }
@@ -283,19 +309,19 @@ export function replaceFound(turn: WorkerTurn, managed: Managed): void {
   update(turn, { ...managed, phase: stopping(turn, managed, 'start'), report })
 }
 
-function stopping(turn: WorkerTurn, managed: Managed, then: 'start' | 'forget'): ManagedPhase {
+export function stopping(turn: WorkerTurn, managed: Managed, then: Stopping['then']): ManagedPhase {
   if (managed.phase.kind === 'stopping') return { ...managed.phase, then }
   const { runtime, stopGraceMs: graceMs } = managed.spec
   return { kind: 'stopping', runtime, graceMs, repeatAt: turn.context.now + graceMs + STOP_REPEAT_MS, then }
 }
 
-const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
+export const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
   kind: 'runtime',
   runtime: spec.runtime,
   operation: { kind: 'stop', key, graceMs: spec.stopGraceMs },
 })
 
-function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
+export function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
   const { key, obeys, bytes, restarts } = managed
   const value = encodeKept({ kind: 'worker/kept', key, ...obeys, spec: bytes, restarts })
   turn.effects.push({ kind: 'persist', key: keptKey(key), value, sync, then })

@@ -1,16 +1,16 @@
 // What leaders and nodes say to one another about where things run. One paragraph per message stands in README.md.
 
-import type { ChildId, DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { MessageSchemas } from '../overlay/wire/codec.ts'
-import { bytes, type Infer, list, literal, number, object, text, whole } from '../overlay/wire/schema.ts'
-import { clockSchema, fenceSchema, SPEC_BYTES_MAX } from '../services-registry/record.ts'
+import { bytes, type Infer, list, literal, number, object, optional, text, whole } from '../overlay/wire/schema.ts'
+import { clockSchema, fenceSchema, INSTANCE_NUMBER_MAX, SPEC_BYTES_MAX } from '../services-registry/record.ts'
 import { RESERVATION_MS } from './constants.ts'
 import { reasonsSchema } from './refusal.ts'
 import { type AggregateMessage, aggregateSchema, type SummaryMessage, summarySchema } from './summary.ts'
 
 const domain = text<DomainPath>(256)
 const service = text<ServiceId>(255)
-const instanceNumber = whole(0, 100_000)
+const instanceNumber = whole(0, INSTANCE_NUMBER_MAX)
 const askId = text(64)
 
 export const askSchema = object({
@@ -23,6 +23,8 @@ export const askSchema = object({
   number: instanceNumber,
   spec: bytes(SPEC_BYTES_MAX),
   specClock: clockSchema,
+  /** The operator of who submitted it, where who asks knows. */
+  operator: optional(text<OperatorId>(128)),
   /** Nodes that shall not be offered. */
   avoid: list(text<NodeId>(128), 64),
 })

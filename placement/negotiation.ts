@@ -8,6 +8,7 @@ import {
   instanceKey,
   isDomain,
   isWithin,
+  type OperatorId,
   parentOf,
   splitInstanceKey,
 } from '../overlay/kernel/ids.ts'
@@ -91,6 +92,7 @@ const askMs = (turn: Turn, child: ChildId): number =>
 export function sendAsk(turn: Turn, key: InstanceKey, child: ChildId, askId: string, known: KnownSpec): void {
   const { state } = turn
   if (state.lead === null) return
+  const operator = operatorOf(turn, key)
   send(turn, child, {
     kind: 'placement/ask',
     domain: state.domain,
@@ -99,8 +101,16 @@ export function sendAsk(turn: Turn, key: InstanceKey, child: ChildId, askId: str
     ...splitInstanceKey(key),
     spec: known.bytes,
     specClock: known.clock,
+    ...(operator !== null && { operator }),
     avoid: state.work.get(key)?.order?.avoid ?? [],
   })
+}
+
+/** Whose service it is: who signed its spec, or what the leader above said of it. */
+function operatorOf({ state }: Turn, key: InstanceKey): OperatorId | null {
+  const { service } = splitInstanceKey(key)
+  const spec = state.view.store.spec(service) ?? state.view.parentStore()?.spec(service) ?? null
+  return spec?.signer.operator ?? state.work.get(key)?.order?.operator ?? null
 }
 
 /** A child keeps room. Whoever wanted to know gets it: the records if they call for it, else the parent's leader. */

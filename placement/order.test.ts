@@ -285,3 +285,52 @@ test('of two specs with the same clock the one that the store kept counts', () =
   bench.give({ kind: 'service-changed', service: WEB })
   assert.deepEqual(bench.authored(), [null], 'there shall be one only')
 })
+
+/** The leader of a cluster, of which a device says that it runs an instance by an order that has no proof here. */
+function unordered(): Bench {
+  const device = nodeId('device')
+  const bench = new Bench([device])
+  const record = {
+    kind: 'record/instance' as const,
+    domain: EU,
+    service: WEB,
+    number: 0,
+    state: 'running' as const,
+    incarnation: 1,
+    sequence: 1,
+    endpoint: null,
+    since: 0,
+    restarts: 0,
+    reason: '',
+    fence: FENCE,
+    specClock: CLOCK,
+    live: true,
+  }
+  putRecord(bench.own, openedBy(factsOf(device, EU), record), 0)
+  bench.give({ kind: 'service-changed', service: WEB })
+  return bench
+}
+
+test('what a device runs by an order of another line ends once the parent says that it belongs elsewhere', () => {
+  const bench = unordered()
+  bench.placeFromAbove('/elsewhere' as DomainPath)
+  assert.deepEqual(bench.authored(), [null])
+  bench.pass(3 * TIMING.sweepMs)
+  assert.deepEqual(bench.authored(), [null], 'said once')
+})
+
+test('what a device runs of which nothing is known is left alone', () => {
+  const bench = unordered()
+  bench.pass(3 * TIMING.sweepMs)
+  assert.deepEqual(bench.authored(), [])
+})
+
+test('a leader that learned of it while it listened ends it with its first comparison', () => {
+  const bench = unordered()
+  bench.give({ kind: 'unlead' })
+  bench.give({ kind: 'lead', fence: { ...FENCE, term: FENCE.term + 1 } })
+  bench.placeFromAbove('/elsewhere' as DomainPath)
+  assert.deepEqual(bench.authored(), [])
+  bench.pass(TIMING.listenMs)
+  assert.deepEqual(bench.authored(), [null])
+})

@@ -4,7 +4,7 @@
 import type { ChildId, DomainPath, InstanceKey, NodeId } from '../overlay/kernel/ids.ts'
 import { isDomain } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
-import { candidateOf } from './candidate.ts'
+import { type Candidate, candidateOf } from './candidate.ts'
 import { ruledOutBy } from './constraint.ts'
 import type { InventoryView } from './inventory.ts'
 import { type Ledger, promisedTo } from './ledger.ts'
@@ -52,12 +52,21 @@ export interface Plan {
 export function planInstance(input: PlanInput): Plan {
   const ranked: RankedChild[] = []
   const ruledOut: Reason[] = []
+  const candidates: Candidate[] = []
   const labels = clusterLabels(input)
   for (const child of input.children) {
     if (input.tried.has(child.child)) continue
-    const place = judge(input, child, labels)
-    if ('code' in place) ruledOut.push(place)
-    else ranked.push(place)
+    const found = candidateFor(input, child, labels)
+    if ('code' in found) ruledOut.push(found)
+    else candidates.push(found)
+  }
+  const judgements = input.plugin.judge(input.spec, candidates)
+  for (const [index, { child }] of candidates.entries()) {
+    const judgement = judgements[index]
+    if (judgement?.kind === 'refused') ruledOut.push(judgement.reason)
+    if (judgement?.kind !== 'scored') continue
+    const { value, reason } = judgement.score
+    ranked.push({ child, score: Math.min(1, Math.max(0, value)), reason })
   }
   const first = (one: RankedChild): number => (one.child === input.current ? 0 : 1)
   ranked.sort((a, b) => first(a) - first(b) || b.score - a.score || (a.child < b.child ? -1 : 1))
@@ -70,11 +79,12 @@ export function devicesOf(inventory: InventoryView, child: ChildId): number {
   return news?.kind === 'domain' ? news.aggregate.nodes : 1
 }
 
-function judge(
+/** The child as a candidate, or what rules it out under every scheduler. */
+function candidateFor(
   input: PlanInput,
   { child, alive, canWork }: ChildView,
   labels: readonly string[],
-): RankedChild | Reason {
+): Candidate | Reason {
   const devices = devicesOf(input.inventory, child)
   if (!alive) return refusal('silent', '', devices)
   if (!canWork) return refusal('cannot-work', '', devices)
@@ -85,10 +95,7 @@ function judge(
   const avoided = input.avoid.get(child)
   if (avoided !== undefined && avoided.until > input.now) return refusal('failed-there', avoided.detail, devices)
   const candidate = candidateOf(row.news, promisedTo(input.ledger, child, input.key), { path: input.domain, labels })
-  const reason = ruledOutBy(input.spec, candidate) ?? input.plugin.filter(input.spec, candidate)
-  if (reason !== null) return reason
-  const { value, reason: why } = input.plugin.score(input.spec, candidate)
-  return { child, score: Math.min(1, Math.max(0, value)), reason: why }
+  return ruledOutBy(input.spec, candidate) ?? candidate
 }
 
 /** The labels of a cluster are those of its nodes; gathered only where a selector asks for them. */

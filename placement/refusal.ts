@@ -25,6 +25,9 @@ export type RefusalCode =
   | 'bad-spec'
   | 'kind'
   | 'no-devices'
+  | 'scheduler'
+  | 'evicted'
+  | 'restricted'
 
 export const reasonSchema = object({
   code: text(32),
@@ -110,6 +113,12 @@ function phrase(reason: Reason): string {
       return `${count} cannot run this kind of service${aside}`
     case 'no-devices':
       return `${count} ${one ? 'has' : 'have'} no devices`
+    case 'evicted':
+      return `${count} stopped it to relieve ${one ? 'itself' : 'themselves'}`
+    case 'restricted':
+      return `${count} ${one ? 'takes' : 'take'} no work of other operators while under pressure`
+    case 'scheduler':
+      return `${count} ${one ? 'is' : 'are'} left out by the scheduler${aside}`
     default:
       return `${count} refused as ${code}${aside}`
   }

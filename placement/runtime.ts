@@ -1,6 +1,7 @@
 // The port to whatever runs an instance. A driver starts, stops, finds again and listens to; it decides nothing.
 
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
+import type { Result } from '../overlay/kernel/result.ts'
 import type { Endpoint } from '../services-registry/record.ts'
 import type { ServiceSpec } from './spec.ts'
 
@@ -15,6 +16,18 @@ export interface Launch {
   /** How often this instance was started on this node before. */
   readonly restarts: number
 }
+
+/** What an instance that runs may use from now on, until its next start. */
+export interface RuntimeLimits {
+  /** Cores and MB; 0 for no limit. */
+  readonly vcpus: number
+  readonly memoryMb: number
+  /** Of its memory it keeps what it uses and a little to breathe, `memoryMb` at most. */
+  readonly holdMemory: boolean
+}
+
+/** What `holdMemory` leaves, in MB: a quarter more than is used, and room for a program's next few buffers. Guesses. */
+export const heldMemoryMb = (usedMb: number, memoryMb: number): number => Math.min(memoryMb, usedMb * 1.25 + 16)
 
 /** What a driver says happened. Each start ends in `exited` or `failed` some time; nothing is said after that. */
 export type RuntimeEvent =
@@ -45,6 +58,42 @@ export interface LogOptions {
   readonly signal: AbortSignal
 }
 
+/** Characters of a terminal. */
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+export interface ExecRequest {
+  /** The program and its arguments. */
+  readonly command: readonly string[]
+  /** The terminal that the program gets; null for none. */
+  readonly terminal: TerminalSize | null
+  /** Whether it reads what is written to the session; else its input is empty. */
+  readonly input: boolean
+}
+
+export interface ExecOutput {
+  /** With a terminal everything is `out`. */
+  readonly stream: 'out' | 'err'
+  readonly bytes: Uint8Array
+}
+
+/** A program that was started inside an instance, next to what the instance runs. */
+export interface ExecSession {
+  /** What it writes, until it has ended; read by one reader. */
+  readonly output: AsyncIterable<ExecOutput>
+  /** Hands it input; resolves when more may follow. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Its input ends. */
+  end(): void
+  resize(size: TerminalSize): void
+  /** Its exit code, 0 to 255 (128 + n for signal n), once the output has ended; null when nobody can tell. */
+  readonly exit: Promise<number | null>
+  /** Ends it, where it has not ended: whoever wanted it is gone. */
+  close(): void
+}
+
 export interface RuntimeDriver {
   /** The name that specs use: `process`, `docker`. */
   readonly name: string
@@ -57,9 +106,15 @@ export interface RuntimeDriver {
    * not running.
    */
   stop(key: InstanceKey, graceMs: number): void
+  /**
+   * Changes what an instance that runs may use; one that does not run is left alone. What cannot be done is a warning.
+   */
+  limit(key: InstanceKey, limits: RuntimeLimits): void
   /** All instances of this node that are there, also from before a restart. */
   list(): Promise<readonly FoundInstance[]>
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array>
+  /** Starts a program inside a running instance; the error is a sentence for whoever asked. */
+  exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>
   /** Stops listening and closes handles; instances go on running. */
   close(): Promise<void>
 }

@@ -3,7 +3,7 @@
 
 import type { DomainEvent, Emit, Send } from '../overlay/kernel/effect.ts'
 import { emit } from '../overlay/kernel/effect.ts'
-import type { ChildId, DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -124,6 +124,8 @@ export interface Order {
   readonly leader: NodeId
   readonly known: KnownSpec
   readonly avoid: readonly NodeId[]
+  /** Of who submitted it; null where the parent's leader did not say. */
+  readonly operator: OperatorId | null
   /** Until when the parent's leader waits. */
   readonly until: Millis
 }

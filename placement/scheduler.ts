@@ -16,7 +16,7 @@ import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
-import { noteFailure, renew, withdraw } from './commitment.ts'
+import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { allKeys, isLost, keysOfService, placementOf, silentAt, verdictOf, type Wish, wishOf } from './desire.ts'
 import { askWhoOrdered, commitHeld, onConfirmDeadline, onReport } from './follow-up.ts'
@@ -239,10 +239,8 @@ export function examine(turn: Turn, key: InstanceKey): void {
   const wish = wishOf(state, service, number)
   if (wish.kind === 'unknown' && placed !== null && placed.child !== null) askWhoOrdered(turn, placed)
   if (wish.kind !== 'wanted') {
-    if (wish.kind === 'unwanted' && placed?.child === null) renew(turn, key, placed)
-    if (wish.kind === 'unwanted' && placed !== null && placed.child !== null) {
-      if (work === undefined || work.order === null) withdraw(turn, key, placed, wish.why)
-    } else if (work !== undefined && work.order === null) drop(turn, key)
+    if (wish.kind === 'unwanted') takeAway(turn, key, placed, wish.why)
+    else if (work !== undefined && work.order === null) drop(turn, key)
     return
   }
   const verdict = verdictOf(state, placed, wish, turn.children, work, turn.context.now)

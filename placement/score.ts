@@ -1,7 +1,9 @@
 // How well a service fits a child, from 0 to 1. Filling up one device before the next keeps large gaps for large
 // services; but the last bit of a device is its headroom, and whoever takes from it scores less the more it takes.
 
+import type { Candidate } from './candidate.ts'
 import { fits, minus, type Resources } from './need.ts'
+import type { ServiceSpec } from './spec.ts'
 
 /** Share of a device that is better left free; where pressure begins (80 %, DESIGN section 9) headroom ends. */
 export const HEADROOM_SHARE = 0.2
@@ -20,3 +22,24 @@ export function tightness(total: Resources, free: Resources, need: Resources): n
   const brim = 1 - HEADROOM_SHARE
   return full <= brim ? full / brim : (1 - full) / HEADROOM_SHARE
 }
+
+/** What fit is measured by: a node as a whole, of a domain the largest slot, which no device is known to exceed. */
+export function wholeAndFree(
+  spec: ServiceSpec,
+  candidate: Candidate,
+): { readonly whole: Resources; readonly free: Resources } {
+  const free = candidate.slotFor(spec.runtime) ?? candidate.free
+  return { whole: candidate.kind === 'node' ? candidate.total : free, free }
+}
+
+/**
+ * Replicas apart come before everything else: n siblings put the score into the band from 1/(n+2) to 1/(n+1), `within`
+ * (0 to 1) decides inside it.
+ */
+export function apart(siblings: number, within: number): number {
+  const lowest = 1 / (siblings + 2)
+  return lowest + within * (1 / (siblings + 1) - lowest)
+}
+
+export const besideWhom = (siblings: number): string =>
+  siblings === 0 ? 'no other replica there' : `beside ${siblings} of its replicas`

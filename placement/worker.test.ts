@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { instanceKey, nodeId, serviceId } from '../overlay/kernel/ids.ts'
 import { putRecord } from '../services-registry/table.ts'
 import { RESERVATION_MS } from './constants.ts'
-import { factsOf, openedBy, specOf } from './placement-fixtures.ts'
+import { factsOf, openedBy, specOf, summaryOf } from './placement-fixtures.ts'
 import { encodeSpec, type ServiceSpec } from './spec.ts'
 import { wakeAt, workerUse } from './worker.ts'
 import { Bench, CLOCK, DOMAIN, FENCE, KEY, running, WEB } from './worker-harness.ts'
@@ -73,7 +73,7 @@ test('a refusal says what is lacking', () => {
   assert.deepEqual(codes({ vgpus: 1 }), ['gpu'])
   assert.deepEqual(codes({ storageMb: 60_000 }), ['disk'])
   assert.deepEqual(codes({ runtime: 'wasm' }), ['runtime'])
-  assert.deepEqual(codes({ kind: 'job' }), ['kind'])
+  assert.deepEqual(codes({ kind: 'daemon' }), ['kind'])
   assert.deepEqual(codes({}), ['offered'])
 })
 
@@ -270,4 +270,51 @@ test('a new order for what runs is obeyed aloud only once it is on the disk', ()
   )
   assert.deepEqual(said, [fence])
   assert.equal(bench.look().records.length, 1, 'and not before')
+})
+
+/** An order for a version of what runs that needs more, which came without an offer. */
+function orderMore(bench: Bench): void {
+  const clock = { wall: 2, counter: 0 }
+  const spec = encodeSpec(specOf({ memoryMb: 300 }))
+  const message = { kind: 'record/spec' as const, domain: DOMAIN, service: WEB, clock, spec }
+  putRecord(bench.table, openedBy(factsOf('x', DOMAIN), message), 0)
+  bench.place({ fence: LATER, specClock: clock })
+}
+
+const LATER = { ...FENCE, term: FENCE.term + 1 }
+
+test('an order for which there is no room ends what it was to replace: the older order is not obeyed any more', () => {
+  const bench = running()
+  bench.ask({ name: 'large', memoryMb: 3_400 })
+  bench.look()
+  orderMore(bench)
+  const { records, operations } = bench.look()
+  assert.deepEqual(operations, ['stop'])
+  assert.deepEqual(
+    records.map(({ state, live, fence }) => [state, live, fence]),
+    [['lost', false, LATER]],
+  )
+  bench.says({ kind: 'health', key: KEY, healthy: false, detail: 'late' })
+  bench.says({ kind: 'exited', key: KEY, code: null, detail: '' })
+  assert.deepEqual(bench.look().records, [], 'lost is its last word')
+  assert.equal(bench.disk.size, 0)
+  assert.equal(workerUse(bench.state).instances, 0)
+  bench.place({ fence: LATER, specClock: { wall: 2, counter: 0 } })
+  assert.deepEqual(bench.look().operations, [], 'declined once')
+})
+
+test('whether there is room is not said before the runtime told what it has', () => {
+  const before = running()
+  const bench = new Bench([...before.disk.values()], false)
+  bench.give({ kind: 'start' })
+  bench.give({ kind: 'capacity', summary: summaryOf('me', { runtimes: [] }) })
+  bench.look()
+  orderMore(bench)
+  assert.deepEqual(bench.look().records, [])
+  bench.give({ kind: 'capacity', summary: summaryOf('me') })
+  bench.give({ kind: 'found', runtime: 'process', instances: [] })
+  bench.says({ kind: 'exited', key: KEY, code: null, detail: '' })
+  const { operations, records } = bench.look()
+  assert.deepEqual(operations, ['start', 'stop', 'start'])
+  assert.deepEqual(records.at(-1)?.fence, LATER)
 })

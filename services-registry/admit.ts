@@ -18,7 +18,16 @@ import { hashName, markOf } from './digest.ts'
 import type { Fence, SealedRecord } from './record.ts'
 import type { Origin, StoreEffect, StoreState } from './state.ts'
 import { countOf, dropRecord, keyOf, putRecord } from './table.ts'
-import { compareRecords, isPlacement, isSameRecord, isSpec, isTombstone, observe, slotOf } from './version.ts'
+import {
+  compareRecords,
+  isPlacement,
+  isRollout,
+  isSameRecord,
+  isSpec,
+  isTombstone,
+  observe,
+  slotOf,
+} from './version.ts'
 
 export type Outcome = 'accepted' | 'known' | 'wait' | RefusalCode
 
@@ -81,7 +90,8 @@ function keepAside(state: StoreState, record: SealedRecord, by: Delivery, contex
     effects.push(emit('waiting-record-dropped', { domain: state.domain, record: oldest }, 'debug'))
   }
   state.waiting.set(name, { record, origin: by.origin, from: by.from })
-  if (isPlacement(record)) effects.push(...wantProof(state, record.message.fence, by.from, context))
+  if (isPlacement(record) || isRollout(record))
+    effects.push(...wantProof(state, record.message.fence, by.from, context))
   return { state, effects, outcome: 'wait' }
 }
 

@@ -18,8 +18,9 @@ export function knownOf(stores: readonly StoreView[], service: ServiceId): reado
   const spec = specs.find((record) => record !== null && !isTombstone(record)) ?? null
   if (spec === null) return null
   const instances = latest(stores.flatMap((store) => store.instances(service))).sort(answeringFirst)
+  const rollouts = stores.flatMap((store) => store.rollout(service) ?? [])
   const placements = stores.flatMap((store) => store.placements(service))
-  return [spec, ...[...instances, ...placements].filter((record) => !isTombstone(record))]
+  return [spec, ...[...rollouts, ...instances, ...placements].filter((record) => !isTombstone(record))]
 }
 
 function latest(records: readonly SealedRecord<InstanceRecord>[]): SealedRecord<InstanceRecord>[] {

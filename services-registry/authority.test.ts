@@ -14,6 +14,7 @@ import {
   MUNICH,
   placementRecord,
   ROOT_DOMAIN,
+  rolloutRecord,
   START_WALL,
   sealRecord,
   specRecord,
@@ -76,6 +77,12 @@ test('a placement needs the proven leader of its fence, waits without proof, is 
   assert.deepEqual(authorize(sealRecord(sameOperator, placementRecord(1)), view(), now), refused('not-leader'))
   const elsewhere = sealRecord(node, placementRecord(1, { domain: BERLIN }))
   assert.deepEqual(authorize(elsewhere, view(), now), refused('wrong-domain'))
+})
+
+test('how far a version has come is said by the proven leader alone, as placements are', () => {
+  assert.equal(authorize(sealRecord(node, rolloutRecord(1)), view(), now), 'accept')
+  assert.equal(authorize(sealRecord(node, rolloutRecord(2)), view(), now), 'wait')
+  assert.deepEqual(authorize(sealRecord(sameOperator, rolloutRecord(1)), view(), now), refused('not-leader'))
 })
 
 test('an instance is reported by a working node of the cluster it names, to that cluster and all above', () => {

@@ -6,8 +6,8 @@ import type { UnixMillis } from '../overlay/kernel/time.ts'
 import type { SignerFacts } from '../overlay/wire/envelope.ts'
 import { RECORD_BYTES_MAX } from './constants.ts'
 import type { LeaderBook } from './leaders.ts'
-import type { Clock, PlacementRecord, SealedRecord, SpecRecord } from './record.ts'
-import { isInstance, isPlacement, isSpec, isTombstone, observe } from './version.ts'
+import type { Clock, PlacementRecord, RolloutRecord, SealedRecord, SpecRecord } from './record.ts'
+import { isInstance, isPlacement, isRollout, isSpec, isTombstone, observe } from './version.ts'
 
 /** Why a record was not taken in; stable, and what people are told. */
 export type RefusalCode =
@@ -59,7 +59,7 @@ export function authorize(record: SealedRecord, view: AuthorityView, arrival: Ar
   const refused = checkSigner(record)
   if (refused !== null) return { refused }
   if (isSpec(record)) return authorizeSpec(record, view, arrival)
-  if (isPlacement(record)) return authorizePlacement(record, view)
+  if (isPlacement(record) || isRollout(record)) return authorizeOrder(record, view)
   return isWithin(record.message.domain, view.domain) ? 'accept' : { refused: 'wrong-domain' }
 }
 
@@ -88,7 +88,8 @@ function authorizeSpec(record: SealedRecord<SpecRecord>, view: AuthorityView, ar
   return arrival.atTheDoor && isTaken ? { refused: 'not-owner' } : 'accept'
 }
 
-function authorizePlacement(record: SealedRecord<PlacementRecord>, view: AuthorityView): Verdict {
+/** What only the domain's leader says. */
+function authorizeOrder(record: SealedRecord<PlacementRecord | RolloutRecord>, view: AuthorityView): Verdict {
   const { message, from } = record
   if (message.domain !== view.domain) return { refused: 'wrong-domain' }
   const leader = view.leaders.leaderAt(message.domain, message.fence)

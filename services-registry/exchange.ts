@@ -229,7 +229,12 @@ function piecesOf(records: readonly SealedRecord[]): readonly Piece[] {
   return [...groups.keys()].sort().flatMap((name) => cutIntoPieces(groups.get(name) ?? []))
 }
 
-const kindOrder: readonly SealedRecord['message']['kind'][] = ['record/spec', 'record/placement', 'record/instance']
+const kindOrder: readonly SealedRecord['message']['kind'][] = [
+  'record/spec',
+  'record/rollout',
+  'record/placement',
+  'record/instance',
+]
 
 function cutIntoPieces(records: readonly SealedRecord[]): readonly Piece[] {
   const pieces: Piece[] = []

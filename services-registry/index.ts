@@ -66,10 +66,12 @@ export {
   compareRecords,
   isInstance,
   isPlacement,
+  isRollout,
   isSpec,
   isTombstone,
   observe,
   slotOf,
   tick,
+  versionOf,
 } from './version.ts'
-export { isPlacedHere, type StoreView } from './view.ts'
+export { isNumberOf, isPlacedHere, type StoreView } from './view.ts'

@@ -7,7 +7,7 @@ import { nodeId, type OperatorId } from '../overlay/kernel/ids.ts'
 import { TOMBSTONE_KEPT_MS } from './constants.ts'
 import { digestBytes } from './digest.ts'
 import { merge, remainingAtLoad, rulingSpec } from './merge.ts'
-import type { SealedRecord } from './record.ts'
+import { ROLLOUT_STATES, type SealedRecord } from './record.ts'
 import {
   BERLIN,
   contextAt,
@@ -17,6 +17,7 @@ import {
   MUNICH,
   placementRecord,
   ROOT_DOMAIN,
+  rolloutRecord,
   START_WALL,
   sealRecord,
   serviceNumber,
@@ -52,7 +53,12 @@ const anyInstance = fc
   .map(({ service: name, signer, ...change }) =>
     sealRecord(signer, instanceRecord(change.sequence, { service: name, ...change })),
   )
-const anyRecord: fc.Arbitrary<SealedRecord> = fc.oneof(anySpec, anyPlacement, anyInstance)
+const anyRollout = fc
+  .record({ service, term: fc.constantFrom(1, 2), sequence: fc.nat(3), state: fc.constantFrom(...ROLLOUT_STATES) })
+  .map(({ service: name, term, sequence, state }) =>
+    sealRecord(term === 1 ? a : b, rolloutRecord(term, { service: name, sequence, state })),
+  )
+const anyRecord: fc.Arbitrary<SealedRecord> = fc.oneof(anySpec, anyPlacement, anyInstance, anyRollout)
 
 const storeOf = (records: readonly SealedRecord[]) => {
   const options = { domain: ROOT_DOMAIN, self: a.facts, loaded: [], leaders, preset: 'lan' as const }

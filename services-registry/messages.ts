@@ -16,11 +16,11 @@ import {
   whole,
 } from '../overlay/wire/schema.ts'
 import { BUCKETS, HASH_BYTES, PIECE_RECORDS_MAX, ROW_BYTES, ROWS_MAX } from './constants.ts'
-import { instanceSchema, type PlainRecord, placementSchema, specSchema } from './record.ts'
+import { instanceSchema, type PlainRecord, placementSchema, rolloutSchema, specSchema } from './record.ts'
 
 const domain = text<DomainPath>(256)
 const service = text<ServiceId>(255)
-const sealedRecord = sealed<PlainRecord>('record/spec', 'record/placement', 'record/instance')
+const sealedRecord = sealed<PlainRecord>('record/spec', 'record/placement', 'record/instance', 'record/rollout')
 const sealedRecords = list(sealedRecord, PIECE_RECORDS_MAX)
 
 /** What is live in a store: one combined hash per bucket. */
@@ -100,4 +100,5 @@ export const recordSchemas: MessageSchemas<PlainRecord> = {
   'record/spec': specSchema,
   'record/placement': placementSchema,
   'record/instance': instanceSchema,
+  'record/rollout': rolloutSchema,
 }

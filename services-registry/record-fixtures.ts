@@ -18,7 +18,7 @@ import { createSealer, type Sealer, type SignerFacts, type Verifier } from '../o
 import { hashBytes, hashText, packHashes } from './digest.ts'
 import type { LeaderBook } from './leaders.ts'
 import { type RegistryMessage, recordSchemas, registrySchemas } from './messages.ts'
-import type { InstanceRecord, PlacementRecord, PlainRecord, SealedRecord, SpecRecord } from './record.ts'
+import type { InstanceRecord, PlacementRecord, PlainRecord, RolloutRecord, SealedRecord, SpecRecord } from './record.ts'
 
 export type TestMessage = RegistryMessage | PlainRecord
 
@@ -91,6 +91,18 @@ export const placementRecord = (term: number, change: Partial<PlacementRecord> =
   sequence: 1,
   specClock: { wall: START_WALL, counter: 0 },
   reason: '',
+  ...change,
+})
+
+export const rolloutRecord = (term: number, change: Partial<RolloutRecord> = {}): RolloutRecord => ({
+  kind: 'record/rollout',
+  domain: ROOT_DOMAIN,
+  service: WEB,
+  version: { wall: START_WALL, counter: 0 },
+  state: 'rolling',
+  reason: '',
+  fence: { epoch: 1, term },
+  sequence: 1,
   ...change,
 })
 

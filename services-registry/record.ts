@@ -1,4 +1,4 @@
-// What is replicated: four kinds of signed, versioned facts. Each has one owner, who alone may change it, and an
+// What is replicated: a few kinds of signed, versioned facts. Each has one owner, who alone may change it, and an
 // order of its own in which a later version replaces an earlier one; there is no other way in which a record changes.
 
 import type { ChildId, DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
@@ -17,8 +17,15 @@ import {
   whole,
 } from '../overlay/wire/schema.ts'
 
-/** The largest canonical service specification, in bytes of CBOR. */
+/** The largest canonical service specification, in bytes of CBOR; one with the version before it is no larger. */
 export const SPEC_BYTES_MAX = 32_000
+
+/**
+ * The highest instance number. Where a domain gives each of its children one (a daemon), the children of those are
+ * numbered below it, CHILDREN_PER_NUMBER to each, so three levels have room.
+ */
+export const INSTANCE_NUMBER_MAX = 999_999_999
+export const CHILDREN_PER_NUMBER = 1_000
 
 /**
  * A hybrid logical clock reading (Kulkarni et al., OPODIS 2014): wall milliseconds, then a counter. Ties go by
@@ -46,6 +53,13 @@ export const specSchema = object({
    * on.
    */
   claimed: optional(clockSchema),
+  /**
+   * The clock of the submission that began this version; this record's own when absent. Another number of replicas is
+   * no other version.
+   */
+  version: optional(clockSchema),
+  /** The version that this one replaces, to go back to; absent where there is none, or where both do not fit. */
+  previous: optional(object({ clock: clockSchema, spec: bytes(SPEC_BYTES_MAX) })),
 })
 export type SpecRecord = Infer<typeof specSchema>
 
@@ -54,13 +68,23 @@ export const placementSchema = object({
   kind: literal('record/placement'),
   domain: text<DomainPath>(256),
   service: text<ServiceId>(255),
-  number: whole(0, 100_000),
+  number: whole(0, INSTANCE_NUMBER_MAX),
   child: nullable(text<ChildId>(256)),
   fence: fenceSchema,
   sequence: whole(),
   /** The clock of the spec that this placement was made for. */
   specClock: clockSchema,
   reason: text(500),
+  /** What it runs, as `specIdOf` names it; absent before the child is known to run anything. */
+  specId: optional(text(16)),
+  /** The version that was rolled back: `specClock` is older than it, and meant all the same. */
+  over: optional(clockSchema),
+  /** Of a job: how it ended. It is never run again for this version. */
+  outcome: optional(literal('done', 'failed')),
+  /** Of a job: starts of this version that failed before this placement. */
+  attempts: optional(whole(0, 10_000)),
+  /** Of a daemon on a child domain: one on each device below, numbered `number` x CHILDREN_PER_NUMBER and on. */
+  each: optional(flag),
 })
 export type PlacementRecord = Infer<typeof placementSchema>
 
@@ -99,7 +123,7 @@ export const instanceSchema = object({
   /** The cluster of the node. */
   domain: text<DomainPath>(256),
   service: text<ServiceId>(255),
-  number: whole(0, 100_000),
+  number: whole(0, INSTANCE_NUMBER_MAX),
   state: literal(...INSTANCE_STATES),
   incarnation: whole(),
   sequence: whole(),
@@ -115,10 +139,32 @@ export const instanceSchema = object({
   live: flag,
   /** What the node calls itself, for people who are not in its cluster. */
   nodeName: optional(text(63)),
+  /** Of a job: it ended well. */
+  done: optional(flag),
+  /** Whether a health check of this run has succeeded. */
+  healthy: optional(flag),
 })
 export type InstanceRecord = Infer<typeof instanceSchema>
 
-export type PlainRecord = SpecRecord | PlacementRecord | InstanceRecord
+export const ROLLOUT_STATES = ['rolling', 'done', 'paused', 'rolled-back', 'gone'] as const
+export type RolloutState = (typeof ROLLOUT_STATES)[number]
+
+/** How far a new version has come. Owner: the leader of the spec's domain; ordered by fence, then sequence. */
+export const rolloutSchema = object({
+  kind: literal('record/rollout'),
+  domain: text<DomainPath>(256),
+  service: text<ServiceId>(255),
+  /** The version that is rolled out: `version` of its spec. */
+  version: clockSchema,
+  /** `gone`: the service was removed. */
+  state: literal(...ROLLOUT_STATES),
+  reason: text(500),
+  fence: fenceSchema,
+  sequence: whole(),
+})
+export type RolloutRecord = Infer<typeof rolloutSchema>
+
+export type PlainRecord = SpecRecord | PlacementRecord | InstanceRecord | RolloutRecord
 export type SealedRecord<R extends PlainRecord = PlainRecord> = Opened<R>
 
 /** Where a record stands in a store; one place per fact. */
@@ -130,6 +176,8 @@ export function recordKey(record: PlainRecord, signer: NodeId): string {
       return `placement/${record.service}#${record.number}`
     case 'record/instance':
       return `instance/${record.service}#${record.number}/${signer}`
+    case 'record/rollout':
+      return `rollout/${record.service}`
   }
 }
 

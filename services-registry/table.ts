@@ -6,7 +6,14 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import { BUCKETS } from './constants.ts'
 import { bucketOf, type Digest, emptyDigest, type Hash, hashText, markOf, type Row, toggle } from './digest.ts'
 import { rulingSpec } from './merge.ts'
-import { type InstanceRecord, type PlacementRecord, recordKey, type SealedRecord, type SpecRecord } from './record.ts'
+import {
+  type InstanceRecord,
+  type PlacementRecord,
+  type RolloutRecord,
+  recordKey,
+  type SealedRecord,
+  type SpecRecord,
+} from './record.ts'
 import { compareText, isInstance, isPlacement, isSpec, isTombstone, slotOf } from './version.ts'
 import type { StoreView } from './view.ts'
 
@@ -162,6 +169,8 @@ export function viewOf(table: RecordTable): StoreView {
         if (ruling !== null) yield ruling
       }
     },
+    rollout: (service) =>
+      (table.entries.get(`rollout/${service}`)?.record as SealedRecord<RolloutRecord> | undefined) ?? null,
     placements: (service) =>
       [...(table.placements.get(service)?.values() ?? [])].sort((a, b) => a.message.number - b.message.number),
     placement: (service, number) => table.placements.get(service)?.get(number) ?? null,

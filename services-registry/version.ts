@@ -2,16 +2,18 @@
 // records agree whatever the order of arrival. Specs are ordered by a hybrid logical clock, which follows the wall
 // clock while that is sane and never runs backwards.
 
-import type { OperatorId } from '../overlay/kernel/ids.ts'
+import type { NodeId, OperatorId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
-import { CLOCK_AHEAD_MS_MAX, CLOCK_COUNTER_MAX } from './constants.ts'
+import { CLOCK_AHEAD_MS_MAX, CLOCK_COUNTER_MAX, CLOCK_SIGNERS } from './constants.ts'
+import { hashText } from './digest.ts'
 import {
   type Clock,
   compareClocks,
   compareFences,
   type InstanceRecord,
   type PlacementRecord,
+  type RolloutRecord,
   recordKey,
   type SealedRecord,
   type SpecRecord,
@@ -19,12 +21,18 @@ import {
 
 export const CLOCK_ZERO: Clock = { wall: 0, counter: 0 }
 
-/** The reading for an event of our own: later than `last` and, where it can be, the wall clock's. */
-export function tick(last: Clock, wall: UnixMillis): Clock {
+/**
+ * The reading for an event of our own: later than `last` and, where it can be, the wall clock's. No two signers make
+ * the same one, but for one pair in CLOCK_SIGNERS: a placement names the spec that it was made for by its reading, and
+ * two that were submitted in one moment out of each other's sight must not pass for one another.
+ */
+export function tick(last: Clock, wall: UnixMillis, signer: NodeId): Clock {
   const now = Math.max(0, Math.floor(wall))
-  if (now > last.wall) return { wall: now, counter: 0 }
-  if (last.counter >= CLOCK_COUNTER_MAX) return { wall: last.wall + 1, counter: 0 }
-  return { wall: last.wall, counter: last.counter + 1 }
+  const own = hashText(signer).low % CLOCK_SIGNERS
+  if (now > last.wall) return { wall: now, counter: own }
+  const passed = last.counter - (last.counter % CLOCK_SIGNERS)
+  const counter = passed + own > last.counter ? passed + own : passed + CLOCK_SIGNERS + own
+  return counter > CLOCK_COUNTER_MAX ? { wall: last.wall + 1, counter: own } : { wall: last.wall, counter }
 }
 
 /**
@@ -42,6 +50,8 @@ export const isSpec = (record: SealedRecord): record is SealedRecord<SpecRecord>
   record.message.kind === 'record/spec'
 export const isPlacement = (record: SealedRecord): record is SealedRecord<PlacementRecord> =>
   record.message.kind === 'record/placement'
+export const isRollout = (record: SealedRecord): record is SealedRecord<RolloutRecord> =>
+  record.message.kind === 'record/rollout'
 export const isInstance = (record: SealedRecord): record is SealedRecord<InstanceRecord> =>
   record.message.kind === 'record/instance'
 
@@ -54,6 +64,8 @@ export function isTombstone(record: SealedRecord): boolean {
       return record.message.child === null
     case 'record/instance':
       return !record.message.live
+    case 'record/rollout':
+      return record.message.state === 'gone'
   }
 }
 
@@ -69,13 +81,16 @@ export function slotOf(record: SealedRecord): string {
 
 const specSlot = (key: string, operator: OperatorId): string => `${key}/${operator}`
 
+/** Which version a spec is: the clock of the submission that began it. */
+export const versionOf = (spec: SpecRecord): Clock => spec.version ?? spec.clock
+
 /** The reading with which the operator took the name. */
 export const claimOf = (spec: SpecRecord): Clock => spec.claimed ?? spec.clock
 
 /**
  * Negative when `a` is the earlier version, positive when it is the later, zero only for the same bytes; total on the
- * records of one slot. Specs by clock, placements by fence then sequence, instances by incarnation then sequence;
- * ties by signer, then bytes.
+ * records of one slot. Specs by clock, placements and rollouts by fence then sequence, instances by incarnation then
+ * sequence; ties by signer, then bytes.
  */
 export function compareRecords(a: SealedRecord, b: SealedRecord): number {
   return compareVersions(a, b) || compareText(a.from, b.from) || compareBytes(a.bytes, b.bytes)
@@ -83,7 +98,7 @@ export function compareRecords(a: SealedRecord, b: SealedRecord): number {
 
 function compareVersions(a: SealedRecord, b: SealedRecord): number {
   if (isSpec(a) && isSpec(b)) return compareClocks(a.message.clock, b.message.clock)
-  if (isPlacement(a) && isPlacement(b)) {
+  if ((isPlacement(a) && isPlacement(b)) || (isRollout(a) && isRollout(b))) {
     return compareFences(a.message.fence, b.message.fence) || a.message.sequence - b.message.sequence
   }
   if (isInstance(a) && isInstance(b)) {
@@ -107,7 +122,8 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 export const isSameRecord = (a: SealedRecord, b: SealedRecord): boolean =>
   a === b || compareBytes(a.bytes, b.bytes) === 0
 
-/** The wall clock at which a deletion was made, as far as the record tells; a placement tells only that of its spec. */
+/** The wall clock at which a deletion was made, as far as the record tells; a placement and a rollout tell only that of
+ * their spec. */
 export function deletedAt(record: SealedRecord): UnixMillis {
   switch (record.message.kind) {
     case 'record/spec':
@@ -116,5 +132,7 @@ export function deletedAt(record: SealedRecord): UnixMillis {
       return record.message.specClock.wall
     case 'record/instance':
       return record.message.since
+    case 'record/rollout':
+      return record.message.version.wall
   }
 }

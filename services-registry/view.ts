@@ -3,7 +3,14 @@
 
 import type { ChildId, DomainPath, ServiceId } from '../overlay/kernel/ids.ts'
 import { childTowards, isWithin } from '../overlay/kernel/ids.ts'
-import type { InstanceRecord, PlacementRecord, SealedRecord, SpecRecord } from './record.ts'
+import {
+  CHILDREN_PER_NUMBER,
+  type InstanceRecord,
+  type PlacementRecord,
+  type RolloutRecord,
+  type SealedRecord,
+  type SpecRecord,
+} from './record.ts'
 
 export interface StoreView {
   readonly domain: DomainPath
@@ -12,6 +19,8 @@ export interface StoreView {
   /** What is wanted of a service; its `spec` is null while the removal is remembered. */
   spec(service: ServiceId): SealedRecord<SpecRecord> | null
   specs(): Iterable<SealedRecord<SpecRecord>>
+  /** How far the latest version has come; null where there was never but one. */
+  rollout(service: ServiceId): SealedRecord<RolloutRecord> | null
   /** By number, lowest first; those with `child` null were withdrawn. */
   placements(service: ServiceId): readonly SealedRecord<PlacementRecord>[]
   placement(service: ServiceId, number: number): SealedRecord<PlacementRecord> | null
@@ -30,8 +39,19 @@ export function isPlacedHere(
   placement: SealedRecord<PlacementRecord>,
   instance: SealedRecord<InstanceRecord>,
 ): boolean {
-  const { domain, service, number, child } = placement.message
-  if (service !== instance.message.service || number !== instance.message.number) return false
+  const { domain, service, child } = placement.message
+  if (service !== instance.message.service || !isNumberOf(placement.message, instance.message.number)) return false
   if (child === null || !isWithin(instance.message.domain, domain)) return false
   return childTowards(domain, instance.message.domain, instance.from) === child
+}
+
+/**
+ * Whether a placement is about the instance of that number: its own, or one of those below it. Numbers of daemons begin
+ * at 1 above the clusters, so that every number has one line of numbers above it.
+ */
+export function isNumberOf({ number, each = false }: Pick<PlacementRecord, 'number' | 'each'>, one: number): boolean {
+  if (!each) return number === one
+  let above = one
+  while (above > number) above = Math.floor(above / CHILDREN_PER_NUMBER)
+  return above === number
 }

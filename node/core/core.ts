@@ -31,7 +31,7 @@ import { holdsStoreOf } from './holding.ts'
 import { createInventories } from './inventories.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
-import { createPlacing, type PendingInstance } from './placing.ts'
+import { createPlacing, type PendingInstance, type PlacingSettings } from './placing.ts'
 import { createProofKeeper } from './proofs.ts'
 import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
@@ -50,6 +50,7 @@ export interface CoreOptions {
   readonly electorsMax?: number
   /** What a domain does, where this node speaks for it, when a majority is gone for good. Default: automatic. */
   readonly autonomy?: Autonomy
+  readonly placing?: PlacingSettings
   /** The federation begins with this start of this node. */
   readonly isFounding: boolean
 }
@@ -65,6 +66,8 @@ export interface CoreMemory {
   readonly outbox: readonly SealedRecord<SpecRecord>[]
   /** What the worker persisted. */
   readonly worker: readonly Uint8Array[]
+  /** What pressure did to the instances. */
+  readonly pressure: Uint8Array | null
 }
 
 /** What others may look at; nothing in it may be changed. */
@@ -164,6 +167,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     name: options.name,
     labels: options.labels,
+    settings: options.placing ?? {},
     incarnation,
     timing: placementTiming,
     book,
@@ -171,6 +175,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     inventories,
     roster: roster.view,
     kept: memory.worker,
+    keptPressure: memory.pressure,
   })
 
   const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }

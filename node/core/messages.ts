@@ -71,6 +71,7 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'record/spec': 'sealed',
   'record/placement': 'sealed',
   'record/instance': 'sealed',
+  'record/rollout': 'sealed',
 
   // What is held and what is missing; the records in between are as they were sealed.
   'registry/digest': 'spoken',

@@ -3,15 +3,19 @@
 
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
+import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import { containerOptions, imageReference, KEY_LABEL, NODE_LABEL, SPEC_LABEL } from '../docker-options.ts'
 import { containerName, nameProblem } from '../instance-name.ts'
 import type {
+  ExecRequest,
+  ExecSession,
   FoundInstance,
   Launch,
   LogOptions,
   RuntimeDriver,
   RuntimeDriverOptions,
   RuntimeEvent,
+  RuntimeLimits,
 } from '../runtime.ts'
 import { messageOf } from './deadline.ts'
 import {
@@ -22,7 +26,11 @@ import {
   orNull,
   pullImage,
 } from './docker-engine.ts'
+import { execInContainer } from './docker-exec.ts'
+
+import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
 import { readContainerLog } from './docker-logs.ts'
+import { provideNetwork } from './docker-network.ts'
 import {
   attendContainer,
   createWatchedContainer,
@@ -64,6 +72,7 @@ class DockerRuntime implements RuntimeDriver {
   readonly #attended = new Map<InstanceKey, Attended>()
   readonly #closing = new AbortController()
   #engineProblem: string | null = null
+  #network: Promise<void> | null = null
 
   constructor(options: DockerRuntimeOptions) {
     this.#options = options
@@ -109,6 +118,18 @@ class DockerRuntime implements RuntimeDriver {
     })
   }
 
+  limit(key: InstanceKey, limits: RuntimeLimits): void {
+    this.#queue.run(key, async () => {
+      const id = this.#attended.get(key)?.watched.id
+      if (this.#closed || id === undefined) return
+      try {
+        await changeContainerLimits((await this.#engine.client()).getContainer(id), limits)
+      } catch (error) {
+        this.#options.onWarning(`the limits of ${key} were not changed: ${engineProblem(error, this.#engine.address)}`)
+      }
+    })
+  }
+
   async list(): Promise<readonly FoundInstance[]> {
     const docker = await this.#engine.client()
     const filters = { label: [`${NODE_LABEL}=${this.#options.nodeId}`] }
@@ -125,6 +146,18 @@ class DockerRuntime implements RuntimeDriver {
     const docker = await this.#engine.client()
     const found = await this.#inspect(docker, key)
     if (found !== null && this.#isOurs(found, key)) yield* readContainerLog(docker.getContainer(found.Id), options)
+  }
+
+  async exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>> {
+    try {
+      const docker = await this.#engine.client()
+      const found = await this.#inspect(docker, key)
+      if (found === null || !this.#isOurs(found, key) || !found.State.Running)
+        return err(`${key} does not run on this device`)
+      return ok(await execInContainer(docker.getContainer(found.Id), request))
+    } catch (error) {
+      return err(engineProblem(error, this.#engine.address))
+    }
   }
 
   async close(): Promise<void> {
@@ -162,7 +195,8 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
       if (found.State.Running) return this.#greet(this.#attend(launch, found.Id), launch, true)
-      if (await this.#restart(docker.getContainer(found.Id)))
+      const isRestricted = hasOtherLimits(found, spec)
+      if (!isRestricted && (await this.#restart(docker.getContainer(found.Id))))
         return this.#greet(this.#attend(launch, found.Id), launch, false)
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
@@ -226,14 +260,25 @@ class DockerRuntime implements RuntimeDriver {
   }
 
   async #create(docker: Docker, launch: Launch): Promise<Docker.Container> {
+    await this.#provideNetwork(docker)
     const container = await answerWithin(docker.createContainer(containerOptions(launch, this.#options.nodeId)))
     try {
       await answerWithin(container.start())
       return container
     } catch (error) {
       await removeContainer(container, launch.key, this.#watching)
+      // Perhaps somebody removed the network: the next start looks again.
+      this.#network = null
       throw error
     }
+  }
+
+  #provideNetwork(docker: Docker): Promise<void> {
+    this.#network ??= provideNetwork(docker, this.#options.nodeId).catch((error: unknown) => {
+      this.#network = null
+      throw error
+    })
+    return this.#network
   }
 
   #attend({ key, specId, spec }: Launch, id: string): Attended {
