@@ -13,7 +13,7 @@ import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { TunnelRefusal } from '../overlay/tunnel.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
 import type { ResolvedService } from './core/effects.ts'
-import { endpointsOf, type LiveEndpoint } from './endpoints.ts'
+import { endpointOn, endpointsOf, type LiveEndpoint } from './endpoints.ts'
 import { CoppiceError } from './errors.ts'
 
 /**
@@ -184,10 +184,8 @@ export function createTraffic(options: TrafficOptions): Traffic {
     serve: async (from, facts, header, signal) => {
       if (header.kind !== 'instance') return await options.inside(from, facts, header, signal)
       if (header.protocol !== 'tcp') return err({ code: 'not-allowed', detail: 'only tcp is carried so far' })
-      const own = options.local(header.service)
-      const one = endpointsOf(own, () => false).find(
-        (candidate) => candidate.number === header.number && candidate.node === options.self,
-      )
+      // Who called may not know yet that it runs elsewhere too: until it stops here it is served here.
+      const one = endpointOn(options.local(header.service), options.self, header.number)
       const key = instanceKey(header.service, header.number)
       if (one === undefined) return err({ code: 'not-running', detail: `${key} does not run here` })
       return dialInstance(one, header.port, signal)
