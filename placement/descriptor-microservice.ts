@@ -51,6 +51,7 @@ export function readMicroservice(place: Place, application: Application): Servic
     devices: read('devices'),
     addedFiles: read('added_files'),
     addresses: read('addresses'),
+    callers: read('callers'),
     privileged: read('privileged'),
     replicas: read('replicas'),
     dependsOn: readDependencies(place, siblings),

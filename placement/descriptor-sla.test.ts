@@ -87,6 +87,7 @@ const rows: readonly Row[] = [
   ['volumes', [{ volume_id: 'v', mount_path: '/v' }], 'volumes', ['v:/v']],
   ['devices', ['/dev/null'], 'devices', ['/dev/null']],
   ['privileged', true, 'privileged', true],
+  ['callers', ['billing', '*'], 'callers', ['billing', '*']],
   ['kind', 'daemon', 'kind', 'daemon'],
   ['one_shot', 'true', 'kind', 'job'],
   ['one_shot', true, 'restart', { ...restart, policy: 'on-failure' }],

@@ -2,6 +2,7 @@
 // and what may stand there is said here and nowhere else; `coppice schema` prints it.
 
 import { addresses } from './descriptor-addresses.ts'
+import { callers } from './descriptor-callers.ts'
 import { bandwidth, connectivity, constraints, selector } from './descriptor-constraints.ts'
 import {
   amount,
@@ -87,6 +88,7 @@ export const MICROSERVICE_KEYS = {
   }),
   port: ports('80, "80:8080" (callers\' port, then the program\'s), "80:8080/udp", several with ";" or in a list.'),
   addresses: addresses('Virtual addresses that callers may use: rr_ip, closest_ip, instances, and with _v6.'),
+  callers: callers('Namespaces besides its own that may call it: "ns", "app.ns", or "*"; a text or a list.'),
   added_files: addedFiles('Files by address that stand in the working folder, or at "path", before the start.'),
   volumes: volumes('Named volumes and folders of the device.'),
   devices: devices('Device files that it may use.'),
