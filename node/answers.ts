@@ -10,8 +10,9 @@ import type { DeployView, EventView, NodeControl, PingView, ResolveView, Service
 import type { CoreView } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
-import { logsOf, openExec } from './instance-streams.ts'
+import { openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
+import { logsOf } from './logs.ts'
 import type { Member } from './node.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
 import {
@@ -204,7 +205,7 @@ export function createControl(member: Member): NodeControl {
     recover: (domain, order) => recoverDomain(member, domain, order),
     ping,
     events: (signal) => eventsOf(member, signal),
-    logs: async (request, signal) => logsOf(member, await knowing(request.service as ServiceId), request, signal),
+    logs: (request, signal) => logsOf(member, knowing, request, signal),
     exec: async (target, signal) => openExec(member, await knowing(target.service as ServiceId), target, signal),
     forward: (address, localPort, signal) => forward(member, address, localPort, signal),
     metrics: () => metricsOf(member),
