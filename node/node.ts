@@ -13,6 +13,7 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
+import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { ResolvedService, WantedNode } from './core/effects.ts'
@@ -31,7 +32,8 @@ import type { NodeOptions } from './options.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
-import { openProxy, openVirtual } from './ways-in.ts'
+import { openVirtual } from './virtual-ways.ts'
+import { openProxy } from './ways-in.ts'
 
 /**
  * How long a node that stops waits for its successors to take over what it led; the core gives up before, after two
@@ -86,6 +88,24 @@ export async function startMember(admission: Admission, options: NodeOptions): P
       'Stop what listens there, or give another address with --listen.',
     )
   }
+}
+
+/** Percent from people, shares for the machine. */
+function pressureOf({ pressure = {} }: NodeOptions): PressureSettings | null {
+  if (pressure === null) return null
+  const { high, low, readings } = PRESSURE_DEFAULTS
+  const share = (percent: number | undefined, usual: number): number => (percent === undefined ? usual : percent / 100)
+  const chosen = {
+    high: share(pressure.high, high),
+    low: share(pressure.low, low),
+    readings: pressure.readings ?? readings,
+  }
+  if (chosen.low <= chosen.high) return chosen
+  throw new CoppiceError(
+    'wrong-option',
+    `pressure cannot end at ${chosen.low * 100} % and begin at ${chosen.high * 100} %`,
+    'Choose a low mark below the high one.',
+  )
 }
 
 function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
@@ -160,7 +180,7 @@ async function assemble(
       autonomy,
       isRelay: relay,
       labels,
-      scheduler: scheduler.plugin,
+      placing: { scheduler: scheduler.plugin, pressure: pressureOf(options) },
       seeds,
       isFounding: isFounding || isAlone,
     },
@@ -201,6 +221,8 @@ async function assemble(
       runtimes,
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
+    callerAt: async () => null,
+    random,
   })
 
   const listen = await rememberedListen(disk, options.listen)
@@ -276,7 +298,7 @@ async function assemble(
       ? null
       : await openProxy(proxyPort, connect, (address, sentence) => notice('call-failed', `${address}: ${sentence}`))
   if (proxy !== null) closers.push(() => proxy.close())
-  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic, notice)
+  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic.connect, notice)
   if (virtual !== null) {
     observers.onSettled(virtual.refresh)
     closers.push(() => virtual.close())

@@ -45,6 +45,11 @@ export interface NodeOptions {
    * functions `filter` and `score`. Default `best-fit`.
    */
   readonly scheduler?: string
+  /**
+   * When this device is short of cpu, load per core, memory or disk: the marks in percent, and how many readings (one
+   * every 5 s) in a row count. Null: it never is. Default 80, 70 and 3.
+   */
+  readonly pressure?: { readonly high?: number; readonly low?: number; readonly readings?: number } | null
   /** Labels that selectors may name. */
   readonly labels?: Readonly<Record<string, string>>
 }

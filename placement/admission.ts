@@ -1,7 +1,8 @@
 // Whether there is room, and the promise that keeps it: what runs and what is offered together never exceed the device.
 // An instance that is replaced in place counts once, with the larger of what it has and what it will need.
 
-import { type InstanceKey, instanceKey, type NodeId, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import { type InstanceKey, instanceKey, type NodeId, type OperatorId, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareFences, type Fence } from '../services-registry/record.ts'
 import { RESERVATION_MS, RESERVATIONS_MAX } from './constants.ts'
@@ -41,10 +42,13 @@ export function whyNot(state: WorkerState, key: InstanceKey, spec: ServiceSpec):
   if (summary === null) return refusal('no-summary')
   const offers = summary.runtimes.some(({ name }) => name === spec.runtime) && state.ready.has(spec.runtime)
   if (!offers) return refusal('runtime', spec.runtime)
-  if (spec.kind !== 'service') return refusal('kind', spec.kind)
+  if (spec.kind === 'daemon') return refusal('kind', spec.kind)
   if (summary.pressure >= 2) return refusal('pressure')
   const managed = state.instances.get(key)
-  const own = managed === undefined || managed.phase.kind === 'ended' ? NOTHING : managed.need
+  const isHere = managed !== undefined && managed.phase.kind !== 'ended'
+  const { intake = 'open' } = summary
+  if (intake === 'draining' || (intake === 'cordoned' && !isHere)) return refusal(intake)
+  const own = isHere ? managed.need : NOTHING
   const free = minus(capacityOf(summary), promised(state, key))
   return shortOf(larger(needOf(spec), own), free, summary.name)
 }
@@ -55,12 +59,14 @@ export function whyNot(state: WorkerState, key: InstanceKey, spec: ServiceSpec):
  */
 export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey | null {
   const { state, context } = turn
-  const { domain, fence, askId, service, number, spec: bytes, specClock, avoid } = opened.message
+  const { domain, fence, askId, service, number, spec: bytes, specClock, avoid, operator = null } = opened.message
   if (domain !== state.domain || state.view.leaders.leaderAt(domain, fence) !== opened.from) return null
   const key = instanceKey(service, number)
   const decoded = decodeSpec(bytes)
   const common = { domain, askId, service, number, child: state.self }
-  const reason = decoded.ok ? whyRefused(state, key, decoded.value, fence, avoid) : refusal('bad-spec', decoded.error)
+  const reason = decoded.ok
+    ? whyRefused(state, key, decoded.value, fence, avoid, operator, context.now)
+    : refusal('bad-spec', decoded.error)
   if (!decoded.ok || reason !== null) {
     const reasons = reason === null ? [] : [reason]
     turn.effects.push({
@@ -89,15 +95,27 @@ export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey
   return key
 }
 
+/** Whether a node that is restricted leaves the service to its own operator's devices. */
+const isOthers = ({ summary, operator: own }: WorkerState, operator: OperatorId | null): boolean =>
+  (summary?.pressure ?? 0) >= 1 && operator !== null && own !== operator
+
+/** Whether this node ended the instance to relieve itself, not long ago. */
+const isEvicted = (state: WorkerState, key: InstanceKey, now: Millis): boolean =>
+  (state.evicted.get(key)?.until ?? now) > now
+
 function whyRefused(
   state: WorkerState,
   key: InstanceKey,
   spec: ServiceSpec,
   fence: Fence,
   avoid: readonly NodeId[],
+  operator: OperatorId | null,
+  now: Millis,
 ): Reason | null {
   if (compareFences(fence, highestFence(state, key)) < 0) return refusal('stale-fence')
   if (avoid.includes(state.self)) return refusal('avoided')
+  if (isEvicted(state, key, now)) return refusal('evicted')
+  if (isOthers(state, operator)) return refusal('restricted')
   const isFull = !state.reservations.has(key) && state.reservations.size >= RESERVATIONS_MAX
   return isFull ? refusal('busy') : whyNot(state, key, spec)
 }

@@ -40,11 +40,33 @@ export const STOP_REPEAT_MS = 15_000
 /** How often a node that was given work without a description of it asks for one. A guess. */
 export const MISSING_SPEC_REPEAT_MS = 3_000
 
+/**
+ * How long a node does not take back an instance that it ended to relieve itself; doubles with each time. Longer than
+ * its leader avoids it for the same, so that two devices under pressure do not hand one instance back and forth. The
+ * upper bound is also how long the count is remembered after that. Guesses.
+ */
+export const EVICTED_MS_MIN = 300_000
+export const EVICTED_MS_MAX = 3_600_000
+
+/**
+ * How long both copies of a moved instance take calls, so that everybody has heard of the new one before the old one
+ * ends. A guess, well above what gossip takes.
+ */
+export const SWITCH_MS = 1_000
+/**
+ * How long a moved instance may take to run at its new place before it stays at the old one. A guess: a large image.
+ */
+export const MOVE_MS_MAX = 600_000
+
+/** Requests to move something whose answer a leader remembers, for who asks again. A guess. */
+export const MOVES_ANSWERED_MAX = 256
+
 /** How long a leader passes over a child that failed an instance; doubles with each failure in a row. Guesses. */
 export const AVOID_MS_MIN = 60_000
 export const AVOID_MS_MAX = 600_000
 /** How long an instance must run before its earlier failures are forgotten: as long as the first avoidance. */
 export const FORGIVE_MS = 60_000
+invariant(EVICTED_MS_MIN > AVOID_MS_MIN, 'who evicted an instance does not take it back before its leader asks')
 invariant(FORGIVE_MS >= AVOID_MS_MIN, 'a failure is not forgotten while its device is avoided')
 /** Times that the child which already runs an instance is asked again before silence counts as a refusal. */
 export const ASK_TRIES_CURRENT = 3

@@ -81,8 +81,7 @@ export function containerOptions(launch: Launch, nodeId: string): ContainerOptio
     Labels: { ...spec.labels, [NODE_LABEL]: nodeId, [KEY_LABEL]: key, [SPEC_LABEL]: specId },
     ExposedPorts: Object.fromEntries(published.map((port) => [port, {}])),
     HostConfig: {
-      ...memoryLimits(spec.memoryMb),
-      ...(spec.vcpus > 0 ? { NanoCpus: Math.round(spec.vcpus * NANO_CPUS_PER_CPU) } : {}),
+      ...containerLimits(spec),
       PidsLimit: spec.pidsMax ?? PIDS_MAX,
       Privileged: spec.privileged,
       Binds: [...spec.volumes],
@@ -126,6 +125,15 @@ export function imageReference(code: string): string {
   const lastPart = code.slice(code.lastIndexOf('/') + 1)
   return code.includes('@') || lastPart.includes(':') ? code : `${code}:latest`
 }
+
+/** Memory and cores in the engine's words; 0 leaves them out, which in an update leaves them as they are. */
+export const containerLimits = ({
+  memoryMb,
+  vcpus,
+}: Pick<ServiceSpec, 'memoryMb' | 'vcpus'>): { Memory?: number; MemorySwap?: number; NanoCpus?: number } => ({
+  ...memoryLimits(memoryMb),
+  ...(vcpus > 0 ? { NanoCpus: Math.round(vcpus * NANO_CPUS_PER_CPU) } : {}),
+})
 
 /** Memory without swap on top, so that the limit is the limit. */
 function memoryLimits(memoryMb: number): { Memory?: number; MemorySwap?: number } {

@@ -57,7 +57,7 @@ export function createDriver(
       const key = operation.kind === 'start' ? operation.launch.key : operation.key
       log.push(`${operation.kind} ${key}@${node}`)
       if (operation.kind === 'start') start(operation)
-      else tell(STOP_MS, { kind: 'exited', key, code: null, detail: 'stopped' })
+      else if (operation.kind === 'stop') tell(STOP_MS, { kind: 'exited', key, code: null, detail: 'stopped' })
     },
     powerOff: () => {
       life += 1

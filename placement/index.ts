@@ -8,8 +8,11 @@ export {
   type PlacementTiming,
   RESERVATION_MS,
 } from './constants.ts'
-export { DESCRIPTOR_CHARS_MAX, DESCRIPTOR_DEFAULTS, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
+export { DESCRIPTOR_CHARS_MAX, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
 export type { FieldError, FieldWarning } from './descriptor-report.ts'
+export { DESCRIPTOR_DEFAULTS } from './descriptor-tables.ts'
+
+export { pressedInstances } from './eviction.ts'
 export {
   createInventory,
   forgetChild,
@@ -34,6 +37,7 @@ export type { Resources } from './need.ts'
 export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
 export { spread } from './plugins/spread.ts'
+export { PRESSURE_DEFAULTS, PRESSURE_KEY, type PressureSettings } from './pressure.ts'
 export { type Reason, refusalSentence } from './refusal.ts'
 export type { Launch, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from './runtime.ts'
 export {

@@ -36,7 +36,8 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
   if (placed.child !== state.self) {
     state.missing.delete(key)
     state.declined.delete(key)
-    if (managed !== undefined) dismiss(turn, managed, placed)
+    if (managed !== undefined && placed.previous === state.self) goOn(turn, managed, placed)
+    else if (managed !== undefined) dismiss(turn, managed, placed)
     return
   }
   const declined = state.declined.get(key)
@@ -130,6 +131,8 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   persist(turn, next, true, [...stops, reportEffect(turn, next)])
 }
 
+type Stopping = ManagedPhase & { readonly kind: 'stopping' }
+
 const replacedReport = (turn: WorkerTurn, before: Managed): Managed['report'] =>
   before.phase.kind === 'stopping' && before.report.live
     ? before.report
@@ -189,6 +192,20 @@ export function launch(turn: WorkerTurn, managed: Managed, sync: boolean): void 
   update(turn, { ...managed, need, phase: { kind: 'started' }, runningSince: null, report })
 }
 
+/**
+ * Another node shall run it, and until it does this one goes on with what it runs: it obeys the order, and no older one
+ * any more, but keeps the specification of before.
+ */
+function goOn(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void {
+  const { phase, obeys } = managed
+  const isOver = phase.kind === 'ended' || (phase.kind === 'stopping' && phase.then === 'forget')
+  if (isOver || compareOrders(placed, obeys) === 0) return
+  const { fence, sequence } = placed
+  const next = { ...managed, obeys: { ...obeys, fence, sequence } }
+  turn.state.instances.set(managed.key, next)
+  persist(turn, next, true, [reportEffect(turn, next)])
+}
+
 /** Another node runs it now, or none shall: ends it here and forgets it. */
 function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void {
   const { phase } = managed
@@ -198,7 +215,7 @@ function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): v
     return
   }
   if (phase.kind === 'stopping') {
-    if (phase.then === 'start') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
+    if (phase.then !== 'forget') update(turn, { ...managed, phase: { ...phase, then: 'forget' } })
     return
   }
   // Behind the same disk as the start, which may still wait for it: a stop that came first would end nothing.
@@ -216,6 +233,12 @@ function forget(turn: WorkerTurn, managed: Managed): void {
   turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
 }
 
+/** What the node did not want to go on with has ended: its leader shall look for another place. */
+function endEvicted(turn: WorkerTurn, managed: Managed): void {
+  const report = reporting(turn, 'lost', managed.report.reason, { live: false })
+  update(turn, { ...managed, phase: { kind: 'ended' }, need: NOTHING, runningSince: null, report })
+}
+
 /** What the driver says of an instance that it was given. */
 export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
   const managed = turn.state.instances.get(event.key)
@@ -225,6 +248,7 @@ export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
   if (phase.kind === 'stopping') {
     if (!isEnd) return
     if (phase.then === 'forget') forget(turn, managed)
+    else if (phase.then === 'give-up') endEvicted(turn, managed)
     else launch(turn, managed, false)
     return
   }
@@ -300,19 +324,19 @@ export function replaceFound(turn: WorkerTurn, managed: Managed): void {
   update(turn, { ...managed, phase: stopping(turn, managed, 'start'), report })
 }
 
-function stopping(turn: WorkerTurn, managed: Managed, then: 'start' | 'forget'): ManagedPhase {
+export function stopping(turn: WorkerTurn, managed: Managed, then: Stopping['then']): ManagedPhase {
   if (managed.phase.kind === 'stopping') return { ...managed.phase, then }
   const { runtime, stopGraceMs: graceMs } = managed.spec
   return { kind: 'stopping', runtime, graceMs, repeatAt: turn.context.now + graceMs + STOP_REPEAT_MS, then }
 }
 
-const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
+export const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
   kind: 'runtime',
   runtime: spec.runtime,
   operation: { kind: 'stop', key, graceMs: spec.stopGraceMs },
 })
 
-function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
+export function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
   const { key, obeys, bytes, restarts } = managed
   const value = encodeKept({ kind: 'worker/kept', key, ...obeys, spec: bytes, restarts })
   turn.effects.push({ kind: 'persist', key: keptKey(key), value, sync, then })

@@ -17,6 +17,18 @@ export interface Launch {
   readonly restarts: number
 }
 
+/** What an instance that runs may use from now on, until its next start. */
+export interface RuntimeLimits {
+  /** Cores and MB; 0 for no limit. */
+  readonly vcpus: number
+  readonly memoryMb: number
+  /** Of its memory it keeps what it uses and a little to breathe, `memoryMb` at most. */
+  readonly holdMemory: boolean
+}
+
+/** What `holdMemory` leaves, in MB: a quarter more than is used, and room for a program's next few buffers. Guesses. */
+export const heldMemoryMb = (usedMb: number, memoryMb: number): number => Math.min(memoryMb, usedMb * 1.25 + 16)
+
 /** What a driver says happened. Each start ends in `exited` or `failed` some time; nothing is said after that. */
 export type RuntimeEvent =
   | { readonly kind: 'pulling'; readonly key: InstanceKey; readonly detail: string }
@@ -96,6 +108,10 @@ export interface RuntimeDriver {
    * not running.
    */
   stop(key: InstanceKey, graceMs: number): void
+  /**
+   * Changes what an instance that runs may use; one that does not run is left alone. What cannot be done is a warning.
+   */
+  limit(key: InstanceKey, limits: RuntimeLimits): void
   /** All instances of this node that are there, also from before a restart. */
   list(): Promise<readonly FoundInstance[]>
   /** What is kept of its output; followed, it goes on over restarts in place, and ends when the instance is gone. */

@@ -1,7 +1,14 @@
 // For the tests of this folder only: one worker with a store, a disk that remembers, and a record of all it did.
 
 import assert from 'node:assert/strict'
-import { type DomainPath, type InstanceKey, instanceKey, nodeId, serviceId } from '../overlay/kernel/ids.ts'
+import {
+  type DomainPath,
+  type InstanceKey,
+  instanceKey,
+  nodeId,
+  type OperatorId,
+  serviceId,
+} from '../overlay/kernel/ids.ts'
 import type { Fence, InstanceRecord, PlacementRecord } from '../services-registry/record.ts'
 import { createTable, putRecord, viewOf } from '../services-registry/table.ts'
 import type { PlacementMessage } from './messages.ts'
@@ -33,6 +40,7 @@ export class Bench {
   constructor(kept: readonly Uint8Array[] = [], isReady = true) {
     this.state = createWorker({
       self: SELF,
+      operator: factsOf(SELF, DOMAIN).operator,
       domain: DOMAIN,
       incarnation: 1,
       view: { store: viewOf(this.table), leaders: { leaderAt: () => LEADER } },
@@ -63,10 +71,14 @@ export class Bench {
     this.give({ kind: 'message', opened: openedBy(factsOf(from, DOMAIN), message) })
   }
 
-  ask(changes: Partial<ServiceSpec> = {}, more: { number?: number; fence?: Fence; askId?: string } = {}): void {
+  ask(
+    changes: Partial<ServiceSpec> = {},
+    more: { number?: number; fence?: Fence; askId?: string; operator?: OperatorId } = {},
+  ): void {
     const spec = specOf(changes)
     const { number = 0, fence = FENCE, askId = `ask-${number}` } = more
-    const common = { domain: DOMAIN, fence, askId, service: serviceIdOf(spec), number }
+    const { operator } = more
+    const common = { domain: DOMAIN, fence, askId, service: serviceIdOf(spec), number, ...(operator && { operator }) }
     this.hear({ kind: 'placement/ask', ...common, spec: encodeSpec(spec), specClock: CLOCK, avoid: [] })
   }
 

@@ -3,7 +3,7 @@
 
 import type { DomainEvent, Emit, Persist, Send } from '../overlay/kernel/effect.ts'
 import { emit } from '../overlay/kernel/effect.ts'
-import type { DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
@@ -12,13 +12,14 @@ import { REASON_CHARS_MAX } from './constants.ts'
 import type { Kept } from './kept.ts'
 import type { PlacementMessage } from './messages.ts'
 import type { Resources } from './need.ts'
-import type { FoundInstance, Launch, RuntimeEvent } from './runtime.ts'
+import type { FoundInstance, Launch, RuntimeEvent, RuntimeLimits } from './runtime.ts'
 import type { ServiceSpec } from './spec.ts'
 import type { NodeSummary } from './summary.ts'
 import type { WorkerView } from './view.ts'
 
 export interface WorkerState {
   readonly self: NodeId
+  readonly operator: OperatorId
   /** The node's cluster. */
   readonly domain: DomainPath
   readonly incarnation: number
@@ -36,8 +37,15 @@ export interface WorkerState {
   readonly instances: Map<InstanceKey, Managed>
   /** Placements without a known spec, and when the leader is asked for it next. */
   readonly missing: Map<InstanceKey, Millis>
+  /** Instances that this node ended to relieve itself: how often, and until when it does not take them back. */
+  readonly evicted: Map<InstanceKey, Evicted>
   /** Placements that were declined, so that each is declined once. */
   readonly declined: Map<InstanceKey, Obeyed>
+}
+
+export interface Evicted {
+  readonly times: number
+  readonly until: Millis
 }
 
 /** Room that is kept for an offer. */
@@ -97,7 +105,7 @@ export type ManagedPhase =
       readonly runtime: string
       readonly graceMs: number
       readonly repeatAt: Millis
-      readonly then: 'start' | 'forget'
+      readonly then: 'start' | 'forget' | 'give-up'
     }
   /** Nothing runs and nothing shall, until another order comes. */
   | { readonly kind: 'ended' }
@@ -113,11 +121,14 @@ export type WorkerInput =
   | { readonly kind: 'runtime'; readonly event: RuntimeEvent }
   /** What a runtime has of this node's; said once for each runtime, empty or not, before anything is started on it. */
   | { readonly kind: 'found'; readonly runtime: string; readonly instances: readonly FoundInstance[] }
+  /** The node ends an instance to relieve itself; its leader finds another place. */
+  | { readonly kind: 'evict'; readonly key: InstanceKey; readonly reason: string }
   | { readonly kind: 'wake' }
 
 export type RuntimeOperation =
   | { readonly kind: 'start'; readonly launch: Launch }
   | { readonly kind: 'stop'; readonly key: InstanceKey; readonly graceMs: number }
+  | { readonly kind: 'limit'; readonly key: InstanceKey; readonly limits: RuntimeLimits }
 
 export type WorkerEffect =
   | Send<PlacementMessage>

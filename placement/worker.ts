@@ -7,6 +7,7 @@ import {
   type InstanceKey,
   instanceKey,
   type NodeId,
+  type OperatorId,
   type ServiceId,
   splitInstanceKey,
 } from '../overlay/kernel/ids.ts'
@@ -15,6 +16,7 @@ import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences } from '../services-registry/record.ts'
 import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
+import { evict } from './eviction.ts'
 import { decodeKept, type Kept, keptKey } from './kept.ts'
 import { askForSpec, launch, onRuntime, reconcile, relaunch, replaceFound, stopAgain } from './lifecycle.ts'
 import type { PlacementMessage } from './messages.ts'
@@ -36,6 +38,8 @@ import {
 
 export interface WorkerOptions {
   readonly self: NodeId
+  /** Whose device it is. */
+  readonly operator: OperatorId
   readonly domain: DomainPath
   /** Higher at each start of the node; orders its instance records. */
   readonly incarnation: number
@@ -45,13 +49,14 @@ export interface WorkerOptions {
 }
 
 export function createWorker(options: WorkerOptions): WorkerState {
-  const { self, domain, incarnation, view } = options
+  const { self, operator, domain, incarnation, view } = options
   const kept = options.kept.flatMap((value) => {
     const read = decodeKept(value)
     return read.ok ? [read.value] : []
   })
   return {
     self,
+    operator,
     domain,
     incarnation,
     view,
@@ -63,6 +68,7 @@ export function createWorker(options: WorkerOptions): WorkerState {
     reservations: new Map(),
     instances: new Map(),
     missing: new Map(),
+    evicted: new Map(),
     declined: new Map(),
   }
 }
@@ -91,6 +97,9 @@ export function step(
       break
     case 'found':
       onFound(turn, input.runtime, input.instances)
+      break
+    case 'evict':
+      evict(turn, input.key, input.reason)
       break
     case 'wake':
       onWake(turn)
@@ -133,7 +142,8 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
   const { key, fence, sequence, specClock, restarts } = kept
   const { service, number } = splitInstanceKey(key)
   const placed = state.view.store.placement(service, number)?.message ?? null
-  const isElsewhere = placed !== null && placed.child !== state.self && compareFences(placed.fence, fence) >= 0
+  const isOwn = placed !== null && (placed.child === state.self || placed.previous === state.self)
+  const isElsewhere = placed !== null && !isOwn && compareFences(placed.fence, fence) >= 0
   const decoded = decodeSpec(kept.spec)
   if (isElsewhere || !decoded.ok) {
     effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
@@ -192,6 +202,8 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
     case 'placement/offer':
     case 'placement/refuse':
     case 'placement/report':
+    case 'placement/move':
+    case 'placement/moved':
       return
     default:
       unreachable(message)

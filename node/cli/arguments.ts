@@ -10,6 +10,8 @@ const RUNTIMES: readonly string[] = ['process', 'docker']
 const ELECTORS: readonly ElectorsMax[] = [3, 5, 7]
 const SCHEDULERS: readonly string[] = ['best-fit', 'spread']
 const PORT_MAX = 65_535
+/** A load of ten processes per core. */
+const PERCENT_MAX = 1_000
 
 /** `90s`, `30m`, `1h`, `7d` in milliseconds. */
 export function duration(word: string): number {
@@ -46,6 +48,9 @@ export function scheduler(word: string): string {
   if (SCHEDULERS.includes(word) || /[./]/.test(word)) return word
   throw new InvalidArgumentError(`It is ${SCHEDULERS.join(', ')} or the path of a module, as in ./mine.ts.`)
 }
+
+/** Of a device; above a hundred where that is never reached. */
+export const percent = whole(1, PERCENT_MAX)
 
 export const port = whole(0, PORT_MAX)
 

@@ -13,6 +13,7 @@ import {
   instanceOf,
   labels,
   multiaddrs,
+  percent,
   port,
   runtimes,
   scheduler,
@@ -77,6 +78,10 @@ const addUpOptions = (command: Command): Command =>
       'best-fit, spread or ./module.ts: how places are ranked where this node leads',
       scheduler,
     )
+    .option('--pressure-high <percent>', 'cpu, load, memory or disk above which the node relieves itself', percent)
+    .option('--pressure-low <percent>', 'below which it puts back what it changed', percent)
+    .option('--pressure-readings <number>', 'how many readings in a row count, one every 5 s', whole(1, 1_000))
+    .option('--no-pressure', 'never relieve the device')
     .option('--label <key=value>', 'a label that selectors may name', labels)
 
 function addNodeCommands(program: Command): void {
@@ -157,6 +162,12 @@ function addServiceCommands(program: Command): void {
     .argument('<file>', 'the descriptor, or - for standard input')
     .action(async (file: string, _words: object, command: Command) =>
       (await import('./commands/validate.ts')).validate(contextOf(command), file),
+    )
+  program
+    .command('schema')
+    .description('print the JSON Schema of a service descriptor; needs no node')
+    .action(async (_words: object, command: Command) =>
+      (await import('./commands/schema.ts')).schema(contextOf(command)),
     )
   program
     .command('deploy')

@@ -16,7 +16,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
-import { bestFit, encodeSpec, type NodeSummary, PLACEMENT_TIMING, type SchedulerPlugin } from '../../placement/index.ts'
+import { encodeSpec, type NodeSummary, PLACEMENT_TIMING } from '../../placement/index.ts'
 import {
   authorSpec,
   CLOCK_ZERO,
@@ -31,7 +31,7 @@ import { holdsStoreOf } from './holding.ts'
 import { createInventories } from './inventories.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
-import { createPlacing, type PendingInstance } from './placing.ts'
+import { createPlacing, type PendingInstance, type PlacingSettings } from './placing.ts'
 import { createProofKeeper } from './proofs.ts'
 import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
@@ -50,8 +50,7 @@ export interface CoreOptions {
   readonly electorsMax?: number
   /** What a domain does, where this node speaks for it, when a majority is gone for good. Default: automatic. */
   readonly autonomy?: Autonomy
-  /** How places are ranked in the domains that this node leads. Default: best-fit. */
-  readonly scheduler?: SchedulerPlugin
+  readonly placing?: PlacingSettings
   /** The federation begins with this start of this node. */
   readonly isFounding: boolean
 }
@@ -67,6 +66,8 @@ export interface CoreMemory {
   readonly outbox: readonly SealedRecord<SpecRecord>[]
   /** What the worker persisted. */
   readonly worker: readonly Uint8Array[]
+  /** What pressure did to the instances. */
+  readonly pressure: Uint8Array | null
 }
 
 /** What others may look at; nothing in it may be changed. */
@@ -166,7 +167,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     name: options.name,
     labels: options.labels,
-    scheduler: options.scheduler ?? bestFit,
+    settings: options.placing ?? {},
     incarnation,
     timing: placementTiming,
     book,
@@ -174,6 +175,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     inventories,
     roster: roster.view,
     kept: memory.worker,
+    keptPressure: memory.pressure,
   })
 
   const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }

@@ -11,7 +11,7 @@ import {
   type SealedStatement,
 } from '../../overlay/membership/index.ts'
 import type { Opened, Sealer } from '../../overlay/wire/envelope.ts'
-import { KEPT_PREFIX } from '../../placement/index.ts'
+import { KEPT_PREFIX, PRESSURE_KEY } from '../../placement/index.ts'
 import { OUTBOX_PREFIX, type SealedRecord, type SpecRecord } from '../../services-registry/index.ts'
 import type { CoreMemory } from './core.ts'
 import type { CoreMessage } from './effects.ts'
@@ -50,6 +50,7 @@ export function readMemory(
     records: byDomain(withPrefix(stored, STORE_PREFIX), sealer),
     outbox: opened(OUTBOX_PREFIX) as readonly SealedRecord<SpecRecord>[],
     worker: [...withPrefix(stored, KEPT_PREFIX).values()],
+    pressure: stored.get(PRESSURE_KEY) ?? null,
   }
   return { memory, raised: { key, value: encodeIncarnation(incarnation) } }
 }

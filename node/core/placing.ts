@@ -9,12 +9,16 @@ import type { RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import {
+  bestFit,
   type ChildView,
   createScheduler,
   createWorker,
   type NodeSummary,
   type PlacementMessage,
   type PlacementTiming,
+  PRESSURE_DEFAULTS,
+  type PressureSettings,
+  pressedInstances,
   type SchedulerEffect,
   type SchedulerInput,
   type SchedulerPlugin,
@@ -30,21 +34,31 @@ import {
 import type { CoreEffect, CoreInput, RuntimeInfo } from './effects.ts'
 import type { Inventories, InventoryNews } from './inventories.ts'
 import type { Sink } from './news.ts'
+import { createPressing } from './pressing.ts'
 import type { Records } from './records.ts'
+
+/** What a node's owner decides about placing. */
+export interface PlacingSettings {
+  /** How places are ranked in the domains that this node leads. Default: best-fit. */
+  readonly scheduler?: SchedulerPlugin
+  /** When this device is short of something; null where nobody looks. Default: PRESSURE_DEFAULTS. */
+  readonly pressure?: PressureSettings | null
+}
 
 export interface PlacingOptions {
   readonly self: SignerFacts
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
-  readonly scheduler: SchedulerPlugin
+  readonly settings: PlacingSettings
   readonly incarnation: number
   readonly timing: PlacementTiming
   readonly book: LeaderBookView
   readonly records: Records
   readonly inventories: Inventories
   readonly roster: () => RosterView
-  /** What the worker persisted. */
+  /** What the worker persisted, and what pressure did. */
   readonly kept: readonly Uint8Array[]
+  readonly keptPressure: Uint8Array | null
 }
 
 /** An instance that has no place, and why. */
@@ -77,18 +91,24 @@ export interface Placing {
 }
 
 export function createPlacing(options: PlacingOptions): Placing {
-  const { self, book, records, inventories, incarnation, timing } = options
+  const { self, book, records, inventories, incarnation, timing, settings } = options
   const schedulers = new Map<DomainPath, SchedulerState>()
   const pending = new Map<string, PendingInstance>()
   const store = records.view(self.domain)
   if (store === null) throw new Error('a node holds its own cluster’s records')
   let worker = createWorker({
     self: self.node,
+    operator: self.operator,
     domain: self.domain,
     incarnation,
     view: { store, leaders: book },
     kept: options.kept,
   })
+  const pressing = createPressing(
+    self.domain,
+    settings.pressure === undefined ? PRESSURE_DEFAULTS : settings.pressure,
+    options.keptPressure,
+  )
   let reading: HostReading | null = null
   let runtimes: readonly RuntimeInfo[] = []
   let shownUse = ''
@@ -165,7 +185,7 @@ export function createPlacing(options: PlacingOptions): Placing {
     if (reading === null) return
     const use = workerUse(worker)
     shownUse = JSON.stringify(use)
-    const summary = summaryOf(options, reading, runtimes, use)
+    const summary = summaryOf(options, reading, runtimes, { ...use, pressure: pressing.level() })
     inventories.onSummary(summary, context, out)
     feedWorker({ kind: 'capacity', summary }, context, out)
   }
@@ -176,6 +196,7 @@ export function createPlacing(options: PlacingOptions): Placing {
     switch (message.kind) {
       case 'placement/summary':
       case 'placement/aggregate':
+      case 'placement/moved':
         return
       case 'placement/ask':
       case 'placement/release': {
@@ -187,6 +208,7 @@ export function createPlacing(options: PlacingOptions): Placing {
       case 'placement/offer':
       case 'placement/refuse':
       case 'placement/report':
+      case 'placement/move':
         return feed(message.domain, { kind: 'message', opened }, context, out)
     }
   }
@@ -201,6 +223,8 @@ export function createPlacing(options: PlacingOptions): Placing {
     },
     onReading: (next, context, out) => {
       reading = next
+      const evicted = pressing.onReading(next, pressedInstances(worker), out)
+      for (const { key, reason } of evicted) feedWorker({ kind: 'evict', key, reason }, context, out)
       summarize(context, out)
     },
     onRuntimes: (next, context, out) => {
@@ -219,7 +243,10 @@ export function createPlacing(options: PlacingOptions): Placing {
         children: () => childrenOf(domain),
         leaders: book,
       }
-      schedulers.set(domain, createScheduler({ domain, self: self.node, timing, view, plugin: options.scheduler }))
+      schedulers.set(
+        domain,
+        createScheduler({ domain, self: self.node, timing, view, plugin: settings.scheduler ?? bestFit }),
+      )
       feed(domain, { kind: 'lead', fence }, context, out)
     },
     onUnlead: (domain, context, out) => {
@@ -260,12 +287,11 @@ const summaryOf = (
   { name, labels, self }: PlacingOptions,
   reading: HostReading,
   runtimes: readonly RuntimeInfo[],
-  promised: Pick<NodeSummary, 'instances' | 'reserved'>,
+  promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure'>,
 ): NodeSummary => ({
   ...reading,
   name: name.slice(0, 63),
   runtimes,
   labels: { ...self.labels, ...labels },
-  pressure: 0,
   ...promised,
 })

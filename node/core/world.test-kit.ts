@@ -20,6 +20,7 @@ const WALL_AT_START = Date.UTC(2026, 10, 21)
 const HOP_MS = 2
 const WRITE_MS = 1
 const START_INSTANCE_MS = 20
+const STOP_INSTANCE_MS = 10
 const DIAL_MS = 5
 
 export const factsOf = (name: string, domain: string): SignerFacts => ({
@@ -160,6 +161,12 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       runtimes: {
         run: (_runtime, operation) => {
           self().run.push(operation)
+          if (operation.kind === 'stop') {
+            const event = { kind: 'exited', key: operation.key, code: 0, detail: 'was stopped' } as const
+            later(STOP_INSTANCE_MS, () => {
+              if (!killed.has(self())) self().host.input({ kind: 'runtime', event })
+            })
+          }
           if (operation.kind !== 'start') return
           const { key, specId, spec } = operation.launch
           const ports = spec.ports.map(({ declared }) => ({ declared, actual: declared, protocol: 'tcp' as const }))

@@ -104,7 +104,8 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
         if (driver !== undefined) return driver.start(operation.launch)
         return onEvent({ kind: 'failed', key, detail: `this device has no runtime "${runtime}"` })
       }
-      driver?.stop(operation.key, operation.graceMs)
+      if (operation.kind === 'limit') driver?.limit(operation.key, operation.limits)
+      else driver?.stop(operation.key, operation.graceMs)
     },
     logs: (service, number, logOptions) => {
       const key = instanceKey(service, number)

@@ -15,6 +15,7 @@ import type {
   RuntimeDriver,
   RuntimeDriverOptions,
   RuntimeEvent,
+  RuntimeLimits,
 } from '../runtime.ts'
 import { messageOf } from './deadline.ts'
 import {
@@ -26,6 +27,8 @@ import {
   pullImage,
 } from './docker-engine.ts'
 import { execInContainer } from './docker-exec.ts'
+
+import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
 import { readContainerLog } from './docker-logs.ts'
 import { provideNetwork } from './docker-network.ts'
 import {
@@ -115,6 +118,18 @@ class DockerRuntime implements RuntimeDriver {
     })
   }
 
+  limit(key: InstanceKey, limits: RuntimeLimits): void {
+    this.#queue.run(key, async () => {
+      const id = this.#attended.get(key)?.watched.id
+      if (this.#closed || id === undefined) return
+      try {
+        await changeContainerLimits((await this.#engine.client()).getContainer(id), limits)
+      } catch (error) {
+        this.#options.onWarning(`the limits of ${key} were not changed: ${engineProblem(error, this.#engine.address)}`)
+      }
+    })
+  }
+
   async list(): Promise<readonly FoundInstance[]> {
     const docker = await this.#engine.client()
     const filters = { label: [`${NODE_LABEL}=${this.#options.nodeId}`] }
@@ -180,7 +195,8 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
       if (found.State.Running) return this.#greet(this.#attend(launch, found.Id), launch, true)
-      if (await this.#restart(docker.getContainer(found.Id)))
+      const isRestricted = hasOtherLimits(found, spec)
+      if (!isRestricted && (await this.#restart(docker.getContainer(found.Id))))
         return this.#greet(this.#attend(launch, found.Id), launch, false)
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)

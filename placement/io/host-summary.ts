@@ -99,7 +99,7 @@ async function readMemory(): Promise<HostReading['memoryMb']> {
   const totalBytes = limitBytes > 0 ? Math.min(deviceBytes, limitBytes) : deviceBytes
   return {
     total: toMb(totalBytes),
-    free: toMb(Math.min(totalBytes, memory?.available ?? process.availableMemory())),
+    free: toMb(Math.min(totalBytes, memory?.available ?? totalBytes, process.availableMemory())),
   }
 }
 

@@ -17,6 +17,7 @@ import type {
   RuntimeDriver,
   RuntimeDriverOptions,
   RuntimeEvent,
+  RuntimeLimits,
 } from '../runtime.ts'
 import type { ServiceSpec } from '../spec.ts'
 import { dissolve, findCgroups } from './cgroups.ts'
@@ -31,6 +32,7 @@ import {
 } from './instance-folder.ts'
 import { createKeyQueue } from './key-queue.ts'
 import { createOutputLogs } from './output-log.ts'
+import { changeProcessLimits } from './process-limits.ts'
 import { groupsOf, SHELL, type StartContext, startProcess } from './process-start.ts'
 import { findMarked, killAll, readBootId } from './process-table.ts'
 import { attend, createWatched, execIn, greet, terminate, type WatchContext, type Watched } from './process-watch.ts'
@@ -110,6 +112,17 @@ class ProcessRuntime implements RuntimeDriver {
       } catch (error) {
         this.#options.onWarning(`${key} could not be removed: ${messageOf(error)}`)
         this.#tell({ kind: 'exited', key, code: null, detail: 'stopped' })
+      }
+    })
+  }
+
+  limit(key: InstanceKey, limits: RuntimeLimits): void {
+    this.#queue.run(key, async () => {
+      if (this.#closed || !this.#attended.has(key)) return
+      try {
+        await changeProcessLimits(key, limits, await this.#startContext())
+      } catch (error) {
+        this.#options.onWarning(`the limits of ${key} were not changed: ${messageOf(error)}`)
       }
     })
   }

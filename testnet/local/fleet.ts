@@ -114,7 +114,12 @@ export function createFleet(plan: FleetPlan): Fleet {
     const [first] = clusters
     const founderName = first?.names[0]
     if (first === undefined || founderName === undefined) throw new Error('a fleet has at least one node')
-    const founder = launch(founderName, first.path, await folderOf(founderName), ['up', '--domain', first.path])
+    const founder = launch(founderName, first.path, await folderOf(founderName), [
+      'up',
+      '--no-pressure',
+      '--domain',
+      first.path,
+    ])
     nodes.push(founder)
     await until('the founder answers', async () => (await founder.control.status()).ready, 30_000, [founder])
     onProgress(`${founderName} founded the federation`)
@@ -125,7 +130,7 @@ export function createFleet(plan: FleetPlan): Fleet {
       const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: INVITE_MS })
       for (const [index, name] of joining.entries()) {
         if (index > 0 && index % waveNodes === 0) await ready(nodes.slice(-waveNodes))
-        nodes.push(launch(name, path, await folderOf(name), ['join', invite]))
+        nodes.push(launch(name, path, await folderOf(name), ['join', invite, '--no-pressure']))
       }
       onProgress(`${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'} ${path} by invite`)
     }
@@ -154,7 +159,7 @@ export function createFleet(plan: FleetPlan): Fleet {
       await gone
     },
     restart: (node) => {
-      const again = launch(node.name, node.domain, node.dataDir, ['up'])
+      const again = launch(node.name, node.domain, node.dataDir, ['up', '--no-pressure'])
       nodes[nodes.indexOf(node)] = again
       dead.delete(node)
       return again

@@ -111,7 +111,7 @@ test('what cannot be run is refused with a code and a sentence', async () => {
   assert.match(missing.err, /there is no program "no-such-program"/)
 })
 
-test('the logs of all instances are read from each device, each line with its number, and of one byte for byte', async () => {
+test('logs are read from each device: of all instances with their numbers, of one byte for byte', async () => {
   for (const name of ['a1', 'a2', 'b1']) {
     const { stdout } = await coppice('logs', SERVICE, ...at(name))
     assert.match(stdout, /^#0 \| listening on \d+\n#1 \| listening on \d+\n$/)

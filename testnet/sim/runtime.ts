@@ -7,7 +7,7 @@ import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import type { Random } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { needOf, type Resources } from '../../placement/need.ts'
-import type { FoundInstance, Launch, RuntimeEvent } from '../../placement/runtime.ts'
+import type { FoundInstance, Launch, RuntimeEvent, RuntimeLimits } from '../../placement/runtime.ts'
 import type { Endpoint } from '../../services-registry/record.ts'
 import type { Agenda } from './agenda.ts'
 import { between } from './streams.ts'
@@ -20,6 +20,8 @@ export interface Instance {
   readonly need: Resources
   readonly endpoint: Endpoint
   readonly isRunning: boolean
+  /** What it may use since the node restricted it; null as long as that is what it declared. */
+  readonly limits: RuntimeLimits | null
 }
 
 export interface RuntimeDefects {
@@ -70,7 +72,7 @@ export function createRuntime(
       if (known !== undefined) return known.isRunning ? sayRunning(key, specId, true) : undefined
       const ports = spec.ports.map(({ declared, protocol }) => ({ declared, actual: declared, protocol }))
       const endpoint: Endpoint = { host: '127.0.0.1', ports }
-      instances.set(key, { key, specId, need: needOf(spec), endpoint, isRunning: false })
+      instances.set(key, { key, specId, need: needOf(spec), endpoint, isRunning: false, limits: null })
       onStarted()
     })
     inTurn(key, between(random, START_MS.min, START_MS.max), () => {
@@ -94,11 +96,22 @@ export function createRuntime(
     })
   }
 
+  const limit = (key: InstanceKey, limits: RuntimeLimits): void => {
+    inTurn(key, 0, () => {
+      const instance = instances.get(key)
+      if (instance === undefined) return
+      const { vcpus, memoryMb } = instance.need
+      const isDeclared = limits.vcpus === vcpus && limits.memoryMb === memoryMb && !limits.holdMemory
+      instances.set(key, { ...instance, limits: isDeclared ? null : limits })
+    })
+  }
+
   return {
     port: {
       run: (_runtime, operation) => {
         if (operation.kind === 'start') start(operation.launch)
-        else stop(operation.key)
+        else if (operation.kind === 'stop') stop(operation.key)
+        else limit(operation.key, operation.limits)
       },
     },
     instances,

@@ -34,6 +34,10 @@ export interface UpWords {
   readonly httpProxy?: number | false
   readonly virtualListeners: boolean
   readonly scheduler?: string
+  readonly pressureHigh?: number
+  readonly pressureLow?: number
+  readonly pressureReadings?: number
+  readonly pressure: boolean
   readonly label?: Readonly<Record<string, string>>
 }
 
@@ -63,9 +67,19 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.runtime && { runtimes: words.runtime }),
     ...(words.httpProxy !== undefined && { httpProxyPort: words.httpProxy === false ? null : words.httpProxy }),
     ...(words.scheduler && { scheduler: words.scheduler }),
+    pressure: pressureOf(words),
     ...(words.label && { labels: words.label }),
   }
 }
+
+const pressureOf = (words: UpWords): NonNullable<NodeOptions['pressure']> | null =>
+  words.pressure
+    ? {
+        ...(words.pressureHigh && { high: words.pressureHigh }),
+        ...(words.pressureLow && { low: words.pressureLow }),
+        ...(words.pressureReadings && { readings: words.pressureReadings }),
+      }
+    : null
 
 /** Starts a node, says how it goes, and stays until a signal ends it or it fails. */
 async function inForeground(context: CliContext, start: () => Promise<RunningNode>): Promise<void> {

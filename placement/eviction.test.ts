@@ -1,0 +1,71 @@
+// What the worker makes of it when its node has to relieve itself, and whom it takes in while it is short.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { OperatorId } from '../overlay/kernel/ids.ts'
+import { EVICTED_MS_MIN } from './constants.ts'
+import { pressedInstances } from './eviction.ts'
+import { summaryOf } from './placement-fixtures.ts'
+import { workerUse } from './worker.ts'
+import { Bench, KEY, running } from './worker-harness.ts'
+
+const answers = (bench: Bench): readonly (string | undefined)[] =>
+  bench.look().sent.map((message) => (message.kind === 'placement/refuse' ? message.reasons[0]?.code : message.kind))
+
+test('an evicted instance stops, says that it is lost here and why, and gives its room back', () => {
+  const bench = running()
+  bench.look()
+  bench.give({ kind: 'evict', key: KEY, reason: 'memory at 95 %' })
+  assert.deepEqual(pressedInstances(bench.state), [])
+  const stopped = bench.look()
+  assert.deepEqual(stopped.operations, ['stop'])
+  assert.deepEqual(
+    stopped.records.map(({ state, live }) => [state, live]),
+    [['stopping', true]],
+  )
+  bench.says({ kind: 'exited', key: KEY, code: 0, detail: '' })
+  const [lost] = bench.look().records
+  assert.deepEqual([lost?.state, lost?.live, lost?.reason], ['lost', false, 'memory at 95 %'])
+  assert.equal(workerUse(bench.state).reserved.memoryMb, 0)
+})
+
+test('it is not taken back for a while, and for twice as long the second time', () => {
+  const bench = running()
+  for (const factor of [1, 2]) {
+    bench.give({ kind: 'evict', key: KEY, reason: 'short' })
+    bench.says({ kind: 'exited', key: KEY, code: 0, detail: '' })
+    bench.look()
+    bench.now += factor * EVICTED_MS_MIN - 1
+    bench.ask({}, { askId: 'early' })
+    assert.deepEqual(answers(bench), ['evicted'])
+    bench.now += 1
+    bench.ask({}, { askId: `late-${factor}` })
+    assert.deepEqual(answers(bench), ['placement/offer'])
+    bench.place({ sequence: factor + 1 })
+    bench.runs()
+  }
+})
+
+test('an order that takes the instance away while it is being evicted is obeyed', () => {
+  const bench = running()
+  bench.give({ kind: 'evict', key: KEY, reason: 'short' })
+  bench.place({ child: null, sequence: 2 })
+  bench.says({ kind: 'exited', key: KEY, code: 0, detail: '' })
+  assert.equal(bench.state.instances.size, 0)
+})
+
+test('a restricted node takes in its own operator’s work, and no other operator’s', () => {
+  const bench = new Bench()
+  const [own, other] = ['operator', 'somebody-else'] as OperatorId[]
+  assert.ok(own && other)
+  bench.ask({}, { operator: other })
+  assert.deepEqual(answers(bench), ['placement/offer'])
+  bench.give({ kind: 'capacity', summary: summaryOf('me', { pressure: 1 }) })
+  bench.ask({}, { number: 1, operator: other })
+  assert.deepEqual(answers(bench), ['restricted'])
+  bench.ask({}, { number: 1, operator: own })
+  assert.deepEqual(answers(bench), ['placement/offer'])
+  bench.give({ kind: 'capacity', summary: summaryOf('me', { pressure: 2 }) })
+  bench.ask({}, { number: 2, operator: own })
+  assert.deepEqual(answers(bench), ['pressure'])
+})

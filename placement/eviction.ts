@@ -1,0 +1,37 @@
+// A node under pressure ends an instance of its own accord. It says so, its leader looks for another place, and the
+// node does not take the same instance back for a while: two devices that both are short of something would otherwise
+// hand it back and forth.
+
+import type { InstanceKey } from '../overlay/kernel/ids.ts'
+import type { Millis } from '../overlay/kernel/time.ts'
+import { EVICTED_MS_MAX, EVICTED_MS_MIN } from './constants.ts'
+import { persist, stopEffect, stopping } from './lifecycle.ts'
+import type { PressedInstance } from './pressure.ts'
+import { reporting, update, type WorkerState, type WorkerTurn } from './worker-state.ts'
+
+/** Ends an instance that runs here; one that does not is left alone. */
+export function evict(turn: WorkerTurn, key: InstanceKey, reason: string): void {
+  const { state, context } = turn
+  const managed = state.instances.get(key)
+  if (managed === undefined || managed.phase.kind !== 'started') return
+  forgetOld(state, context.now)
+  const times = (state.evicted.get(key)?.times ?? 0) + 1
+  const until = context.now + Math.min(EVICTED_MS_MAX, EVICTED_MS_MIN * 2 ** (times - 1))
+  state.evicted.set(key, { times, until })
+  // Behind the same disk as the start, which may still wait for it.
+  persist(turn, managed, false, [stopEffect(managed)])
+  const report = reporting(turn, 'stopping', reason)
+  update(turn, { ...managed, phase: stopping(turn, managed, 'give-up'), report })
+}
+
+function forgetOld(state: WorkerState, now: Millis): void {
+  for (const [key, { until }] of state.evicted) if (until + EVICTED_MS_MAX <= now) state.evicted.delete(key)
+}
+
+/** What runs here, as pressure has to know it; what is on its way in or out is not counted. */
+export const pressedInstances = (state: WorkerState): readonly PressedInstance[] =>
+  [...state.instances.values()].flatMap(({ key, spec, specId, restarts, phase, report }) => {
+    if (phase.kind !== 'started') return []
+    const { runtime, priority, vcpus, memoryMb } = spec
+    return [{ key, runtime, specId, restarts, priority, vcpus, memoryMb, since: report.since }]
+  })
