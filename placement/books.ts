@@ -3,7 +3,8 @@
 import { type InstanceKey, isDomain, type ServiceId, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import { placementOf, silentAt, wishOf } from './desire.ts'
-import { enterPlaced } from './ledger.ts'
+import { enterLeaving, enterPlaced } from './ledger.ts'
+import { leftBy } from './move.ts'
 import { NOTHING, needOf } from './need.ts'
 import type { KnownSpec, Turn } from './scheduler-state.ts'
 
@@ -16,7 +17,9 @@ export function enterInBooks(turn: Turn, key: InstanceKey): void {
   if (own !== undefined && placed !== own) state.authored.delete(key)
   const known = knownSpecOf(turn, service, number)
   const isOver = known === null || placed?.outcome !== undefined || placed?.each === true
-  enterPlaced(state.ledger, key, placed?.child ?? null, isOver ? NOTHING : needOf(known.spec))
+  const need = isOver ? NOTHING : needOf(known.spec)
+  enterPlaced(state.ledger, key, placed?.child ?? null, need)
+  enterLeaving(state.ledger, key, leftBy(state, placed), need)
 }
 
 function knownSpecOf(turn: Turn, service: ServiceId, number: number): KnownSpec | null {

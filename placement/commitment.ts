@@ -2,21 +2,37 @@
 // step.
 
 import type { ChildId, InstanceKey } from '../overlay/kernel/ids.ts'
-import { isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
-import { compareClocks, compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { isDomain, isWithin, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import {
+  compareClocks,
+  compareFences,
+  type InstanceRecord,
+  type PlacementRecord,
+  type SealedRecord,
+} from '../services-registry/record.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
 import { attemptsOf, lastWordOf, placementOf, runBelow } from './desire.ts'
-import { enterPlaced } from './ledger.ts'
+import { enterLeaving, enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
 import type { Outcome } from './outcome.ts'
-import { change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
+import { beginMove, change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
+import { findSpec } from './versions.ts'
 
-/** Places an instance on a child that offered. */
-export function commit(turn: Turn, key: InstanceKey, child: ChildId, known: KnownSpec, reason: string): void {
+/** Places an instance on a child that offered; `from` goes on running it until that child does. */
+export function commit(
+  turn: Turn,
+  key: InstanceKey,
+  child: ChildId,
+  known: KnownSpec,
+  reason: string,
+  from: ChildId | null,
+): void {
   const { state, context } = turn
   const { service, number } = splitInstanceKey(key)
   const last = isDomain(child) ? null : lastWordOf(state, service, number, child)
-  if (!author(turn, key, { child, reason, ...madeFor(turn, key, child, known) })) return
+  const previous = from ?? (isDomain(child) ? awaitedAbove(turn, service, number) : null)
+  const terms = { child, reason, ...madeFor(turn, key, child, known) }
+  if (!author(turn, key, { ...terms, ...(previous !== null && { previous }) })) return
   show(turn, key, null)
   change(
     turn,
@@ -31,10 +47,53 @@ export function commit(turn: Turn, key: InstanceKey, child: ChildId, known: Know
       stuckSince: null,
       goodSince: null,
       baseline: last === null ? null : { incarnation: last.incarnation, sequence: last.sequence },
+      move: previous === null ? null : beginMove(context.now),
     },
   )
   enterPlaced(state.ledger, key, child, needOf(known.spec))
-  tell(turn, 'instance-placed', { service, number, child, reason })
+  enterLeaving(state.ledger, key, from, needOf(known.spec))
+  tell(turn, 'instance-placed', { service, number, child, reason, ...(from !== null && { from }) })
+}
+
+/** The place outside this domain that the parent moves an instance away from, and waits to hear that it runs here. */
+function awaitedAbove({ state }: Turn, service: PlacementRecord['service'], number: number): ChildId | null {
+  const order = state.view.parentStore()?.placement(service, number)?.message ?? null
+  return order !== null && order.child === state.domain ? (order.previous ?? null) : null
+}
+
+/** It runs where it was moved to: the former place is told to end it. */
+export function finishMove(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
+  const { service, number, child, previous = null } = placed
+  const { previous: _left, ...terms } = termsOf(placed)
+  if (!author(turn, key, terms)) return
+  enterLeaving(turn.state.ledger, key, null, NOTHING)
+  change(turn, key, placed, { phase: { kind: 'idle' }, move: null, baseline: null })
+  tell(turn, 'instance-moved', { service, number, from: previous, child })
+}
+
+/** It does not run where it was moved to: it stays where it was, with the version that it has there. */
+export function goBack(turn: Turn, key: InstanceKey, placed: PlacementRecord, to: ChildId, why: string): void {
+  const { service, number, child } = placed
+  const reason = `it stays here, as it could not be moved to ${child}: ${why}`
+  if (!author(turn, key, { child: to, reason, ...versionAt(turn, placed, to) })) return
+  const need = turn.state.ledger.leaving.get(key)?.need ?? NOTHING
+  enterLeaving(turn.state.ledger, key, null, NOTHING)
+  enterPlaced(turn.state.ledger, key, to, need)
+  change(turn, key, placed, { phase: { kind: 'idle' }, move: null, baseline: null })
+  tell(turn, 'instance-stays', { service, number, child: to, reason }, 'warn')
+}
+
+/** The version that a child runs, as far as its nodes have said. */
+function versionAt(
+  { state }: Turn,
+  { service, number, specClock, specId }: PlacementRecord,
+  child: ChildId,
+): Pick<Terms, 'specClock' | 'specId'> {
+  const isThere = ({ from, message }: SealedRecord<InstanceRecord>): boolean =>
+    message.number === number && message.live && (isDomain(child) ? isWithin(message.domain, child) : from === child)
+  const clock = state.view.store.instances(service).find(isThere)?.message.specClock ?? specClock
+  const id = compareClocks(clock, specClock) === 0 ? specId : findSpec(state, service, clock)?.id
+  return { specClock: clock, ...(id !== undefined && { specId: id }) }
 }
 
 /** Nobody wants an instance here: its place is taken away, and what runs without one is ended too. */
@@ -52,6 +111,7 @@ function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, reason:
   const { specClock, each } = placed
   if (!author(turn, key, { child: null, specClock, reason, ...(each === true && { each }) })) return
   enterPlaced(turn.state.ledger, key, null, NOTHING)
+  enterLeaving(turn.state.ledger, key, null, NOTHING)
   tell(turn, 'instance-withdrawn', { service, number, child: placed.child, reason })
   drop(turn, key)
 }

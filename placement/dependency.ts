@@ -1,13 +1,13 @@
 // A service that depends on others is not started before they run. Once it was started their failures are its own
 // affair: nothing is stopped because of them.
 
-import type { ServiceId } from '../overlay/kernel/ids.ts'
-import { instanceKey } from '../overlay/kernel/ids.ts'
+import { type InstanceKey, instanceKey, type ServiceId } from '../overlay/kernel/ids.ts'
 import { isPlacedHere } from '../services-registry/view.ts'
-import { placementOf } from './desire.ts'
+import { placementOf, type Wish } from './desire.ts'
+import { toPending } from './negotiation.ts'
 import { outcomeOf } from './outcome.ts'
 import { isServing } from './pace.ts'
-import type { SchedulerState } from './scheduler-state.ts'
+import { type SchedulerState, show, type Turn } from './scheduler-state.ts'
 import type { ServiceSpec } from './spec.ts'
 import { targetOf } from './versions.ts'
 
@@ -36,4 +36,17 @@ function isReady(state: SchedulerState, service: ServiceId, number: number, spec
   const shown = store.placement(service, number)
   if (shown === null) return false
   return store.instances(service).some((one) => isPlacedHere(shown, one) && isServing(one.message, spec))
+}
+
+/** What it depends on does not run yet; a change of that is looked at when it comes. */
+export function awaitOthers(
+  turn: Turn,
+  key: InstanceKey,
+  wish: Wish & { readonly kind: 'wanted' },
+  waits: string,
+): void {
+  const phase = turn.state.work.get(key)?.phase
+  const isWaiting = phase?.kind === 'pending' && phase.retryAt > turn.context.now
+  if (!isWaiting) toPending(turn, key, wish.known, waits)
+  show(turn, key, waits)
 }

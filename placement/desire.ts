@@ -38,6 +38,7 @@ export function wishOf(state: SchedulerState, service: ServiceId, number: number
   const own = state.view.store.spec(service)?.message ?? null
   if (own !== null && own.spec !== null) return ownWish(state, service, number, own.clock)
   const order = orderFor(state, service, number)
+  if (order !== null && order.child !== null && order.previous === state.domain) return goesOn(state, order)
   if (order !== null && order.child === state.domain) {
     const held = state.view.parentStore()?.spec(service)?.message ?? null
     if (held !== null) learnRecord(state, held)
@@ -69,6 +70,16 @@ function ownWish(state: SchedulerState, service: ServiceId, number: number, cloc
   if (kind !== 'daemon' && number >= replicas) return { kind: 'unwanted', why: `there shall be ${replicas} only` }
   const wish = versionFor(state, service, number, target)
   return kind === 'daemon' ? forSlot(state, service, number, wish) : wish
+}
+
+/** The parent moves it elsewhere: until it runs there, what is placed here stays as it is. */
+function goesOn(state: SchedulerState, order: PlacementRecord): Wish {
+  const { service, number, child } = order
+  const placed = placementOf(state, instanceKey(service, number))
+  if (placed === null || placed.child === null) return { kind: 'unwanted', why: `it is moved to ${child}` }
+  const known = withOver(findSpec(state, service, placed.specClock), placed.over)
+  const problem = known === null ? 'its specification has not arrived yet' : ''
+  return { kind: 'wanted', by: 'parent', clock: placed.specClock, known, problem, ...overOf(placed) }
 }
 
 /** Of a service that is updated, an instance keeps its version until it is its turn. */

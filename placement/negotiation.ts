@@ -17,6 +17,7 @@ import { compareClocks } from '../services-registry/record.ts'
 import { commit, noteFailure } from './commitment.ts'
 import { ASK_TRIES_CURRENT, ASKS_MAX, RESERVATION_MS } from './constants.ts'
 import { isLost, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
+import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
 import { needOf } from './need.ts'
@@ -36,15 +37,19 @@ import {
 } from './scheduler-state.ts'
 import type { ChildView } from './view.ts'
 
+/** What is left, and who may take it: see Round. */
+type Departure = Pick<Round, 'from' | 'to'>
+
 /** Begins a round of asking, or queues for one. */
-export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec): void {
+export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move: Partial<Departure> = {}): void {
   const { state } = turn
   const name = splitInstanceKey(key)
   const before = state.work.get(key)
+  const { from = null, to = before?.order?.to ?? null } = move
   if (before !== undefined) letGo(turn, before)
   change(turn, key, name, { phase: { kind: 'idle' }, goodSince: null })
   if (state.asks.size >= ASKS_MAX) change(turn, key, name, { phase: { kind: 'queued' } })
-  else askNext(turn, key, { known, tried: new Set(), reasons: [] })
+  else askNext(turn, key, { known, from, to, tried: new Set(), reasons: [] })
 }
 
 /** Asks the best child that was not asked in this round. */
@@ -62,6 +67,8 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     ledger: state.ledger,
     plugin: state.plugin,
     current: placementOf(state, key)?.child ?? null,
+    leaving: round.from,
+    to: round.to,
     tried: round.tried,
     avoid: work.avoid,
     avoidNodes: work.order?.avoid ?? [],
@@ -81,7 +88,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     phase: { kind: 'asking', askId, child: best.child, deadline, tries: 1, why: best.reason, round },
   })
   enterAsked(state.ledger, key, best.child, needOf(round.known.spec))
-  sendAsk(turn, key, best.child, askId, round.known)
+  sendAsk(turn, key, best.child, askId, round.known, round.to)
 }
 
 /** The children that may run it: all, or the one that a daemon's instance is for. */
@@ -99,7 +106,14 @@ function candidatesFor({ state, children, context }: Turn, key: InstanceKey): re
 const askMs = (turn: Turn, child: ChildId): number =>
   isDomain(child) ? turn.state.timing.askDomainMs : turn.state.timing.askNodeMs
 
-export function sendAsk(turn: Turn, key: InstanceKey, child: ChildId, askId: string, known: KnownSpec): void {
+export function sendAsk(
+  turn: Turn,
+  key: InstanceKey,
+  child: ChildId,
+  askId: string,
+  known: KnownSpec,
+  to: string | null = null,
+): void {
   const { state } = turn
   if (state.lead === null) return
   const operator = operatorOf(turn, key)
@@ -113,6 +127,7 @@ export function sendAsk(turn: Turn, key: InstanceKey, child: ChildId, askId: str
     specClock: known.clock,
     ...(operator !== null && { operator }),
     avoid: state.work.get(key)?.order?.avoid ?? [],
+    ...(to !== null && { to }),
   })
 }
 
@@ -144,8 +159,11 @@ export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
   const by = nodeName === '' ? '' : `, offered by ${nodeName}`
   const why = isDomain(child) ? `on ${child}${by}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
   if (work.order !== null) answerOffer(turn, work, work.order, offer, expiresInMs)
-  if (isCalledFor(turn, key, known)) {
-    commit(turn, key, child, known, why)
+  const call = calledFor(turn, key, known)
+  if (call !== null) {
+    const leave = call === 'move' ? leaveOf(state, key) : null
+    commit(turn, key, child, known, why, phase.round.from)
+    if (leave !== null) onDeparture(turn, key, leave, child, why)
     return
   }
   if (work.order === null) {
@@ -183,7 +201,7 @@ export function onAskDeadline(turn: Turn, key: InstanceKey, work: Work): void {
   const isCurrent = placementOf(state, key)?.child === child && !isLost(state, child, children, context.now)
   if (isCurrent && tries < ASK_TRIES_CURRENT) {
     change(turn, key, work, { phase: { ...phase, tries: tries + 1, deadline: context.now + askMs(turn, child) } })
-    sendAsk(turn, key, child, askId, round.known)
+    sendAsk(turn, key, child, askId, round.known, round.to)
     return
   }
   letGo(turn, work)
@@ -204,11 +222,11 @@ function exhausted(turn: Turn, key: InstanceKey, known: KnownSpec, reasons: read
   const devices = reasons.reduce((sum, reason) => sum + reason.count, 0)
   if (work.order !== null) answerRefuse(turn, work, work.order, devices, reasons)
   change(turn, key, work, { order: null })
-  if (!isCalledFor(turn, key, known)) {
-    drop(turn, key)
-    return
-  }
-  toPending(turn, key, known, refusalSentence(reasons, devices))
+  const call = calledFor(turn, key, known)
+  const leave = call === 'move' ? leaveOf(turn.state, key) : null
+  if (call === null) drop(turn, key)
+  else if (leave !== null) cannotLeave(turn, key, leave, refusalSentence(reasons, devices))
+  else toPending(turn, key, known, refusalSentence(reasons, devices))
 }
 
 /** Shows why it has no place, tries again later, and hands back to the parent what it cannot place for too long. */
@@ -237,7 +255,7 @@ export function toPending(turn: Turn, key: InstanceKey, known: KnownSpec | null,
 export function reportUp(
   turn: Turn,
   key: InstanceKey,
-  problem: 'unplaceable' | 'no-spec' | 'done' | 'failed',
+  problem: 'unplaceable' | 'no-spec' | 'running' | 'done' | 'failed',
   detail: string,
 ): void {
   const { domain } = turn.state
@@ -247,8 +265,7 @@ export function reportUp(
   if (parent === null || placed === null || placed.child !== domain) return
   // A daemon is for this very domain: there is nobody to hand it back to.
   if (placed.each === true && problem === 'unplaceable') return
-  const { number } = placed
-  const { fence } = placed
+  const { number, fence, sequence } = placed
   send(turn, parent, {
     kind: 'placement/report',
     domain: parent,
@@ -258,18 +275,20 @@ export function reportUp(
     problem,
     detail,
     fence,
+    sequence,
   })
 }
 
-/** Whether the records call for a placement with this spec, now. */
-function isCalledFor(turn: Turn, key: InstanceKey, known: KnownSpec): boolean {
+/** Whether the records call for a placement with this spec now, or for another one than there is. */
+function calledFor(turn: Turn, key: InstanceKey, known: KnownSpec): 'place' | 'move' | null {
   const { state, children, context } = turn
   const { service, number } = splitInstanceKey(key)
   const wish = wishOf(state, service, number)
-  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) !== 0) return false
-  if (state.lead?.listenUntil !== null) return false
+  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) !== 0) return null
+  if (state.lead?.listenUntil !== null) return null
   const verdict = verdictOf(state, placementOf(state, key), wish, children, state.work.get(key), context.now)
-  return verdict.kind === 'replace'
+  if (verdict.kind === 'replace') return 'place'
+  return verdict.kind === 'good' && leaveOf(state, key) !== null ? 'move' : null
 }
 
 /** Whether the sender may speak for the child: the node itself, or a member of the domain. */

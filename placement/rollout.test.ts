@@ -55,7 +55,7 @@ for (const parallel of [1, 2]) {
   test(`a new version takes ${parallel} at a time, each when the last ran for monitorMs`, () => {
     const fleet = running()
     const before = fleet.running()
-    const start = fleet.now
+    const start = fleet.now()
     fleet.submit(version('2', 4, { parallel }))
     let leastOld = 4
     watch(
@@ -64,27 +64,27 @@ for (const parallel of [1, 2]) {
       () => {
         leastOld = Math.min(leastOld, of(fleet, '1'))
         assert.ok(fleet.running().length >= 4 - parallel, 'the others go on running')
-        const steps = Math.floor((fleet.now - start) / 2_000)
-        assert.ok(4 - of(fleet, '1') <= (steps + 1) * parallel, `${of(fleet, '2')} new after ${fleet.now - start} ms`)
+        const steps = Math.floor((fleet.now() - start) / 2_000)
+        assert.ok(4 - of(fleet, '1') <= (steps + 1) * parallel, `${of(fleet, '2')} new after ${fleet.now() - start} ms`)
       },
     )
     assert.deepEqual(fleet.versionsOf('web'), ['2', '2', '2', '2'])
     assert.deepEqual(fleet.running(), before, 'in place')
-    const ms = fleet.now - start
+    const ms = fleet.now() - start
     assert.ok(ms >= (4 / parallel) * 2_000 && ms < (4 / parallel) * 2_000 + 2_500, `${ms} ms`)
   })
 }
 
 test('between two steps there is the pause that the service asks for', () => {
   const fleet = running()
-  const start = fleet.now
+  const start = fleet.now()
   fleet.submit(version('2', 4, { delayMs: 3_000 }))
   watch(
     fleet,
     () => rollout(fleet)?.state === 'done',
     () => undefined,
   )
-  assert.ok(fleet.now - start >= 4 * 2_000 + 3 * 3_000, `${fleet.now - start} ms`)
+  assert.ok(fleet.now() - start >= 4 * 2_000 + 3 * 3_000, `${fleet.now() - start} ms`)
 })
 
 test('a version that fails while it is watched is rolled back, and no more than one had it', () => {

@@ -19,12 +19,24 @@ import { enterInBooks, nextSilence } from './books.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { askForDaemon, giveNumbers } from './daemon.ts'
-import { waitsFor } from './dependency.ts'
-import { allKeys, isLost, keysOfService, placementOf, servicesOf, verdictOf, type Wish, wishOf } from './desire.ts'
-import { askWhoOrdered, commitHeld, onConfirmDeadline, onReport } from './follow-up.ts'
+import { awaitOthers, waitsFor } from './dependency.ts'
+import {
+  allKeys,
+  isLost,
+  isOutdated,
+  keysOfService,
+  placementOf,
+  servicesOf,
+  verdictOf,
+  type Wish,
+  wishOf,
+} from './desire.ts'
+import { askWhoOrdered, commitHeld, depart, onConfirmDeadline, onReport } from './follow-up.ts'
 import { concludeJob } from './job.ts'
+import { onMove } from './leave.ts'
 import { createLedger, placedOn } from './ledger.ts'
 import type { PlacementMessage } from './messages.ts'
+import { announce, followMove, forgetMove, goingOn } from './move.ts'
 import { onAskDeadline, onOffer, onRefuse, startRound, toPending } from './negotiation.ts'
 import { onAsk, onRelease } from './order.ts'
 import { keepPace } from './pace.ts'
@@ -33,7 +45,9 @@ import { bestFit } from './plugins/best-fit.ts'
 import {
   change,
   drop,
+  dueAt,
   letGo,
+  phaseDueAt,
   type SchedulerEffect,
   type SchedulerInput,
   type SchedulerState,
@@ -76,6 +90,7 @@ const emptyTables = () => ({
   rollouts: new Map(),
   paces: new Map(),
   slots: new Map(),
+  answered: new Map(),
 })
 
 export function step(
@@ -197,8 +212,14 @@ function onMessage(turn: Turn, opened: Opened<PlacementMessage>): void {
       if (key !== null) examine(turn, key)
       return
     }
+    case 'placement/move': {
+      const key = isOwn ? onMove(turn, opened as Opened<typeof message>) : null
+      if (key !== null) examine(turn, key)
+      return
+    }
     case 'placement/summary':
     case 'placement/aggregate':
+    case 'placement/moved':
       return
     default:
       unreachable(message)
@@ -237,26 +258,13 @@ function sweep(turn: Turn): void {
   for (const service of rollouts.keys()) if (!services.has(service)) rollouts.delete(service)
 }
 
-/** When an instance's phase, or the parent's patience, runs out. */
-function dueAt(work: Work): Millis | null {
-  const { phase, order } = work
-  switch (phase.kind) {
-    case 'asking':
-    case 'confirming':
-      return earliest(phase.deadline, order?.until ?? null)
-    case 'held':
-      return phase.expiresAt
-    case 'pending':
-      return phase.retryAt
-    case 'idle':
-    case 'queued':
-      return order?.until ?? null
-  }
-}
-
 function onDue(turn: Turn, key: InstanceKey, work: Work): void {
   const { now } = turn.context
   const { phase, order } = work
+  if ((phaseDueAt(work) ?? now + 1) > now) {
+    examine(turn, key)
+    return
+  }
   if (phase.kind === 'held') {
     letGo(turn, work)
     change(turn, key, work, { phase: { kind: 'idle' }, order: null })
@@ -280,6 +288,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
   const wish = wishOf(state, service, number)
   if (wish.kind === 'unknown' && placed !== null && placed.child !== null) askWhoOrdered(turn, placed)
   if (wish.kind !== 'wanted') {
+    forgetMove(turn, key)
     if (wish.kind === 'unwanted') takeAway(turn, key, placed, wish.why)
     else if (work !== undefined && work.order === null) drop(turn, key)
     return
@@ -298,10 +307,13 @@ export function examine(turn: Turn, key: InstanceKey): void {
     awaitOthers(turn, key, wish, waits)
     return
   }
+  if (followMove(turn, key, placed, verdict, placed !== null && isOutdated(placed, wish))) return
   switch (verdict.kind) {
     case 'good':
+      if (depart(turn, key, wish)) return
       renew(turn, key, placed)
       settle(turn, key, work)
+      announce(turn, key, placed)
       return
     case 'unconfirmed':
       awaitWord(turn, key, work)
@@ -310,14 +322,6 @@ export function examine(turn: Turn, key: InstanceKey): void {
       replace(turn, key, work, wish, verdict.failed)
       return
   }
-}
-
-/** What it depends on does not run yet; a change of that is looked at when it comes. */
-function awaitOthers(turn: Turn, key: InstanceKey, wish: Wish & { readonly kind: 'wanted' }, waits: string): void {
-  const phase = turn.state.work.get(key)?.phase
-  const isWaiting = phase?.kind === 'pending' && phase.retryAt > turn.context.now
-  if (!isWaiting) toPending(turn, key, wish.known, waits)
-  show(turn, key, waits)
 }
 
 /** It is where it should be. Its failures are remembered until it has run for a while. */
@@ -375,7 +379,7 @@ function replace(
   if (failed !== null && phase?.kind !== 'pending' && phase?.kind !== 'asking')
     noteFailure(turn, key, failed.child, failed.detail)
   if (wish.known === null) toPending(turn, key, null, wish.problem)
-  else startRound(turn, key, wish.known)
+  else startRound(turn, key, wish.known, { from: goingOn(turn, key) })
 }
 
 function serveQueue(turn: Turn): void {
