@@ -19,8 +19,9 @@ import type {
 import type { CoreView } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
-import { logsOf, openExec } from './instance-streams.ts'
+import { openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
+import { logsOf } from './logs.ts'
 import type { Member } from './node.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
 import {
@@ -213,7 +214,7 @@ export function createControl(member: Member): NodeControl {
     recover: (domain, order) => recoverDomain(member, domain, order),
     ping,
     events: (signal) => eventsOf(member, signal),
-    logs: async (request, signal) => logsOf(member, await knowing(request.service as ServiceId), request, signal),
+    logs: (request, signal) => logsOf(member, knowing, request, signal),
     exec: async (target, signal) => openExec(member, await knowing(target.service as ServiceId), target, signal),
     forward: (request, signal) => forward(member, request, signal),
     metrics: () => metricsOf(member),

@@ -137,10 +137,14 @@ export interface EventView {
 
 export interface LogRequest {
   readonly service: string
-  /** The instance; the first that runs when null. */
+  /** The instance; all of them when null, each line then with its number in front where there are several. */
   readonly number: number | null
+  /** Go on with what is written from now on, also when the instance moves. */
   readonly follow: boolean
+  /** Lines from the end of each; null for all that is kept. */
   readonly tail: number | null
+  /** Only what was written in the last so many ms; null for no such limit. */
+  readonly sinceMs: number | null
 }
 
 export interface ExecTarget {

@@ -15,7 +15,7 @@ import type { TunnelRefusal } from '../overlay/tunnel.ts'
 import type { ServiceSpec } from '../placement/index.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
 import type { ResolvedService } from './core/effects.ts'
-import { endpointsOf, type LiveEndpoint } from './endpoints.ts'
+import { endpointOn, endpointsOf, type LiveEndpoint } from './endpoints.ts'
 import { CoppiceError } from './errors.ts'
 import { dialInstance } from './io/dial-instance.ts'
 import { specIn } from './view.ts'
@@ -232,9 +232,8 @@ export function createTraffic(options: TrafficOptions): Traffic {
     const { service, number, port, protocol, callerNamespace } = header
     const forbidden = await whyNotServe(callerNamespace, service, signal)
     if (forbidden !== null) return err({ code: 'not-allowed', detail: forbidden })
-    const one = endpointsOf(options.local(service), () => false).find(
-      (candidate) => candidate.number === number && candidate.node === options.self,
-    )
+    // Who called may not know yet that it runs elsewhere too: until it stops here it is served here.
+    const one = endpointOn(options.local(service), options.self, number)
     const key = instanceKey(service, number)
     if (one === undefined) return err({ code: 'not-running', detail: `${key} does not run here` })
     return dialInstance(one, port, protocol, signal)

@@ -12,7 +12,14 @@ import type { ServiceSpec } from './spec.ts'
 export type Constraint = (spec: ServiceSpec, candidate: Candidate) => Reason | null
 
 /** The constraints that hold under every scheduler, the plainest first: the first that refuses is the reason given. */
-export const CONSTRAINTS: readonly Constraint[] = [clusterSelected, nodeSelected, offersRuntime, bearsMore, hasRoom]
+export const CONSTRAINTS: readonly Constraint[] = [
+  clusterSelected,
+  nodeSelected,
+  offersRuntime,
+  takesIn,
+  bearsMore,
+  hasRoom,
+]
 
 export function ruledOutBy(spec: ServiceSpec, candidate: Candidate): Reason | null {
   for (const constraint of CONSTRAINTS) {
@@ -47,6 +54,11 @@ function nodeSelected(spec: ServiceSpec, candidate: Candidate): Reason | null {
 
 function offersRuntime(spec: ServiceSpec, candidate: Candidate): Reason | null {
   return candidate.slotFor(spec.runtime) === null ? refusal('runtime', spec.runtime) : null
+}
+
+/** A cordoned device keeps what it has, in whatever version; a drained one shall get rid of it. */
+function takesIn(_spec: ServiceSpec, { intake, isPlace }: Candidate): Reason | null {
+  return intake === 'open' || (intake === 'cordoned' && isPlace) ? null : refusal(intake)
 }
 
 function bearsMore(_spec: ServiceSpec, candidate: Candidate): Reason | null {

@@ -64,9 +64,14 @@ export const MICROSERVICE_KEYS = {
   code: words('The image; for a process empty or the folder to work in.', 1_024),
   cmd: command('The command: a list of words, or a text that is split as a shell would.'),
   args: command('Appended to cmd.'),
-  entrypoint: optionalCommand("Runs the command in place of the image's entry point."),
+  entrypoint: optionalCommand(
+    "Runs the command in place of the image's entry point; for a process it stands before the command.",
+  ),
   working_dir: words("Folder to start in; the image's own where nothing is said.", 1_024),
-  user: words("User, and group after a colon, to run as; the image's own where nothing is said.", 128),
+  user: words(
+    "User, and group after a colon, to run as; the image's own where nothing is said, for a process the node's.",
+    128,
+  ),
   environment: environment('Variables: an object, or a list of NAME=value.'),
   memory: upTo('MB (10^6 bytes) that it may use.', DESCRIPTOR_DEFAULTS.memoryMb, 'MB', 1e9),
   vcpus: upTo('Cores, fractions allowed.', DESCRIPTOR_DEFAULTS.vcpus, 'cores', 1e5),

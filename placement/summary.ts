@@ -38,6 +38,8 @@ export const nodeSummarySchema = object({
   labels: dictionary(text(255), 64),
   power: optional(literal('mains', 'battery')),
   temperatureC: optional(number(-100, 300)),
+  /** Whether it takes new work; `draining` also gives away what it has. Open when absent. */
+  intake: optional(literal('open', 'cordoned', 'draining')),
   /** 0 normal, 1 restricted, 2 tainted (DESIGN section 9). */
   pressure: whole(0, 2),
   /** Instances that it runs, and what they and open offers were promised. */
@@ -48,6 +50,8 @@ export type NodeSummary = Infer<typeof nodeSummarySchema>
 
 export const domainAggregateSchema = object({
   nodes: whole(0, 1_000_000),
+  /** Nodes that were closed to new work (cordoned or draining). */
+  closed: optional(whole(0, 1_000_000)),
   /** Nodes at pressure 1 or above, and those at 2, which take no new work. */
   pressed: whole(0, 1_000_000),
   tainted: whole(0, 1_000_000),
@@ -103,9 +107,11 @@ export const capacityOf = (summary: NodeSummary): Resources => ({
 /** A node seen as a domain of one, in the cluster `domain`. */
 export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): DomainAggregate {
   const total = capacityOf(summary)
-  const free = summary.pressure >= 2 ? NOTHING : minus(total, summary.reserved)
+  const isClosed = (summary.intake ?? 'open') !== 'open'
+  const free = summary.pressure >= 2 || isClosed ? NOTHING : minus(total, summary.reserved)
   return {
     nodes: 1,
+    closed: isClosed ? 1 : 0,
     pressed: summary.pressure > 0 ? 1 : 0,
     tainted: summary.pressure >= 2 ? 1 : 0,
     instances: summary.instances,
@@ -141,6 +147,7 @@ export function foldAggregates(parts: readonly DomainAggregate[]): DomainAggrega
     parts.reduce((sum, part) => plus(sum, of(part)), NOTHING)
   return {
     nodes: count((part) => part.nodes),
+    closed: count((part) => part.closed ?? 0),
     pressed: count((part) => part.pressed),
     tainted: count((part) => part.tainted),
     instances: count((part) => part.instances),
@@ -181,8 +188,16 @@ export function changedEnough(previous: NodeSummary, next: NodeSummary): boolean
 
 /** Whether an aggregate says enough new to be published before its time. */
 export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAggregate): boolean {
-  const facts = ({ nodes, pressed, tainted, labels, clusters, slots }: DomainAggregate): string =>
-    JSON.stringify([nodes, pressed, tainted, labels, clusters, slots.map((slot) => [slot.runtime, slot.architecture])])
+  const facts = ({ nodes, closed = 0, pressed, tainted, labels, clusters, slots }: DomainAggregate): string =>
+    JSON.stringify([
+      nodes,
+      closed,
+      pressed,
+      tainted,
+      labels,
+      clusters,
+      slots.map((slot) => [slot.runtime, slot.architecture]),
+    ])
   if (facts(previous) !== facts(next)) return true
   return next.slots.some((slot, index) => {
     const before = previous.slots[index]
@@ -206,6 +221,7 @@ const stateOf = (summary: NodeSummary): string =>
     Object.entries(summary.labels).sort(),
     summary.power ?? null,
     summary.pressure,
+    summary.intake ?? 'open',
     summary.instances,
   ])
 

@@ -20,7 +20,7 @@ import {
   whole,
 } from './arguments.ts'
 import type { ExecWords } from './commands/exec.ts'
-
+import type { LogWords } from './commands/logs.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 
@@ -215,12 +215,17 @@ function addInstanceCommands(program: Command): void {
     )
   program
     .command('logs')
-    .description('what an instance wrote')
+    .description('what the instances of a service wrote')
     .argument('<service>', 'app.namespace.service.namespace')
     .option('-f, --follow', 'go on with what it writes from now on')
     .option('-n, --lines <number>', 'only so many lines from the end', whole(0, LOG_LINES_MAX))
-    .option('-i, --instance <number>', 'the instance (default: the first that runs)', whole(0, REPLICAS_MAX))
-    .action(async (service: string, words: { follow?: boolean; lines?: number; instance?: number }, command: Command) =>
+    .option(
+      '-i, --instance <number>',
+      'the instance (default: all, with the number before each line)',
+      whole(0, REPLICAS_MAX),
+    )
+    .option('--since <duration>', 'only what was written in the last 10m, 2h, 1d', duration)
+    .action(async (service: string, words: LogWords, command: Command) =>
       (await import('./commands/logs.ts')).logs(contextOf(command), service, words),
     )
   program

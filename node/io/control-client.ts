@@ -126,6 +126,7 @@ async function* logBytes(dataDir: string, request: LogRequest, signal: AbortSign
     number: request.number?.toString(),
     follow: String(request.follow),
     tail: request.tail?.toString(),
+    sinceMs: request.sinceMs?.toString(),
   })
   yield* bytesOf(await send(dataDir, 'GET', path, undefined, signal), signal)
 }

@@ -155,10 +155,10 @@ test('events stream until the client goes, and the node is told that it went', a
 test('a log arrives byte for byte', async (t) => {
   const { client, control } = await serve(t)
   const pieces: Uint8Array[] = []
-  for await (const piece of client.logs({ service: SERVICE, number: 1, follow: true, tail: 5 }, never))
+  for await (const piece of client.logs({ service: SERVICE, number: 1, follow: true, tail: 5, sinceMs: 5_000 }, never))
     pieces.push(piece)
   assert.equal(Buffer.concat(pieces).toString(), 'hello\nworld\n')
-  assert.deepEqual(control.asked, [['logs', { service: SERVICE, number: 1, follow: true, tail: 5 }]])
+  assert.deepEqual(control.asked, [['logs', { service: SERVICE, number: 1, follow: true, tail: 5, sinceMs: 5_000 }]])
 })
 
 test('a log that breaks off says why, after what it had to say', async (t) => {
@@ -171,7 +171,10 @@ test('a log that breaks off says why, after what it had to say', async (t) => {
   })
   const pieces: Uint8Array[] = []
   const read = async () => {
-    for await (const piece of client.logs({ service: SERVICE, number: null, follow: false, tail: null }, never))
+    for await (const piece of client.logs(
+      { service: SERVICE, number: null, follow: false, tail: null, sinceMs: null },
+      never,
+    ))
       pieces.push(piece)
   }
   await assert.rejects(read(), { code: 'unreachable', message: 'the path to größe was lost' })

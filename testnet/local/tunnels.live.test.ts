@@ -37,7 +37,8 @@ const serve = {
   },
   deaf: (socket) => socket.pause(),
 }[process.argv[1]]
-createServer({ allowHalfOpen: true }, (socket) => serve(socket.on('error', () => {}))).listen(process.env.PORT, '127.0.0.1')`
+createServer({ allowHalfOpen: true }, (socket) => serve(socket.on('error', () => {})))
+  .listen(process.env.PORT, '127.0.0.1')`
 const SERVICES = ['echo', 'hash', 'deaf']
 
 before(async () => {
