@@ -21,6 +21,7 @@ import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { createInside } from './inside.ts'
+import { callerAt } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -218,7 +219,7 @@ async function assemble(
       runtimes,
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
-    callerAt: async () => null,
+    callerAt: (from, protocol) => callerAt(dataDir, from, protocol),
     random,
   })
 
