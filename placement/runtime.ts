@@ -1,6 +1,5 @@
 // The port to whatever runs an instance. A driver starts, stops, finds again and listens to; it decides nothing.
 
-import type { Readable } from 'node:stream'
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import type { Result } from '../overlay/kernel/result.ts'
 import type { Endpoint } from '../services-registry/record.ts'
@@ -101,7 +100,7 @@ export interface ExecSession {
 export interface ImageOffer {
   /** Who offers it, for people. */
   readonly from: string
-  readonly stream: Readable
+  readonly stream: AsyncIterable<Uint8Array>
 }
 
 export interface RuntimeDriver {
@@ -127,7 +126,7 @@ export interface RuntimeDriver {
   /** Starts a program inside a running instance; the error is a sentence for whoever asked. */
   exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>
   /** An image for another device, as ImageOffer has it; null when it is not here. Only of drivers that have images. */
-  image?(reference: string): Promise<Readable | null>
+  image?(reference: string): Promise<AsyncIterable<Uint8Array> | null>
   /** Stops listening and closes handles; instances go on running. */
   close(): Promise<void>
 }

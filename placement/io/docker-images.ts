@@ -1,7 +1,7 @@
 // Images that come from other devices when the registry cannot be reached, and go to them.
 
 import { once } from 'node:events'
-import { PassThrough, type Readable, Transform } from 'node:stream'
+import { PassThrough, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type Docker from 'dockerode'
 import { createImageCheck, isImageId } from '../image-tar.ts'
@@ -33,10 +33,11 @@ export async function offerImage(docker: Docker, image: string): Promise<Readabl
 export async function loadImage(
   docker: Docker,
   image: string,
-  { from, stream }: ImageOffer,
+  { from, stream: offered }: ImageOffer,
   onProgress: (sentence: string) => void,
   signal: AbortSignal,
 ): Promise<string> {
+  const stream = offered instanceof Readable ? offered : Readable.from(offered, { objectMode: false })
   const silence = setTimeout(() => stream.destroy(new Error(`${from} sends nothing any more`)), SILENCE_MS_MAX)
   const onAbort = (): void => void stream.destroy(new Error('the node stops'))
   signal.addEventListener('abort', onAbort, { once: true })

@@ -18,6 +18,7 @@ import type {
   RuntimeEvent,
   RuntimeLimits,
 } from '../runtime.ts'
+import { type FetchedFile, fetchAddedFiles, forgetAddedFiles, packFiles } from './added-files.ts'
 import { messageOf } from './deadline.ts'
 import {
   answerWithin,
@@ -208,11 +209,14 @@ class DockerRuntime implements RuntimeDriver {
     const image = imageReference(spec.code)
     const provided = await this.#provideImage(docker, image, key)
     if (provided === null) return
-    const container = await this.#create(docker, launch, provided)
+    const { dataDir, onWarning } = this.#options
+    const files = await fetchAddedFiles(dataDir, launch, onWarning, this.#closing.signal)
+    const container = await this.#create(docker, launch, provided, files)
     this.#greet(this.#attend(launch, container.id), launch, false)
   }
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
+    await forgetAddedFiles(this.#options.dataDir, key)
     let known = await this.#known(key)
     if (known === undefined) {
       const { signal } = this.#closing
@@ -273,12 +277,18 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  async #create(docker: Docker, launch: Launch, image: string): Promise<Docker.Container> {
+  async #create(
+    docker: Docker,
+    launch: Launch,
+    image: string,
+    files: readonly FetchedFile[],
+  ): Promise<Docker.Container> {
     await this.#provideNetwork(docker)
     const container = await answerWithin(
       docker.createContainer({ ...containerOptions(launch, this.#options.nodeId), Image: image }),
     )
     try {
+      await packFiles(files, container)
       await answerWithin(container.start())
       return container
     } catch (error) {
