@@ -153,6 +153,13 @@ export interface ExecTarget {
   readonly number: number | null
 }
 
+export interface ForwardRequest {
+  readonly address: string
+  /** 0 takes a free one. */
+  readonly localPort: number
+  readonly protocol: 'tcp' | 'udp'
+}
+
 /** All methods reject with CoppiceError when the caller's request cannot be met. */
 export interface NodeControl {
   status(): StatusView
@@ -183,11 +190,7 @@ export interface NodeControl {
   /** A program inside an instance, wherever it runs: the stream of frames that `callExec` speaks. */
   exec(target: ExecTarget, signal: AbortSignal): Promise<Duplex>
   /** Listens on loopback (a free port when `localPort` is 0) until the signal aborts. */
-  forward(
-    address: string,
-    localPort: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly host: string; readonly port: number }>
+  forward(request: ForwardRequest, signal: AbortSignal): Promise<{ readonly host: string; readonly port: number }>
   /** Prometheus text format. */
   metrics(): Promise<string>
 }

@@ -72,6 +72,11 @@ const addUpOptions = (command: Command): Command =>
     .option('--runtime <name>', 'a runtime to offer: process, docker', runtimes)
     .option('--http-proxy <port>', 'the port of the HTTP proxy on loopback (default: a free one)', port)
     .option('--no-http-proxy', 'no HTTP proxy')
+    .option('--socks <port>', 'the port of the SOCKS5 proxy on loopback (default: a free one)', port)
+    .option('--no-socks', 'no SOCKS5 proxy')
+    .option('--dns <port>', 'the port of the DNS server on loopback (default: a free one)', port)
+    .option('--no-dns', 'no DNS server')
+    .option('--dns-forward <resolver>', "who answers other systems' names, as in 192.0.2.1 (default: refused)")
     .option('--no-virtual-listeners', 'no loopback address per service')
     .option(
       '--scheduler <name>',
@@ -248,8 +253,14 @@ function addOverlayCommands(program: Command): void {
     .description('a local port for an address')
     .argument('<address>', 'as in app.ns.svc.ns.0.rr.local:8080')
     .addArgument(new Argument('[localport]', 'a free one when it is left out').argParser(port).default(0))
-    .action(async (address: string, localPort: number, _words: object, command: Command) =>
-      (await import('./commands/forward.ts')).forward(contextOf(command), address, localPort),
+    .option('--udp', 'for datagrams')
+    .action(async (address: string, localPort: number, words: { readonly udp?: boolean }, command: Command) =>
+      (await import('./commands/forward.ts')).forward(
+        contextOf(command),
+        address,
+        localPort,
+        words.udp ? 'udp' : 'tcp',
+      ),
     )
   program
     .command('ping')

@@ -53,6 +53,7 @@ export const requestSchemas = {
   forward: z.strictObject({
     address: z.string().min(1).max(ADDRESS_LENGTH_MAX),
     localPort: z.int().min(0).max(65_535).default(0),
+    protocol: z.enum(['tcp', 'udp']).default('tcp'),
   }),
 } as const
 

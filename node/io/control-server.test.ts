@@ -184,7 +184,7 @@ test('a log that breaks off says why, after what it had to say', async (t) => {
 test('a forwarded port stands until the client goes', async (t) => {
   const { client, control } = await serve(t)
   const gone = new AbortController()
-  const forwarded = await client.forward('x.local:80', 0, gone.signal)
+  const forwarded = await client.forward({ address: 'x.local:80', localPort: 0, protocol: 'udp' }, gone.signal)
   assert.deepEqual([forwarded.host, forwarded.port], ['127.0.0.1', 4711])
   assert.equal(control.asked.includes('forward ended'), false)
   gone.abort()

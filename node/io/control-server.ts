@@ -157,9 +157,9 @@ function addStreams(
     await sendStream(reply, 'application/octet-stream', log, signal)
   })
   app.post('/v1/forward', async (request, reply) => {
-    const { address, localPort } = readRequest(requestSchemas.forward, request.body)
+    const forwarding = readRequest(requestSchemas.forward, request.body)
     const signal = AbortSignal.any([untilGone(reply), stopping])
-    const bound = await control.forward(address, localPort, signal)
+    const bound = await control.forward(forwarding, signal)
     await sendStream(reply, 'application/x-ndjson', lines(oneThenWait(bound, signal)), signal)
   })
 }
