@@ -20,6 +20,7 @@ import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
+import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
 import { createInside } from './inside.ts'
 import { callerAt } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
@@ -190,10 +191,19 @@ async function assemble(
     },
   )
 
+  const offering: ImageOffersOptions = {
+    domain,
+    members: () =>
+      [...core.view.roster()].flatMap(([node, { state }]) => (node !== self && state === 'alive' ? [node] : [])),
+    rttMs: (node) => core.view.roundTripMs(node),
+    nameOf: (node) => names.get(node) ?? null,
+    traffic: () => traffic,
+  }
   const runtimes = await createRuntimes({
     dataDir,
     self,
     wanted: options.runtimes ?? null,
+    imageOffers: (image, signal) => imageOffers(offering, image, signal),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),
   })
