@@ -6,19 +6,11 @@ import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
 import { asCoppiceError } from './boot.ts'
-import type {
-  DeployView,
-  EventView,
-  LogRequest,
-  NodeControl,
-  PingView,
-  ResolveView,
-  ServiceView,
-  StatusView,
-} from './control.ts'
+import type { DeployView, EventView, NodeControl, PingView, ResolveView, ServiceView, StatusView } from './control.ts'
 import type { CoreView } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
+import { logsOf, openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
 import type { Member } from './node.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
@@ -213,6 +205,7 @@ export function createControl(member: Member): NodeControl {
     ping,
     events: (signal) => eventsOf(member, signal),
     logs: async (request, signal) => logsOf(member, await knowing(request.service as ServiceId), request, signal),
+    exec: async (target, signal) => openExec(member, await knowing(target.service as ServiceId), target, signal),
     forward: (address, localPort, signal) => forward(member, address, localPort, signal),
     metrics: () => metricsOf(member),
   }
@@ -290,43 +283,6 @@ async function* eventsOf(member: Member, signal: AbortSignal): AsyncIterable<Eve
     signal.removeEventListener('abort', onAbort)
     stop()
   }
-}
-
-/** The log of an instance, from this device or over a tunnel from the one that has it. */
-async function logsOf(
-  member: Member,
-  view: CoreView,
-  request: LogRequest,
-  signal: AbortSignal,
-): Promise<AsyncIterable<Uint8Array>> {
-  const service = request.service as ServiceId
-  const all = instancesOf(view, service).filter((one) => one.node !== null)
-  const wanted = all.filter((one) => request.number === null || one.number === request.number)
-  const chosen = wanted.find((one) => one.state === 'running') ?? wanted[0]
-  if (chosen === undefined) {
-    const which = request.number === null ? request.service : `${request.service}#${request.number}`
-    throw new CoppiceError('no-such-instance', `there is no instance of ${which}`, '`coppice ps` lists them.')
-  }
-  const { follow, tail } = request
-  const node = chosen.node as NodeId
-  if (node === view.self.node) {
-    const stream = member.runtimes.logs(service, chosen.number, { follow, tail, signal })
-    if (stream !== null) return stream
-  }
-  const domain = (chosen.domain ?? ROOT) as DomainPath
-  const header = { kind: 'logs', service, number: chosen.number, follow, tail } as const
-  const opened = await member.traffic.tunnelTo(node, domain, header, signal)
-  if (opened.ok) {
-    signal.addEventListener('abort', () => opened.value.destroy(), { once: true })
-    opened.value.end()
-    return opened.value
-  }
-  const { code, detail } = opened.error
-  throw new CoppiceError(
-    code,
-    `the log of ${service}#${chosen.number} cannot be had: ${detail}`,
-    'Is its device reachable? See `coppice ps` and `coppice status`.',
-  )
 }
 
 async function forward(member: Member, address: string, localPort: number, signal: AbortSignal) {

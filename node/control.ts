@@ -1,6 +1,7 @@
 // What people and programs may ask of a running node. The control server puts it on a socket, the CLI speaks to that,
 // and createNode() hands it out directly; the field names are those of DESIGN section 11 and stay.
 
+import type { Duplex } from 'node:stream'
 import type { InstanceState } from '../services-registry/record.ts'
 
 export interface StatusView {
@@ -142,6 +143,12 @@ export interface LogRequest {
   readonly tail: number | null
 }
 
+export interface ExecTarget {
+  readonly service: string
+  /** The instance; the first that runs when null. */
+  readonly number: number | null
+}
+
 /** All methods reject with CoppiceError when the caller's request cannot be met. */
 export interface NodeControl {
   status(): StatusView
@@ -169,6 +176,8 @@ export interface NodeControl {
   ping(node: string, signal: AbortSignal): Promise<PingView>
   events(signal: AbortSignal): AsyncIterable<EventView>
   logs(request: LogRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  /** A program inside an instance, wherever it runs: the stream of frames that `callExec` speaks. */
+  exec(target: ExecTarget, signal: AbortSignal): Promise<Duplex>
   /** Listens on loopback (a free port when `localPort` is 0) until the signal aborts. */
   forward(
     address: string,

@@ -21,6 +21,7 @@ import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
+import { createInside } from './inside.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -30,7 +31,7 @@ import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, recordsOf } from './view.ts'
+import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
 import { openProxy, openVirtual } from './ways-in.ts'
 
 /**
@@ -214,7 +215,11 @@ async function assemble(
       return observers.until(() => core.view.isConnected(node) || core.view.addressesOf(node).length > 0, signal)
     },
     local: (service) => recordsOf(core.view, service),
-    logs: (service, number, logOptions) => runtimes.logs(service, number, logOptions),
+    inside: createInside({
+      operator: gate.facts.operator,
+      runtimes,
+      ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
+    }),
   })
 
   const listen = await rememberedListen(disk, options.listen)

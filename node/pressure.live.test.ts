@@ -101,7 +101,7 @@ const KEY = instanceKey(serviceId('load.test.web.test'), 0)
 async function coresOfProcess(node: string): Promise<number> {
   const { writes } = groupsOf(
     KEY,
-    { vcpus: 0.4, memoryMb: 120 },
+    { vcpus: 0.4, memoryMb: 120, pidsMax: null },
     { cgroups: await findCgroups(), nodeId: node as NodeId },
   )
   const quota = writes.find(({ file }) => /cfs_quota_us$|cpu\.max$/.test(file))

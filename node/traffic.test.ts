@@ -44,7 +44,7 @@ function traffic({ records, open, connected = ['n1', 'n2', 'n3'] }: Setup) {
     isConnected: (node) => connected.includes(node.slice(9)),
     reach: async (node) => void asked.push(`reach ${node.slice(9)}`),
     local: () => records ?? [],
-    logs: () => null,
+    inside: async () => refusal('no-such-instance'),
   })
   return { traffic: made, asked }
 }

@@ -11,7 +11,6 @@ import type { DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import { instanceKey } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { TunnelRefusal } from '../overlay/tunnel.ts'
-import type { LogOptions } from '../placement/runtime.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
 import type { ResolvedService } from './core/effects.ts'
 import { endpointsOf, type LiveEndpoint } from './endpoints.ts'
@@ -41,7 +40,8 @@ export interface TrafficOptions {
   readonly reach: (node: NodeId, domain: DomainPath, signal: AbortSignal) => Promise<void>
   /** This node's own instances of a service. */
   readonly local: (service: ServiceId) => readonly SealedRecord[]
-  readonly logs: (service: ServiceId, number: number, options: LogOptions) => Duplex | null
+  /** Tunnels that are for an instance itself and not for a port of it: its log, a program in it. */
+  readonly inside: TunnelHandler
 }
 
 export interface Resolution {
@@ -181,12 +181,8 @@ export function createTraffic(options: TrafficOptions): Traffic {
       })
     },
     tunnelTo,
-    serve: async (_from, _facts, header, signal) => {
-      if (header.kind === 'logs') {
-        const stream = options.logs(header.service, header.number, { follow: header.follow, tail: header.tail, signal })
-        const key = instanceKey(header.service, header.number)
-        return stream === null ? err({ code: 'no-such-instance', detail: `${key} is not on this node` }) : ok(stream)
-      }
+    serve: async (from, facts, header, signal) => {
+      if (header.kind !== 'instance') return await options.inside(from, facts, header, signal)
       if (header.protocol !== 'tcp') return err({ code: 'not-allowed', detail: 'only tcp is carried so far' })
       const own = options.local(header.service)
       const one = endpointsOf(own, () => false).find(

@@ -8,7 +8,7 @@ import { err, ok, type Result } from './kernel/result.ts'
 import { decodeBounded, encodeCbor } from './wire/codec.ts'
 import { flag, literal, nullable, object, readWith, type Schema, text, union, whole } from './wire/schema.ts'
 
-/** What a tunnel is for: the bytes of one instance's port, or an instance's log. */
+/** What a tunnel is for: the bytes of one instance's port, an instance's log, or a program inside an instance. */
 export type TunnelHeader =
   | {
       readonly kind: 'instance'
@@ -28,6 +28,8 @@ export type TunnelHeader =
       /** How many of the last lines come first; null for all that is kept. */
       readonly tail: number | null
     }
+  /** What to run, its input and its output are frames in the tunnel (placement/exec-frames.ts). */
+  | { readonly kind: 'exec'; readonly service: ServiceId; readonly number: number }
 
 const REFUSAL_CODES = [
   'no-such-instance',
@@ -77,6 +79,11 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     number: whole(0, INSTANCE_NUMBER_MAX),
     follow: flag,
     tail: nullable(whole(0, TAIL_LINES_MAX)),
+  }),
+  exec: object({
+    kind: literal('exec'),
+    service: text<ServiceId>(SERVICE_CHARS_MAX),
+    number: whole(0, INSTANCE_NUMBER_MAX),
   }),
 })
 

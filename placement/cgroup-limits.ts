@@ -1,5 +1,5 @@
-// Memory and cpu limits in the words of the kernel: which file of a control group gets which text, for both of its
-// versions.
+// Limits of memory, cpu and processes in the words of the kernel: which file of a control group gets which text, for
+// both of its versions.
 
 import type { ServiceSpec } from './spec.ts'
 
@@ -7,7 +7,12 @@ import type { ServiceSpec } from './spec.ts'
 export type CgroupLayout =
   | { readonly kind: 'none'; readonly reason: string }
   | { readonly kind: 'v2'; readonly root: string }
-  | { readonly kind: 'v1'; readonly memoryRoot: string | null; readonly cpuRoot: string | null }
+  | {
+      readonly kind: 'v1'
+      readonly memoryRoot: string | null
+      readonly cpuRoot: string | null
+      readonly pidsRoot: string | null
+    }
 
 export interface CgroupPlan {
   /** Folders to make, and to remove when the instance is gone. */
@@ -26,15 +31,22 @@ const BYTES_PER_MB = 1_000_000
 /** For an instance that runs without limits. */
 export const NO_GROUPS: CgroupPlan = { folders: [], writes: [], memoryEvents: null }
 
-type Limits = Pick<ServiceSpec, 'memoryMb' | 'vcpus'>
+export type ProcessLimits = Pick<ServiceSpec, 'memoryMb' | 'vcpus' | 'pidsMax'>
 
-/** What to make and write so that whatever joins `name` stays within the limits; 0 means no limit. */
-export function cgroupPlan(layout: CgroupLayout, name: string, limits: Limits): CgroupPlan {
+/** The watcher is in the group too and is not the spec's affair. */
+const WATCHER_PIDS = 1
+
+/**
+ * What to make and write so that whatever joins `name` stays within the limits; 0, and null for processes, means no
+ * limit.
+ */
+export function cgroupPlan(layout: CgroupLayout, name: string, limits: ProcessLimits): CgroupPlan {
   const memoryBytes = String(Math.round(limits.memoryMb * BYTES_PER_MB))
   const quotaUs = String(Math.max(CPU_QUOTA_US_MIN, Math.round(limits.vcpus * CPU_PERIOD_US)))
   const memory = limits.memoryMb > 0
   const cpu = limits.vcpus > 0
-  if (layout.kind === 'none' || !(memory || cpu)) return NO_GROUPS
+  const pids = limits.pidsMax === null ? null : String(limits.pidsMax + WATCHER_PIDS)
+  if (layout.kind === 'none' || !(memory || cpu || pids !== null)) return NO_GROUPS
   if (layout.kind === 'v2') {
     const folder = `${layout.root}/coppice/${name}`
     return {
@@ -42,14 +54,16 @@ export function cgroupPlan(layout: CgroupLayout, name: string, limits: Limits): 
       writes: [
         ...(memory ? [{ file: `${folder}/memory.max`, text: memoryBytes }] : []),
         ...(cpu ? [{ file: `${folder}/cpu.max`, text: `${quotaUs} ${CPU_PERIOD_US}` }] : []),
+        ...(pids === null ? [] : [{ file: `${folder}/pids.max`, text: pids }]),
       ],
       memoryEvents: memory ? `${folder}/memory.events` : null,
     }
   }
   const memoryFolder = memory && layout.memoryRoot !== null ? `${layout.memoryRoot}/coppice/${name}` : null
   const cpuFolder = cpu && layout.cpuRoot !== null ? `${layout.cpuRoot}/coppice/${name}` : null
+  const pidsFolder = pids !== null && layout.pidsRoot !== null ? `${layout.pidsRoot}/coppice/${name}` : null
   return {
-    folders: [memoryFolder, cpuFolder].filter((folder) => folder !== null),
+    folders: [memoryFolder, cpuFolder, pidsFolder].filter((folder) => folder !== null),
     writes: [
       ...(memoryFolder === null ? [] : [{ file: `${memoryFolder}/memory.limit_in_bytes`, text: memoryBytes }]),
       ...(cpuFolder === null
@@ -58,6 +72,7 @@ export function cgroupPlan(layout: CgroupLayout, name: string, limits: Limits): 
             { file: `${cpuFolder}/cpu.cfs_period_us`, text: String(CPU_PERIOD_US) },
             { file: `${cpuFolder}/cpu.cfs_quota_us`, text: quotaUs },
           ]),
+      ...(pids === null || pidsFolder === null ? [] : [{ file: `${pidsFolder}/pids.max`, text: pids }]),
     ],
     memoryEvents: memoryFolder === null ? null : `${memoryFolder}/memory.oom_control`,
   }

@@ -1,8 +1,7 @@
-// The fields of a microservice that have a grammar of their own: commands, ports, environment, durations, restart,
-// health.
+// The fields of a microservice that have a grammar of their own: commands, ports, environment, volumes, devices, files.
 
-import { checkKeys, HEALTHCHECK_KEYS, RESTART_KEYS } from './descriptor-keys.ts'
-import { fieldOf, isObject, type Place, readNumber, readText, refuse, show, warn } from './descriptor-report.ts'
+import { type Field, honoured, orOpen } from './descriptor-field.ts'
+import { fieldOf, isObject, isOpen, type Place, refuse, show, warn } from './descriptor-report.ts'
 import type { ServiceSpec } from './spec.ts'
 
 const COMMAND_WORDS_MAX = 256
@@ -10,11 +9,24 @@ const ENVIRONMENT_MAX = 256
 const LABELS_MAX = 64
 const PORTS_MAX = 64
 const VOLUMES_MAX = 64
+const DEVICES_MAX = 32
+const FILES_MAX = 32
 
 /** A list of words, or one text that is split as a shell would: quotes keep words together, nothing is expanded. */
+export const command = (about: string): Field<readonly string[]> => {
+  const listed = { type: 'array', maxItems: COMMAND_WORDS_MAX, items: { type: ['string', 'number'] } }
+  return honoured(about, orOpen({ type: 'string' }, listed), readCommand)
+}
+
+/** As `command`; null where nothing is said. */
+export const optionalCommand = (about: string): Field<readonly string[] | null> => ({
+  ...command(about),
+  read: (place, key) => (isOpen(place.raw[key]) ? null : readCommand(place, key)),
+})
+
 export function readCommand(place: Place, key: string): readonly string[] {
   const raw = place.raw[key]
-  if (raw === undefined || raw === null || raw === '') return []
+  if (isOpen(raw)) return []
   const expected = `a list of at most ${COMMAND_WORDS_MAX} texts, e.g. ["node", "server.js"], or one text`
   if (Array.isArray(raw)) {
     const isPlain = raw.every((word) => typeof word === 'string' || typeof word === 'number')
@@ -30,7 +42,8 @@ export function readCommand(place: Place, key: string): readonly string[] {
   return []
 }
 
-function splitWords(text: string): string[] | null {
+/** Null when a quote is not closed. */
+export function splitWords(text: string): string[] | null {
   const found: string[] = []
   let word: string | null = null
   let quote = ''
@@ -52,13 +65,23 @@ function splitWords(text: string): string[] | null {
   return word === null ? found : [...found, word]
 }
 
-type Port = ServiceSpec['ports'][number]
+export type Port = ServiceSpec['ports'][number]
 const PORT_EXPECTED = '80, "80:8080" (callers\' port, then the program\'s), "80:8080/udp", or several with ";" between'
 
+const PORT_PATTERN = '(?:\\d{1,5}(?::\\d{1,5})?(?:/(?:[tT][cC][pP]|[uU][dD][pP]))?)'
+const PORT_LIST = `^\\s*${PORT_PATTERN}?\\s*(?:;\\s*${PORT_PATTERN}?\\s*)*$`
+
 /** `80`, `"80"`, `"80:8080"`, `"80:8080/udp"`; several with `;` or in a list. */
-export function readPorts(place: Place, key: string): readonly Port[] {
+export const ports = (about: string): Field<readonly Port[]> => {
+  const number = { type: 'integer', minimum: 0, maximum: 65_535 }
+  const text = { type: 'string', pattern: PORT_LIST }
+  const listed = { type: 'array', items: { anyOf: [{ ...number, minimum: 1 }, text] } }
+  return honoured(about, orOpen(number, text, listed), readPorts)
+}
+
+function readPorts(place: Place, key: string): readonly Port[] {
   const raw = place.raw[key]
-  if (raw === undefined || raw === null || raw === '' || raw === 0) return []
+  if (isOpen(raw) || raw === 0) return []
   const field = fieldOf(place, key)
   const pieces = (Array.isArray(raw) ? raw : [raw])
     .flatMap((item) => (typeof item === 'string' ? item.split(';') : [String(item)]))
@@ -86,23 +109,48 @@ function readPort(piece: string): Port | null {
   return { declared, internal, protocol: match[3]?.toLowerCase() === 'udp' ? 'udp' : 'tcp' }
 }
 
+interface PairBounds {
+  /** A pattern for the names. */
+  readonly name: string
+  readonly valueCharsMax: number
+  readonly entriesMax: number
+}
+const VARIABLES: PairBounds = { name: '[^=\\0]{1,256}', valueCharsMax: 8_192, entriesMax: ENVIRONMENT_MAX }
+const LABELS: PairBounds = { name: '[A-Za-z0-9._/-]{1,63}', valueCharsMax: 255, entriesMax: LABELS_MAX }
+const LABEL_NAME = new RegExp(`^(?:${LABELS.name})$`)
+
+export const isLabelName = (name: string): boolean => LABEL_NAME.test(name)
+
 /** An object, or a list of `NAME=value`. */
-export const readEnvironment = (place: Place, key: string): Readonly<Record<string, string>> =>
-  readPairs(place, key, /^[^=\0]{1,256}$/, 8_192, ENVIRONMENT_MAX)
+export const environment = (about: string): Field<Readonly<Record<string, string>>> => pairs(about, VARIABLES)
 
 /** An object, or a list of `label=value`. */
-export const readLabels = (place: Place, key: string): Readonly<Record<string, string>> =>
-  readPairs(place, key, /^[A-Za-z0-9._/-]{1,63}$/, 255, LABELS_MAX)
+export const labels = (about: string): Field<Readonly<Record<string, string>>> => pairs(about, LABELS)
+
+function pairs(about: string, bounds: PairBounds): Field<Readonly<Record<string, string>>> {
+  const { name, valueCharsMax, entriesMax } = bounds
+  const mapped = {
+    type: 'object',
+    maxProperties: entriesMax,
+    propertyNames: { pattern: `^(?:${name})$` },
+    additionalProperties: { type: ['string', 'number', 'boolean', 'null'], maxLength: valueCharsMax },
+  }
+  const listed = {
+    type: 'array',
+    maxItems: entriesMax,
+    items: { type: 'string', pattern: `^(?:${name})(?:=[\\s\\S]*)?$` },
+  }
+  return honoured(about, orOpen(mapped, listed), (place, key) => readPairs(place, key, bounds))
+}
 
 function readPairs(
   place: Place,
   key: string,
-  name: RegExp,
-  valueCharsMax: number,
-  entriesMax: number,
+  { name, valueCharsMax, entriesMax }: PairBounds,
 ): Readonly<Record<string, string>> {
   const raw = place.raw[key]
-  if (raw === undefined || raw === null || raw === '') return {}
+  if (isOpen(raw)) return {}
+  const isName = new RegExp(`^(?:${name})$`)
   const field = fieldOf(place, key)
   const pairs = pairsOf(raw)
   if (pairs === null || pairs.length > entriesMax) {
@@ -113,7 +161,7 @@ function readPairs(
   }
   const found: [string, string][] = []
   for (const [label, value] of pairs) {
-    if (!name.test(label)) refuse(place.report, field, `${show(label)} is no name`, 'letters, digits, "_", "-", "."')
+    if (!isName.test(label)) refuse(place.report, field, `${show(label)} is no name`, 'letters, digits, "_", "-", "."')
     else if (value === null || value.length > valueCharsMax)
       refuse(place.report, `${field}.${label}`, 'is no text or too long', `text of at most ${valueCharsMax} characters`)
     else found.push([label, value])
@@ -134,122 +182,106 @@ function pairsOf(raw: unknown): (readonly [string, string | null])[] | null {
   })
 }
 
-/** Texts in a list; one text with `;` between is taken too. */
-export function readVolumes(place: Place, key: string): readonly string[] {
+/** Texts in a list, or Oakestra's and Compose's objects; one text with `;` between is taken too. */
+export const volumes = (about: string): Field<readonly string[]> => {
+  const text = { type: 'string', maxLength: VOLUME_CHARS_MAX }
+  const keys = ['volume_id', 'csi_driver', 'mount_path', 'source', 'target', 'read_only']
+  const mount = { type: 'object', properties: Object.fromEntries(keys.map((key) => [key, {}])) }
+  const listed = { type: 'array', maxItems: VOLUMES_MAX, items: { anyOf: [text, mount] } }
+  return honoured(about, orOpen({ type: 'string' }, listed), readVolumes)
+}
+
+const VOLUME_CHARS_MAX = 1_024
+const VOLUME_EXPECTED = 'a list like ["/data:/var/lib/data", {"volume_id": "cache", "mount_path": "/cache"}]'
+
+function readVolumes(place: Place, key: string): readonly string[] {
   const raw = place.raw[key]
-  if (raw === undefined || raw === null || raw === '') return []
+  if (isOpen(raw)) return []
+  const field = fieldOf(place, key)
   const items = typeof raw === 'string' ? raw.split(';').filter((item) => item.trim() !== '') : raw
-  const good = Array.isArray(items) && items.length <= VOLUMES_MAX
-  if (good && items.every((item) => typeof item === 'string' && item.length <= 1_024)) return items
-  refuse(place.report, fieldOf(place, key), `${show(raw)} is no list of volumes`, 'a list like ["/data:/var/lib/data"]')
-  return []
+  if (!Array.isArray(items) || items.length > VOLUMES_MAX) {
+    refuse(place.report, field, `${show(raw)} is no list of volumes`, VOLUME_EXPECTED)
+    return []
+  }
+  return items.flatMap((item, index) => {
+    const text = isObject(item) ? mountText(place, `${field}[${index}]`, item) : item
+    if (typeof text === 'string' && text !== '' && text.length <= VOLUME_CHARS_MAX) return [text]
+    refuse(place.report, `${field}[${index}]`, `${show(item)} is no volume`, VOLUME_EXPECTED)
+    return []
+  })
 }
 
-interface DurationBounds {
-  readonly fallbackMs: number
-  readonly minMs: number
-  readonly maxMs: number
+/** Oakestra names a volume and its driver (`csi_driver`); here Docker keeps it on the device. */
+function mountText(place: Place, field: string, item: Readonly<Record<string, unknown>>): string | null {
+  const source = item.volume_id ?? item.source
+  const target = item.mount_path ?? item.target
+  if (typeof source !== 'string' || typeof target !== 'string' || source === '' || !target.startsWith('/')) return null
+  if (!isOpen(item.csi_driver)) {
+    warn(place.report, `${field}.csi_driver`, 'has no effect: the volume is kept on the device that runs the instance')
+  }
+  return `${source}:${target}${item.read_only === true ? ':ro' : ''}`
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const DEVICE = '^/[^\\0]{0,511}$'
+const IS_DEVICE = new RegExp(DEVICE)
 
-/** Seconds as a number, or text with a unit: `500ms`, `10s`, `1.5m`, `1h`. In ms. */
-export function readDuration(place: Place, key: string, bounds: DurationBounds): number {
+/** Device files in a list. */
+export const devices = (about: string): Field<readonly string[]> =>
+  honoured(
+    about,
+    orOpen({ type: 'array', maxItems: DEVICES_MAX, items: { type: 'string', pattern: DEVICE } }),
+    (place, key) => {
+      const raw = place.raw[key]
+      if (isOpen(raw)) return []
+      const expected = 'a list like ["/dev/ttyUSB0", "/dev/video0:/dev/video1:rw"]'
+      if (Array.isArray(raw) && raw.length <= DEVICES_MAX && raw.every((item) => IS_DEVICE.test(String(item))))
+        return raw.map(String)
+      refuse(place.report, fieldOf(place, key), `${show(raw)} is no list of device files`, expected)
+      return []
+    },
+  )
+
+type AddedFile = ServiceSpec['addedFiles'][number]
+const URL_PATTERN = '^https?://[^\\s/?#]+[^\\s]*$'
+const IS_URL = new RegExp(URL_PATTERN)
+
+/** Addresses of files, or `{url, path}`; without a path the file has its own name, in the working folder. */
+export const addedFiles = (about: string): Field<readonly AddedFile[]> => {
+  const url = { type: 'string', pattern: URL_PATTERN, maxLength: 2_048 }
+  const path = { type: ['string', 'null'], maxLength: 1_024 }
+  const file = { type: 'object', properties: { url, path }, required: ['url'] }
+  return honoured(about, orOpen({ type: 'array', maxItems: FILES_MAX, items: { anyOf: [url, file] } }), readAddedFiles)
+}
+
+function readAddedFiles(place: Place, key: string): readonly AddedFile[] {
   const raw = place.raw[key]
-  if (raw === undefined || raw === null || raw === '') return bounds.fallbackMs
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)?$/.exec(String(raw).trim())
-  const ms = match === null ? Number.NaN : Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? 's'] as number))
-  if (ms >= bounds.minMs && ms <= bounds.maxMs) return ms
-  const range = `from ${bounds.minMs / 1_000} to ${bounds.maxMs / 1_000} seconds`
-  const expected = `seconds, or a text like "500ms", "10s", "1m", ${range}`
-  refuse(place.report, fieldOf(place, key), `${show(raw)} is no duration ${range}`, expected)
-  return bounds.fallbackMs
+  if (isOpen(raw)) return []
+  const field = fieldOf(place, key)
+  const expected = 'an http or https address, or {"url": "https://…", "path": "/etc/app.conf"}'
+  if (!Array.isArray(raw) || raw.length > FILES_MAX) {
+    refuse(place.report, field, `${show(raw)} is no list of files`, `at most ${FILES_MAX} of ${expected}`)
+    return []
+  }
+  return raw.flatMap((item, index) => {
+    const at = `${field}[${index}]`
+    const { url, path: named } = isObject(item) ? item : { url: item, path: undefined }
+    if (typeof url !== 'string' || !IS_URL.test(url) || url.length > 2_048) {
+      refuse(place.report, at, `${show(item)} is no address of a file`, expected)
+      return []
+    }
+    const path = isOpen(named) ? decodedName(url) : named
+    if (typeof path === 'string' && isPlainPath(path)) return [{ url, path }]
+    const problem = isOpen(named) ? 'the address ends with no file name' : `${show(named)} is no path for a file`
+    refuse(place.report, at, problem, 'a "path" with a file name and without ".."')
+    return []
+  })
 }
 
-/** First and longest delay between restarts. Guesses: a typo is seen at once, a missing database is not hammered. */
-export const RESTART_DELAY_MS = 500
-export const RESTART_DELAY_MS_MAX = 60_000
+const isPlainPath = (path: string): boolean =>
+  /^[^\0]{1,1024}$/.test(path) && !path.endsWith('/') && !path.split('/').includes('..')
 
-const POLICIES: Readonly<Record<string, ServiceSpec['restart']['policy']>> = {
-  always: 'always',
-  'unless-stopped': 'always',
-  'on-failure': 'on-failure',
-  never: 'never',
-  no: 'never',
-}
-
-/**
- * `"always"`, `"on-failure"`, `"never"`, or `{policy, delay, delay_max}`. `one_shot` means `on-failure` unless this
- * says more.
- */
-export function readRestart(place: Place, oneShot: boolean): ServiceSpec['restart'] {
-  const raw = place.raw.restart
-  const field = fieldOf(place, 'restart')
-  const inner: Place = { report: place.report, path: field, raw: isObject(raw) ? raw : { policy: raw } }
-  if (isObject(raw)) checkKeys(inner, RESTART_KEYS)
-  const named = inner.raw.policy
-  const fallback = oneShot ? 'on-failure' : 'always'
-  const isOpen = named === undefined || named === null || named === ''
-  const policy = isOpen ? fallback : typeof named === 'string' ? POLICIES[named] : undefined
-  if (policy === undefined) {
-    refuse(
-      place.report,
-      isObject(raw) ? `${field}.policy` : field,
-      `${show(named)} is no policy`,
-      'always, on-failure or never',
-    )
-  }
-  if (oneShot && policy === 'always') {
-    const problem = 'contradicts one_shot, which ends when its program does'
-    refuse(place.report, field, problem, 'on-failure or never, or one_shot left out')
-  }
-  const bounds = { minMs: 0, maxMs: 3_600_000 }
-  return {
-    policy: policy ?? fallback,
-    delayMs: readDuration(inner, 'delay', { ...bounds, fallbackMs: RESTART_DELAY_MS }),
-    delayMsMax: readDuration(inner, 'delay_max', { ...bounds, fallbackMs: RESTART_DELAY_MS_MAX }),
-  }
-}
-
-/** Docker's defaults are 30 s, 30 s, 3; an edge service is expected to answer sooner. Guesses. */
-export const HEALTH_INTERVAL_MS = 10_000
-export const HEALTH_TIMEOUT_MS = 3_000
-export const HEALTH_RETRIES = 3
-
-/** `{kind: "http" | "tcp", port, path, interval, timeout, retries}`; without a port, the first declared TCP port. */
-export function readHealthcheck(place: Place, ports: readonly Port[]): ServiceSpec['healthcheck'] {
-  const raw = place.raw.healthcheck
-  if (raw === undefined || raw === null || raw === '' || raw === false) return null
-  const field = fieldOf(place, 'healthcheck')
-  if (!isObject(raw)) {
-    refuse(place.report, field, `${show(raw)} is no health check`, '{"kind": "http", "port": 80, "path": "/"}')
-    return null
-  }
-  const inner: Place = { report: place.report, path: field, raw }
-  checkKeys(inner, HEALTHCHECK_KEYS)
-  const kind = raw.kind ?? raw.type ?? (raw.path === undefined ? 'tcp' : 'http')
-  if (kind !== 'http' && kind !== 'tcp')
-    refuse(place.report, `${field}.kind`, `${show(kind)} is no kind of check`, 'http or tcp')
-  if (kind === 'tcp' && raw.path !== undefined) warn(place.report, `${field}.path`, 'has no effect on a tcp check')
-  const first = ports.find((port) => port.protocol === 'tcp')
-  if (first === undefined)
-    refuse(place.report, field, 'the service declares no tcp port to check', 'a "port" of the service')
-  const fallback = first?.declared ?? 80
-  const port = readNumber(inner, 'port', { fallback, min: 1, max: 65_535, whole: true, unit: '' })
-  if (
-    first !== undefined &&
-    !ports.some((one) => one.protocol === 'tcp' && [one.declared, one.internal].includes(port))
-  ) {
-    refuse(place.report, `${field}.port`, `${port} is no tcp port of the service`, `one of its ports, e.g. ${fallback}`)
-  }
-  return {
-    kind: kind === 'http' ? 'http' : 'tcp',
-    port,
-    path: readText(inner, 'path', 1_024) || '/',
-    command: [],
-    startPeriodMs: 0,
-    intervalMs: readDuration(inner, 'interval', { fallbackMs: HEALTH_INTERVAL_MS, minMs: 100, maxMs: 3_600_000 }),
-    timeoutMs: readDuration(inner, 'timeout', { fallbackMs: HEALTH_TIMEOUT_MS, minMs: 100, maxMs: 600_000 }),
-    retries: readNumber(inner, 'retries', { fallback: HEALTH_RETRIES, min: 1, max: 100, whole: true, unit: '' }),
-  }
+/** The last part of the path of an address. */
+function decodedName(url: string): string {
+  const path = url.replace(/^https?:\/\/[^/?#]*/, '').replace(/[?#].*$/, '')
+  return path.slice(path.lastIndexOf('/') + 1)
 }

@@ -1,50 +1,64 @@
-// The keys that a descriptor may have and what becomes of each: honoured, carried for people only, or understood but
-// not enforced yet, which is said out loud. A key that nobody knows is met with the nearest one that somebody does.
+// Keys that stand in a descriptor against those that are known: one that nothing honours yet is said out loud, and one
+// that nobody knows is met with the nearest one that somebody does.
 
+import type { FieldTable } from './descriptor-field.ts'
 import { fieldOf, isSet, type Place, warn } from './descriptor-report.ts'
 
-export type Treatment = 'enforced' | 'informative' | 'not-yet'
+/**
+ * What is read and carried in the spec but enforced by nothing so far, as `table.key` or `table.key=value`. An entry
+ * goes when what enforces it comes.
+ */
+export const NOT_YET: readonly string[] = [
+  'microservice.vtpus',
+  'microservice.bandwidth_in',
+  'microservice.bandwidth_out',
+  'microservice.addresses',
+  'microservice.added_files',
+  'microservice.kind=daemon',
+  'microservice.update',
+  'microservice.disconnect',
+  'microservice.autonomy=manual',
+  'microservice.devices',
+  'microservice.user',
+  'microservice.working_dir',
+  'microservice.entrypoint',
+  'microservice.pids_limit',
+  'microservice.depends_on',
+  'application.autonomy=manual',
+  'constraint.type=geo',
+  'constraint.type=latency',
+  'connection.type=latency',
+  'connection.type=bandwidth',
+  'healthcheck.kind=command',
+  'healthcheck.command',
+  'healthcheck.start_period',
+]
 
-type KeyTable = Readonly<Record<string, Treatment>>
-
-const table = (enforced: string, informative: string, notYet: string): KeyTable =>
-  Object.fromEntries([
-    ...words(enforced).map((key) => [key, 'enforced'] as const),
-    ...words(informative).map((key) => [key, 'informative'] as const),
-    ...words(notYet).map((key) => [key, 'not-yet'] as const),
-  ])
-
-const words = (text: string): readonly string[] => text.split(' ').filter((word) => word !== '')
-
-export const ROOT_KEYS = table('applications', 'sla_version customerID', '')
-export const APPLICATION_KEYS = table(
-  'application_name application_namespace microservices',
-  'application_desc applicationID',
-  'autonomy',
-)
-export const MICROSERVICE_KEYS = table(
-  'microservice_name microservice_namespace virtualization cmd args memory vcpus vgpus storage code port environment ' +
-    'one_shot privileged volumes constraints replicas kind restart healthcheck stop_grace priority labels',
-  'microserviceID',
-  'vtpus bandwidth_in bandwidth_out state addresses added_files sla_violation_strategy target_node connectivity ' +
-    'update disconnect autonomy',
-)
-export const RESTART_KEYS = table('policy delay delay_max', '', '')
-export const HEALTHCHECK_KEYS = table('kind type port path interval timeout retries', '', '')
-
-/** Warns of keys that are not enforced yet and of unknown ones. */
-export function checkKeys(place: Place, keys: KeyTable): void {
+/** Warns of unknown keys, of those that mean nothing here and of those that are not enforced yet. */
+export function checkKeys(place: Place, table: string, keys: FieldTable): void {
   for (const [key, raw] of Object.entries(place.raw)) {
-    const treatment = Object.hasOwn(keys, key) ? keys[key] : undefined
-    if (treatment === undefined) {
+    const field = Object.hasOwn(keys, key) ? keys[key] : undefined
+    if (field === undefined) {
       const near = nearest(key, Object.keys(keys))
       const hint = near === null ? '' : `: did you mean "${near}"?`
       warn(place.report, fieldOf(place, key), `"${key.slice(0, 64)}" is not a known key and has no effect${hint}`)
-    } else if (treatment === 'not-yet' && isSet(raw)) {
-      const verb = key === 'addresses' ? 'honoured' : 'enforced'
-      warn(place.report, fieldOf(place, key), `"${key}" is accepted but not ${verb} yet`)
-    }
+    } else if (isSet(raw) && field.treatment === 'unused') warn(place.report, fieldOf(place, key), field.about)
+    else if (isSet(raw) && isNotYet(table, key, raw)) warnNotYet(place, key, raw)
   }
+}
+
+/** Warns of known keys that are set although this object has no use for them. */
+export function warnUnused(place: Place, keys: FieldTable, used: readonly string[], problem: string): void {
+  const idle = Object.keys(keys).filter((key) => !used.includes(key) && isSet(place.raw[key]))
+  for (const key of idle) warn(place.report, fieldOf(place, key), problem)
+}
+
+const isNotYet = (table: string, key: string, raw: unknown): boolean =>
+  NOT_YET.includes(`${table}.${key}`) || NOT_YET.includes(`${table}.${key}=${String(raw)}`)
+
+function warnNotYet(place: Place, key: string, raw: unknown): void {
+  const what = key === 'type' || key === 'kind' ? `${key} "${String(raw)}"` : `"${key}"`
+  warn(place.report, fieldOf(place, key), `${what} is accepted but not enforced yet`)
 }
 
 /** The known word at most two edits away (Levenshtein), null where there is none. */

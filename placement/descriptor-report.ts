@@ -1,17 +1,17 @@
 // The findings about a descriptor, all of them at once, each with the JSON path of its field; and the plain readers
 // that make them: a reader returns a usable value whatever it was given, so that reading goes on to the next mistake.
 
-export interface FieldError {
-  /** JSON path, e.g. `$.applications[0].microservices[1].memory`. */
-  readonly field: string
-  readonly problem: string
+export interface FieldError extends FieldWarning {
   /** What would be right. */
   readonly expected: string
 }
 
 export interface FieldWarning {
+  /** JSON path, e.g. `$.applications[0].microservices[1].memory`. */
   readonly field: string
   readonly problem: string
+  /** Of the field in a YAML file, from 1. */
+  readonly line?: number
 }
 
 export interface Report {
@@ -54,6 +54,9 @@ export function isSet(raw: unknown): boolean {
   return !isObject(raw) || Object.keys(raw).length > 0
 }
 
+/** Whether nobody said anything of a field whose zero is a value of its own. */
+export const isOpen = (raw: unknown): raw is undefined | null | '' => raw === undefined || raw === null || raw === ''
+
 /** What a wrong value looks like in a sentence. */
 export function show(raw: unknown): string {
   const text = JSON.stringify(raw) ?? 'nothing'
@@ -69,11 +72,15 @@ export interface NumberBounds {
   readonly unit: string
 }
 
+/** Decimal notation, as text. */
+export const DECIMAL = '[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?'
+const NUMBER = new RegExp(`^\\s*${DECIMAL}\\s*$`)
+
 /** A number, or text that is one. */
 export function readNumber(place: Place, key: string, bounds: NumberBounds): number {
   const raw = place.raw[key]
-  if (raw === undefined || raw === null || raw === '') return bounds.fallback
-  const value = typeof raw === 'string' && raw.trim() !== '' ? Number(raw) : raw
+  if (isOpen(raw)) return bounds.fallback
+  const value = typeof raw === 'string' && NUMBER.test(raw) ? Number(raw) : raw
   const good =
     typeof value === 'number' &&
     value >= bounds.min &&

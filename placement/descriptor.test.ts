@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { DESCRIPTOR_CHARS_MAX, DESCRIPTOR_DEFAULTS, parseDescriptor } from './descriptor.ts'
+import { DESCRIPTOR_CHARS_MAX, parseDescriptor } from './descriptor.ts'
+import { NOT_YET } from './descriptor-keys.ts'
+import { DESCRIPTOR_DEFAULTS } from './descriptor-tables.ts'
 import { decodeSpec, encodeSpec, type ServiceSpec } from './spec.ts'
 
 const fixture = (name: string): string => readFileSync(join(import.meta.dirname, 'fixtures', `${name}.json`), 'utf8')
@@ -41,10 +43,11 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
     'microservices[0].bandwidth_in',
     'microservices[0].addresses',
     'microservices[0].added_files',
-    'microservices[0].connectivity',
-    'microservices[0].constraints[0]',
-    'microservices[0].constraints[1]',
-    'microservices[0].constraints[2]',
+    'microservices[0].constraints[0].type',
+    'microservices[0].constraints[1].type',
+    'microservices[0].constraints[2].type',
+    'microservices[0].connectivity[0].target_microservice_id',
+    'microservices[0].connectivity[0].con_constraints[0].type',
   ])
   const [spec] = parsed.services
   assert.equal(spec?.runtime, 'docker')
@@ -52,8 +55,20 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
   assert.equal(spec?.vcpus, 2)
   assert.deepEqual(spec?.ports, [{ declared: 9_080, internal: 9_080, protocol: 'tcp' }])
   assert.deepEqual(
-    spec?.constraints.map(({ node, cluster }) => [node, cluster]),
-    [['xavier-*', 'gpu, /edge-[0-9]+/']],
+    spec?.constraints.map(({ kind, node, cluster, geo, latency }) => [
+      kind,
+      node,
+      cluster,
+      geo?.place.latitude,
+      latency?.selector ?? latency?.service,
+    ]),
+    [
+      ['geo', null, null, 48.137, undefined],
+      ['geo', null, null, 52.52, undefined],
+      ['latency', null, null, undefined, 'munich-1'],
+      ['direct', 'xavier-*', 'gpu, /edge-[0-9]+/', undefined, undefined],
+      ['latency', null, null, undefined, 'detect.test.x.test'],
+    ],
   )
 })
 
@@ -162,13 +177,12 @@ const refused: readonly (readonly [string, unknown, RegExp])[] = [
   ['cmd', '', /is missing/],
   ['environment', 'A=1', /neither an object nor a list/],
   ['environment', ['=x'], /is no name/],
-  ['kind', 'job', /not supported yet/],
-  ['kind', 'thing', /no kind/],
+  ['kind', 'thing', /is no value of "kind"/],
   ['privileged', 'perhaps', /neither true nor false/],
   ['healthcheck', { kind: 'http' }, /declares no tcp port/],
   ['healthcheck', true, /no health check/],
   ['constraints', [{ type: 'direct', node: '!' }], /nothing follows/],
-  ['constraints', [{ type: 'clusters', allowed: [] }], /no list of clusters/],
+  ['constraints', [{ type: 'clusters', allowed: [] }], /names no clusters|no list/],
   ['constraints', {}, /is no list/],
   ['virtualization', 'a b', /is no runtime/],
   ['virtualization', 'docker', /is missing/],
@@ -187,31 +201,65 @@ test('one_shot and restart "always" contradict each other', () => {
   assert.match(errors[0]?.problem ?? '', /contradicts one_shot/)
 })
 
-const notYet: readonly (readonly [string, unknown])[] = [
-  ['vtpus', 1],
-  ['bandwidth_in', '100'],
-  ['bandwidth_out', 5],
-  ['state', 'x'],
-  ['added_files', ['a']],
-  ['sla_violation_strategy', 'migrate'],
-  ['target_node', 'n'],
-  ['connectivity', [{}]],
-  ['addresses', { rr_ip: '10.30.0.1' }],
-  ['update', { parallel: 1 }],
-  ['disconnect', { lost_after: '10s' }],
-]
-for (const [key, raw] of notYet) {
-  test(`${key} is accepted, with a warning that names it, and without one when it is left open`, () => {
-    const { warnings, valid } = parseDescriptor(descriptor({ [key]: raw }))
-    assert.ok(valid)
-    assert.deepEqual(
-      warnings.map(({ field }) => field),
-      [`${SERVICE}.${key}`],
-    )
-    assert.match(warnings[0]?.problem ?? '', /is accepted but not (enforced|honoured) yet/)
-    assert.deepEqual(parseDescriptor(descriptor({ [key]: Array.isArray(raw) ? [] : '' })).warnings, [])
+const MEASURED: Readonly<Record<string, unknown>> = { location: '48,11', threshold: 5, target: 'x' }
+const samples: Readonly<Record<string, unknown>> = {
+  vtpus: 1,
+  bandwidth_in: '100',
+  bandwidth_out: 5,
+  addresses: { rr_ip: '10.30.0.1' },
+  added_files: ['http://files.example/a'],
+  update: { parallel: 1 },
+  disconnect: { lost_after: '10s' },
+  devices: ['/dev/null'],
+  user: 'nobody',
+  working_dir: '/srv',
+  entrypoint: ['/init'],
+  pids_limit: 10,
+  depends_on: ['other'],
+}
+
+/** A descriptor that has the key of a table, set. */
+function having(table: string, key: string, value: string): string {
+  const raw = value === '' ? samples[key] : value
+  switch (table) {
+    case 'application': {
+      const whole = JSON.parse(descriptor({}))
+      whole.applications[0][key] = raw
+      return JSON.stringify(whole)
+    }
+    case 'constraint':
+      return descriptor({ constraints: [{ [key]: raw, ...MEASURED }] })
+    case 'connection':
+      return descriptor({
+        connectivity: [{ target_microservice_id: 'x', con_constraints: [{ [key]: raw, threshold: 5 }] }],
+      })
+    case 'healthcheck':
+      return descriptor({ healthcheck: { kind: 'command', command: ['true'], start_period: 1 } })
+    default:
+      return descriptor({ virtualization: 'container', code: 'image', [key]: raw })
+  }
+}
+
+for (const entry of NOT_YET) {
+  const [, table = '', key = '', value = ''] = /^(\w+)\.(\w+)=?(.*)$/.exec(entry) ?? []
+  test(`${entry} is accepted, with a warning that says it is not enforced yet`, () => {
+    const { warnings, errors } = parseDescriptor(having(table, key, value))
+    assert.deepEqual(errors, [])
+    const said = warnings.filter(({ field }) => field.endsWith(`.${key}`))
+    assert.match(said[0]?.problem ?? '', /is accepted but not enforced yet/)
   })
 }
+
+test('a key that is left open brings no warning', () => {
+  const open = { ...Object.fromEntries(Object.keys(samples).map((key) => [key, ''])), state: '', connectivity: [] }
+  assert.deepEqual(parseDescriptor(descriptor({ ...open, target_node: '', sla_violation_strategy: '' })).warnings, [])
+})
+
+test('what Oakestra calls the state has no effect, and the warning says what brings a file', () => {
+  const { warnings, valid } = parseDescriptor(descriptor({ state: 'http://files.example/state' }))
+  assert.ok(valid)
+  assert.match(warnings[0]?.problem ?? '', /added_files/)
+})
 
 test('a runtime without a driver is accepted by name, with a warning', () => {
   for (const name of ['unikernel', 'wasm', 'vm']) {
@@ -294,6 +342,18 @@ test('whatever stands in the fields, parsing ends, and what is valid fits a reco
       'kind',
       'addresses',
     ],
+    ...[
+      'entrypoint',
+      'user',
+      'devices',
+      'added_files',
+      'update',
+      'disconnect',
+      'autonomy',
+      'depends_on',
+      'connectivity',
+    ],
+    ...['target_node', 'bandwidth_in', 'pids_limit', 'sla_violation_strategy', 'state', 'working_dir', 'vtpus'],
   )
   fc.assert(
     fc.property(fc.dictionary(field, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 }), (fields) => {

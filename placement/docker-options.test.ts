@@ -80,3 +80,56 @@ test('the endpoint holds what Docker published and names what it did not', () =>
   assert.deepEqual(endpoint, { host: '127.0.0.1', ports: [{ declared: 80, actual: 32_770, protocol: 'tcp' }] })
   assert.deepEqual(missing, ['53/udp'])
 })
+
+test('entry point, working folder, user and process limit are asked for when the spec says so, and only then', () => {
+  const plain = create({})
+  assert.deepEqual(
+    ['Entrypoint', 'WorkingDir', 'User'].filter((field) => field in plain),
+    [],
+  )
+  assert.equal(plain.HostConfig.PidsLimit, 1_024)
+  const set = create({ entrypoint: ['/init'], command: ['a'], workingFolder: '/srv', user: '1000:1000', pidsMax: 20 })
+  assert.deepEqual([set.Entrypoint, set.Cmd, set.WorkingDir, set.User], [['/init'], ['a'], '/srv', '1000:1000'])
+  assert.equal(set.HostConfig.PidsLimit, 20)
+})
+
+test('device files are passed as docker run --device takes them', () => {
+  const { Devices } = create({
+    devices: ['/dev/null', '/dev/zero:/dev/nought', '/dev/a:/dev/b:r', '/dev/c:rw'],
+  }).HostConfig
+  assert.deepEqual(
+    Devices.map(({ PathOnHost, PathInContainer, CgroupPermissions }) => [
+      PathOnHost,
+      PathInContainer,
+      CgroupPermissions,
+    ]),
+    [
+      ['/dev/null', '/dev/null', 'rwm'],
+      ['/dev/zero', '/dev/nought', 'rwm'],
+      ['/dev/a', '/dev/b', 'r'],
+      ['/dev/c', '/dev/c', 'rw'],
+    ],
+  )
+})
+
+test('graphics cards are asked for whole, and not at all where none is wanted', () => {
+  assert.equal('DeviceRequests' in create({}).HostConfig, false)
+  assert.deepEqual(create({ vgpus: 1.5 }).HostConfig.DeviceRequests, [
+    { Driver: '', Count: 2, Capabilities: [['gpu']] },
+  ])
+})
+
+test('a command that checks the health publishes no port', () => {
+  const healthcheck = {
+    kind: 'command',
+    port: 0,
+    path: '',
+    intervalMs: 100,
+    timeoutMs: 100,
+    retries: 1,
+    command: ['true'],
+    startPeriodMs: 0,
+  } as const
+  assert.deepEqual(create({ healthcheck }).ExposedPorts, {})
+  assert.equal(containerHealthPort(specWith({ healthcheck }), {}), null)
+})

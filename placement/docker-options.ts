@@ -13,11 +13,19 @@ export const NODE_LABEL = 'coppice.node'
 export const KEY_LABEL = 'coppice.key'
 export const SPEC_LABEL = 'coppice.spec'
 
+/** What Docker calls the driver that hands out graphics cards: any that has this capability. */
+const GPU_CAPABILITIES = [['gpu']]
+
 /** Where containers are published. */
 export const PUBLISH_HOST = '127.0.0.1'
 
-/** Processes and threads in one container: a guess that holds off fork bombs and leaves room for a JVM. */
+/**
+ * Processes and threads in one container where the spec sets no limit: a guess that holds off fork bombs and leaves
+ * room for a JVM.
+ */
 const PIDS_MAX = 1_024
+/** What Docker's own client asks for where nothing is said. */
+const DEVICE_PERMISSIONS = 'rwm'
 const BYTES_PER_MB = 1_000_000
 /** Docker refuses less than 6 MiB of memory. */
 const MEMORY_BYTES_MIN = 6 * 1_024 * 1_024
@@ -27,7 +35,10 @@ const NANO_CPUS_PER_CPU = 1_000_000_000
 export interface ContainerOptions {
   readonly name: string
   readonly Image: string
+  readonly Entrypoint?: string[]
   readonly Cmd?: string[]
+  readonly WorkingDir?: string
+  readonly User?: string
   readonly Env: string[]
   readonly Labels: Record<string, string>
   readonly ExposedPorts: Record<string, Record<string, never>>
@@ -38,10 +49,21 @@ export interface ContainerOptions {
     readonly PidsLimit: number
     readonly Privileged: boolean
     readonly Binds: string[]
+    readonly Devices: DeviceMapping[]
+    readonly DeviceRequests?: { Driver: string; Count: number; Capabilities: string[][] }[]
+    readonly NetworkMode: string
     readonly PortBindings: Record<string, { HostIp: string; HostPort: string }[]>
     readonly RestartPolicy: { Name: string }
     readonly LogConfig: { Type: string; Config: Record<string, string> }
   }
+}
+
+/** A device file of the host inside a container. */
+export interface DeviceMapping {
+  readonly PathOnHost: string
+  readonly PathInContainer: string
+  /** Some of `r` (read), `w` (write), `m` (make). */
+  readonly CgroupPermissions: string
 }
 
 /** What to create for a launch. The worker restarts instances, so Docker must not. */
@@ -51,15 +73,21 @@ export function containerOptions(launch: Launch, nodeId: string): ContainerOptio
   return {
     name: containerName(nodeId, key),
     Image: imageReference(spec.code),
+    ...(spec.entrypoint === null ? {} : { Entrypoint: [...spec.entrypoint] }),
     ...(spec.command.length > 0 ? { Cmd: [...spec.command] } : {}),
+    ...(spec.workingFolder === '' ? {} : { WorkingDir: spec.workingFolder }),
+    ...(spec.user === '' ? {} : { User: spec.user }),
     Env: containerEnvironment(spec, key, nodeId),
     Labels: { ...spec.labels, [NODE_LABEL]: nodeId, [KEY_LABEL]: key, [SPEC_LABEL]: specId },
     ExposedPorts: Object.fromEntries(published.map((port) => [port, {}])),
     HostConfig: {
       ...containerLimits(spec),
-      PidsLimit: PIDS_MAX,
+      PidsLimit: spec.pidsMax ?? PIDS_MAX,
       Privileged: spec.privileged,
       Binds: [...spec.volumes],
+      Devices: spec.devices.map(deviceMapping),
+      ...(spec.vgpus > 0 ? { DeviceRequests: [gpuRequest(spec.vgpus)] } : {}),
+      NetworkMode: networkName(nodeId),
       PortBindings: Object.fromEntries(published.map((port) => [port, [{ HostIp: PUBLISH_HOST, HostPort: '' }]])),
       RestartPolicy: { Name: 'no' },
       LogConfig: {
@@ -67,6 +95,28 @@ export function containerOptions(launch: Launch, nodeId: string): ContainerOptio
         Config: { 'max-size': String(LOG_LIMITS.bytesMax), 'max-file': String(LOG_LIMITS.filesMax) },
       },
     },
+  }
+}
+
+/**
+ * The network that the containers of a node share, on which they find each other by name; the end of the node's id
+ * tells apart the nodes that share an engine.
+ */
+export const networkName = (nodeId: string): string => `coppice-${nodeId.slice(-8)}`
+
+/** Docker hands out whole cards only; a part of one is one. */
+const gpuRequest = (vgpus: number) => ({ Driver: '', Count: Math.ceil(vgpus), Capabilities: GPU_CAPABILITIES })
+
+/** `host[:container[:permissions]]`, as `docker run --device` has it. */
+function deviceMapping(device: string): DeviceMapping {
+  const [host = '', second, third] = device.split(':')
+  // `/dev/sda:r` gives permissions in the second place.
+  const isShort = second !== undefined && third === undefined && /^[rwm]{1,3}$/.test(second)
+  const inside = second === undefined || isShort ? host : second
+  return {
+    PathOnHost: host,
+    PathInContainer: inside,
+    CgroupPermissions: isShort ? second : (third ?? DEVICE_PERMISSIONS),
   }
 }
 
@@ -104,8 +154,8 @@ function publishedPorts(spec: ServiceSpec): readonly string[] {
  * The port inside the container that the health check means: a declared one by its outer number, else any by its own.
  */
 function checkedPort(spec: ServiceSpec): string | null {
-  const port = spec.healthcheck?.port
-  if (port === undefined) return null
+  if (spec.healthcheck === null || spec.healthcheck.kind === 'command') return null
+  const { port } = spec.healthcheck
   return `${spec.ports.find((entry) => entry.declared === port && entry.protocol === 'tcp')?.internal ?? port}/tcp`
 }
 

@@ -50,6 +50,12 @@ export interface ExitReport {
 /** The signal that a shell's status stands for; a program that itself exits with 128 + n cannot be told apart. */
 export const signalOf = (status: number): string | null => SIGNAL_NAMES.get(status - SIGNAL_STATUS_BASE) ?? null
 
+/** The status by which a shell tells that a signal ended a program; null for one that is not in our table. */
+export function signalStatus(signal: string): number | null {
+  for (const [number, name] of SIGNAL_NAMES) if (name === signal) return SIGNAL_STATUS_BASE + number
+  return null
+}
+
 /** The code and the sentence for an instance that ended. */
 export function reportExit(facts: ExitFacts): ExitReport {
   const { status, asked } = facts

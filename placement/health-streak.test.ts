@@ -11,11 +11,20 @@ test('health turns after so many failures in a row, once, and back at the first 
   const news: (boolean | null)[] = []
   let streak = HEALTHY
   for (const problem of results) {
-    const next = onProbe(streak, problem, 2)
+    const next = onProbe(streak, problem, { retries: 2, isStarting: false })
     streak = next.streak
     news.push(next.news?.healthy ?? null)
   }
   assert.deepEqual(news, [null, null, null, false, null, true, null])
+})
+
+test('failures of the start period do not count, until the first success', () => {
+  const during = { retries: 1, isStarting: true }
+  const early = onProbe(HEALTHY, 'x', during)
+  assert.deepEqual([early.streak.failures, early.news], [0, null])
+  const passed = onProbe(early.streak, null, during)
+  assert.equal(onProbe(passed.streak, 'x', during).news?.healthy, false)
+  assert.equal(onProbe(early.streak, 'x', { retries: 1, isStarting: false }).news?.healthy, false)
 })
 
 test('a health check finds its port by its outer number, by its inner one, or takes it literally', () => {

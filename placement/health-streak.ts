@@ -4,6 +4,8 @@ export interface HealthStreak {
   readonly healthy: boolean
   /** Failures since the last success. */
   readonly failures: number
+  /** It has passed a probe: from then on failures count, however early. */
+  readonly hasPassed: boolean
 }
 
 export interface HealthNews {
@@ -12,24 +14,32 @@ export interface HealthNews {
 }
 
 /** A started instance is taken to be healthy until its probes say otherwise. */
-export const HEALTHY: HealthStreak = { healthy: true, failures: 0 }
+export const HEALTHY: HealthStreak = { healthy: true, failures: 0, hasPassed: false }
 
-/** Takes in one result (`problem` is null for a success); `retries` failures in a row make an instance unhealthy. */
+export interface HealthRules {
+  /** Failures in a row that make an instance unhealthy. */
+  readonly retries: number
+  /** The start period is not over: failures before the first success do not count, as Docker has it. */
+  readonly isStarting: boolean
+}
+
+/** Takes in one result; `problem` is null for a success. */
 export function onProbe(
   streak: HealthStreak,
   problem: string | null,
-  retries: number,
+  { retries, isStarting }: HealthRules,
 ): { readonly streak: HealthStreak; readonly news: HealthNews | null } {
   if (problem === null) {
     return {
-      streak: HEALTHY,
+      streak: { healthy: true, failures: 0, hasPassed: true },
       news: streak.healthy ? null : { healthy: true, detail: 'answers its health check again' },
     }
   }
+  if (isStarting && !streak.hasPassed) return { streak, news: null }
   const failures = streak.failures + 1
   const turns = streak.healthy && failures >= retries
   return {
-    streak: { healthy: streak.healthy && !turns, failures },
+    streak: { ...streak, healthy: streak.healthy && !turns, failures },
     news: turns ? { healthy: false, detail: `failed ${failures} health checks in a row: ${problem}` } : null,
   }
 }

@@ -4,9 +4,11 @@
 import type { Endpoint } from '../services-registry/record.ts'
 import type { ServiceSpec } from './spec.ts'
 
-/** The port to probe at the endpoint's host; a port that was never declared is taken literally. */
+/**
+ * The port to probe at the endpoint's host, null where none is; a port that was never declared is taken literally.
+ */
 export function healthPort(spec: Pick<ServiceSpec, 'healthcheck' | 'ports'>, endpoint: Endpoint): number | null {
-  if (spec.healthcheck === null) return null
+  if (spec.healthcheck === null || spec.healthcheck.kind === 'command') return null
   const { port } = spec.healthcheck
   const tcp = spec.ports.filter((entry) => entry.protocol === 'tcp')
   const meant = tcp.find((entry) => entry.declared === port) ?? tcp.find((entry) => entry.internal === port)

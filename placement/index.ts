@@ -8,8 +8,10 @@ export {
   type PlacementTiming,
   RESERVATION_MS,
 } from './constants.ts'
-export { DESCRIPTOR_CHARS_MAX, DESCRIPTOR_DEFAULTS, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
+export { DESCRIPTOR_CHARS_MAX, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
 export type { FieldError, FieldWarning } from './descriptor-report.ts'
+export { DESCRIPTOR_DEFAULTS } from './descriptor-tables.ts'
+
 export { pressedInstances } from './eviction.ts'
 export {
   createInventory,

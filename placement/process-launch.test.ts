@@ -23,7 +23,7 @@ const NOTE = {
   specId: 'a1',
   bootId: 'boot',
   endpoint: { host: '127.0.0.1', ports: [{ declared: 80, actual: 3000, protocol: 'tcp' }] },
-  limits: { memoryMb: 1, vcpus: 0 },
+  limits: { memoryMb: 1, vcpus: 0, pidsMax: null },
 }
 
 test('a launch note survives being written and read, and nothing else is taken for one', () => {

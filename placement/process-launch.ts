@@ -14,7 +14,7 @@ export interface LaunchNote {
   /** The kernel's boot id: process numbers and start times mean nothing after a reboot. */
   readonly bootId: string
   /** What it was limited to; its control groups are found by this. */
-  readonly limits: { readonly memoryMb: number; readonly vcpus: number }
+  readonly limits: { readonly memoryMb: number; readonly vcpus: number; readonly pidsMax: number | null }
 }
 
 /** A process as `/proc/<pid>/stat` tells it (proc(5)). */
@@ -116,11 +116,13 @@ export function parseLaunchNote(text: string): LaunchNote | null {
   const { key, specId, endpoint, bootId, limits } = value as Partial<LaunchNote>
   if (typeof key !== 'string' || typeof specId !== 'string' || typeof bootId !== 'string') return null
   if (typeof limits?.memoryMb !== 'number' || typeof limits.vcpus !== 'number') return null
+  // Notes of the first version have none.
+  const pidsMax = typeof limits.pidsMax === 'number' ? limits.pidsMax : null
   if (typeof endpoint?.host !== 'string' || !Array.isArray(endpoint.ports)) return null
   const whole = endpoint.ports.every(
     (port) => Number.isInteger(port?.declared) && Number.isInteger(port?.actual) && typeof port?.protocol === 'string',
   )
-  return whole ? { key, specId, endpoint, bootId, limits } : null
+  return whole ? { key, specId, endpoint, bootId, limits: { ...limits, pidsMax } } : null
 }
 
 /** Reads what the watcher noted at the end: 0 to 255; null when there is nothing. */

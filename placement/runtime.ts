@@ -1,6 +1,7 @@
 // The port to whatever runs an instance. A driver starts, stops, finds again and listens to; it decides nothing.
 
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
+import type { Result } from '../overlay/kernel/result.ts'
 import type { Endpoint } from '../services-registry/record.ts'
 import type { ServiceSpec } from './spec.ts'
 
@@ -57,6 +58,42 @@ export interface LogOptions {
   readonly signal: AbortSignal
 }
 
+/** Characters of a terminal. */
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
+export interface ExecRequest {
+  /** The program and its arguments. */
+  readonly command: readonly string[]
+  /** The terminal that the program gets; null for none. */
+  readonly terminal: TerminalSize | null
+  /** Whether it reads what is written to the session; else its input is empty. */
+  readonly input: boolean
+}
+
+export interface ExecOutput {
+  /** With a terminal everything is `out`. */
+  readonly stream: 'out' | 'err'
+  readonly bytes: Uint8Array
+}
+
+/** A program that was started inside an instance, next to what the instance runs. */
+export interface ExecSession {
+  /** What it writes, until it has ended; read by one reader. */
+  readonly output: AsyncIterable<ExecOutput>
+  /** Hands it input; resolves when more may follow. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Its input ends. */
+  end(): void
+  resize(size: TerminalSize): void
+  /** Its exit code, 0 to 255 (128 + n for signal n), once the output has ended; null when nobody can tell. */
+  readonly exit: Promise<number | null>
+  /** Ends it, where it has not ended: whoever wanted it is gone. */
+  close(): void
+}
+
 export interface RuntimeDriver {
   /** The name that specs use: `process`, `docker`. */
   readonly name: string
@@ -76,6 +113,8 @@ export interface RuntimeDriver {
   /** All instances of this node that are there, also from before a restart. */
   list(): Promise<readonly FoundInstance[]>
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array>
+  /** Starts a program inside a running instance; the error is a sentence for whoever asked. */
+  exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>
   /** Stops listening and closes handles; instances go on running. */
   close(): Promise<void>
 }

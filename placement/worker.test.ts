@@ -73,7 +73,7 @@ test('a refusal says what is lacking', () => {
   assert.deepEqual(codes({ vgpus: 1 }), ['gpu'])
   assert.deepEqual(codes({ storageMb: 60_000 }), ['disk'])
   assert.deepEqual(codes({ runtime: 'wasm' }), ['runtime'])
-  assert.deepEqual(codes({ kind: 'job' }), ['kind'])
+  assert.deepEqual(codes({ kind: 'daemon' }), ['kind'])
   assert.deepEqual(codes({}), ['offered'])
 })
 

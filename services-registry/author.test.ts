@@ -6,10 +6,11 @@ import type { OperatorId } from '../overlay/kernel/ids.ts'
 import { authorSpec } from './author.ts'
 import { compareClocks, type SealedRecord, type SpecRecord } from './record.ts'
 import { BERLIN, createFederation, ROOT_DOMAIN, START_WALL, sealRecord, specRecord, WEB } from './record-fixtures.ts'
-import { CLOCK_ZERO } from './version.ts'
+import { CLOCK_ZERO, tick } from './version.ts'
 
 const federation = createFederation()
 const a = federation.addNode('a', BERLIN)
+const own = tick(CLOCK_ZERO, START_WALL, a.facts.node).counter
 const other = federation.addNode('b', BERLIN, { operator: 'operator-b' as OperatorId })
 const next = (held: SealedRecord<SpecRecord> | null, clock = CLOCK_ZERO, wall = START_WALL): SpecRecord =>
   authorSpec({ domain: ROOT_DOMAIN, service: WEB, spec: new Uint8Array([2]), signer: a.facts, held, clock, wall })
@@ -19,8 +20,8 @@ test('a first spec claims the name with its own clock', () => {
   assert.deepEqual(
     [spec.clock, spec.claimed],
     [
-      { wall: START_WALL, counter: 0 },
-      { wall: START_WALL, counter: 0 },
+      { wall: START_WALL, counter: own },
+      { wall: START_WALL, counter: own },
     ],
   )
 })
@@ -29,7 +30,7 @@ test('an update is later than what is held and than the store, even when the wal
   const held = sealRecord(a, specRecord(START_WALL + 60_000))
   assert.ok(compareClocks(next(held).clock, held.message.clock) > 0)
   const clock = { wall: START_WALL + 90_000, counter: 4 }
-  assert.deepEqual(next(held, clock).clock, { wall: START_WALL + 90_000, counter: 5 })
+  assert.deepEqual(next(held, clock).clock, { wall: START_WALL + 90_000, counter: own })
 })
 
 test('updates carry the claim on; it begins anew after a removal and after another operator', () => {
@@ -37,9 +38,9 @@ test('updates carry the claim on; it begins anew after a removal and after anoth
   const second = sealRecord(a, next(first))
   assert.deepEqual(next(second, CLOCK_ZERO, START_WALL + 5).claimed, first.message.clock)
   const removed = sealRecord(a, { ...next(first), spec: null })
-  assert.deepEqual(next(removed, CLOCK_ZERO, START_WALL + 5).claimed, { wall: START_WALL + 5, counter: 0 })
+  assert.deepEqual(next(removed, CLOCK_ZERO, START_WALL + 5).claimed, { wall: START_WALL + 5, counter: own })
   const foreign = sealRecord(other, specRecord(START_WALL - 9))
-  assert.deepEqual(next(foreign).claimed, { wall: START_WALL, counter: 0 })
+  assert.deepEqual(next(foreign).claimed, { wall: START_WALL, counter: own })
 })
 
 test('a version carries the one before it, unless both do not fit in one record or the service is new', () => {

@@ -14,7 +14,7 @@ export interface NextSpec {
   /** The canonical spec; null removes the service. */
   readonly spec: Uint8Array | null
   /** Who signs. */
-  readonly signer: Pick<SignerFacts, 'operator'>
+  readonly signer: Pick<SignerFacts, 'operator' | 'node'>
   /** The latest version known, from the store's view or a lookup. */
   readonly held: SealedRecord<SpecRecord> | null
   /** The store's clock; CLOCK_ZERO where this node does not hold the store. */
@@ -34,7 +34,7 @@ export interface NextSpec {
 export function authorSpec(next: NextSpec): SpecRecord {
   const { domain, service, spec, signer, held } = next
   const last = held !== null && compareClocks(held.message.clock, next.clock) > 0 ? held.message.clock : next.clock
-  const clock = tick(last, next.wall)
+  const clock = tick(last, next.wall, signer.node)
   const isOurs = held !== null && held.signer.operator === signer.operator && !isTombstone(held)
   const claimed = isOurs ? claimOf(held.message) : clock
   const { version = null, previous = null } = spec === null || !isOurs ? {} : next

@@ -43,6 +43,11 @@ export const TOMBSTONE_KEPT_MS = 7 * day
 export const CLOCK_AHEAD_MS_MAX = day
 /** Changes within one millisecond; far more than any signer makes, far below where adding one loses precision. */
 export const CLOCK_COUNTER_MAX = 1_000_000_000
+/**
+ * A reading's counter, divided by this, leaves a remainder that belongs to its signer: two signers share one in one of
+ * so many cases, and 15,000 readings of one signer still fit into a millisecond. A guess between the two.
+ */
+export const CLOCK_SIGNERS = 65_536
 
 /** One sealed record: a whole spec and what is around it (names, clocks, signature, credential hash). */
 export const RECORD_BYTES_MAX = 40_000

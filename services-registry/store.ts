@@ -248,7 +248,7 @@ function adoptOrphans(state: StoreState, context: StepContext): StoreStep {
       state.orphans.delete(slot)
       continue
     }
-    clock = tick(clock, context.wall)
+    clock = tick(clock, context.wall, state.self.node)
     effects.push({ kind: 'author', record: { ...record.message, clock, claimed: claimOf(record.message) } })
     state.orphans.set(slot, context.now + state.timing.exchangeIntervalMs)
   }

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { OperatorId } from '../overlay/kernel/ids.ts'
-import { CLOCK_AHEAD_MS_MAX, CLOCK_COUNTER_MAX } from './constants.ts'
+import { nodeId, type OperatorId } from '../overlay/kernel/ids.ts'
+import { CLOCK_AHEAD_MS_MAX, CLOCK_COUNTER_MAX, CLOCK_SIGNERS } from './constants.ts'
 import { compareClocks } from './record.ts'
 import {
   createFederation,
@@ -20,12 +20,14 @@ const federation = createFederation()
 const a = federation.addNode('a', ROOT_DOMAIN)
 const b = federation.addNode('b', ROOT_DOMAIN)
 
+const signers = ['a', 'b']
+
 test('a tick follows the wall clock and never runs backwards', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: -5, max: 1_000 }), { maxLength: 50 }), (walls) => {
       let last = { wall: 0, counter: 0 }
       for (const wall of walls) {
-        const next = tick(last, wall)
+        const next = tick(last, wall, nodeId(signers[wall & 1] as string))
         assert.ok(compareClocks(next, last) > 0)
         assert.ok(next.wall >= wall)
         last = next
@@ -36,13 +38,22 @@ test('a tick follows the wall clock and never runs backwards', () => {
 })
 
 test('a counter that is used up moves on by a millisecond', () => {
-  assert.deepEqual(tick({ wall: 7, counter: CLOCK_COUNTER_MAX }, 3), { wall: 8, counter: 0 })
+  const { wall, counter } = tick({ wall: 7, counter: CLOCK_COUNTER_MAX }, 3, nodeId('a'))
+  assert.equal(wall, 8)
+  assert.ok(counter < CLOCK_SIGNERS)
+})
+
+test('what two nodes submit out of sight of each other in the same millisecond has not the same reading', () => {
+  const read = (signer: string, last = { wall: 0, counter: 0 }) => tick(last, 1_000, nodeId(signer))
+  assert.notDeepEqual(read('a'), read('b'))
+  assert.notDeepEqual(read('a', read('a')), read('b', read('a')), 'nor what follows on the same')
 })
 
 test('what was observed is behind the next tick', () => {
+  const ofA = tick({ wall: 0, counter: 0 }, 1, nodeId('a')).counter
   const observed = observe({ wall: 5, counter: 1 }, { wall: 900, counter: 3 }, 10)
   assert.deepEqual(observed, { ok: true, value: { wall: 900, counter: 3 } })
-  assert.deepEqual(tick({ wall: 900, counter: 3 }, 10), { wall: 900, counter: 4 })
+  assert.deepEqual(tick({ wall: 900, counter: 3 }, 10, nodeId('a')), { wall: 900, counter: ofA })
   assert.deepEqual(observe({ wall: 900, counter: 3 }, { wall: 5, counter: 1 }, 10), {
     ok: true,
     value: { wall: 900, counter: 3 },

@@ -2,10 +2,11 @@
 // records agree whatever the order of arrival. Specs are ordered by a hybrid logical clock, which follows the wall
 // clock while that is sane and never runs backwards.
 
-import type { OperatorId } from '../overlay/kernel/ids.ts'
+import type { NodeId, OperatorId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
-import { CLOCK_AHEAD_MS_MAX, CLOCK_COUNTER_MAX } from './constants.ts'
+import { CLOCK_AHEAD_MS_MAX, CLOCK_COUNTER_MAX, CLOCK_SIGNERS } from './constants.ts'
+import { hashText } from './digest.ts'
 import {
   type Clock,
   compareClocks,
@@ -20,12 +21,18 @@ import {
 
 export const CLOCK_ZERO: Clock = { wall: 0, counter: 0 }
 
-/** The reading for an event of our own: later than `last` and, where it can be, the wall clock's. */
-export function tick(last: Clock, wall: UnixMillis): Clock {
+/**
+ * The reading for an event of our own: later than `last` and, where it can be, the wall clock's. No two signers make
+ * the same one, but for one pair in CLOCK_SIGNERS: a placement names the spec that it was made for by its reading, and
+ * two that were submitted in one moment out of each other's sight must not pass for one another.
+ */
+export function tick(last: Clock, wall: UnixMillis, signer: NodeId): Clock {
   const now = Math.max(0, Math.floor(wall))
-  if (now > last.wall) return { wall: now, counter: 0 }
-  if (last.counter >= CLOCK_COUNTER_MAX) return { wall: last.wall + 1, counter: 0 }
-  return { wall: last.wall, counter: last.counter + 1 }
+  const own = hashText(signer).low % CLOCK_SIGNERS
+  if (now > last.wall) return { wall: now, counter: own }
+  const passed = last.counter - (last.counter % CLOCK_SIGNERS)
+  const counter = passed + own > last.counter ? passed + own : passed + CLOCK_SIGNERS + own
+  return counter > CLOCK_COUNTER_MAX ? { wall: last.wall + 1, counter: own } : { wall: last.wall, counter }
 }
 
 /**

@@ -3,6 +3,7 @@
 import { InvalidArgumentError } from 'commander'
 import type { ElectorsMax } from '../../election/index.ts'
 import { type DomainPath, parseDomainPath } from '../../overlay/kernel/ids.ts'
+import type { ExecTarget } from '../control.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RUNTIMES: readonly string[] = ['process', 'docker']
@@ -27,6 +28,13 @@ export const whole = (least: number, most: number) => (word: string) => {
   const value = Number(word)
   if (/^\d+$/.test(word) && value >= least && value <= most) return value
   throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`)
+}
+
+/** `app.ns.svc.ns`, or `app.ns.svc.ns#2` for one instance. */
+export function instanceOf(word: string): ExecTarget {
+  const [, service, number] = /^([^#]+)(?:#(\d{1,5}))?$/.exec(word) ?? []
+  if (service !== undefined) return { service, number: number === undefined ? null : Number(number) }
+  throw new InvalidArgumentError('It is a service, as in shop.default.web.default, or one instance of it: ….default#2.')
 }
 
 export function electors(word: string): ElectorsMax {

@@ -25,6 +25,17 @@ export class AnswerIsNo extends Error {
   override readonly name = 'AnswerIsNo'
 }
 
+/** A program that was run for somebody has ended with this code, which is the command's own then. */
+export class ProgramEnded extends Error {
+  override readonly name = 'ProgramEnded'
+  readonly code: number
+
+  constructor(code: number) {
+    super(`exit code ${code}`)
+    this.code = code
+  }
+}
+
 export function createContext(options: { readonly dataDir: string; readonly json: boolean }): CliContext {
   return {
     ...options,

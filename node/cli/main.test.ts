@@ -169,3 +169,16 @@ test('deploy --wait fails after its time with what is missing and why', async ()
   assert.match(message, /shop\.default\.web\.default #0: pending, 0 of 9 devices: 9 lack memory/)
   assert.match(message, /2 of 3 instances are not placed yet/)
 })
+
+test('exec refuses what it cannot do before anything runs, and tells why a program did not start', async () => {
+  const [json, terminal, wrong, refused] = await Promise.all([
+    coppice('exec', SERVICE, '--json', '--', 'ls'),
+    coppice('exec', SERVICE, '-t', '--', 'sh'),
+    coppice('exec', `${SERVICE}#x`, '--', 'ls'),
+    coppice('exec', `${SERVICE}#0`, '--', 'ls', '-l'),
+  ])
+  assert.deepEqual([json.exitCode, terminal.exitCode, wrong.exitCode], [2, 2, 2])
+  assert.match(terminal.stderr, /a terminal needs one here/)
+  assert.deepEqual([refused.exitCode, refused.stdout], [1, ''])
+  assert.match(refused.stderr, /^coppice: no shell\n/)
+})

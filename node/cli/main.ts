@@ -2,7 +2,7 @@
 
 import { CommanderError } from 'commander'
 import { CoppiceError, type ErrorView, errorView } from '../errors.ts'
-import { AnswerIsNo } from './context.ts'
+import { AnswerIsNo, ProgramEnded } from './context.ts'
 import { createProgram } from './program.ts'
 import { explainSystemError } from './system-error.ts'
 
@@ -36,6 +36,7 @@ function asksForJson(words: readonly string[]): boolean {
 
 function report(problem: unknown, json: boolean): number {
   if (problem instanceof AnswerIsNo) return FAILED
+  if (problem instanceof ProgramEnded) return problem.code
   if (problem instanceof CommanderError) return reportUsage(problem, json)
   const explained = explainSystemError(problem)
   print(errorView(explained), json)

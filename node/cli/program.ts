@@ -4,11 +4,13 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Argument, Command, Option } from 'commander'
+import type { ExecTarget } from '../control.ts'
 import { INVITE_USES_MAX, LOG_LINES_MAX, REPLICAS_MAX } from '../io/control-limits.ts'
 import {
   domainPath,
   duration,
   electors,
+  instanceOf,
   labels,
   multiaddrs,
   percent,
@@ -17,6 +19,8 @@ import {
   scheduler,
   whole,
 } from './arguments.ts'
+import type { ExecWords } from './commands/exec.ts'
+
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 
@@ -160,6 +164,12 @@ function addServiceCommands(program: Command): void {
       (await import('./commands/validate.ts')).validate(contextOf(command), file),
     )
   program
+    .command('schema')
+    .description('print the JSON Schema of a service descriptor; needs no node')
+    .action(async (_words: object, command: Command) =>
+      (await import('./commands/schema.ts')).schema(contextOf(command)),
+    )
+  program
     .command('deploy')
     .description('run the services of a descriptor')
     .argument('<file>', 'the descriptor, or - for standard input')
@@ -207,6 +217,16 @@ function addInstanceCommands(program: Command): void {
     .option('-i, --instance <number>', 'the instance (default: the first that runs)', whole(0, REPLICAS_MAX))
     .action(async (service: string, words: { follow?: boolean; lines?: number; instance?: number }, command: Command) =>
       (await import('./commands/logs.ts')).logs(contextOf(command), service, words),
+    )
+  program
+    .command('exec')
+    .description('runs a program inside an instance, wherever it runs; ends with its exit code')
+    .argument('<service>', 'app.namespace.service.namespace, with #2 behind it for that instance', instanceOf)
+    .argument('<command...>', 'the program and its arguments, after --')
+    .option('-i, --input', 'it reads what this command is given to read')
+    .option('-t, --terminal', 'it gets a terminal')
+    .action(async (target: ExecTarget, line: readonly string[], words: ExecWords, command: Command) =>
+      (await import('./commands/exec.ts')).exec(contextOf(command), target, line, words),
     )
 }
 

@@ -3,9 +3,11 @@
 
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { dirname } from 'node:path'
+import type { ExecRequest, ExecSession } from '../../placement/runtime.ts'
 import type {
   DeployView,
   EventView,
+  ExecTarget,
   InspectView,
   InstanceView,
   LogRequest,
@@ -18,6 +20,7 @@ import type {
 } from '../control.ts'
 import { CoppiceError, type ErrorView } from '../errors.ts'
 import { controlSocketPath, ERROR_TRAILER, withShortPath } from './control-socket.ts'
+import { openUpgrade } from './control-upgrade.ts'
 
 /**
  * Longer than anything a node does for one answer: a deploy waits for the leader of a domain across a slow link. A
@@ -45,6 +48,8 @@ export interface ControlClient {
   ping(node: string): Promise<PingView>
   events(signal: AbortSignal): AsyncIterable<EventView>
   logs(request: LogRequest, signal: AbortSignal): AsyncIterable<Uint8Array>
+  /** Starts a program in an instance; rejects with what its device has against it. */
+  exec(target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession>
   /** The local port stands until the signal aborts; `ended` settles when it is gone. */
   forward(address: string, localPort: number, signal: AbortSignal): Promise<Forwarded>
   metrics(): Promise<string>
@@ -80,6 +85,7 @@ export function createControlClient(dataDir: string): ControlClient {
     ping: (node) => ask('GET', withQuery('/v1/ping', { node })),
     events: (signal) => values<EventView>(dataDir, 'GET', '/v1/events', undefined, signal),
     logs: (request, signal) => logBytes(dataDir, request, signal),
+    exec: (target, request, signal) => exec(dataDir, target, request, signal),
     forward: (address, localPort, signal) => forward(dataDir, address, localPort, signal),
     metrics: () => askText(dataDir, 'GET', '/v1/metrics'),
   }
@@ -121,6 +127,26 @@ async function* logBytes(dataDir: string, request: LogRequest, signal: AbortSign
     tail: request.tail?.toString(),
   })
   yield* bytesOf(await send(dataDir, 'GET', path, undefined, signal), signal)
+}
+
+async function exec(
+  dataDir: string,
+  { service, number }: ExecTarget,
+  request: ExecRequest,
+  signal: AbortSignal,
+): Promise<ExecSession> {
+  const path = withQuery('/v1/exec', { service, number: number?.toString() })
+  const stream = await withShortPath(dataDir, (socketPath) =>
+    openUpgrade(socketPath, path, asCoppiceError, signal).catch((problem: unknown) => {
+      throw problem instanceof CoppiceError ? problem : asNoAnswer(problem as Error, dataDir, signal)
+    }),
+  )
+  // Only whoever runs a program pays for the codec.
+  const { callExec } = await import('../../placement/io/exec-calling.ts')
+  const started = await callExec(stream, request)
+  if (started.ok) return started.value
+  stream.destroy()
+  throw new CoppiceError('not-started', started.error, '`coppice ps` shows whether the instance runs.')
 }
 
 async function forward(dataDir: string, address: string, localPort: number, signal: AbortSignal): Promise<Forwarded> {

@@ -47,6 +47,7 @@ export const requestSchemas = {
     follow: flagText.default(false),
     tail: wholeText(LOG_LINES_MAX).optional(),
   }),
+  exec: z.strictObject({ service, number: wholeText(REPLICAS_MAX).optional() }),
   forward: z.strictObject({
     address: z.string().min(1).max(ADDRESS_LENGTH_MAX),
     localPort: z.int().min(0).max(65_535).default(0),

@@ -8,8 +8,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
+import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import { serveExec } from '../../placement/io/exec-serving.ts'
+import type { ExecRequest, ExecSession } from '../../placement/runtime.ts'
 import type { NodeControl } from '../control.ts'
 import { CoppiceError } from '../errors.ts'
 import { createControlClient } from './control-client.ts'
@@ -245,4 +249,67 @@ test('a folder whose path is too long for a socket serves all the same', async (
   await assert.rejects(serveControl(fixtureControl(), dataDir), { code: 'node-running' })
   await server.close()
   assert.equal(existsSync(join(dataDir, 'control.sock')), false)
+})
+
+test('a program in an instance is run over the socket, and a refusal of each kind says its own', async (t) => {
+  const request = { command: ['cat'], terminal: null, input: true }
+  const seen: unknown[] = []
+  const cat = async (asked: ExecRequest): Promise<Result<ExecSession, string>> => {
+    seen.push(asked)
+    const said = new PassThrough()
+    return ok({
+      output: (async function* () {
+        for await (const piece of said) yield { stream: 'out' as const, bytes: piece as Uint8Array }
+      })(),
+      write: async (bytes) => void said.write(bytes),
+      end: () => void said.end(),
+      resize: () => undefined,
+      exit: once(said, 'close').then(() => 7),
+      close: () => void said.destroy(),
+    })
+  }
+  const { client } = await serve(t, {
+    exec: async ({ number }) => {
+      if (number === null) return serveExec(cat)
+      if (number === 1) return serveExec(async () => err('no such program'))
+      throw new CoppiceError('not-allowed', 'it is not yours', 'Ask its owner.')
+    },
+  })
+  const session = await client.exec({ service: SERVICE, number: null }, request, never)
+  await session.write(Buffer.from('good day'))
+  session.end()
+  const pieces: Uint8Array[] = []
+  for await (const { bytes: piece } of session.output) pieces.push(piece)
+  assert.equal(String(Buffer.concat(pieces)), 'good day')
+  assert.equal(await session.exit, 7)
+  assert.deepEqual(seen, [request])
+  const refused = (number: number) => client.exec({ service: SERVICE, number }, request, never)
+  await assert.rejects(refused(1), { code: 'not-started', message: 'no such program' })
+  await assert.rejects(refused(2), { code: 'not-allowed', message: 'it is not yours', hint: 'Ask its owner.' })
+})
+
+test('a program that is run over the socket ends when the node stops', async (t) => {
+  const closed = Promise.withResolvers<void>()
+  const hang: ExecSession = {
+    output: (async function* () {
+      await closed.promise
+      yield { stream: 'out' as const, bytes: Buffer.from('too late') }
+    })(),
+    write: async () => undefined,
+    end: () => undefined,
+    resize: () => undefined,
+    exit: closed.promise.then(() => null),
+    close: () => closed.resolve(),
+  }
+  const { client, server } = await serve(t, { exec: async () => serveExec(async () => ok(hang)) })
+  const asked = { command: ['sleep'], terminal: null, input: false }
+  const session = await client.exec({ service: SERVICE, number: null }, asked, never)
+  await server.close()
+  await closed.promise
+  assert.equal(
+    await session.output[Symbol.asyncIterator]()
+      .next()
+      .catch(() => 'broken'),
+    'broken',
+  )
 })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { unlink } from 'node:fs/promises'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { Readable } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -14,6 +14,7 @@ import { CoppiceError, errorView } from '../errors.ts'
 import { DESCRIPTOR_BYTES_MAX } from './control-limits.ts'
 import { readRequest, requestSchemas } from './control-schema.ts'
 import { controlSocketPath, ERROR_TRAILER, withShortPath } from './control-socket.ts'
+import { serveUpgrades } from './control-upgrade.ts'
 
 /** JSON escapes may make a descriptor twice as long. */
 const REQUEST_BYTES_MAX = 2 * DESCRIPTOR_BYTES_MAX + 4_096
@@ -64,6 +65,12 @@ export async function serveControl(
   addOrders(app, control)
   const lastEvents = new Set<Promise<void>>()
   addStreams(app, control, stopping.signal, lastEvents)
+  const execIn = async (path: URL, gone: AbortSignal): Promise<Duplex> => {
+    if (path.pathname !== '/v1/exec') throw new CoppiceError('no-such-route', `${path.pathname} is no stream`, '')
+    const target = readRequest(requestSchemas.exec, Object.fromEntries(path.searchParams))
+    return await control.exec({ service: target.service, number: target.number ?? null }, gone)
+  }
+  serveUpgrades(app.server, execIn, stopping.signal)
   await app.ready()
   await withShortPath(dataDir, async (shortPath) => {
     await removeStale(shortPath, dataDir)

@@ -1,6 +1,8 @@
 // A NodeControl that answers from a table, so that the socket and the CLI are tested without a federation behind them.
 
 import { once } from 'node:events'
+import { err } from '../../overlay/kernel/result.ts'
+import { serveExec } from '../../placement/io/exec-serving.ts'
 import type { EventView, InspectView, InstanceView, NodeControl, ServiceView, StatusView } from '../control.ts'
 import { CoppiceError } from '../errors.ts'
 
@@ -86,6 +88,12 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
       asked.push('events ended')
     },
     logs: async (request) => noted(bytes('hello\n', 'world\n'), 'logs', request),
+    exec: async (target) =>
+      noted(
+        serveExec(async () => err('no shell')),
+        'exec',
+        target,
+      ),
     forward: async (address, localPort, signal) => {
       signal.addEventListener('abort', () => asked.push('forward ended'))
       return noted({ host: '127.0.0.1', port: 4711 }, 'forward', address, localPort)

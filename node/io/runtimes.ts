@@ -3,6 +3,7 @@
 import { Duplex } from 'node:stream'
 import { instanceKey, type NodeId, type ServiceId } from '../../overlay/kernel/ids.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
+import { serveExec } from '../../placement/io/exec-serving.ts'
 import type { LogOptions, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from '../../placement/runtime.ts'
 import type { CoreInput, RuntimeInfo } from '../core/effects.ts'
 import { CoppiceError } from '../errors.ts'
@@ -27,6 +28,8 @@ export interface Runtimes {
   run(runtime: string, operation: RuntimeOperation): void
   /** The log of an instance of this device; null when no runtime has it. */
   logs(service: ServiceId, number: number, options: LogOptions): Duplex | null
+  /** A program in an instance of this device, as frames (placement/exec-frames.ts); null when no runtime has it. */
+  exec(service: ServiceId, number: number): Duplex | null
   offered(): readonly RuntimeInfo[]
   stop(): Promise<void>
 }
@@ -108,6 +111,11 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
       const key = instanceKey(service, number)
       const driver = drivers.get(startedBy.get(key) ?? '')
       return driver === undefined ? null : readOnly(driver.logs(key, logOptions))
+    },
+    exec: (service, number) => {
+      const key = instanceKey(service, number)
+      const driver = drivers.get(startedBy.get(key) ?? '')
+      return driver === undefined ? null : serveExec((request) => driver.exec(key, request))
     },
     offered: () => offered,
     stop: async () => {

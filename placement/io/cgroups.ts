@@ -11,17 +11,20 @@ const ROOT = '/sys/fs/cgroup'
 const REMOVE_ATTEMPTS_MAX = 20
 const REMOVE_INTERVAL_MS = 10
 
-/** What this device offers. On version 2 the memory and cpu controllers are switched on for our groups. */
+/** What this device offers. On version 2 the controllers are switched on for our groups. */
 export async function findCgroups(): Promise<CgroupLayout> {
   const controllers = await readFile(`${ROOT}/cgroup.controllers`, 'utf8').catch(() => null)
   if (controllers !== null) return await prepareV2()
-  const [memory, cpu] = await Promise.all([isWritable(`${ROOT}/memory`), isWritable(`${ROOT}/cpu`)])
-  if (!memory && !cpu) return { kind: 'none', reason: `no control groups under ${ROOT} that this user may write` }
-  return { kind: 'v1', memoryRoot: memory ? `${ROOT}/memory` : null, cpuRoot: cpu ? `${ROOT}/cpu` : null }
+  const rootOf = async (controller: string): Promise<string | null> =>
+    (await isWritable(`${ROOT}/${controller}`)) ? `${ROOT}/${controller}` : null
+  const [memoryRoot, cpuRoot, pidsRoot] = await Promise.all([rootOf('memory'), rootOf('cpu'), rootOf('pids')])
+  if (memoryRoot === null && cpuRoot === null && pidsRoot === null)
+    return { kind: 'none', reason: `no control groups under ${ROOT} that this user may write` }
+  return { kind: 'v1', memoryRoot, cpuRoot, pidsRoot }
 }
 
 async function prepareV2(): Promise<CgroupLayout> {
-  const enable = '+memory +cpu'
+  const enable = '+memory +cpu +pids'
   try {
     await writeFile(`${ROOT}/cgroup.subtree_control`, enable)
     await mkdir(`${ROOT}/coppice`, { recursive: true })
@@ -38,11 +41,14 @@ const isWritable = (folder: string): Promise<boolean> =>
     () => false,
   )
 
+/** Where the kernel lists, and takes, the numbers of a group's processes. */
+export const membersFile = (folder: string): string => `${folder}/cgroup.procs`
+
 /** Makes the groups and sets the limits; resolves to the files that take the process's number. */
 export async function enforce(plan: CgroupPlan): Promise<readonly string[]> {
   for (const folder of plan.folders) await mkdir(folder, { recursive: true })
   for (const { file, text } of plan.writes) await writeFile(file, text)
-  return plan.folders.map((folder) => `${folder}/cgroup.procs`)
+  return plan.folders.map(membersFile)
 }
 
 /** How often the kernel ended something in the group for want of memory. */
@@ -54,7 +60,7 @@ export async function readOutOfMemoryKills(plan: CgroupPlan): Promise<number> {
 /** Kills what is still in the groups (a process may have left its process group, never these) and removes them. */
 export async function dissolve(plan: CgroupPlan): Promise<void> {
   for (const folder of plan.folders) {
-    const members = await readFile(`${folder}/cgroup.procs`, 'utf8').catch(() => '')
+    const members = await readFile(membersFile(folder), 'utf8').catch(() => '')
     killAll(members.split('\n').filter(Boolean).map(Number))
     await removeGroup(folder)
   }

@@ -22,12 +22,14 @@ export async function* readContainerLog(container: Docker.Container, options: Lo
     ...(options.tail === null ? {} : { tail: options.tail }),
   }
   if (!follow) {
-    yield* reader.read(await answerWithin(container.logs({ ...request, follow: false })))
+    for (const { text } of reader.read(await answerWithin(container.logs({ ...request, follow: false })))) yield text
     return
   }
   const stream = await container.logs({ ...request, follow: true })
   try {
-    for await (const piece of stream) yield* reader.read(piece as Uint8Array)
+    for await (const piece of stream) {
+      for (const { text } of reader.read(piece as Uint8Array)) yield text
+    }
   } catch (error) {
     if (!signal.aborted) throw error
   }
@@ -36,6 +38,7 @@ export async function* readContainerLog(container: Docker.Container, options: Lo
 /** The last line with something in it. */
 export async function lastContainerLine(container: Docker.Container): Promise<string> {
   const framed = await answerWithin(container.logs({ stdout: true, stderr: true, follow: false, tail: LAST_LINES }))
-  const text = Buffer.concat(createFrameReader().read(framed)).toString('utf8')
+  const texts = createFrameReader().read(framed)
+  const text = Buffer.concat(texts.map((one) => one.text)).toString('utf8')
   return text.split('\n').findLast((line) => line.trim() !== '') ?? ''
 }

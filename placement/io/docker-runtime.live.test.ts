@@ -2,46 +2,12 @@
 //   testnet/lab/with-docker.sh node --test placement/io/docker-runtime.live.test.ts
 
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import Docker from 'dockerode'
 import { containerName } from '../instance-name.ts'
-import { launchOf } from '../launch-fixture.ts'
-import type { Launch, RuntimeDriver } from '../runtime.ts'
-import { createDockerRuntime, type DockerRuntimeOptions } from './docker-runtime.ts'
-import { collect, createListener, type Listener } from './driver-bench.ts'
-
-const IMAGE = 'coppice-busybox:latest'
-const HTTP_PORT = { declared: 80, internal: 8080, protocol: 'tcp' } as const
-const container = (spec: Partial<Launch['spec']>, number = 0, specId = 'a1'): Launch =>
-  launchOf({ runtime: 'docker', code: IMAGE, ...spec }, number, specId)
-const shell = (script: string): Partial<Launch['spec']> => ({ command: ['sh', '-c', script] })
-const server = { ...shell('echo good day > /tmp/index.html; exec httpd -f -p 8080 -h /tmp'), ports: [HTTP_PORT] }
-
-interface Bench extends Listener {
-  readonly driver: RuntimeDriver
-  readonly nodeId: string
-  readonly warnings: string[]
-}
-
-let benches = 0
-
-/** A driver of a node of its own; the containers of that node go when the test is over. */
-async function bench(t: TestContext, parts: Partial<DockerRuntimeOptions> = {}): Promise<Bench> {
-  const nodeId = parts.nodeId ?? `live-test-node-${process.pid}-${benches++}`
-  const listener = createListener()
-  const warnings: string[] = []
-  const onWarning = (text: string): void => void warnings.push(text)
-  const driver = createDockerRuntime({ dataDir: '', nodeId, onEvent: listener.onEvent, onWarning, ...parts })
-  const { available, detail } = await driver.probe(new AbortController().signal)
-  assert.ok(available, `these tests need a Docker engine: run them under testnet/lab/with-docker.sh (${detail})`)
-  t.after(async () => {
-    await driver.close()
-    const docker = new Docker()
-    const left = await docker.listContainers({ all: true, filters: { label: [`coppice.node=${nodeId}`] } })
-    await Promise.all(left.map(({ Id }) => docker.getContainer(Id).remove({ force: true })))
-  })
-  return { ...listener, driver, nodeId, warnings }
-}
+import { bench, container, HTTP_PORT, IMAGE, server, shell } from './docker-bench.ts'
+import { createDockerRuntime } from './docker-runtime.ts'
+import { collect, createListener } from './driver-bench.ts'
 
 const now = (): AbortSignal => new AbortController().signal
 

@@ -3,9 +3,12 @@
 
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
+import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import { containerOptions, imageReference, KEY_LABEL, NODE_LABEL, SPEC_LABEL } from '../docker-options.ts'
 import { containerName, nameProblem } from '../instance-name.ts'
 import type {
+  ExecRequest,
+  ExecSession,
   FoundInstance,
   Launch,
   LogOptions,
@@ -23,8 +26,11 @@ import {
   orNull,
   pullImage,
 } from './docker-engine.ts'
+import { execInContainer } from './docker-exec.ts'
+
 import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
 import { readContainerLog } from './docker-logs.ts'
+import { provideNetwork } from './docker-network.ts'
 import {
   attendContainer,
   createWatchedContainer,
@@ -66,6 +72,7 @@ class DockerRuntime implements RuntimeDriver {
   readonly #attended = new Map<InstanceKey, Attended>()
   readonly #closing = new AbortController()
   #engineProblem: string | null = null
+  #network: Promise<void> | null = null
 
   constructor(options: DockerRuntimeOptions) {
     this.#options = options
@@ -139,6 +146,18 @@ class DockerRuntime implements RuntimeDriver {
     const docker = await this.#engine.client()
     const found = await this.#inspect(docker, key)
     if (found !== null && this.#isOurs(found, key)) yield* readContainerLog(docker.getContainer(found.Id), options)
+  }
+
+  async exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>> {
+    try {
+      const docker = await this.#engine.client()
+      const found = await this.#inspect(docker, key)
+      if (found === null || !this.#isOurs(found, key) || !found.State.Running)
+        return err(`${key} does not run on this device`)
+      return ok(await execInContainer(docker.getContainer(found.Id), request))
+    } catch (error) {
+      return err(engineProblem(error, this.#engine.address))
+    }
   }
 
   async close(): Promise<void> {
@@ -241,14 +260,25 @@ class DockerRuntime implements RuntimeDriver {
   }
 
   async #create(docker: Docker, launch: Launch): Promise<Docker.Container> {
+    await this.#provideNetwork(docker)
     const container = await answerWithin(docker.createContainer(containerOptions(launch, this.#options.nodeId)))
     try {
       await answerWithin(container.start())
       return container
     } catch (error) {
       await removeContainer(container, launch.key, this.#watching)
+      // Perhaps somebody removed the network: the next start looks again.
+      this.#network = null
       throw error
     }
+  }
+
+  #provideNetwork(docker: Docker): Promise<void> {
+    this.#network ??= provideNetwork(docker, this.#options.nodeId).catch((error: unknown) => {
+      this.#network = null
+      throw error
+    })
+    return this.#network
   }
 
   #attend({ key, specId, spec }: Launch, id: string): Attended {

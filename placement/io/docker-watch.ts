@@ -3,6 +3,7 @@
 
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
+import { ok } from '../../overlay/kernel/result.ts'
 import { containerHealthPort, endpointOf, PUBLISH_HOST } from '../docker-options.ts'
 import { type ExitFacts, quote, reportExit } from '../exit-report.ts'
 import type { RuntimeEvent } from '../runtime.ts'
@@ -16,8 +17,9 @@ import {
   orNull,
   untilStopped,
 } from './docker-engine.ts'
+import { execInContainer } from './docker-exec.ts'
 import { lastContainerLine } from './docker-logs.ts'
-import { probeHealth } from './health-probe.ts'
+import { type ProbeTarget, probeHealth } from './health-probe.ts'
 import { awaitAnswer } from './ports.ts'
 
 /**
@@ -104,9 +106,12 @@ export async function greetContainer(
   }
   watched.running = { kind: 'running', key, specId, endpoint, adopted }
   context.onEvent(watched.running)
+  if (spec.healthcheck === null) return
   const port = containerHealthPort(spec, published)
-  if (spec.healthcheck === null || port === null) return
-  const target = { host: PUBLISH_HOST, port, holdMs: HOLD_MS }
+  const target: ProbeTarget = {
+    port: port === null ? null : { host: PUBLISH_HOST, port, holdMs: HOLD_MS },
+    exec: async (request) => ok(await execInContainer(docker.getContainer(id), request)),
+  }
   await probeHealth(spec.healthcheck, target, (news) => context.onEvent({ kind: 'health', key, ...news }), life.signal)
 }
 

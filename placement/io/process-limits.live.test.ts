@@ -3,14 +3,14 @@
 
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execPath } from 'node:process'
 import { type TestContext, test } from 'node:test'
 import { launchOf } from '../launch-fixture.ts'
 import type { RuntimeDriver } from '../runtime.ts'
 import { findCgroups } from './cgroups.ts'
-import { awaitOutput, createListener, type Listener } from './driver-bench.ts'
+import { awaitOutput, collect, createListener, type Listener } from './driver-bench.ts'
 import { createProcessRuntime } from './process-runtime.ts'
 import { groupsOf } from './process-start.ts'
 
@@ -58,4 +58,51 @@ test('the cpu limit is set for the whole instance, and its groups go with it', a
   driver.stop(launch.key, 1_000)
   await next('exited')
   await assert.rejects(readFile(`${folders[0]}/cgroup.procs`), { code: 'ENOENT' })
+})
+
+test('a fork bomb is stopped at the process limit', async (t) => {
+  const { driver, next } = await bench(t)
+  const bomb = 'n=0; while n=$((n+1)); do echo $n; sleep 60 & done'
+  const launch = launchOf({ command: ['sh', '-c', bomb], pidsMax: 20 }, 2)
+  driver.start(launch)
+  assert.equal((await next('exited')).code, 2)
+  const log = await collect(driver.logs(launch.key, { follow: false, tail: null, signal: t.signal }))
+  assert.match(log, /[Cc]annot fork/)
+  // The shell is one of the twenty; the number before the start that failed was written all the same.
+  assert.equal(log.match(/^\d+$/gm)?.map(Number).at(-1), 20)
+})
+
+test('a process that wants all of a cpu gets its share, by the kernel’s own count', async (t) => {
+  const { driver, next } = await bench(t)
+  const launch = launchOf({ command: ['sh', '-c', 'while :; do :; done'], vcpus: 0.2, stopGraceMs: 0 }, 3)
+  const { folders } = groupsOf(launch.key, launch.spec, { cgroups: await findCgroups(), nodeId: NODE_ID })
+  driver.start(launch)
+  await next('running')
+  const field = (text: string, name: string): number => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0)
+  const members = (await readFile(`${folders[0]}/cgroup.procs`, 'utf8')).trim().split('\n')
+  let stat = ''
+  while (field(stat, 'nr_periods') < 10) stat = await readFile(`${folders[0]}/cpu.stat`, 'utf8')
+  let usedTicks = 0
+  for (const pid of members) {
+    // Fields 14 and 15, counted from 1: ticks of 10 ms in the program and in the kernel for it (proc(5)).
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    usedTicks += Number(fields[11]) + Number(fields[12])
+  }
+  stat = await readFile(`${folders[0]}/cpu.stat`, 'utf8')
+  // A fifth of each 100 ms, one period more that has begun, and slices of 5 ms that the kernel lends to each cpu.
+  const allowedMs = (field(stat, 'nr_periods') + 1) * 20 + 5 * availableParallelism()
+  assert.ok(usedTicks * 10 <= allowedMs * 1.1, `${usedTicks * 10} ms used, allowed ${allowedMs}; ${stat}`)
+})
+
+test('a program beside a process is under the same limits', async (t) => {
+  const { driver, next } = await bench(t)
+  const launch = launchOf({ command: ['sleep', '60'], memoryMb: 150, stopGraceMs: 0 }, 4)
+  driver.start(launch)
+  await next('running')
+  const hog = 'const kept = []; for (;;) kept.push(Buffer.alloc(10_000_000, 1))'
+  const started = await driver.exec(launch.key, { command: [execPath, '-e', hog], terminal: null, input: false })
+  assert.ok(started.ok)
+  // 128 and SIGKILL.
+  assert.equal(await started.value.exit, 137)
 })

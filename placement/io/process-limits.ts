@@ -17,11 +17,13 @@ export async function changeProcessLimits(
   limits: RuntimeLimits,
   context: { readonly cgroups: CgroupLayout; readonly nodeId: string },
 ): Promise<void> {
-  const declared = groupsOf(key, limits, context)
+  // How many processes it may have stays as it is.
+  const kept = { ...limits, pidsMax: null }
+  const declared = groupsOf(key, kept, context)
   const usedMb = declared.memoryEvents === null ? null : await memoryUseMb(dirname(declared.memoryEvents))
   const isHeld = limits.holdMemory && usedMb !== null
   const memoryMb = isHeld ? heldMemoryMb(usedMb, limits.memoryMb) : limits.memoryMb
-  const { writes } = groupsOf(key, { ...limits, memoryMb }, context)
+  const { writes } = groupsOf(key, { ...kept, memoryMb }, context)
   for (const { file, text } of writes) await writeFile(file, text)
 }
 

@@ -3,18 +3,16 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execPath } from 'node:process'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { launchOf } from '../launch-fixture.ts'
-import type { Launch, RuntimeDriver } from '../runtime.ts'
-import { awaitOutput, collect, createListener, type Listener } from './driver-bench.ts'
-import { createProcessRuntime, type ProcessRuntimeOptions } from './process-runtime.ts'
+import type { Launch } from '../runtime.ts'
+import { awaitOutput, collect } from './driver-bench.ts'
+import { bench, shell } from './process-bench.ts'
 import { isGroupRunning, isSameProcess, readBootId, readProcess } from './process-table.ts'
 
-const NODE_ID = 'node-under-test'
 const HTTP_PORT = { declared: 80, internal: 80, protocol: 'tcp' } as const
 const SERVER = `
   const { createServer } = require('node:http')
@@ -23,37 +21,6 @@ const server: Partial<Launch['spec']> = {
   command: [execPath, '-e', SERVER],
   environment: { GREETING: 'good day' },
   ports: [HTTP_PORT],
-}
-const shell = (script: string): Partial<Launch['spec']> => ({ command: ['sh', '-c', script] })
-
-interface Bench extends Listener {
-  readonly driver: RuntimeDriver
-  readonly dataDir: string
-  readonly warnings: string[]
-}
-
-/**
- * A driver on a folder, its own or that of another bench; the owner ends what still runs there when the test is over.
- */
-async function bench(t: TestContext, parts: Partial<ProcessRuntimeOptions> = {}): Promise<Bench> {
-  const dataDir = parts.dataDir ?? (await mkdtemp(join(tmpdir(), 'coppice-')))
-  const listener = createListener()
-  const warnings: string[] = []
-  const create = (onEvent: Listener['onEvent']): RuntimeDriver =>
-    createProcessRuntime({ nodeId: NODE_ID, onWarning: (text) => warnings.push(text), ...parts, dataDir, onEvent })
-  const driver = create(listener.onEvent)
-  t.after(async () => {
-    await driver.close()
-    if (parts.dataDir !== undefined) return
-    const ended = createListener()
-    const cleaner = create(ended.onEvent)
-    for (const { key } of await cleaner.list()) {
-      cleaner.stop(key, 0)
-      await ended.next('exited')
-    }
-    await rm(dataDir, { recursive: true })
-  })
-  return { ...listener, driver, dataDir, warnings }
 }
 
 test('a server runs, answers at its endpoint, and is stopped and forgotten', async (t) => {

@@ -4,10 +4,13 @@
 import { access } from 'node:fs/promises'
 import { platform, release } from 'node:os'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
+import { err, type Result } from '../../overlay/kernel/result.ts'
 import type { CgroupLayout } from '../cgroup-limits.ts'
 import { LOG_LIMITS, type LogLimits } from '../log-rotation.ts'
 import { identityOf } from '../process-launch.ts'
 import type {
+  ExecRequest,
+  ExecSession,
   FoundInstance,
   Launch,
   LogOptions,
@@ -32,7 +35,7 @@ import { createOutputLogs } from './output-log.ts'
 import { changeProcessLimits } from './process-limits.ts'
 import { groupsOf, SHELL, type StartContext, startProcess } from './process-start.ts'
 import { findMarked, killAll, readBootId } from './process-table.ts'
-import { attend, createWatched, greet, terminate, type WatchContext, type Watched } from './process-watch.ts'
+import { attend, createWatched, execIn, greet, terminate, type WatchContext, type Watched } from './process-watch.ts'
 
 export interface ProcessRuntimeOptions extends RuntimeDriverOptions {
   /** How long a started instance may take until its first TCP port answers, in ms. Default 30 s. */
@@ -134,6 +137,12 @@ class ProcessRuntime implements RuntimeDriver {
 
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array> {
     return this.#watching.logs.read(outputFile(instanceFolder(this.#options.dataDir, key)), options)
+  }
+
+  async exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>> {
+    const known = this.#attended.get(key)
+    if (known === undefined || known.watched.life.signal.aborted) return err(`${key} does not run on this device`)
+    return await execIn(known.watched, request)
   }
 
   async close(): Promise<void> {
@@ -260,5 +269,7 @@ class ProcessRuntime implements RuntimeDriver {
 
   #warnOfUnusedFields({ key, spec }: Launch): void {
     if (spec.volumes.length > 0) this.#warnOnce(`${key}: a process has no volumes of its own; they are not mounted`)
+    if (spec.devices.length > 0)
+      this.#warnOnce(`${key}: a process may open whatever devices its user may; "devices" changes nothing`)
   }
 }

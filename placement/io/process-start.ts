@@ -3,12 +3,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { stat } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
+import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import type { Endpoint } from '../../services-registry/record.ts'
-import { type CgroupLayout, type CgroupPlan, cgroupPlan, NO_GROUPS } from '../cgroup-limits.ts'
+import { type CgroupLayout, type CgroupPlan, cgroupPlan, NO_GROUPS, type ProcessLimits } from '../cgroup-limits.ts'
 import { nameProblem, plainName } from '../instance-name.ts'
 import { identityOf, processEnvironment, watcherArguments } from '../process-launch.ts'
 import type { Launch } from '../runtime.ts'
@@ -55,13 +56,23 @@ export async function startProcess(launch: Launch, context: StartContext): Promi
   const { key, spec, specId } = launch
   const tooLong = nameProblem(key)
   if (tooLong !== null) return err(tooLong)
-  const program = spec.command[0]
+  const command = [...(spec.entrypoint ?? []), ...spec.command]
+  const program = command[0]
   if (program === undefined) return err('a process needs a command (cmd): the program and its arguments')
-  const folder = instanceFolder(context.dataDir, key)
-  const cwd = spec.code === '' ? workFolder(folder) : resolve(spec.code)
-  if (spec.code !== '' && !(await isFolder(cwd))) {
-    return err(`there is no folder ${cwd} on this device to work in (code)`)
+  if (spec.user !== '' && !isOwnUser(spec.user)) {
+    return err(
+      `a process runs as the user of the node (${userInfo().username}) and not as "${spec.user}": leave it out`,
+    )
   }
+  const folder = instanceFolder(context.dataDir, key)
+  const base = spec.code === '' ? workFolder(folder) : resolve(spec.code)
+  if (spec.code !== '' && !(await isFolder(base))) {
+    return err(`there is no folder ${base} on this device to work in (code)`)
+  }
+  const cwd = resolve(base, spec.workingFolder)
+  // Inside the instance's own folder it is made; anywhere else it has to be there.
+  const isOwn = cwd === base || cwd.startsWith(`${workFolder(folder)}/`)
+  if (!isOwn && !(await isFolder(cwd))) return err(`there is no folder ${cwd} on this device to work in`)
   killAll(await findMarked(identityOf(key, context.nodeId)))
   const endpoint = await allocateEndpoint(spec.ports)
   const environment = processEnvironment(launch, endpoint, context.nodeId, process.env)
@@ -69,9 +80,10 @@ export async function startProcess(launch: Launch, context: StartContext): Promi
     return err(`there is no program "${program}" on this device (looked in ${environment.PATH ?? 'no PATH'})`)
   }
   const { groups, groupFiles } = await limit(launch, context)
-  const limits = { memoryMb: spec.memoryMb, vcpus: spec.vcpus }
+  const limits = { memoryMb: spec.memoryMb, vcpus: spec.vcpus, pidsMax: spec.pidsMax }
   await prepareFolder(folder, { key, specId, endpoint, bootId: context.bootId, limits })
-  const child = await spawnWatched(folder, cwd, environment, [...watcherArguments(folder, groupFiles, spec.command)])
+  if (isOwn) await mkdir(cwd, { recursive: true })
+  const child = await spawnWatched(folder, cwd, environment, [...watcherArguments(folder, groupFiles, command)])
   await untilNoted(folder, child)
   const pid = child.pid ?? 0
   const startTicks = (await readProcess(pid))?.startTicks ?? NEVER_TICKS
@@ -84,8 +96,8 @@ async function limit(
   context: StartContext,
 ): Promise<{ groups: CgroupPlan; groupFiles: readonly string[] }> {
   const { cgroups } = context
-  if (cgroups.kind === 'none' && (spec.memoryMb > 0 || spec.vcpus > 0)) {
-    context.onWarning(`memory and cpu limits of processes are not enforced on this device: ${cgroups.reason}`)
+  if (cgroups.kind === 'none' && (spec.memoryMb > 0 || spec.vcpus > 0 || spec.pidsMax !== null)) {
+    context.onWarning(`limits of processes are not enforced on this device: ${cgroups.reason}`)
   }
   const groups = groupsOf(key, spec, context)
   try {
@@ -93,7 +105,7 @@ async function limit(
     await dissolve(groups)
     return { groups, groupFiles: await enforce(groups) }
   } catch (error) {
-    context.onWarning(`memory and cpu limits of ${key} are not enforced: ${messageOf(error)}`)
+    context.onWarning(`the limits of ${key} are not enforced: ${messageOf(error)}`)
     return { groups: NO_GROUPS, groupFiles: [] }
   }
 }
@@ -101,7 +113,7 @@ async function limit(
 /** The control groups of an instance; the end of the node's id tells apart the nodes of one machine. */
 export const groupsOf = (
   key: Launch['key'],
-  limits: Pick<Launch['spec'], 'memoryMb' | 'vcpus'>,
+  limits: ProcessLimits,
   context: Pick<StartContext, 'cgroups' | 'nodeId'>,
 ): CgroupPlan => cgroupPlan(context.cgroups, `${context.nodeId.slice(-8)}-${plainName(key)}`, limits)
 
@@ -129,6 +141,13 @@ async function untilNoted(folder: string, child: ChildProcess): Promise<void> {
   const deadlineMs = performance.now() + NOTE_MS_MAX
   while (performance.now() < deadlineMs && child.exitCode === null && !(await isNoted(folder)))
     await delay(NOTE_LOOK_MS)
+}
+
+/** By name or number; a group after a colon is not looked at. */
+function isOwnUser(user: string): boolean {
+  const { username, uid } = userInfo()
+  const name = user.split(':')[0]
+  return name === username || name === String(uid)
 }
 
 const isFolder = (path: string): Promise<boolean> =>

@@ -1,16 +1,18 @@
 // Stays with one running process instance until it is over: says when it answers, how healthy it is, and how it ended.
 
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
+import type { Result } from '../../overlay/kernel/result.ts'
 import { type ExitFacts, quote, reportExit } from '../exit-report.ts'
 import { healthPort } from '../health-target.ts'
-import type { RuntimeEvent } from '../runtime.ts'
+import type { ExecRequest, ExecSession, RuntimeEvent } from '../runtime.ts'
 import type { ServiceSpec } from '../spec.ts'
-import { dissolve, readOutOfMemoryKills } from './cgroups.ts'
+import { dissolve, membersFile, readOutOfMemoryKills } from './cgroups.ts'
 import { limited, messageOf, NEVER, pause } from './deadline.ts'
-import { probeHealth } from './health-probe.ts'
+import { type ProbeTarget, probeHealth } from './health-probe.ts'
 import { outputFile, readExitStatus, removeFolder } from './instance-folder.ts'
 import { lastLine, type OutputLogs } from './output-log.ts'
 import { awaitAnswer } from './ports.ts'
+import { execBeside } from './process-exec.ts'
 import type { StartedProcess } from './process-start.ts'
 import { isGroupRunning, isSameProcess, signalGroup } from './process-table.ts'
 
@@ -101,10 +103,27 @@ export async function greet(
   }
   watched.answered = true
   context.onEvent({ kind: 'running', key, specId, endpoint, adopted })
+  if (spec.healthcheck === null) return
   const port = healthPort(spec, endpoint)
-  if (spec.healthcheck === null || port === null) return
-  const target = { host: endpoint.host, port, holdMs: 0 }
+  const target: ProbeTarget = {
+    port: port === null ? null : { host: endpoint.host, port, holdMs: 0 },
+    exec: (request) => execIn(watched, request),
+  }
   await probeHealth(spec.healthcheck, target, (news) => context.onEvent({ kind: 'health', key, ...news }), life.signal)
+}
+
+/** A program beside the instance, which ends with it at the latest. */
+export async function execIn(watched: Watched, request: ExecRequest): Promise<Result<ExecSession, string>> {
+  const groupFiles = watched.groups.folders.map(membersFile)
+  const started = await execBeside({ pid: watched.pid, groupFiles }, request)
+  if (!started.ok) return started
+  const session = started.value
+  const { signal } = watched.life
+  const onEnd = (): void => session.close()
+  signal.addEventListener('abort', onEnd, { once: true })
+  if (signal.aborted && !watched.released) onEnd()
+  void session.exit.finally(() => signal.removeEventListener('abort', onEnd))
+  return started
 }
 
 /** Looks after an instance until it and all that it started are gone, or until it is released. */

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
-const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.url))
+export const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.url))
 /** Longer than any command here takes; one that hangs fails its test. */
 const COMMAND_MS_MAX = 20_000
 

@@ -3,6 +3,7 @@
 // loaded (canary-worker.ts), so no test flag ships, and the bug sits where a person would make it.
 
 import { readSaved } from './checkers/commits.ts'
+import type { FaultKind } from './faults.ts'
 import { type Defects, NO_DEFECTS } from './world.ts'
 
 /** One passage of the shipping source, and what stands there instead. It has to occur exactly once. */
@@ -19,6 +20,8 @@ export interface Canary {
   readonly mutation?: Mutation
   /** Where the bug shows only among many clusters; by default one or two. */
   readonly clusters?: number
+  /** Where the bug shows only among few other faults: which there are, by default all. */
+  readonly kinds?: readonly FaultKind[]
   /** The rules of which one has to break. */
   readonly rules: readonly string[]
 }
@@ -89,6 +92,7 @@ const MUTANTS: readonly Canary[] = [
       find: 'compareFences = (a: Fence, b: Fence): number => a.epoch - b.epoch || a.term - b.term',
       replace: 'compareFences = (_a: Fence, _b: Fence): number => 0',
     },
+    kinds: ['hurry', 'instance-crash', 'pause'],
     rules: ['fences-grow', 'liveness'],
   },
   {

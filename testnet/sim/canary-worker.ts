@@ -30,10 +30,10 @@ const [{ runSeed }, { CANARIES }, { canaryWorld }] = await Promise.all([
   import('./canary-hunt.ts'),
 ])
 if (planted !== true && !planted()) throw new Error(`${mutation?.file} is not loaded by the simulator`)
-const { defects, clusters = null } = CANARIES.find((canary) => canary.name === name) ?? {}
+const { defects, kinds, clusters = null } = CANARIES.find((canary) => canary.name === name) ?? {}
 
 for (const seed of seeds) {
-  const { failure } = runSeed({ ...canaryWorld(seed, clusters), ...(defects && { defects }) })
+  const { failure } = runSeed({ ...canaryWorld(seed, clusters), ...(defects && { defects }), ...(kinds && { kinds }) })
   const answer: CanaryAnswer = { seed, rule: failure?.rule ?? null, what: failure?.what ?? '' }
   parentPort?.postMessage(answer)
   if (failure !== null && once) break

@@ -28,7 +28,7 @@ const KINDS: readonly (readonly [kind: FaultKind, weight: number, msMin: number,
   ['one-way', 2, 500, 15_000],
   ['partial', 2, 500, 15_000],
   ['bridged', 2, 500, 15_000],
-  ['hurry', 1, 3_000, 12_000],
+  ['hurry', 1, 6_000, 15_000],
   ['lossy', 2, 500, 8_000],
   ['reordering', 1, 500, 8_000],
   ['spikes', 1, 500, 8_000],
@@ -60,9 +60,14 @@ export interface FaultSetting {
   readonly untilMs: Millis
   /** Everything is so many times slower (setting.ts, `paceOf`). */
   readonly pace: number
+  /** What may go wrong; everything where nothing is said. */
+  readonly kinds?: readonly FaultKind[] | undefined
 }
 
-export function planFaults(random: Random, { devices, untilMs, pace }: FaultSetting): readonly PlannedFault[] {
+export const FAULT_KINDS: readonly FaultKind[] = KINDS.map(([kind]) => kind)
+
+export function planFaults(random: Random, { devices, untilMs, pace, kinds }: FaultSetting): readonly PlannedFault[] {
+  const rows = KINDS.filter(([kind]) => kinds?.includes(kind) ?? true)
   const plan: PlannedFault[] = []
   const spared = new Set<string>()
   const gapMs = between(random, GAP_MS.min, GAP_MS.max)
@@ -70,21 +75,21 @@ export function planFaults(random: Random, { devices, untilMs, pace }: FaultSett
   for (;;) {
     at += -Math.log(1 - random.next()) * gapMs
     if (at * pace >= untilMs) return plan
-    const [kind, , msMin, msMax] = drawKind(random)
+    const [kind, , msMin, msMax] = drawKind(random, rows)
     const fault = drawFault(random, kind, devices, spared)
     const forMs = Math.min(between(random, msMin, msMax) * pace, LASTS_MS_MAX)
     if (fault !== null) plan.push({ at: at * pace, forMs, fault })
   }
 }
 
-function drawKind(random: Random): (typeof KINDS)[number] {
-  const total = KINDS.reduce((sum, [, weight]) => sum + weight, 0)
+function drawKind(random: Random, rows: typeof KINDS): (typeof KINDS)[number] {
+  const total = rows.reduce((sum, [, weight]) => sum + weight, 0)
   let left = random.next() * total
-  for (const row of KINDS) {
+  for (const row of rows) {
     left -= row[1]
     if (left < 0) return row
   }
-  return KINDS[0] as (typeof KINDS)[number]
+  return rows[0] as (typeof KINDS)[number]
 }
 
 function drawFault(random: Random, kind: FaultKind, devices: readonly Planned[], spared: Set<string>): Fault | null {

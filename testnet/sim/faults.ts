@@ -2,7 +2,7 @@
 // everything that can be mended is.
 
 import { compareVersions, electorIds, majorityOf, versionOf } from '../../election/register.ts'
-import type { DomainPath } from '../../overlay/kernel/ids.ts'
+import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { serviceIdOf } from '../../placement/spec.ts'
@@ -78,8 +78,12 @@ const CANDIDATE_HELD_MS = { min: 500, max: 3_000 }
 const CONTEST_TIMES = { min: 10, max: 60 }
 const CONTEST_MS = { min: 500, max: 2_000 }
 
-/** Requests to a leader in the second after it was cut off, and those to others once they have a leader. Guesses. */
+/**
+ * Requests to a leader in the second after it was cut off, and fewer to others once they have a leader: of two orders
+ * the earlier one then has the higher number. Guesses.
+ */
 const HURRIED_REQUESTS = 8
+const SECOND_THOUGHTS = 3
 const HURRY_MS = 120
 const SECOND_THOUGHTS_MS = 3_000
 
@@ -289,9 +293,9 @@ function hurry({ agenda, random, network, devices, isOver, pace }: FaultWorld, s
   )
   network.part(pairs)
   agenda.at(until, () => network.join(pairs))
-  const others = devices
+  const others = devices.filter((device) => device !== leader)
   // A name belongs to one domain.
-  const name = `hurry${service}${led.domain.replaceAll('/', '-')}`
+  const name = `hurry${service}${led.domain === ROOT ? '' : led.domain.replaceAll('/', '-')}`
   const requestAt = (device: Device | undefined, at: Millis): void => {
     const spec = { ...simpleSpec(name), replicas: randomInt(random, 1, 4) }
     agenda.at(at, () => {
@@ -302,7 +306,7 @@ function hurry({ agenda, random, network, devices, isOver, pace }: FaultWorld, s
   for (let turn = 0; turn < HURRIED_REQUESTS; turn++) {
     const at = agenda.now() + turn * HURRY_MS
     requestAt(leader, at)
-    requestAt(pick(random, others), at + SECOND_THOUGHTS_MS * pace)
+    if (turn < SECOND_THOUGHTS) requestAt(pick(random, others), at + SECOND_THOUGHTS_MS * pace)
   }
 }
 

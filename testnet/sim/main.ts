@@ -4,6 +4,8 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { CANARIES } from './canaries.ts'
 import { huntAll } from './canary-hunt.ts'
+import { FAULT_KINDS } from './fault-plan.ts'
+import type { FaultKind } from './faults.ts'
 import { runSeeds } from './pool.ts'
 import { createTally, failureLine } from './report.ts'
 import { FAULTS_MS_DEFAULT, type RunOptions } from './run.ts'
@@ -26,6 +28,7 @@ npm run sim -- --seeds N [--from M]     many, from seed M (1) on
   --seconds N    virtual seconds of faults (${FAULTS_MS_DEFAULT / 1_000})
   --jobs N       threads for many seeds (${availableParallelism()}: the cores of this machine); changes no result
   --trace        prints what happens, also of many
+  --kinds K,L    plans only faults of these kinds: ${FAULT_KINDS.join(', ')}
   --only A,B,C   of the planned faults of a seed only these, or none
   --minimise     with --seed: drops faults from a failing seed's plan while it still fails, and prints what remains
   --canaries     plants bugs and prints which rule caught each in how many of the seeds (${CANARY_SEEDS})`
@@ -43,6 +46,7 @@ interface Asked {
   readonly trace: boolean
   readonly setting: Partial<Setting>
   readonly kept: readonly number[] | null
+  readonly kinds: readonly FaultKind[] | null
   readonly does: 'run' | 'minimise' | 'canaries'
 }
 
@@ -61,6 +65,7 @@ function read(): Asked {
       preset: { type: 'string' },
       electors: { type: 'string' },
       only: { type: 'string' },
+      kinds: { type: 'string' },
       minimise: { type: 'boolean' },
       canaries: { type: 'boolean' },
     },
@@ -76,6 +81,7 @@ function read(): Asked {
     trace: values.trace ?? (values.seed !== undefined && !values.minimise),
     setting: settingAsked(values),
     kept: values.only === undefined ? null : numbers(values.only),
+    kinds: values.kinds?.split(',').map((kind) => oneOf('kinds', kind, FAULT_KINDS)) ?? null,
     does: values.canaries ? 'canaries' : values.minimise ? 'minimise' : 'run',
   }
 }
@@ -107,11 +113,19 @@ function whole(name: string, text: string | undefined, max = Number.MAX_SAFE_INT
 }
 
 function optionsFor(seed: number, asked: Asked): RunOptions {
-  const { nodes = null, faultsMs, trace, kept } = asked
+  const { nodes = null, faultsMs, trace, kept, kinds } = asked
   const size = nodes === null ? sizeOf(seed) : { nodes, clusters: clustersFor(nodes) }
   const clusters = Math.min(size.nodes, asked.clusters ?? size.clusters)
   const setting = { ...settingOf(seed), ...asked.setting }
-  const base = { seed, nodes: size.nodes, clusters, faultsMs, setting, ...(kept !== null && { kept }) }
+  const base = {
+    seed,
+    nodes: size.nodes,
+    clusters,
+    faultsMs,
+    setting,
+    ...(kept !== null && { kept }),
+    ...(kinds && { kinds }),
+  }
   return { ...base, ...(trace && { onLine: (line) => console.log(line) }) }
 }
 

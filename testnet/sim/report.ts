@@ -62,17 +62,18 @@ const seconds = (ms: number): string => (ms / 1_000).toFixed(1)
 
 /** The command that shows a run again; what belongs to the seed anyway is not said. */
 export function replayOf(options: Replayed): string {
-  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, setting, kept } = options
+  const { seed, nodes, clusters, faultsMs = FAULTS_MS_DEFAULT, setting, kept, kinds } = options
   const { preset, levels, electorsMax } = settingOf(seed)
   const words = [`--seed ${seed} --nodes ${nodes} --clusters ${clusters} --seconds ${faultsMs / 1_000}`]
   if (setting !== undefined && setting.preset !== preset) words.push(`--preset ${setting.preset}`)
   if (setting !== undefined && setting.levels !== levels) words.push(`--levels ${setting.levels}`)
   if (setting !== undefined && setting.electorsMax !== electorsMax) words.push(`--electors ${setting.electorsMax}`)
+  if (kinds !== undefined) words.push(`--kinds ${kinds.join()}`)
   if (kept !== undefined) words.push(`--only ${kept.length === 0 ? 'none' : kept.join()}`)
   return `npm run sim -- ${words.join(' ')}`
 }
 
-type Replayed = Pick<RunOptions, 'seed' | 'nodes' | 'clusters' | 'faultsMs' | 'setting' | 'kept'>
+type Replayed = Pick<RunOptions, 'seed' | 'nodes' | 'clusters' | 'faultsMs' | 'setting' | 'kept' | 'kinds'>
 
 export function failureLine(options: Replayed, { failure }: RunResult): string {
   if (failure === null) return ''

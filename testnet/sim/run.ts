@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly setting?: Setting
   /** Of the planned faults only those with these numbers, from 0. */
   readonly kept?: readonly number[]
+  /** What may go wrong; everything where nothing is said. */
+  readonly kinds?: readonly FaultKind[]
   readonly defects?: Defects
   readonly onLine?: (line: string) => void
   /** Looks at the world when the run is over. */
@@ -85,7 +87,7 @@ export function runSeed(options: RunOptions): RunResult {
   let settledMs: Millis | null = null
   let failure: Failure | null = null
   try {
-    disturb(world, faulty, { seed, faultsMs, kept: options.kept })
+    disturb(world, faulty, { seed, faultsMs, kept: options.kept, kinds: options.kinds })
     mendAll(faulty)
     world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
     settledMs = awaitAgreement(world, settledMsMax(setting.preset))
@@ -114,6 +116,7 @@ export function runSeed(options: RunOptions): RunResult {
 interface Disturbance extends Pick<RunOptions, 'seed'> {
   readonly faultsMs: Millis
   readonly kept: readonly number[] | undefined
+  readonly kinds: readonly FaultKind[] | undefined
 }
 
 /** What would go wrong in a run. */
@@ -127,16 +130,16 @@ export function planOf({
   const pace = paceOf(setting.preset)
   const untilMs = (rest.faultsMs ?? FAULTS_MS_DEFAULT) * pace
   const devices = drawTopology(seed, nodes, clusters, setting).devices.map((facts) => ({ facts }))
-  return planFaults(streamOf(seed, 'faults'), { devices, untilMs, pace })
+  return planFaults(streamOf(seed, 'faults'), { devices, untilMs, pace, kinds: rest.kinds })
 }
 
-function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, kept }: Disturbance): void {
+function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, kept, kinds }: Disturbance): void {
   const { agenda, devices, domains } = world
   const { pace } = faulty
   calm(faulty)
   // A partition of thousands of nodes is millions of pairs: what is not wanted is not drawn.
   const isPeaceful = kept?.length === 0
-  const plan = isPeaceful ? [] : planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs, pace })
+  const plan = isPeaceful ? [] : planFaults(streamOf(seed, 'faults'), { devices, untilMs: faultsMs, pace, kinds })
   for (const [number, planned] of plan.entries()) {
     if (kept !== undefined && !kept.includes(number)) continue
     agenda.at(planned.at, () => {

@@ -1,0 +1,56 @@
+// Who may look into an instance, and who may run programs in it.
+
+import assert from 'node:assert/strict'
+import { PassThrough } from 'node:stream'
+import { test } from 'node:test'
+import type { TunnelHeader } from '../overlay/io/network.ts'
+import type { OperatorId } from '../overlay/kernel/ids.ts'
+import { factsOf } from './core/world.test-kit.ts'
+import { idOf, SERVICE } from './fixture-records.ts'
+import { createInside } from './inside.ts'
+
+const OURS = 'ours' as OperatorId
+const THEIRS = 'theirs' as OperatorId
+const exec: TunnelHeader = { kind: 'exec', service: SERVICE, number: 0 }
+
+interface Caller {
+  readonly operator: OperatorId
+  readonly capabilities: readonly string[]
+  readonly owner?: OperatorId | null
+  readonly header?: TunnelHeader
+}
+
+async function answerTo({ operator, capabilities, owner = null, header = exec }: Caller): Promise<string> {
+  const runtimes = {
+    logs: () => new PassThrough(),
+    exec: (_: string, number: number) => (number === 0 ? new PassThrough() : null),
+  }
+  const inside = createInside({ operator: OURS, runtimes, ownerOf: () => owner })
+  const facts = { ...factsOf('caller', '/a'), operator, capabilities }
+  const answer = await inside(idOf('caller'), facts, header, new AbortController().signal)
+  return answer.ok ? 'ok' : answer.error.code
+}
+
+test('whoever may submit a service may run programs in it, where the service or the device is theirs', async () => {
+  const all = ['work', 'deploy:*']
+  assert.equal(await answerTo({ operator: OURS, capabilities: all }), 'ok')
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: all, owner: THEIRS }), 'ok')
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: all, owner: OURS }), 'not-allowed')
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: all }), 'not-allowed')
+})
+
+test('a credential without the right to the namespaces of a service runs nothing in it', async () => {
+  const [, appNamespace, , namespace] = SERVICE.split('.')
+  const named = [`deploy:${appNamespace}`, `deploy:${namespace}`]
+  assert.equal(await answerTo({ operator: OURS, capabilities: named }), 'ok')
+  assert.equal(await answerTo({ operator: OURS, capabilities: ['work', 'deploy:other'] }), 'not-allowed')
+})
+
+test('any member may read a log, and what is not here is said so', async () => {
+  const logs: TunnelHeader = { kind: 'logs', service: SERVICE, number: 0, follow: false, tail: null }
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: [], header: logs }), 'ok')
+  assert.equal(
+    await answerTo({ operator: OURS, capabilities: ['deploy:*'], header: { ...exec, number: 1 } }),
+    'no-such-instance',
+  )
+})

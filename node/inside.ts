@@ -1,0 +1,45 @@
+// What other members may ask of the instances on this node, besides calling their ports: their logs, and programs
+// inside them.
+
+import type { TunnelHandler } from '../overlay/io/network.ts'
+import { instanceKey, type OperatorId, type ServiceId } from '../overlay/kernel/ids.ts'
+import { err, ok } from '../overlay/kernel/result.ts'
+import type { SignerFacts } from '../overlay/wire/envelope.ts'
+import { mayDeploy } from '../services-registry/authority.ts'
+import type { Runtimes } from './io/runtimes.ts'
+
+export interface InsideOptions {
+  /** Whose device this is. */
+  readonly operator: OperatorId
+  readonly runtimes: Pick<Runtimes, 'logs' | 'exec'>
+  /** Whose service it is; null where this node does not know. */
+  readonly ownerOf: (service: ServiceId) => OperatorId | null
+}
+
+export function createInside(options: InsideOptions): TunnelHandler {
+  return async (_from, facts, header, signal) => {
+    const { runtimes } = options
+    if (header.kind === 'instance') return err({ code: 'malformed', detail: 'a port is not asked for here' })
+    const { service, number } = header
+    if (header.kind === 'exec') {
+      const refusal = mayRunIn(facts, service, options)
+      if (refusal !== null) return err({ code: 'not-allowed', detail: refusal })
+    }
+    const stream =
+      header.kind === 'exec'
+        ? runtimes.exec(service, number)
+        : runtimes.logs(service, number, { follow: header.follow, tail: header.tail, signal })
+    const detail = `${instanceKey(service, number)} is not on this node`
+    return stream === null ? err({ code: 'no-such-instance', detail }) : ok(stream)
+  }
+}
+
+/**
+ * Who may submit the service may run programs in it, when it is theirs or runs on their device; null when they may,
+ * else why not.
+ */
+function mayRunIn(facts: SignerFacts, service: ServiceId, { operator, ownerOf }: InsideOptions): string | null {
+  if (!mayDeploy(facts, service)) return `the caller's credential lacks deploy:<namespace> for ${service}`
+  if (facts.operator === operator || facts.operator === ownerOf(service)) return null
+  return `${service} is another operator's, and so is the device that it runs on`
+}
