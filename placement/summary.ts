@@ -1,6 +1,8 @@
 // What a node says of itself, and what a domain says of all its nodes together. A sensor that is missing is an absent
 // field; nothing is invented. Beyond its domain a device is seen only as part of an aggregate.
 
+import { circleAround, circleAt } from '../overlay/coordinates/distance.ts'
+import { ballAround, DIMENSIONS, distanceMs, ERROR_MAX, ERROR_TRUSTED } from '../overlay/coordinates/vivaldi.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import {
   dictionary,
@@ -17,9 +19,16 @@ import {
 import { fenceSchema } from '../services-registry/record.ts'
 import { AGGREGATE_CLUSTERS_MAX, AGGREGATE_LABELS_MAX, AGGREGATE_SLOTS_MAX, MEMORY_SHARE } from './constants.ts'
 import { covers, larger, minus, NOTHING, plus, type Resources } from './need.ts'
+import { placeSchema } from './spec.ts'
 
 const amount = number(0, 1e15)
 export const resourcesSchema = object({ vcpus: amount, memoryMb: amount, vgpus: amount, storageMb: amount })
+
+const coordinateSchema = object({
+  vector: list(number(-1e4, 1e4), DIMENSIONS),
+  height: number(0, 1e4),
+  error: number(0, ERROR_MAX),
+})
 
 export const nodeSummarySchema = object({
   name: text(63),
@@ -38,6 +47,10 @@ export const nodeSummarySchema = object({
   labels: dictionary(text(255), 64),
   power: optional(literal('mains', 'battery')),
   temperatureC: optional(number(-100, 300)),
+  /** Where it stands, as its operator says. */
+  location: optional(placeSchema),
+  /** Where it is in the network, as it found out by measuring. */
+  coordinate: optional(coordinateSchema),
   /** 0 normal, 1 restricted, 2 tainted (DESIGN section 9). */
   pressure: whole(0, 2),
   /** Instances that it runs, and what they and open offers were promised. */
@@ -62,6 +75,10 @@ export const domainAggregateSchema = object({
   /** The leaf clusters inside. */
   clusters: list(text<DomainPath>(256), AGGREGATE_CLUSTERS_MAX),
   clustersCut: flag,
+  /** A circle around all devices that say where they stand. */
+  area: optional(object({ centre: placeSchema, radiusKm: number(0, 50_000) })),
+  /** The middle of all coordinates that can be believed, with the least height, and how far the farthest is from it. */
+  network: optional(object({ centre: coordinateSchema, radiusMs: number(0, 1e5) })),
 })
 export type DomainAggregate = Infer<typeof domainAggregateSchema>
 
@@ -103,6 +120,8 @@ export const capacityOf = (summary: NodeSummary): Resources => ({
 /** A node seen as a domain of one, in the cluster `domain`. */
 export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): DomainAggregate {
   const total = capacityOf(summary)
+  const { location, coordinate } = summary
+  const isKnown = coordinate !== undefined && coordinate.error <= ERROR_TRUSTED
   const free = summary.pressure >= 2 ? NOTHING : minus(total, summary.reserved)
   return {
     nodes: 1,
@@ -116,6 +135,8 @@ export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): Domai
     labelsCut: false,
     clusters: [domain],
     clustersCut: false,
+    ...(location && { area: circleAt(location) }),
+    ...(isKnown && { network: { centre: coordinate, radiusMs: 0 } }),
   }
 }
 
@@ -151,7 +172,14 @@ export function foldAggregates(parts: readonly DomainAggregate[]): DomainAggrega
     labelsCut: labels.size > AGGREGATE_LABELS_MAX || parts.some((part) => part.labelsCut),
     clusters: [...clusters].sort().slice(0, AGGREGATE_CLUSTERS_MAX),
     clustersCut: clusters.size > AGGREGATE_CLUSTERS_MAX || parts.some((part) => part.clustersCut),
+    ...whereaboutsOf(parts),
   }
+}
+
+function whereaboutsOf(parts: readonly DomainAggregate[]): Pick<DomainAggregate, 'area' | 'network'> {
+  const area = circleAround(parts.flatMap((part) => part.area ?? []))
+  const network = ballAround(parts.flatMap((part) => part.network ?? []))
+  return { ...(area && { area }), ...(network && { network }) }
 }
 
 /** The aggregate of a cluster from its nodes' summaries. */
@@ -175,15 +203,34 @@ export function changedEnough(previous: NodeSummary, next: NodeSummary): boolean
     moved(previous.memoryMb.free, next.memoryMb.free, next.memoryMb.total) ||
     moved(previous.diskMb?.free, next.diskMb?.free, next.diskMb?.total ?? 0) ||
     moved(previous.temperatureC, next.temperatureC, 100) ||
-    resourcesMoved(previous.reserved, next.reserved, capacityOf(next))
+    resourcesMoved(previous.reserved, next.reserved, capacityOf(next)) ||
+    hasDrifted(previous.coordinate, next.coordinate)
   )
+}
+
+/** Coordinates wander a little all the time; what moved by less than this changes no decision. A guess. */
+const DRIFT_MS = 2
+
+function hasDrifted(a: NodeSummary['coordinate'], b: NodeSummary['coordinate']): boolean {
+  if (a === undefined || b === undefined) return a !== b
+  const isTrustedNow = a.error > ERROR_TRUSTED && b.error <= ERROR_TRUSTED
+  return isTrustedNow || distanceMs(a.vector, b.vector) > DRIFT_MS
 }
 
 /** Whether an aggregate says enough new to be published before its time. */
 export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAggregate): boolean {
-  const facts = ({ nodes, pressed, tainted, labels, clusters, slots }: DomainAggregate): string =>
-    JSON.stringify([nodes, pressed, tainted, labels, clusters, slots.map((slot) => [slot.runtime, slot.architecture])])
+  const facts = ({ nodes, pressed, tainted, labels, clusters, area, slots }: DomainAggregate): string =>
+    JSON.stringify([
+      nodes,
+      pressed,
+      tainted,
+      labels,
+      clusters,
+      area ?? null,
+      slots.map((slot) => [slot.runtime, slot.architecture]),
+    ])
   if (facts(previous) !== facts(next)) return true
+  if (hasDrifted(previous.network?.centre, next.network?.centre)) return true
   return next.slots.some((slot, index) => {
     const before = previous.slots[index]
     return before === undefined || resourcesMoved(before.free, slot.free, slot.free)
@@ -205,6 +252,7 @@ const stateOf = (summary: NodeSummary): string =>
     summary.runtimes,
     Object.entries(summary.labels).sort(),
     summary.power ?? null,
+    summary.location ?? null,
     summary.pressure,
     summary.instances,
   ])

@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError } from 'commander'
 import type { ElectorsMax } from '../../election/index.ts'
+import { type Place, parsePlace } from '../../overlay/coordinates/distance.ts'
 import { type DomainPath, parseDomainPath } from '../../overlay/kernel/ids.ts'
 import type { ExecTarget } from '../control.ts'
 
@@ -51,6 +52,12 @@ export function scheduler(word: string): string {
 
 /** Of a device; above a hundred where that is never reached. */
 export const percent = whole(1, PERCENT_MAX)
+
+export function location(word: string): Place {
+  const place = parsePlace(word)
+  if (place !== null) return place
+  throw new InvalidArgumentError('It is latitude and longitude in degrees, as in 52.52,13.405.')
+}
 
 export const port = whole(0, PORT_MAX)
 

@@ -38,6 +38,7 @@ import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
 import type { SeatView } from './seats.ts'
+import { createWhereabouts } from './whereabouts.ts'
 
 export interface CoreOptions {
   readonly self: SignerFacts
@@ -163,6 +164,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     members: () => roster.view().size,
   })
   records.hold([self.domain], [], context, out, [])
+  const whereabouts = createWhereabouts(self.domain, inventories)
   const placing = createPlacing({
     self,
     name: options.name,
@@ -173,11 +175,13 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     book,
     records,
     inventories,
+    coordinate: whereabouts.coordinate,
     roster: roster.view,
     kept: memory.worker,
     keptPressure: memory.pressure,
   })
 
+  const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
   const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
@@ -238,6 +242,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return onDisconnected(input.peer, at)
       case 'round-trip':
         roundTrips.set(input.peer, input.ms)
+        whereabouts.onRoundTrip(input.peer, domainOf(input.peer), input.ms, at.random)
         return
       case 'addresses':
         return roster.onAddresses(input.addresses, at, out, news)
@@ -382,7 +387,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       isHandedOver: hierarchy.isHandedOver,
       stores,
       isConnected: neighbours.isConnected,
-      domainOf: (peer) => neighbours.connected().get(peer)?.domain ?? null,
+      domainOf,
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,

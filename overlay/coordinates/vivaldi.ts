@@ -113,3 +113,26 @@ export const distanceMs = (a: readonly number[], b: readonly number[]): number =
 /** The round trip between two points. */
 export const predictedMs = (a: Coordinate, b: Coordinate): Millis =>
   distanceMs(a.vector, b.vector) + a.height + b.height
+
+/** The middle of several points, and how far from it the farthest may be. */
+export interface Ball {
+  readonly centre: Coordinate
+  readonly radiusMs: Millis
+}
+
+/** A ball around balls, with the least of the heights; null when there are none. */
+export function ballAround(balls: readonly Ball[]): Ball | null {
+  if (balls.length === 0) return null
+  const axes = new Array<number>(DIMENSIONS).fill(0)
+  const vector = axes.map(
+    (_, axis) => balls.reduce((sum, { centre }) => sum + (centre.vector[axis] ?? 0), 0) / balls.length,
+  )
+  const radiusMs = Math.max(...balls.map((ball) => distanceMs(vector, ball.centre.vector) + ball.radiusMs))
+  const height = Math.min(...balls.map(({ centre }) => centre.height))
+  const error = Math.max(...balls.map(({ centre }) => centre.error))
+  return { centre: { vector, height, error }, radiusMs }
+}
+
+/** The least that a round trip from a point to any point of a ball can take. */
+export const nearestMs = (from: Coordinate, { centre, radiusMs }: Ball): Millis =>
+  Math.max(0, distanceMs(from.vector, centre.vector) - radiusMs) + from.height + centre.height

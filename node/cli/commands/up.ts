@@ -34,6 +34,7 @@ export interface UpWords {
   readonly httpProxy?: number | false
   readonly virtualListeners: boolean
   readonly scheduler?: string
+  readonly location?: NonNullable<NodeOptions['location']>
   readonly pressureHigh?: number
   readonly pressureLow?: number
   readonly pressureReadings?: number
@@ -67,6 +68,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.runtime && { runtimes: words.runtime }),
     ...(words.httpProxy !== undefined && { httpProxyPort: words.httpProxy === false ? null : words.httpProxy }),
     ...(words.scheduler && { scheduler: words.scheduler }),
+    ...(words.location && { location: words.location }),
     pressure: pressureOf(words),
     ...(words.label && { labels: words.label }),
   }
