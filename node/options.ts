@@ -41,7 +41,7 @@ export interface NodeOptions {
   /** Loopback addresses per service (127.30.0.0/16). Default true. */
   readonly virtualListeners?: boolean
   /**
-   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, or the path of a module with the
+   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, `ldp`, or the path of a module with the
    * functions `filter` and `score`. Default `best-fit`.
    */
   readonly scheduler?: string

@@ -4,6 +4,7 @@
 
 import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
 import { isDomain } from '../overlay/kernel/ids.ts'
+import type { Measure } from './nearness.ts'
 import { larger, minus, plus, type Resources } from './need.ts'
 import { type ChildNews, callName, capacityOf } from './summary.ts'
 
@@ -25,6 +26,8 @@ export interface Candidate {
   readonly clusterLabels: readonly string[] | null
   /** As `label=value`; null for a domain, whose devices are its own affair. */
   readonly labels: readonly string[] | null
+  /** How far it is from where the service is meant to be, one entry for each constraint that is measured. */
+  readonly measures: readonly Measure[]
   /** Instances of the same service that it has already. */
   readonly siblings: number
 }
@@ -42,8 +45,9 @@ export function candidateOf(
   news: ChildNews,
   promised: Promised,
   cluster: { readonly path: DomainPath; readonly labels: readonly string[] },
+  measures: readonly Measure[] = [],
 ): Candidate {
-  const common = { child: news.child, name: callName(news), siblings: promised.siblings }
+  const common = { child: news.child, name: callName(news), siblings: promised.siblings, measures }
   if (news.kind === 'node') {
     const { summary } = news
     const total = capacityOf(summary)

@@ -36,6 +36,7 @@ export {
 export type { Resources } from './need.ts'
 export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
+export { ldp } from './plugins/ldp.ts'
 export { spread } from './plugins/spread.ts'
 export { PRESSURE_DEFAULTS, PRESSURE_KEY, type PressureSettings } from './pressure.ts'
 export { type Reason, refusalSentence } from './refusal.ts'

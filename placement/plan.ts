@@ -1,16 +1,18 @@
 // Where an instance could go: the children of a domain in the order in which to ask them, and why the others are left
 // out.
 
-import type { ChildId, DomainPath, InstanceKey, NodeId } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import { isDomain } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { type Candidate, candidateOf } from './candidate.ts'
 import { ruledOutBy } from './constraint.ts'
 import type { InventoryView } from './inventory.ts'
 import { type Ledger, promisedTo } from './ledger.ts'
+import { isMeasured, type Measure, nearnessOf } from './nearness.ts'
 import type { SchedulerPlugin } from './plugin.ts'
 import { type Reason, refusal } from './refusal.ts'
 import type { ServiceSpec } from './spec.ts'
+import type { ChildNews } from './summary.ts'
 import type { ChildView } from './view.ts'
 
 export interface PlanInput {
@@ -29,6 +31,8 @@ export interface PlanInput {
   /** Nodes that the parent does not want. */
   readonly avoidNodes: readonly NodeId[]
   readonly now: Millis
+  /** The children that run another service, where a constraint is measured to it. */
+  readonly runs?: (service: ServiceId) => readonly ChildId[]
 }
 
 /** A child that failed an instance, how, and until when it is passed over. */
@@ -54,9 +58,11 @@ export function planInstance(input: PlanInput): Plan {
   const ruledOut: Reason[] = []
   const candidates: Candidate[] = []
   const labels = clusterLabels(input)
+  const { spec, domain, inventory, runs = () => [] } = input
+  const measure = isMeasured(spec) ? nearnessOf(spec, { inventory, domain, runs }) : () => []
   for (const child of input.children) {
     if (input.tried.has(child.child)) continue
-    const found = candidateFor(input, child, labels)
+    const found = candidateFor(input, child, labels, measure)
     if ('code' in found) ruledOut.push(found)
     else candidates.push(found)
   }
@@ -84,6 +90,7 @@ function candidateFor(
   input: PlanInput,
   { child, alive, canWork }: ChildView,
   labels: readonly string[],
+  measure: (news: ChildNews) => readonly Measure[],
 ): Candidate | Reason {
   const devices = devicesOf(input.inventory, child)
   if (!alive) return refusal('silent', '', devices)
@@ -94,7 +101,8 @@ function candidateFor(
   if (!isDomain(child) && input.avoidNodes.includes(child)) return refusal('avoided', '', devices)
   const avoided = input.avoid.get(child)
   if (avoided !== undefined && avoided.until > input.now) return refusal('failed-there', avoided.detail, devices)
-  const candidate = candidateOf(row.news, promisedTo(input.ledger, child, input.key), { path: input.domain, labels })
+  const promised = promisedTo(input.ledger, child, input.key)
+  const candidate = candidateOf(row.news, promised, { path: input.domain, labels }, measure(row.news))
   return ruledOutBy(input.spec, candidate) ?? candidate
 }
 

@@ -10,6 +10,8 @@ export type RefusalCode =
   | 'cpu'
   | 'gpu'
   | 'disk'
+  | 'tpu'
+  | 'bandwidth'
   | 'runtime'
   | 'node-selector'
   | 'cluster-selector'
@@ -26,6 +28,10 @@ export type RefusalCode =
   | 'kind'
   | 'no-devices'
   | 'scheduler'
+  | 'far'
+  | 'slow'
+  | 'narrow'
+  | 'no-location'
   | 'evicted'
   | 'restricted'
 
@@ -59,7 +65,7 @@ export function tally(reasons: readonly Reason[]): readonly Reason[] {
 }
 
 function join(a: Reason, b: Reason): Reason {
-  const better = (b.most ?? -1) > (a.most ?? -1) ? b : a
+  const better = (b.most ?? -Infinity) > (a.most ?? -Infinity) ? b : a
   return { ...better, count: a.count + b.count, detail: a.detail === '' ? b.detail : a.detail }
 }
 
@@ -83,6 +89,10 @@ function phrase(reason: Reason): string {
       return `${count} ${one ? 'lacks' : 'lack'} gpus${shortage(reason, 'gpus')}`
     case 'disk':
       return `${count} ${one ? 'lacks' : 'lack'} disk${shortage(reason, 'MB')}`
+    case 'tpu':
+      return `${count} ${one ? 'lacks' : 'lack'} tpus${shortage(reason, 'tpus')}`
+    case 'bandwidth':
+      return `${count} ${one ? 'lacks' : 'lack'} bandwidth${shortage(reason, 'Mbit/s')}`
     case 'runtime':
       return `${count} ${one ? 'does' : 'do'} not offer the runtime ${detail}`
     case 'node-selector':
@@ -113,6 +123,14 @@ function phrase(reason: Reason): string {
       return `${count} cannot run this kind of service${aside}`
     case 'no-devices':
       return `${count} ${one ? 'has' : 'have'} no devices`
+    case 'far':
+      return `${count} ${one ? 'is' : 'are'} farther than ${detail}${best(reason, 'nearest', 'km')}`
+    case 'slow':
+      return `${count} ${one ? 'is' : 'are'} slower than ${detail}${best(reason, 'nearest', 'ms')}`
+    case 'narrow':
+      return `${count} ${one ? 'has' : 'have'} less than ${detail}${best(reason, 'most', 'Mbit/s')}`
+    case 'no-location':
+      return `${count} ${one ? 'does' : 'do'} not say where ${one ? 'it stands' : 'they stand'}`
     case 'evicted':
       return `${count} stopped it to relieve ${one ? 'itself' : 'themselves'}`
     case 'restricted':
@@ -122,6 +140,11 @@ function phrase(reason: Reason): string {
     default:
       return `${count} refused as ${code}${aside}`
   }
+}
+
+function best({ most, on }: Reason, which: string, unit: string): string {
+  if (most === undefined) return ''
+  return ` (${which} ${Math.round(Math.abs(most))} ${unit}${on === undefined ? '' : `: ${on}`})`
 }
 
 function shortage(reason: Reason, unit: string): string {

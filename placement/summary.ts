@@ -22,7 +22,15 @@ import { covers, larger, minus, NOTHING, plus, type Resources } from './need.ts'
 import { placeSchema } from './spec.ts'
 
 const amount = number(0, 1e15)
-export const resourcesSchema = object({ vcpus: amount, memoryMb: amount, vgpus: amount, storageMb: amount })
+export const resourcesSchema = object({
+  vcpus: amount,
+  memoryMb: amount,
+  vgpus: amount,
+  vtpus: amount,
+  storageMb: amount,
+  inMbit: amount,
+  outMbit: amount,
+})
 
 const coordinateSchema = object({
   vector: list(number(-1e4, 1e4), DIMENSIONS),
@@ -40,7 +48,11 @@ export const nodeSummarySchema = object({
   memoryMb: object({ total: amount, free: amount }),
   diskMb: optional(object({ total: amount, free: amount })),
   network: optional(object({ inBytesPerS: amount, outBytesPerS: amount })),
+  /** Mbit/s of its fastest connected network device. */
+  linkMbit: optional(number(0, 1e7)),
   gpus: list(text(128), 32),
+  /** Processors for tensors, by count. */
+  tpus: optional(whole(0, 1_000)),
   architecture: text(32),
   os: text(64),
   runtimes: list(object({ name: text(32), version: text(128) }), 16),
@@ -114,8 +126,14 @@ export const capacityOf = (summary: NodeSummary): Resources => ({
   vcpus: summary.cores,
   memoryMb: summary.memoryMb.total * MEMORY_SHARE,
   vgpus: summary.gpus.length,
+  vtpus: summary.tpus ?? 0,
   storageMb: summary.diskMb?.free ?? 0,
+  inMbit: summary.linkMbit ?? UNKNOWN_MBIT,
+  outMbit: summary.linkMbit ?? UNKNOWN_MBIT,
 })
+
+/** What a device whose link says nothing is taken to have: it cannot be judged, and is not refused for that. */
+const UNKNOWN_MBIT = 1e9
 
 /** A node seen as a domain of one, in the cluster `domain`. */
 export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): DomainAggregate {
@@ -263,7 +281,10 @@ function resourcesMoved(a: Resources, b: Resources, whole: Resources): boolean {
     moved(a.vcpus, b.vcpus, whole.vcpus) ||
     moved(a.memoryMb, b.memoryMb, whole.memoryMb) ||
     moved(a.vgpus, b.vgpus, whole.vgpus) ||
-    moved(a.storageMb, b.storageMb, whole.storageMb)
+    moved(a.vtpus, b.vtpus, whole.vtpus) ||
+    moved(a.storageMb, b.storageMb, whole.storageMb) ||
+    moved(a.inMbit, b.inMbit, whole.inMbit) ||
+    moved(a.outMbit, b.outMbit, whole.outMbit)
   )
 }
 

@@ -9,7 +9,7 @@ import type { ExecTarget } from '../control.ts'
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RUNTIMES: readonly string[] = ['process', 'docker']
 const ELECTORS: readonly ElectorsMax[] = [3, 5, 7]
-const SCHEDULERS: readonly string[] = ['best-fit', 'spread']
+const SCHEDULERS: readonly string[] = ['best-fit', 'spread', 'ldp']
 const PORT_MAX = 65_535
 /** A load of ten processes per core. */
 const PERCENT_MAX = 1_000

@@ -76,7 +76,7 @@ const addUpOptions = (command: Command): Command =>
     .option('--no-virtual-listeners', 'no loopback address per service')
     .option(
       '--scheduler <name>',
-      'best-fit, spread or ./module.ts: how places are ranked where this node leads',
+      'best-fit, spread, ldp or ./module.ts: how places are ranked where this node leads',
       scheduler,
     )
     .option('--location <lat,lon>', 'where the device stands, as in 52.52,13.405', location)
