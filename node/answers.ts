@@ -291,7 +291,14 @@ async function forward(member: Member, address: string, localPort: number, signa
   const onProblem = ({ code, sentence }: { readonly code: string; readonly sentence: string }): void =>
     member.notice(code, sentence)
   try {
-    return await openForward({ address, localPort, connect: member.traffic.connect, onProblem, signal })
+    return await openForward({
+      address,
+      localPort,
+      protocol: 'tcp',
+      connect: member.traffic.connect,
+      onProblem,
+      signal,
+    })
   } catch (problem) {
     const detail = problem instanceof Error ? problem.message : String(problem)
     throw new CoppiceError(

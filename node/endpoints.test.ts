@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DomainPath } from '../overlay/kernel/ids.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
-import { endpointsOf } from './endpoints.ts'
+import { endpointOn, endpointsOf } from './endpoints.ts'
 import { idOf, instance, placement } from './fixture-records.ts'
 
 const nobody = (): boolean => false
@@ -65,4 +66,26 @@ test('one copy that is in several stores is one endpoint, and the endpoints are 
     placement('/', '/a', { number: 1 }),
   ]
   assert.deepEqual(shown(records), ['#0 n1', '#1 n2'])
+})
+
+test('while an instance is moved calls go to its new place as soon as it runs there, whoever started later', () => {
+  const order = placement('/a', idOf('n2'), { previous: idOf('n1') })
+  const old = instance('n1', '/a', { since: 900 })
+  assert.deepEqual(shown([old, order, placement('/', '/a')]), ['#0 n1'])
+  assert.deepEqual(shown([old, instance('n2', '/a', { state: 'starting' }), order]), ['#0 n1'])
+  assert.deepEqual(shown([old, instance('n2', '/a', { since: 500 }), order, placement('/', '/a')]), ['#0 n2'])
+  assert.deepEqual(shown([old, placement('/a', idOf('n2'))]), [], 'who is no longer named takes no calls')
+})
+
+test('a cluster that an instance leaves is asked only until it runs in the other', () => {
+  const above = placement('/', '/b', { previous: '/a' as DomainPath })
+  const records = [instance('n1', '/a', { since: 900 }), placement('/a', idOf('n1')), above]
+  assert.deepEqual(shown(records), ['#0 n1'])
+  assert.deepEqual(shown([...records, instance('n2', '/b', { since: 500 })]), ['#0 n2'])
+})
+
+test('a device serves its own copy until it stops it, also when callers are sent elsewhere by now', () => {
+  const records = [instance('n1', '/a'), instance('n2', '/a'), placement('/a', idOf('n2'), { previous: idOf('n1') })]
+  assert.equal(endpointOn(records, idOf('n1'), 0)?.node, idOf('n1'))
+  assert.equal(endpointOn(records, idOf('n1'), 1), undefined)
 })

@@ -41,6 +41,6 @@ function foundStore(domain: DomainPath, found: readonly SealedRecord[]): StoreVi
     placement: (service, number) => of(placements, service).find(({ message }) => message.number === number) ?? null,
     instances: (service) => of(instances, service),
     allInstances: () => instances,
-    placedOn: (child) => placements.filter(({ message }) => message.child === child),
+    placedOn: (child) => placements.filter(({ message }) => message.child === child || message.previous === child),
   }
 }

@@ -33,7 +33,8 @@ import type { NodeOptions } from './options.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
-import { openProxy, openVirtual } from './ways-in.ts'
+import { openVirtual } from './virtual-ways.ts'
+import { openProxy } from './ways-in.ts'
 
 /**
  * How long a node that stops waits for its successors to take over what it led; the core gives up before, after two
@@ -227,6 +228,8 @@ async function assemble(
       runtimes,
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
+    callerAt: async () => null,
+    random,
   })
 
   const listen = await rememberedListen(disk, options.listen)
@@ -302,7 +305,7 @@ async function assemble(
       ? null
       : await openProxy(proxyPort, connect, (address, sentence) => notice('call-failed', `${address}: ${sentence}`))
   if (proxy !== null) closers.push(() => proxy.close())
-  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic, notice)
+  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic.connect, notice)
   if (virtual !== null) {
     observers.onSettled(virtual.refresh)
     closers.push(() => virtual.close())

@@ -41,8 +41,8 @@ export interface NodeOptions {
   /** Loopback addresses per service (127.30.0.0/16). Default true. */
   readonly virtualListeners?: boolean
   /**
-   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, `ldp`, or the path of a module with the
-   * functions `filter` and `score`. Default `best-fit`.
+   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, `ldp`, or the path of a module
+   * with the functions `filter` and `score`. Default `best-fit`.
    */
   readonly scheduler?: string
   /** Where the device stands, in degrees; what `geo` constraints are held against. */

@@ -45,7 +45,10 @@ export function whyNot(state: WorkerState, key: InstanceKey, spec: ServiceSpec):
   if (spec.kind === 'daemon') return refusal('kind', spec.kind)
   if (summary.pressure >= 2) return refusal('pressure')
   const managed = state.instances.get(key)
-  const own = managed === undefined || managed.phase.kind === 'ended' ? NOTHING : managed.need
+  const isHere = managed !== undefined && managed.phase.kind !== 'ended'
+  const { intake = 'open' } = summary
+  if (intake === 'draining' || (intake === 'cordoned' && !isHere)) return refusal(intake)
+  const own = isHere ? managed.need : NOTHING
   const free = minus(capacityOf(summary), promised(state, key))
   return shortOf(larger(needOf(spec), own), free, summary.name)
 }

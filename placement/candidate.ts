@@ -21,6 +21,10 @@ export interface Candidate {
   slotFor(runtime: string): Resources | null
   /** Whether its devices take no new work (all of them, for a domain). */
   readonly underPressure: boolean
+  /** Whether it takes new work; a domain does while one of its devices does. */
+  readonly intake: 'open' | 'cordoned' | 'draining'
+  /** Whether the instance in question is placed there already. */
+  readonly isPlace: boolean
   /** Its leaf clusters; null when it has more than it named. */
   readonly clusters: readonly DomainPath[] | null
   readonly clusterLabels: readonly string[] | null
@@ -37,6 +41,7 @@ export interface Promised {
   readonly resources: Resources
   /** For the instance in question, where it runs there already: room that it may use again. */
   readonly own: Resources
+  readonly isPlace: boolean
   readonly siblings: number
 }
 
@@ -47,7 +52,8 @@ export function candidateOf(
   cluster: { readonly path: DomainPath; readonly labels: readonly string[] },
   measures: readonly Measure[] = [],
 ): Candidate {
-  const common = { child: news.child, name: callName(news), siblings: promised.siblings, measures }
+  const { siblings, isPlace } = promised
+  const common = { child: news.child, name: callName(news), siblings, isPlace, measures }
   if (news.kind === 'node') {
     const { summary } = news
     const total = capacityOf(summary)
@@ -61,6 +67,7 @@ export function candidateOf(
       free,
       slotFor: (runtime) => (runtimes.has(runtime) ? free : null),
       underPressure: summary.pressure >= 2,
+      intake: summary.intake ?? 'open',
       clusters: [cluster.path],
       clusterLabels: cluster.labels,
       labels: Object.entries(summary.labels).map(([label, value]) => `${label}=${value}`),
@@ -78,6 +85,7 @@ export function candidateOf(
       return slots.length === 0 ? null : plus(slots.reduce(larger), promised.own)
     },
     underPressure: aggregate.nodes > 0 && aggregate.tainted === aggregate.nodes,
+    intake: aggregate.nodes > 0 && aggregate.closed === aggregate.nodes ? 'cordoned' : 'open',
     clusters: aggregate.clustersCut ? null : aggregate.clusters,
     clusterLabels: aggregate.labelsCut ? null : aggregate.labels,
     labels: null,

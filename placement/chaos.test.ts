@@ -3,19 +3,24 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type DomainPath, instanceKey, ROOT } from '../overlay/kernel/ids.ts'
+import { type DomainPath, instanceKey, type NodeId, ROOT } from '../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt, seededRandom } from '../overlay/kernel/random.ts'
 import { Fleet } from './fleet-harness.ts'
+import { migrate, previousPlaces, setIntake } from './move-harness.ts'
 import { specOf } from './placement-fixtures.ts'
 import { type ServiceSpec, serviceIdOf } from './spec.ts'
 
 const SEEDS = 20
 const STEPS = 30
+/** With two of nine devices closed the services of /b have one left at least. */
+const CLOSED_MAX = 2
 const CLUSTERS = ['/a', '/b', '/c'] as DomainPath[]
 
 interface Story {
   readonly fleet: Fleet
   readonly random: Random
+  /** Devices that take nothing new, or give away what they have. */
+  readonly closed: Map<NodeId, 'cordoned' | 'draining'>
   /** What was submitted last, by domain and name; null once removed. */
   readonly wanted: Map<string, { readonly domain: DomainPath; readonly spec: ServiceSpec | null }>
 }
@@ -38,7 +43,7 @@ function disturb(story: Story): void {
   const { fleet, random } = story
   const device = pick(random, [...fleet.devices.values()])
   const cluster = pick(random, CLUSTERS) as DomainPath
-  switch (randomInt(random, 0, 8)) {
+  switch (randomInt(random, 0, 11)) {
     case 0:
     case 1:
       if (device?.isUp) fleet.kill(device.id)
@@ -53,9 +58,33 @@ function disturb(story: Story): void {
     case 5:
       fleet.heal(cluster)
       return
+    case 6:
+      moveSomething(story)
+      return
+    case 7:
+      if (device !== undefined) close(story, device.id)
+      return
     default:
       submitSomething(story)
   }
+}
+
+function moveSomething({ fleet, random }: Story): void {
+  const name = pick(random, ['web', 'api']) as string
+  const domain = name === 'web' ? ROOT : ('/b' as DomainPath)
+  const to = pick(random, [null, '/a', '/c', 'device-b2', 'device-c3']) as string | null
+  if (fleet.devices.get(fleet.leaderOf(domain))?.isUp !== true) return
+  migrate(fleet, serviceIdOf(specOf({ name })), randomInt(random, 0, 6), to, { domain })
+}
+
+/** Closes or opens a device; enough of them stay open for all that is wanted. */
+function close({ fleet, random, closed }: Story, id: NodeId): void {
+  const intake = pick(random, ['open', 'cordoned', 'draining'] as const) ?? 'open'
+  const isClosing = intake !== 'open'
+  if (isClosing && !closed.has(id) && closed.size >= CLOSED_MAX) return
+  if (isClosing) closed.set(id, intake)
+  else closed.delete(id)
+  setIntake(fleet, id, intake)
 }
 
 function submitSomething({ fleet, random, wanted }: Story): void {
@@ -82,7 +111,7 @@ const wantedKeys = ({ wanted }: Story): string[] =>
 
 function tell(seed: number): void {
   const random = seededRandom(seed)
-  const story: Story = { fleet: new Fleet({ seed, loss: 0.1 }), random, wanted: new Map() }
+  const story: Story = { fleet: new Fleet({ seed, loss: 0.1 }), random, wanted: new Map(), closed: new Map() }
   const { fleet } = story
   for (let count = 0; count < STEPS; count++) {
     disturb(story)
@@ -101,7 +130,11 @@ function tell(seed: number): void {
       .sort()
       .join(' ')
   fleet.until(`what runs is what is wanted (seed ${seed}): ${expected}`, () => keys() === expected, 180_000)
+  const onDrained = (): string[] =>
+    fleet.running().filter((one) => story.closed.get(one.split('@')[1] as NodeId) === 'draining')
+  fleet.until(`nothing stays on a drained device (seed ${seed})`, () => onDrained().length === 0, 180_000)
   fleet.run(30_000)
+  assert.deepEqual(previousPlaces(fleet), [], `no move is left unfinished (seed ${seed})`)
   assert.equal(keys(), expected, `and stays so (seed ${seed})`)
   for (const [name, { spec }] of story.wanted) {
     if (spec === null) continue

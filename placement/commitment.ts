@@ -2,20 +2,34 @@
 // step.
 
 import type { ChildId, InstanceKey } from '../overlay/kernel/ids.ts'
-import { isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
-import { compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { isDomain, isWithin, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import {
+  type Clock,
+  compareFences,
+  type InstanceRecord,
+  type PlacementRecord,
+  type SealedRecord,
+} from '../services-registry/record.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
 import { lastWordOf, placementOf, runBelow } from './desire.ts'
-import { enterPlaced } from './ledger.ts'
+import { enterLeaving, enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
-import { change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
+import { beginMove, change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
 
-/** Places an instance on a child that offered. */
-export function commit(turn: Turn, key: InstanceKey, child: ChildId, known: KnownSpec, reason: string): void {
+/** Places an instance on a child that offered; `from` goes on running it until that child does. */
+export function commit(
+  turn: Turn,
+  key: InstanceKey,
+  child: ChildId,
+  known: KnownSpec,
+  reason: string,
+  from: ChildId | null,
+): void {
   const { state, context } = turn
   const { service, number } = splitInstanceKey(key)
   const last = isDomain(child) ? null : lastWordOf(state, service, number, child)
-  if (!author(turn, key, child, known.clock, reason)) return
+  const previous = from ?? (isDomain(child) ? awaitedAbove(turn, service, number) : null)
+  if (!author(turn, key, { child, specClock: known.clock, reason, ...(previous !== null && { previous }) })) return
   show(turn, key, null)
   change(
     turn,
@@ -30,10 +44,46 @@ export function commit(turn: Turn, key: InstanceKey, child: ChildId, known: Know
       stuckSince: null,
       goodSince: null,
       baseline: last === null ? null : { incarnation: last.incarnation, sequence: last.sequence },
+      move: previous === null ? null : beginMove(context.now),
     },
   )
   enterPlaced(state.ledger, key, child, needOf(known.spec))
-  tell(turn, 'instance-placed', { service, number, child, reason })
+  enterLeaving(state.ledger, key, from, needOf(known.spec))
+  tell(turn, 'instance-placed', { service, number, child, reason, ...(from !== null && { from }) })
+}
+
+/** The place outside this domain that the parent moves an instance away from, and waits to hear that it runs here. */
+function awaitedAbove({ state }: Turn, service: PlacementRecord['service'], number: number): ChildId | null {
+  const order = state.view.parentStore()?.placement(service, number)?.message ?? null
+  return order !== null && order.child === state.domain ? (order.previous ?? null) : null
+}
+
+/** It runs where it was moved to: the former place is told to end it. */
+export function finishMove(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
+  const { service, number, child, previous = null, specClock, reason } = placed
+  if (!author(turn, key, { child, specClock, reason })) return
+  enterLeaving(turn.state.ledger, key, null, NOTHING)
+  change(turn, key, placed, { phase: { kind: 'idle' }, move: null, baseline: null })
+  tell(turn, 'instance-moved', { service, number, from: previous, child })
+}
+
+/** It does not run where it was moved to: it stays where it was, with the version that it has there. */
+export function goBack(turn: Turn, key: InstanceKey, placed: PlacementRecord, to: ChildId, why: string): void {
+  const { service, number, child } = placed
+  const reason = `it stays here, as it could not be moved to ${child}: ${why}`
+  if (!author(turn, key, { child: to, specClock: clockAt(turn, placed, to), reason })) return
+  const need = turn.state.ledger.leaving.get(key)?.need ?? NOTHING
+  enterLeaving(turn.state.ledger, key, null, NOTHING)
+  enterPlaced(turn.state.ledger, key, to, need)
+  change(turn, key, placed, { phase: { kind: 'idle' }, move: null, baseline: null })
+  tell(turn, 'instance-stays', { service, number, child: to, reason }, 'warn')
+}
+
+/** The clock of the specification that a child runs, as far as its nodes have said. */
+function clockAt({ state }: Turn, { service, number, specClock }: PlacementRecord, child: ChildId): Clock {
+  const isThere = ({ from, message }: SealedRecord<InstanceRecord>): boolean =>
+    message.number === number && message.live && (isDomain(child) ? isWithin(message.domain, child) : from === child)
+  return state.view.store.instances(service).find(isThere)?.message.specClock ?? specClock
 }
 
 /** Nobody wants an instance here: its place is taken away, and what runs without one is ended too. */
@@ -48,8 +98,9 @@ export function takeAway(turn: Turn, key: InstanceKey, placed: PlacementRecord |
 
 function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, reason: string): void {
   const { service, number } = placed
-  if (!author(turn, key, null, placed.specClock, reason)) return
+  if (!author(turn, key, { child: null, specClock: placed.specClock, reason })) return
   enterPlaced(turn.state.ledger, key, null, NOTHING)
+  enterLeaving(turn.state.ledger, key, null, NOTHING)
   tell(turn, 'instance-withdrawn', { service, number, child: placed.child, reason })
   drop(turn, key)
 }
@@ -61,7 +112,7 @@ function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, reason:
 function overrule(turn: Turn, key: InstanceKey, reason: string): void {
   const { service, number } = splitInstanceKey(key)
   const run = runBelow(turn.state, service, number)
-  if (run === null || !author(turn, key, null, run.specClock, reason)) return
+  if (run === null || !author(turn, key, { child: null, specClock: run.specClock, reason })) return
   tell(turn, 'instance-withdrawn', { service, number, child: null, reason })
 }
 
@@ -76,7 +127,8 @@ export function renew(turn: Turn, key: InstanceKey, placed: PlacementRecord | nu
 
 /** Gives the same order in a new record, which reaches also those whom the old one missed. */
 export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
-  author(turn, key, placed.child, placed.specClock, placed.reason)
+  const { child, previous, specClock, reason } = placed
+  author(turn, key, { child, specClock, reason, ...(previous !== undefined && { previous }) })
 }
 
 /** Remembers that a child could not run an instance, so that others are asked first. */
@@ -94,9 +146,7 @@ export function noteFailure(turn: Turn, key: InstanceKey, child: ChildId, detail
 function author(
   turn: Turn,
   key: InstanceKey,
-  child: ChildId | null,
-  specClock: PlacementRecord['specClock'],
-  reason: string,
+  order: Pick<PlacementRecord, 'child' | 'previous' | 'specClock' | 'reason'>,
 ): boolean {
   const { state, context, effects } = turn
   const { service, number } = splitInstanceKey(key)
@@ -108,11 +158,10 @@ function author(
     domain: state.domain,
     service,
     number,
-    child,
+    ...order,
     fence,
     sequence: (before?.sequence ?? 0) + 1,
-    specClock,
-    reason: reason.slice(0, REASON_CHARS_MAX),
+    reason: order.reason.slice(0, REASON_CHARS_MAX),
   }
   state.authored.set(key, { record, at: context.now })
   effects.push({ kind: 'author', record })

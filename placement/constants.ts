@@ -48,6 +48,19 @@ export const MISSING_SPEC_REPEAT_MS = 3_000
 export const EVICTED_MS_MIN = 300_000
 export const EVICTED_MS_MAX = 3_600_000
 
+/**
+ * How long both copies of a moved instance take calls, so that everybody has heard of the new one before the old one
+ * ends. A guess, well above what gossip takes.
+ */
+export const SWITCH_MS = 1_000
+/**
+ * How long a moved instance may take to run at its new place before it stays at the old one. A guess: a large image.
+ */
+export const MOVE_MS_MAX = 600_000
+
+/** Requests to move something whose answer a leader remembers, for who asks again. A guess. */
+export const MOVES_ANSWERED_MAX = 256
+
 /** How long a leader passes over a child that failed an instance; doubles with each failure in a row. Guesses. */
 export const AVOID_MS_MIN = 60_000
 export const AVOID_MS_MAX = 600_000

@@ -18,6 +18,7 @@ export const CONSTRAINTS: readonly Constraint[] = [
   nodeSelected,
   isNear,
   offersRuntime,
+  takesIn,
   bearsMore,
   hasRoom,
 ]
@@ -72,6 +73,11 @@ function isNear(_spec: ServiceSpec, candidate: Candidate): Reason | null {
 
 function offersRuntime(spec: ServiceSpec, candidate: Candidate): Reason | null {
   return candidate.slotFor(spec.runtime) === null ? refusal('runtime', spec.runtime) : null
+}
+
+/** A cordoned device keeps what it has, in whatever version; a drained one shall get rid of it. */
+function takesIn(_spec: ServiceSpec, { intake, isPlace }: Candidate): Reason | null {
+  return intake === 'open' || (intake === 'cordoned' && isPlace) ? null : refusal(intake)
 }
 
 function bearsMore(_spec: ServiceSpec, candidate: Candidate): Reason | null {

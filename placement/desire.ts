@@ -40,6 +40,7 @@ export function wishOf(state: SchedulerState, service: ServiceId, number: number
   }
   const parentStore = state.view.parentStore()
   const order = parentStore?.placement(service, number)?.message ?? null
+  if (order !== null && order.child !== null && order.previous === state.domain) return goesOn(state, order)
   if (order !== null && order.child === state.domain) {
     const held = parentStore?.spec(service)?.message ?? null
     if (held !== null && held.spec !== null) learnSpec(state, service, held.clock, held.spec)
@@ -52,6 +53,18 @@ export function wishOf(state: SchedulerState, service: ServiceId, number: number
   if (order !== null)
     return { kind: 'unwanted', why: order.child === null ? order.reason : `it is placed on ${order.child} now` }
   return { kind: 'unknown' }
+}
+
+/** The parent moves it elsewhere: until it runs there, what is placed here stays as it is. */
+function goesOn(state: SchedulerState, order: PlacementRecord): Wish {
+  const { service, number, child } = order
+  const placed = placementOf(state, instanceKey(service, number))
+  if (placed === null || placed.child === null) return { kind: 'unwanted', why: `it is moved to ${child}` }
+  const clock = placed.specClock
+  const latest = state.specs.get(service) ?? null
+  const known = latest !== null && compareClocks(latest.clock, clock) >= 0 ? latest : null
+  const problem = known === null ? 'its specification has not arrived yet' : ''
+  return { kind: 'wanted', by: 'parent', clock, known, problem }
 }
 
 /**

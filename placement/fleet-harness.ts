@@ -14,7 +14,7 @@ import { PLACEMENT_TIMING } from './constants.ts'
 import { createDriver, type TestDriver } from './driver-harness.ts'
 import { aggregateBy, LeaderTable, summaryBy } from './gossip-harness.ts'
 import { createInventory, type Inventory, noteAggregate, noteSummary } from './inventory.ts'
-import { type PlacementMessage, placementSchemas } from './messages.ts'
+import { type MovedMessage, type PlacementMessage, placementSchemas } from './messages.ts'
 import { factsOf, openedBy, type Script, specRecord, summaryOf } from './placement-fixtures.ts'
 import { EventQueue } from './queue-harness.ts'
 import * as scheduler from './scheduler.ts'
@@ -61,6 +61,8 @@ export class Fleet {
   readonly pending = new Map<string, string>()
   /** Every start and stop that a driver was told, in order. */
   readonly log: string[] = []
+  /** What leaders answered to requests to move something. */
+  readonly moved: MovedMessage[] = []
   sent = 0
   loss: number
   readonly #random: Random
@@ -324,6 +326,7 @@ export class Fleet {
 
   #receive(from: Device, target: Device, message: PlacementMessage): void {
     const opened = openedBy(factsOf(from.id, from.domain), message)
+    if (message.kind === 'placement/moved') return void this.moved.push(message)
     const forWorker = message.kind === 'placement/ask' || message.kind === 'placement/release'
     if (!forWorker) this.#decide(target.id, message.domain, { kind: 'message', opened })
     else if (message.domain === target.domain) this.#work(target, { kind: 'message', opened })
@@ -377,8 +380,7 @@ export class Fleet {
       device.sequence += 1
       device.summary = { ...device.summary, ...worker.workerUse(device.worker) }
       this.#work(device, { kind: 'capacity', summary: device.summary })
-      const { now } = this.#queue
-      const { domain } = device
+      const [{ now }, { domain }] = [this.#queue, device]
       const summary = summaryBy(device)
       this.#spread(device, domain, (inventory) => noteSummary(inventory, summary, now))
       const lead = this.#leaders.current(domain)

@@ -6,13 +6,30 @@ import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareFences, type PlacementRecord } from '../services-registry/record.ts'
 import { commit, noteFailure, repeatOrder } from './commitment.ts'
 import { REMINDERS_MAX } from './constants.ts'
-import { placementOf, wishOf } from './desire.ts'
+import { placementOf, type Wish, wishOf } from './desire.ts'
+import { leaveOf } from './leave.ts'
 import type { ReportMessage } from './messages.ts'
-import { reportUp, sendAsk, speaksFor } from './negotiation.ts'
+import { goingOn, onRunning } from './move.ts'
+import { reportUp, sendAsk, speaksFor, startRound, toPending } from './negotiation.ts'
 import { change, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
 
-export const commitHeld = (turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void =>
-  commit(turn, key, held.child, held.known, held.why)
+export function commitHeld(turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void {
+  const left = goingOn(turn, key)
+  commit(turn, key, held.child, held.known, held.why, left === held.child ? null : left)
+}
+
+/** Looks for another place for what runs well and shall leave; false when it may stay. */
+export function depart(turn: Turn, key: InstanceKey, wish: Wish & { readonly kind: 'wanted' }): boolean {
+  const leave = leaveOf(turn.state, key)
+  if (leave === null) return false
+  const phase = turn.state.work.get(key)?.phase
+  const isUnderWay = phase?.kind === 'asking' || phase?.kind === 'queued'
+  const isLater = phase?.kind === 'pending' && phase.retryAt > turn.context.now
+  if (isUnderWay || isLater) return true
+  if (wish.known === null) toPending(turn, key, null, wish.problem)
+  else startRound(turn, key, wish.known, leave)
+  return true
+}
 
 /** A node that says nothing of its placement is reminded with the spec; in the end its silence is a refusal. */
 export function onConfirmDeadline(turn: Turn, key: InstanceKey, work: Work): void {
@@ -83,7 +100,7 @@ export function askWhoOrdered(turn: Turn, placed: PlacementRecord): void {
  * when the report is none of ours.
  */
 export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey | null {
-  const { child, service, number, problem, detail, fence } = opened.message
+  const { child, service, number, problem, detail, fence, sequence } = opened.message
   const key = instanceKey(service, number)
   const placed = placementOf(turn.state, key)
   if (problem === 'no-order') {
@@ -92,6 +109,7 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
   }
   const isCurrent = placed !== null && placed.child === child && compareFences(placed.fence, fence) === 0
   if (!isCurrent || !speaksFor(opened, child)) return null
+  if (problem === 'running') return sequence === placed.sequence ? onRunning(turn, key, placed) : null
   const work = turn.state.work.get(key)
   const kind = work?.phase.kind ?? 'idle'
   if (kind !== 'idle' && kind !== 'confirming') return null

@@ -112,7 +112,7 @@ export function parseNetworkDevices(text: string, atMs: number): NetworkCounters
   return devices === 0 ? null : { inBytes, outBytes, atMs }
 }
 
-/** Mbit/s of the fastest device that is no virtual one, from what each says (a kernel says -1 where it does not know). */
+/** Mbit/s of the fastest device that is no virtual one, as each says; a kernel says -1 where it does not know. */
 export function fastestLink(speeds: Readonly<Record<string, string>>): number | null {
   const known = Object.entries(speeds).flatMap(([device, text]) => {
     const mbit = Number(text)

@@ -12,8 +12,9 @@ interface Entry {
 }
 
 export interface Ledger {
-  /** Each instance has at most one place where it is and one where it is asked for. */
+  /** Each instance has at most one place where it shall be, one that it leaves, and one where it is asked for. */
   readonly placed: Map<InstanceKey, Entry>
+  readonly leaving: Map<InstanceKey, Entry>
   readonly asked: Map<InstanceKey, Entry>
   readonly sums: Map<ChildId, Resources>
   readonly onChild: Map<ChildId, Set<InstanceKey>>
@@ -22,6 +23,7 @@ export interface Ledger {
 
 export const createLedger = (): Ledger => ({
   placed: new Map(),
+  leaving: new Map(),
   asked: new Map(),
   sums: new Map(),
   onChild: new Map(),
@@ -32,6 +34,10 @@ export const createLedger = (): Ledger => ({
 export const enterPlaced = (ledger: Ledger, key: InstanceKey, child: ChildId | null, need: Resources): void =>
   enter(ledger, ledger.placed, key, child, need)
 
+/** Enters which child goes on running an instance until it runs where it is placed; null when none. */
+export const enterLeaving = (ledger: Ledger, key: InstanceKey, child: ChildId | null, need: Resources): void =>
+  enter(ledger, ledger.leaving, key, child, need)
+
 /** Enters which child is asked, or holds room, for an instance; null when none. */
 export const enterAsked = (ledger: Ledger, key: InstanceKey, child: ChildId | null, need: Resources): void =>
   enter(ledger, ledger.asked, key, child, need)
@@ -39,18 +45,19 @@ export const enterAsked = (ledger: Ledger, key: InstanceKey, child: ChildId | nu
 /** What a child was promised for all instances but one, and for that one where it is placed there. */
 export function promisedTo(ledger: Ledger, child: ChildId, except: InstanceKey): Promised {
   const placed = ledger.placed.get(except)
-  const own = [placed, ledger.asked.get(except)].filter((entry) => entry?.child === child)
+  const own = [placed, ledger.leaving.get(except), ledger.asked.get(except)].filter((entry) => entry?.child === child)
   const { service } = splitInstanceKey(except)
   const siblings = (ledger.siblings.get(service)?.get(child) ?? 0) - own.length
   const sum = ledger.sums.get(child) ?? NOTHING
   return {
     resources: own.reduce((rest, entry) => minus(rest, entry?.need ?? NOTHING), sum),
     own: placed?.child === child ? placed.need : NOTHING,
+    isPlace: placed?.child === child,
     siblings,
   }
 }
 
-/** The instances placed on a child. */
+/** The instances placed on a child, or leaving it. */
 export const placedOn = (ledger: Ledger, child: ChildId): readonly InstanceKey[] => [
   ...(ledger.onChild.get(child) ?? []),
 ]
@@ -67,13 +74,15 @@ function enter(
     entries.delete(key)
     ledger.sums.set(before.child, minus(ledger.sums.get(before.child) ?? NOTHING, before.need))
     count(ledger, key, before.child, -1)
-    if (entries === ledger.placed) ledger.onChild.get(before.child)?.delete(key)
+    const other = entries === ledger.placed ? ledger.leaving : ledger.placed
+    const isStillThere = other.get(key)?.child === before.child
+    if (entries !== ledger.asked && !isStillThere) ledger.onChild.get(before.child)?.delete(key)
   }
   if (child === null) return
   entries.set(key, { child, need })
   ledger.sums.set(child, plus(ledger.sums.get(child) ?? NOTHING, need))
   count(ledger, key, child, 1)
-  if (entries !== ledger.placed) return
+  if (entries === ledger.asked) return
   const keys = ledger.onChild.get(child) ?? new Set()
   ledger.onChild.set(child, keys.add(key))
 }

@@ -36,7 +36,8 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
   if (placed.child !== state.self) {
     state.missing.delete(key)
     state.declined.delete(key)
-    if (managed !== undefined) dismiss(turn, managed, placed)
+    if (managed !== undefined && placed.previous === state.self) goOn(turn, managed, placed)
+    else if (managed !== undefined) dismiss(turn, managed, placed)
     return
   }
   const declined = state.declined.get(key)
@@ -189,6 +190,20 @@ export function launch(turn: WorkerTurn, managed: Managed, sync: boolean): void 
   persist(turn, managed, sync, [{ kind: 'runtime', runtime, operation }])
   const report = reporting(turn, 'starting', managed.report.reason)
   update(turn, { ...managed, need, phase: { kind: 'started' }, runningSince: null, report })
+}
+
+/**
+ * Another node shall run it, and until it does this one goes on with what it runs: it obeys the order, and no older one
+ * any more, but keeps the specification of before.
+ */
+function goOn(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void {
+  const { phase, obeys } = managed
+  const isOver = phase.kind === 'ended' || (phase.kind === 'stopping' && phase.then === 'forget')
+  if (isOver || compareOrders(placed, obeys) === 0) return
+  const { fence, sequence } = placed
+  const next = { ...managed, obeys: { ...obeys, fence, sequence } }
+  turn.state.instances.set(managed.key, next)
+  persist(turn, next, true, [reportEffect(turn, next)])
 }
 
 /** Another node runs it now, or none shall: ends it here and forgets it. */

@@ -2,10 +2,22 @@
 
 import type { ChildId, DomainPath, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { MessageSchemas } from '../overlay/wire/codec.ts'
-import { bytes, type Infer, list, literal, number, object, optional, text, whole } from '../overlay/wire/schema.ts'
+import {
+  bytes,
+  type Infer,
+  list,
+  literal,
+  nullable,
+  number,
+  object,
+  optional,
+  text,
+  whole,
+} from '../overlay/wire/schema.ts'
 import { clockSchema, fenceSchema, INSTANCE_NUMBER_MAX, SPEC_BYTES_MAX } from '../services-registry/record.ts'
 import { RESERVATION_MS } from './constants.ts'
 import { reasonsSchema } from './refusal.ts'
+import { SELECTOR_CHARS_MAX } from './selector.ts'
 import { type AggregateMessage, aggregateSchema, type SummaryMessage, summarySchema } from './summary.ts'
 
 const domain = text<DomainPath>(256)
@@ -27,6 +39,8 @@ export const askSchema = object({
   operator: optional(text<OperatorId>(128)),
   /** Nodes that shall not be offered. */
   avoid: list(text<NodeId>(128), 64),
+  /** A selector of nodes and clusters: whoever asked for the move wants it there. */
+  to: optional(text(SELECTOR_CHARS_MAX)),
 })
 export type AskMessage = Infer<typeof askSchema>
 
@@ -71,14 +85,49 @@ export const reportSchema = object({
   number: instanceNumber,
   /**
    * `unplaceable`: no device below can run it. `no-spec`: the placement is known, what it is to run is not. `no-order`:
-   * it is placed below, and no order for that is known; the fence is then that of the placement below.
+   * it is placed below, and no order for that is known; the fence is then that of the placement below. `running`: it
+   * runs where it was moved to.
    */
-  problem: literal('unplaceable', 'no-spec', 'no-order'),
+  problem: literal('unplaceable', 'no-spec', 'no-order', 'running'),
   detail: text(500),
-  /** The fence of the placement in question. */
+  /** The fence of the placement in question, and its sequence where that matters. */
   fence: fenceSchema,
+  sequence: optional(whole()),
 })
 export type ReportMessage = Infer<typeof reportSchema>
+
+export const moveSchema = object({
+  kind: literal('placement/move'),
+  /** The domain whose leader shall see to it. */
+  domain,
+  /** Of who asks; a repeated request is answered as before. */
+  requestId: text(64),
+  /** Who is told what comes of it. */
+  requester: nullable(text<NodeId>(128)),
+  service,
+  number: instanceNumber,
+  /** A selector of nodes and clusters that may take it; null for any. */
+  to: nullable(text(SELECTOR_CHARS_MAX)),
+  /** The leader that hands it on, down or up; null from who asks. */
+  by: nullable(object({ domain, fence: fenceSchema })),
+  /** Why those who were asked so far cannot. */
+  refused: text(500),
+})
+export type MoveMessage = Infer<typeof moveSchema>
+
+export const movedSchema = object({
+  kind: literal('placement/moved'),
+  /** The domain whose leader decided. */
+  domain,
+  requestId: text(64),
+  service,
+  number: instanceNumber,
+  /** `moving`: it starts on `child`, and runs where it was until it runs there. */
+  outcome: literal('moving', 'refused'),
+  child: nullable(text<ChildId>(256)),
+  reason: text(500),
+})
+export type MovedMessage = Infer<typeof movedSchema>
 
 /** Where a message goes: a node, or (a domain path) the node that leads that domain. */
 export type PlacementMessage =
@@ -89,6 +138,8 @@ export type PlacementMessage =
   | RefuseMessage
   | ReleaseMessage
   | ReportMessage
+  | MoveMessage
+  | MovedMessage
 
 export const placementSchemas: MessageSchemas<PlacementMessage> = {
   'placement/summary': summarySchema,
@@ -98,4 +149,6 @@ export const placementSchemas: MessageSchemas<PlacementMessage> = {
   'placement/refuse': refuseSchema,
   'placement/release': releaseSchema,
   'placement/report': reportSchema,
+  'placement/move': moveSchema,
+  'placement/moved': movedSchema,
 }

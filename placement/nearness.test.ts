@@ -58,6 +58,8 @@ function planned(
     ledger: createLedger(),
     plugin,
     current: null,
+    leaving: null,
+    to: null,
     tried: new Set(),
     avoid: new Map(),
     avoidNodes: [],

@@ -17,6 +17,7 @@ import { compareClocks } from '../services-registry/record.ts'
 import { commit, noteFailure } from './commitment.ts'
 import { ASK_TRIES_CURRENT, ASKS_MAX, RESERVATION_MS } from './constants.ts'
 import { isLost, placementOf, verdictOf, wishOf } from './desire.ts'
+import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
 import { needOf } from './need.ts'
@@ -35,15 +36,19 @@ import {
   type Work,
 } from './scheduler-state.ts'
 
+/** What is left, and who may take it: see Round. */
+type Departure = Pick<Round, 'from' | 'to'>
+
 /** Begins a round of asking, or queues for one. */
-export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec): void {
+export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move: Partial<Departure> = {}): void {
   const { state } = turn
   const name = splitInstanceKey(key)
   const before = state.work.get(key)
+  const { from = null, to = before?.order?.to ?? null } = move
   if (before !== undefined) letGo(turn, before)
   change(turn, key, name, { phase: { kind: 'idle' }, goodSince: null })
   if (state.asks.size >= ASKS_MAX) change(turn, key, name, { phase: { kind: 'queued' } })
-  else askNext(turn, key, { known, tried: new Set(), reasons: [] })
+  else askNext(turn, key, { known, from, to, tried: new Set(), reasons: [] })
 }
 
 /** Asks the best child that was not asked in this round. */
@@ -64,6 +69,8 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     ledger: state.ledger,
     plugin: state.plugin,
     current: placementOf(state, key)?.child ?? null,
+    leaving: round.from,
+    to: round.to,
     tried: round.tried,
     avoid: work.avoid,
     avoidNodes: work.order?.avoid ?? [],
@@ -84,13 +91,20 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     phase: { kind: 'asking', askId, child: best.child, deadline, tries: 1, why: best.reason, round },
   })
   enterAsked(state.ledger, key, best.child, needOf(round.known.spec))
-  sendAsk(turn, key, best.child, askId, round.known)
+  sendAsk(turn, key, best.child, askId, round.known, round.to)
 }
 
 const askMs = (turn: Turn, child: ChildId): number =>
   isDomain(child) ? turn.state.timing.askDomainMs : turn.state.timing.askNodeMs
 
-export function sendAsk(turn: Turn, key: InstanceKey, child: ChildId, askId: string, known: KnownSpec): void {
+export function sendAsk(
+  turn: Turn,
+  key: InstanceKey,
+  child: ChildId,
+  askId: string,
+  known: KnownSpec,
+  to: string | null = null,
+): void {
   const { state } = turn
   if (state.lead === null) return
   const operator = operatorOf(turn, key)
@@ -104,6 +118,7 @@ export function sendAsk(turn: Turn, key: InstanceKey, child: ChildId, askId: str
     specClock: known.clock,
     ...(operator !== null && { operator }),
     avoid: state.work.get(key)?.order?.avoid ?? [],
+    ...(to !== null && { to }),
   })
 }
 
@@ -134,8 +149,11 @@ export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
   const { known } = phase.round
   const why = isDomain(child) ? `on ${child}, offered by ${nodeName}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
   if (work.order !== null) answerOffer(turn, work, work.order, offer, expiresInMs)
-  if (isCalledFor(turn, key, known)) {
-    commit(turn, key, child, known, why)
+  const call = calledFor(turn, key, known)
+  if (call !== null) {
+    const leave = call === 'move' ? leaveOf(state, key) : null
+    commit(turn, key, child, known, why, phase.round.from)
+    if (leave !== null) onDeparture(turn, key, leave, child, why)
     return
   }
   if (work.order === null) {
@@ -173,7 +191,7 @@ export function onAskDeadline(turn: Turn, key: InstanceKey, work: Work): void {
   const isCurrent = placementOf(state, key)?.child === child && !isLost(state, child, children, context.now)
   if (isCurrent && tries < ASK_TRIES_CURRENT) {
     change(turn, key, work, { phase: { ...phase, tries: tries + 1, deadline: context.now + askMs(turn, child) } })
-    sendAsk(turn, key, child, askId, round.known)
+    sendAsk(turn, key, child, askId, round.known, round.to)
     return
   }
   letGo(turn, work)
@@ -194,11 +212,11 @@ function exhausted(turn: Turn, key: InstanceKey, known: KnownSpec, reasons: read
   const devices = reasons.reduce((sum, reason) => sum + reason.count, 0)
   if (work.order !== null) answerRefuse(turn, work, work.order, devices, reasons)
   change(turn, key, work, { order: null })
-  if (!isCalledFor(turn, key, known)) {
-    drop(turn, key)
-    return
-  }
-  toPending(turn, key, known, refusalSentence(reasons, devices))
+  const call = calledFor(turn, key, known)
+  const leave = call === 'move' ? leaveOf(turn.state, key) : null
+  if (call === null) drop(turn, key)
+  else if (leave !== null) cannotLeave(turn, key, leave, refusalSentence(reasons, devices))
+  else toPending(turn, key, known, refusalSentence(reasons, devices))
 }
 
 /** Shows why it has no place, tries again later, and hands back to the parent what it cannot place for too long. */
@@ -224,13 +242,18 @@ export function toPending(turn: Turn, key: InstanceKey, known: KnownSpec | null,
 }
 
 /** Tells the parent's leader that its placement cannot be met here. */
-export function reportUp(turn: Turn, key: InstanceKey, problem: 'unplaceable' | 'no-spec', detail: string): void {
+export function reportUp(
+  turn: Turn,
+  key: InstanceKey,
+  problem: 'unplaceable' | 'no-spec' | 'running',
+  detail: string,
+): void {
   const { domain, view } = turn.state
   const parent = parentOf(domain)
   const { service, number } = splitInstanceKey(key)
   const placed = view.parentStore()?.placement(service, number)?.message ?? null
   if (parent === null || placed === null || placed.child !== domain) return
-  const { fence } = placed
+  const { fence, sequence } = placed
   send(turn, parent, {
     kind: 'placement/report',
     domain: parent,
@@ -240,18 +263,20 @@ export function reportUp(turn: Turn, key: InstanceKey, problem: 'unplaceable' | 
     problem,
     detail,
     fence,
+    sequence,
   })
 }
 
-/** Whether the records call for a placement with this spec, now. */
-function isCalledFor(turn: Turn, key: InstanceKey, known: KnownSpec): boolean {
+/** Whether the records call for a placement with this spec now, or for another one than there is. */
+function calledFor(turn: Turn, key: InstanceKey, known: KnownSpec): 'place' | 'move' | null {
   const { state, children, context } = turn
   const { service, number } = splitInstanceKey(key)
   const wish = wishOf(state, service, number)
-  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) < 0) return false
-  if (state.lead?.listenUntil !== null) return false
+  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) < 0) return null
+  if (state.lead?.listenUntil !== null) return null
   const verdict = verdictOf(state, placementOf(state, key), wish, children, state.work.get(key), context.now)
-  return verdict.kind === 'replace'
+  if (verdict.kind === 'replace') return 'place'
+  return verdict.kind === 'good' && leaveOf(state, key) !== null ? 'move' : null
 }
 
 /** Whether the sender may speak for the child: the node itself, or a member of the domain. */

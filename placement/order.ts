@@ -14,7 +14,7 @@ import { callName } from './summary.ts'
 
 export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
   const { state, context } = turn
-  const { domain, fence, askId, service, number, spec, specClock, avoid, operator = null } = opened.message
+  const { domain, fence, askId, service, number, spec, specClock, avoid, operator = null, to = null } = opened.message
   if (domain !== parentOf(state.domain) || state.view.leaders.leaderAt(domain, fence) !== opened.from) return
   const key = instanceKey(service, number)
   const refuse = (code: RefusalCode): void => {
@@ -40,7 +40,7 @@ export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
     return
   }
   const until = context.now + state.timing.askDomainMs
-  takeOrder(turn, key, service, number, { askId, fence, leader: opened.from, known, avoid, operator, until })
+  takeOrder(turn, key, service, number, { askId, fence, leader: opened.from, known, avoid, operator, to, until })
 }
 
 /** Answers from what is there, goes on with what is under way for the same spec, or begins a round. */

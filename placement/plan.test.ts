@@ -42,6 +42,8 @@ function inputOf(devices: Readonly<Record<string, Partial<NodeSummary>>>, change
     ledger: createLedger(),
     plugin: bestFit,
     current: null,
+    leaving: null,
+    to: null,
     tried: new Set(),
     avoid: new Map(),
     avoidNodes: [],

@@ -2,15 +2,16 @@
 // out.
 
 import type { ChildId, DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
-import { isDomain } from '../overlay/kernel/ids.ts'
+import { chainOf, isDomain } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
-import { type Candidate, candidateOf } from './candidate.ts'
+import { type Candidate, candidateOf, clusterNames } from './candidate.ts'
 import { ruledOutBy } from './constraint.ts'
 import type { InventoryView } from './inventory.ts'
 import { type Ledger, promisedTo } from './ledger.ts'
 import { isMeasured, type Measure, nearnessOf } from './nearness.ts'
 import type { SchedulerPlugin } from './plugin.ts'
 import { type Reason, refusal } from './refusal.ts'
+import { parseSelector, type Subject } from './selector.ts'
 import type { ServiceSpec } from './spec.ts'
 import type { ChildNews } from './summary.ts'
 import type { ChildView } from './view.ts'
@@ -25,6 +26,10 @@ export interface PlanInput {
   readonly plugin: SchedulerPlugin
   /** The child that runs it already and is asked first, if it may be. */
   readonly current: ChildId | null
+  /** The child that goes on running it until another one does. */
+  readonly leaving: ChildId | null
+  /** A selector of the nodes and clusters that may take it; null for any. */
+  readonly to: string | null
   /** Children that were asked in this round. */
   readonly tried: ReadonlySet<ChildId>
   readonly avoid: ReadonlyMap<ChildId, Avoided>
@@ -60,9 +65,13 @@ export function planInstance(input: PlanInput): Plan {
   const labels = clusterLabels(input)
   const { spec, domain, inventory, runs = () => [] } = input
   const measure = isMeasured(spec) ? nearnessOf(spec, { inventory, domain, runs }) : () => []
+  const named = namedBy(input)
   for (const child of input.children) {
     if (input.tried.has(child.child)) continue
-    const found = candidateFor(input, child, labels, measure)
+    const isMeant = named === null || named.has(child.child)
+    const found = isMeant
+      ? candidateFor(input, child, labels, measure)
+      : refusal('not-meant', input.to ?? '', devicesOf(input.inventory, child.child))
     if ('code' in found) ruledOut.push(found)
     else candidates.push(found)
   }
@@ -77,6 +86,33 @@ export function planInstance(input: PlanInput): Plan {
   const first = (one: RankedChild): number => (one.child === input.current ? 0 : 1)
   ranked.sort((a, b) => first(a) - first(b) || b.score - a.score || (a.child < b.child ? -1 : 1))
   return { ranked, ruledOut }
+}
+
+/**
+ * The children that the selector names, by themselves or their clusters; null when it names none of the domains here:
+ * they may know a node of that name.
+ */
+function namedBy({ to, domain, children, inventory }: PlanInput): ReadonlySet<ChildId> | null {
+  if (to === null) return null
+  const parsed = parseSelector(to)
+  const selects = parsed.ok ? parsed.value : () => false
+  const named = children.filter(({ child }) => {
+    const news = inventory.get(child)?.news
+    return news !== undefined && selects(subjectOf(news, domain))
+  })
+  if (named.length === 0 && children.some(({ child }) => isDomain(child))) return null
+  return new Set(named.map(({ child }) => child))
+}
+
+/** What a selector may call a child: a node by its names and its cluster's, a domain by those of its clusters. */
+function subjectOf(news: ChildNews, domain: DomainPath): Subject {
+  if (news.kind === 'domain') {
+    const { clusters, labels } = news.aggregate
+    return { names: [...clusterNames(news.child), ...clusters.flatMap(clusterNames)], labels }
+  }
+  const { name, labels } = news.summary
+  const own = Object.entries(labels).map(([label, value]) => `${label}=${value}`)
+  return { names: [name, news.child, ...chainOf(domain).flatMap(clusterNames)], labels: own }
 }
 
 /** How many devices stand behind a child, as far as is known. */
@@ -98,6 +134,7 @@ function candidateFor(
   const row = input.inventory.get(child)
   if (row === undefined) return refusal('no-summary', '', devices)
   if (row.news.kind === 'domain' && row.news.aggregate.nodes === 0) return refusal('no-devices')
+  if (child === input.leaving) return refusal('runs-there', '', devices)
   if (!isDomain(child) && input.avoidNodes.includes(child)) return refusal('avoided', '', devices)
   const avoided = input.avoid.get(child)
   if (avoided !== undefined && avoided.until > input.now) return refusal('failed-there', avoided.detail, devices)

@@ -16,11 +16,15 @@ export type RefusalCode =
   | 'node-selector'
   | 'cluster-selector'
   | 'pressure'
+  | 'cordoned'
+  | 'draining'
   | 'cannot-work'
   | 'no-summary'
   | 'silent'
   | 'avoided'
   | 'failed-there'
+  | 'runs-there'
+  | 'not-meant'
   | 'stale-fence'
   | 'busy'
   | 'name-taken'
@@ -101,6 +105,10 @@ function phrase(reason: Reason): string {
       return `${count} ${one ? 'is' : 'are'} not in the clusters selected by ${detail}`
     case 'pressure':
       return `${count} ${one ? 'is' : 'are'} under pressure`
+    case 'cordoned':
+      return `${count} ${one ? 'is' : 'are'} cordoned`
+    case 'draining':
+      return `${count} ${one ? 'is' : 'are'} drained`
     case 'cannot-work':
       return `${count} may not take work`
     case 'no-summary':
@@ -111,6 +119,10 @@ function phrase(reason: Reason): string {
       return `${count} ${one ? 'was' : 'were'} left out`
     case 'failed-there':
       return `${count} could not run it${aside}`
+    case 'runs-there':
+      return `${count} ${one ? 'has' : 'have'} it already`
+    case 'not-meant':
+      return `${count} ${one ? 'is' : 'are'} not meant by --to ${detail}`
     case 'stale-fence':
       return `${count} already ${one ? 'obeys' : 'obey'} a newer leader`
     case 'busy':

@@ -8,9 +8,9 @@ import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import type { Clock, Fence, PlacementRecord } from '../services-registry/record.ts'
-import type { PlacementTiming } from './constants.ts'
+import { MOVE_MS_MAX, type PlacementTiming } from './constants.ts'
 import { enterAsked, type Ledger } from './ledger.ts'
-import type { PlacementMessage } from './messages.ts'
+import type { MovedMessage, PlacementMessage } from './messages.ts'
 import { NOTHING } from './need.ts'
 import type { Avoided } from './plan.ts'
 import type { SchedulerPlugin } from './plugin.ts'
@@ -37,6 +37,8 @@ export interface SchedulerState {
   /** Own placements that the store does not show yet. */
   readonly authored: Map<InstanceKey, { readonly record: PlacementRecord; readonly at: Millis }>
   readonly specs: Map<ServiceId, KnownSpec>
+  /** What came of the last requests to move something, by request. */
+  readonly answered: Map<string, MovedMessage>
 }
 
 export interface Lead {
@@ -72,7 +74,37 @@ export interface Work {
   readonly shown: string | null
   /** Since when it runs where it should. */
   readonly goodSince: Millis | null
+  /** While its placement has a previous place: how far the new one is. */
+  readonly move: MoveProgress | null
+  /** Somebody wants it elsewhere. */
+  readonly leave: Leave | null
 }
+
+/** That an instance shall leave a child although it runs well there. */
+export interface Leave {
+  readonly requestId: string
+  /** Who is told what comes of it. */
+  readonly requester: NodeId | null
+  readonly from: ChildId
+  /** A selector of nodes and clusters that may take it; null for any. */
+  readonly to: string | null
+  readonly why: string
+  /** Why domains below cannot take it. */
+  readonly refused: string
+  /** Whether it is wanted until it is done, and not once. */
+  readonly isDrain: boolean
+}
+
+export interface MoveProgress {
+  /** When this leader first saw the move. */
+  readonly since: Millis
+  /** Since when the new one is known to run; null while it does not. */
+  readonly runsSince: Millis | null
+  /** When to look at it again. */
+  readonly lookAt: Millis
+}
+
+export const beginMove = (now: Millis): MoveProgress => ({ since: now, runsSince: null, lookAt: now + MOVE_MS_MAX })
 
 export type Phase =
   | { readonly kind: 'idle' }
@@ -108,6 +140,10 @@ export type Phase =
 /** One pass over the children, best first, until one offers. */
 export interface Round {
   readonly known: KnownSpec
+  /** The child that goes on running it until the new one does; null where nobody does or shall. */
+  readonly from: ChildId | null
+  /** A selector of the nodes and clusters that may take it; null for any. */
+  readonly to: string | null
   readonly tried: ReadonlySet<ChildId>
   readonly reasons: readonly Reason[]
 }
@@ -126,6 +162,7 @@ export interface Order {
   readonly avoid: readonly NodeId[]
   /** Of who submitted it; null where the parent's leader did not say. */
   readonly operator: OperatorId | null
+  readonly to: string | null
   /** Until when the parent's leader waits. */
   readonly until: Millis
 }
@@ -172,6 +209,8 @@ export const NEW_WORK: Omit<Work, 'service' | 'number'> = {
   baseline: null,
   shown: null,
   goodSince: null,
+  move: null,
+  leave: null,
 }
 
 /**

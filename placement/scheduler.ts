@@ -19,9 +19,11 @@ import { compareClocks, compareFences, type Fence } from '../services-registry/r
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { allKeys, isLost, keysOfService, placementOf, silentAt, verdictOf, type Wish, wishOf } from './desire.ts'
-import { askWhoOrdered, commitHeld, onConfirmDeadline, onReport } from './follow-up.ts'
-import { createLedger, enterPlaced, placedOn } from './ledger.ts'
+import { askWhoOrdered, commitHeld, depart, onConfirmDeadline, onReport } from './follow-up.ts'
+import { onMove } from './leave.ts'
+import { createLedger, enterLeaving, enterPlaced, placedOn } from './ledger.ts'
 import type { PlacementMessage } from './messages.ts'
+import { announce, followMove, forgetMove, goingOn, leftBy } from './move.ts'
 import { NOTHING, needOf } from './need.ts'
 import { onAskDeadline, onOffer, onRefuse, startRound, toPending } from './negotiation.ts'
 import { onAsk, onRelease } from './order.ts'
@@ -69,6 +71,7 @@ const emptyTables = () => ({
   queue: new Set<InstanceKey>(),
   authored: new Map(),
   specs: new Map(),
+  answered: new Map(),
 })
 
 export function step(
@@ -165,8 +168,14 @@ function onMessage(turn: Turn, opened: Opened<PlacementMessage>): void {
       if (key !== null) examine(turn, key)
       return
     }
+    case 'placement/move': {
+      const key = isOwn ? onMove(turn, opened as Opened<typeof message>) : null
+      if (key !== null) examine(turn, key)
+      return
+    }
     case 'placement/summary':
     case 'placement/aggregate':
+    case 'placement/moved':
       return
     default:
       unreachable(message)
@@ -198,7 +207,10 @@ function sweep(turn: Turn): void {
 
 /** When an instance's phase, or the parent's patience, runs out. */
 function dueAt(work: Work): Millis | null {
-  const { phase, order } = work
+  return earliest(phaseDueAt(work), work.move?.lookAt ?? null)
+}
+
+function phaseDueAt({ phase, order }: Work): Millis | null {
   switch (phase.kind) {
     case 'asking':
     case 'confirming':
@@ -216,6 +228,10 @@ function dueAt(work: Work): Millis | null {
 function onDue(turn: Turn, key: InstanceKey, work: Work): void {
   const { now } = turn.context
   const { phase, order } = work
+  if ((phaseDueAt(work) ?? now + 1) > now) {
+    examine(turn, key)
+    return
+  }
   if (phase.kind === 'held') {
     letGo(turn, work)
     change(turn, key, work, { phase: { kind: 'idle' }, order: null })
@@ -239,15 +255,20 @@ export function examine(turn: Turn, key: InstanceKey): void {
   const wish = wishOf(state, service, number)
   if (wish.kind === 'unknown' && placed !== null && placed.child !== null) askWhoOrdered(turn, placed)
   if (wish.kind !== 'wanted') {
+    forgetMove(turn, key)
     if (wish.kind === 'unwanted') takeAway(turn, key, placed, wish.why)
     else if (work !== undefined && work.order === null) drop(turn, key)
     return
   }
   const verdict = verdictOf(state, placed, wish, turn.children, work, turn.context.now)
+  const wantsNewer = placed !== null && compareClocks(placed.specClock, wish.clock) < 0
+  if (followMove(turn, key, placed, verdict, wantsNewer)) return
   switch (verdict.kind) {
     case 'good':
+      if (depart(turn, key, wish)) return
       renew(turn, key, placed)
       settle(turn, key, work)
+      announce(turn, key, placed)
       return
     case 'unconfirmed':
       awaitWord(turn, key, work)
@@ -313,7 +334,7 @@ function replace(
   if (failed !== null && phase?.kind !== 'pending' && phase?.kind !== 'asking')
     noteFailure(turn, key, failed.child, failed.detail)
   if (wish.known === null) toPending(turn, key, null, wish.problem)
-  else startRound(turn, key, wish.known)
+  else startRound(turn, key, wish.known, { from: goingOn(turn, key) })
 }
 
 function serveQueue(turn: Turn): void {
@@ -336,7 +357,9 @@ function enterInBooks(turn: Turn, key: InstanceKey): void {
   const own = state.authored.get(key)?.record
   if (own !== undefined && placed !== own) state.authored.delete(key)
   const known = knownSpecOf(turn, service, number)
-  enterPlaced(state.ledger, key, placed?.child ?? null, known === null ? NOTHING : needOf(known.spec))
+  const need = known === null ? NOTHING : needOf(known.spec)
+  enterPlaced(state.ledger, key, placed?.child ?? null, need)
+  enterLeaving(state.ledger, key, leftBy(state, placed), need)
 }
 
 function knownSpecOf(turn: Turn, service: ServiceId, number: number) {

@@ -63,6 +63,8 @@ export const nodeSummarySchema = object({
   location: optional(placeSchema),
   /** Where it is in the network, as it found out by measuring. */
   coordinate: optional(coordinateSchema),
+  /** Whether it takes new work; `draining` also gives away what it has. Open when absent. */
+  intake: optional(literal('open', 'cordoned', 'draining')),
   /** 0 normal, 1 restricted, 2 tainted (DESIGN section 9). */
   pressure: whole(0, 2),
   /** Instances that it runs, and what they and open offers were promised. */
@@ -73,6 +75,8 @@ export type NodeSummary = Infer<typeof nodeSummarySchema>
 
 export const domainAggregateSchema = object({
   nodes: whole(0, 1_000_000),
+  /** Nodes that were closed to new work (cordoned or draining). */
+  closed: optional(whole(0, 1_000_000)),
   /** Nodes at pressure 1 or above, and those at 2, which take no new work. */
   pressed: whole(0, 1_000_000),
   tainted: whole(0, 1_000_000),
@@ -140,9 +144,11 @@ export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): Domai
   const total = capacityOf(summary)
   const { location, coordinate } = summary
   const isKnown = coordinate !== undefined && coordinate.error <= ERROR_TRUSTED
-  const free = summary.pressure >= 2 ? NOTHING : minus(total, summary.reserved)
+  const isClosed = (summary.intake ?? 'open') !== 'open'
+  const free = summary.pressure >= 2 || isClosed ? NOTHING : minus(total, summary.reserved)
   return {
     nodes: 1,
+    closed: isClosed ? 1 : 0,
     pressed: summary.pressure > 0 ? 1 : 0,
     tainted: summary.pressure >= 2 ? 1 : 0,
     instances: summary.instances,
@@ -180,6 +186,7 @@ export function foldAggregates(parts: readonly DomainAggregate[]): DomainAggrega
     parts.reduce((sum, part) => plus(sum, of(part)), NOTHING)
   return {
     nodes: count((part) => part.nodes),
+    closed: count((part) => part.closed ?? 0),
     pressed: count((part) => part.pressed),
     tainted: count((part) => part.tainted),
     instances: count((part) => part.instances),
@@ -237,9 +244,10 @@ function hasDrifted(a: NodeSummary['coordinate'], b: NodeSummary['coordinate']):
 
 /** Whether an aggregate says enough new to be published before its time. */
 export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAggregate): boolean {
-  const facts = ({ nodes, pressed, tainted, labels, clusters, area, slots }: DomainAggregate): string =>
+  const facts = ({ nodes, closed = 0, pressed, tainted, labels, clusters, area, slots }: DomainAggregate): string =>
     JSON.stringify([
       nodes,
+      closed,
       pressed,
       tainted,
       labels,
@@ -272,6 +280,7 @@ const stateOf = (summary: NodeSummary): string =>
     summary.power ?? null,
     summary.location ?? null,
     summary.pressure,
+    summary.intake ?? 'open',
     summary.instances,
   ])
 

@@ -142,7 +142,8 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
   const { key, fence, sequence, specClock, restarts } = kept
   const { service, number } = splitInstanceKey(key)
   const placed = state.view.store.placement(service, number)?.message ?? null
-  const isElsewhere = placed !== null && placed.child !== state.self && compareFences(placed.fence, fence) >= 0
+  const isOwn = placed !== null && (placed.child === state.self || placed.previous === state.self)
+  const isElsewhere = placed !== null && !isOwn && compareFences(placed.fence, fence) >= 0
   const decoded = decodeSpec(kept.spec)
   if (isElsewhere || !decoded.ok) {
     effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
@@ -201,6 +202,8 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
     case 'placement/offer':
     case 'placement/refuse':
     case 'placement/report':
+    case 'placement/move':
+    case 'placement/moved':
       return
     default:
       unreachable(message)

@@ -74,4 +74,4 @@ export {
   tick,
   versionOf,
 } from './version.ts'
-export { isNumberOf, isPlacedHere, type StoreView } from './view.ts'
+export { isNumberOf, isPlacedHere, placedAs, type StoreView } from './view.ts'

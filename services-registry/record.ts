@@ -70,6 +70,11 @@ export const placementSchema = object({
   service: text<ServiceId>(255),
   number: whole(0, INSTANCE_NUMBER_MAX),
   child: nullable(text<ChildId>(256)),
+  /**
+   * The child that goes on running the instance until `child` does, while it is moved. Where `child` is a domain it may
+   * be one outside this domain: then somebody above waits to hear that the instance runs.
+   */
+  previous: optional(text<ChildId>(256)),
   fence: fenceSchema,
   sequence: whole(),
   /** The clock of the spec that this placement was made for. */

@@ -128,7 +128,7 @@ function indexRecord(table: RecordTable, slot: string, record: SealedRecord): vo
   if (isInstance(record)) inner(table.instances, service).set(slot, record)
   if (!isPlacement(record)) return
   inner(table.placements, service).set(record.message.number, record)
-  if (record.message.child !== null) inner(table.placed, record.message.child).set(slot, record)
+  for (const child of namedIn(record)) inner(table.placed, child).set(slot, record)
 }
 
 function unindexRecord(table: RecordTable, slot: string, record: SealedRecord): void {
@@ -137,8 +137,12 @@ function unindexRecord(table: RecordTable, slot: string, record: SealedRecord): 
   if (isInstance(record)) deleteInner(table.instances, service, slot)
   if (!isPlacement(record)) return
   deleteInner(table.placements, service, record.message.number)
-  if (record.message.child !== null) deleteInner(table.placed, record.message.child, slot)
+  for (const child of namedIn(record)) deleteInner(table.placed, child, slot)
 }
+
+/** The children that a placement is about. */
+const namedIn = ({ message: { child, previous } }: SealedRecord<PlacementRecord>): readonly ChildId[] =>
+  [child, previous].filter((one) => one !== null && one !== undefined)
 
 function inner<A, B, V>(outer: Map<A, Map<B, V>>, key: A): Map<B, V> {
   const found = outer.get(key)

@@ -27,23 +27,31 @@ export interface StoreView {
   /** By number, then by node; those with `live` false are over. */
   instances(service: ServiceId): readonly SealedRecord<InstanceRecord>[]
   allInstances(): Iterable<SealedRecord<InstanceRecord>>
-  /** The placements that name this child now. */
+  /** The placements that name this child, as the one that shall run it or as the one that does until then. */
   placedOn(child: ChildId): readonly SealedRecord<PlacementRecord>[]
 }
 
 /**
- * Whether an instance runs where a placement wants it. An instance record alone says that a node runs something, not
- * that it was told to: who sends traffic asks for both.
+ * Whether an instance runs where a placement wants it: as the one that shall (`child`), or as the one that goes on
+ * until that one runs (`previous`). An instance record alone says that a node runs something, not that it was told to:
+ * who sends traffic asks for both.
  */
-export function isPlacedHere(
+export function placedAs(
   placement: SealedRecord<PlacementRecord>,
   instance: SealedRecord<InstanceRecord>,
-): boolean {
-  const { domain, service, child } = placement.message
-  if (service !== instance.message.service || !isNumberOf(placement.message, instance.message.number)) return false
-  if (child === null || !isWithin(instance.message.domain, domain)) return false
-  return childTowards(domain, instance.message.domain, instance.from) === child
+): 'child' | 'previous' | null {
+  const { domain, service, child, previous } = placement.message
+  if (service !== instance.message.service || !isNumberOf(placement.message, instance.message.number)) return null
+  if (child === null || !isWithin(instance.message.domain, domain)) return null
+  const here = childTowards(domain, instance.message.domain, instance.from)
+  if (here === child) return 'child'
+  return here === previous ? 'previous' : null
 }
+
+export const isPlacedHere = (
+  placement: SealedRecord<PlacementRecord>,
+  instance: SealedRecord<InstanceRecord>,
+): boolean => placedAs(placement, instance) !== null
 
 /**
  * Whether a placement is about the instance of that number: its own, or one of those below it. Numbers of daemons begin

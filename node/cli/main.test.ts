@@ -3,11 +3,13 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { parseDescriptor } from '../../placement/descriptor.ts'
+import { descriptorSchema } from '../../placement/descriptor-tables.ts'
 import type { InstanceView } from '../control.ts'
 import { type ControlServer, serveControl } from '../io/control-server.ts'
 import { fixtureControl, SERVICE, service, status } from '../io/fixture-control.ts'
@@ -168,6 +170,54 @@ test('deploy --wait fails after its time with what is missing and why', async ()
   assert.equal(code, 'not-running')
   assert.match(message, /shop\.default\.web\.default #0: pending, 0 of 9 devices: 9 lack memory/)
   assert.match(message, /2 of 3 instances are not placed yet/)
+})
+
+/** A folder with a Compose file that needs `.env` and an environment file. */
+async function composeProject(name: string, image: string): Promise<string> {
+  const folder = join(dataDir, name)
+  await mkdir(folder)
+  await writeFile(join(folder, '.env'), 'TAG=7\n')
+  await writeFile(join(folder, 'web.env'), 'GREETING=hello\n')
+  const text = `services:\n  web:\n    image: ${image}\n    env_file: web.env\n    networks: [front]\n`
+  await writeFile(join(folder, 'compose.yaml'), text)
+  return join(folder, 'compose.yaml')
+}
+
+test('deploy sends a Compose file with all that stands around it, and tells its lines', async () => {
+  const control = fixtureControl()
+  const own = join(dataDir, 'composed')
+  const file = await composeProject('composed', `registry.example/web:\${TAG}`)
+  const listening = await serveControl(control, own)
+  const { exitCode, stderr } = await coppice('deploy', file, '--data', own)
+  await listening.close()
+  assert.deepEqual(
+    [exitCode, stderr],
+    [0, 'warning: $.services.web.networks (line 5): "networks" is not supported and has no effect\n'],
+  )
+  const [, text] = control.asked[0] as [string, string]
+  const { services } = parseDescriptor(text)
+  assert.equal(services[0]?.app, 'composed')
+  assert.equal(services[0]?.code, 'registry.example/web:7')
+  assert.deepEqual(services[0]?.environment, { GREETING: 'hello' })
+})
+
+test('a Compose file that is wrong is refused before any node is asked', async () => {
+  const file = await composeProject('refused', `\${NOWHERE:?which one}`)
+  const [deployed, validated] = await Promise.all([coppice('deploy', file), coppice('validate', file, '--json')])
+  assert.equal(deployed.exitCode, 1)
+  assert.match(
+    deployed.stderr,
+    /^coppice: \$\.services\.web\.image \(line 3\): the variable NOWHERE is not set: which one/,
+  )
+  assert.equal(validated.exitCode, 1)
+  const { valid, errors, settled } = JSON.parse(validated.stdout)
+  assert.deepEqual([valid, errors[0].field, errors[0].line, settled], [false, '$.services.web.image', 3, undefined])
+})
+
+test('schema prints the JSON Schema of a descriptor', async () => {
+  const { exitCode, stdout, stderr } = await coppice('schema')
+  assert.deepEqual([exitCode, stderr], [0, ''])
+  assert.deepEqual(JSON.parse(stdout), descriptorSchema())
 })
 
 test('exec refuses what it cannot do before anything runs, and tells why a program did not start', async () => {

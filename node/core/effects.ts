@@ -69,6 +69,8 @@ export interface ResolvedService {
   readonly service: ServiceId
   readonly records: readonly SealedRecord[] | null
   readonly reason: string | null
+  /** Whether those who ought to know say that there is none. */
+  readonly isAbsent: boolean
 }
 
 export type CoreInput =

@@ -67,6 +67,8 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'placement/refuse': 'sealed',
   'placement/release': 'sealed',
   'placement/report': 'sealed',
+  'placement/move': 'sealed',
+  'placement/moved': 'spoken',
 
   'record/spec': 'sealed',
   'record/placement': 'sealed',

@@ -202,6 +202,7 @@ export function createPlacing(options: PlacingOptions): Placing {
     switch (message.kind) {
       case 'placement/summary':
       case 'placement/aggregate':
+      case 'placement/moved':
         return
       case 'placement/ask':
       case 'placement/release': {
@@ -213,6 +214,7 @@ export function createPlacing(options: PlacingOptions): Placing {
       case 'placement/offer':
       case 'placement/refuse':
       case 'placement/report':
+      case 'placement/move':
         return feed(message.domain, { kind: 'message', opened }, context, out)
     }
   }

@@ -24,7 +24,7 @@ after(() => rm(folder, { recursive: true }))
 const candidate = (id: string, cores: number): Candidate =>
   candidateOf(
     { kind: 'node', child: nodeId(id), summary: summaryOf(id, { cores }) },
-    { resources: NOTHING, own: NOTHING, siblings: 0 },
+    { resources: NOTHING, own: NOTHING, isPlace: false, siblings: 0 },
     { path: '/a' as never, labels: [] },
   )
 const candidates = [candidate('small', 2), candidate('large', 64)]

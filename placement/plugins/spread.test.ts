@@ -16,7 +16,7 @@ const CLUSTER = { path: A, labels: [] }
 const node = (id: string, cores: number, siblings: number): Candidate =>
   candidateOf(
     { kind: 'node', child: nodeId(id), summary: summaryOf(id, { cores }) },
-    { resources: NOTHING, own: NOTHING, siblings },
+    { resources: NOTHING, own: NOTHING, isPlace: false, siblings },
     CLUSTER,
   )
 
@@ -55,7 +55,7 @@ test('domains are compared by all that they have left', () => {
     const aggregate = foldAggregate(summaries, path as DomainPath)
     const reserved = { ...NOTHING, vcpus: 4, memoryMb: 1_000 }
     const news = { kind: 'domain' as const, child: path as DomainPath, aggregate: { ...aggregate, reserved } }
-    return candidateOf(news, { resources: NOTHING, own: NOTHING, siblings: 0 }, CLUSTER)
+    return candidateOf(news, { resources: NOTHING, own: NOTHING, isPlace: false, siblings: 0 }, CLUSTER)
   }
   assert.equal(best([domain('/small', 2), domain('/large', 8)]), 1)
 })

@@ -2,12 +2,13 @@
 // until they run.
 
 import { setTimeout as delay } from 'node:timers/promises'
+import type { FieldWarning } from '../../../placement/descriptor-report.ts'
 import type { DeployView, InspectView, ServiceView } from '../../control.ts'
 import { CoppiceError } from '../../errors.ts'
 import type { ControlClient } from '../../io/control-client.ts'
 import type { CliContext } from '../context.ts'
 import { clean, renderService } from '../render.ts'
-import { readDescriptor } from './descriptor-file.ts'
+import { readDescriptor, renderError, renderFinding, surroundingsOf } from './descriptor-file.ts'
 
 /** How often a waiting deploy looks: well below what a start takes, and one local question each. A guess. */
 const LOOK_AGAIN_MS = 200
@@ -19,12 +20,30 @@ export interface DeployWords {
 }
 
 export async function deploy(context: CliContext, file: string, words: DeployWords): Promise<void> {
-  const descriptor = await readDescriptor(file)
+  const { text, warnings } = await settled(file, await readDescriptor(file))
   const client = await context.client()
-  const deployed = await client.deploy(descriptor, { domain: words.domain ?? null })
-  for (const warning of deployed.warnings) context.say(`warning: ${warning.field}: ${clean(warning.problem)}`)
+  const answer = await client.deploy(text, { domain: words.domain ?? null })
+  const deployed = { ...answer, warnings: warnings ?? answer.warnings }
+  for (const warning of deployed.warnings) context.say(`warning: ${clean(renderFinding(warning))}`)
   const services = words.wait ? await untilRunning(context, client, deployed, words.timeout) : deployed.services
   context.answer({ ...deployed, services }, (view) => view.services.map(renderService).join('\n'))
+}
+
+/**
+ * A Compose file becomes a text that means the same on another device; its warnings are told from here, where its lines
+ * are known. Any other descriptor is left to the node.
+ */
+async function settled(
+  file: string,
+  text: string,
+): Promise<{ readonly text: string; readonly warnings: readonly FieldWarning[] | null }> {
+  if (/^\s*\{/.test(text) && text.includes('"applications"')) return { text, warnings: null }
+  const { parseDescriptor } = await import('../../../placement/descriptor.ts')
+  const parsed = parseDescriptor(text, await surroundingsOf(file, text))
+  if (parsed.settled === text) return { text, warnings: null }
+  if (parsed.valid) return { text: parsed.settled, warnings: parsed.warnings }
+  const hint = '`coppice validate FILE` shows each error by itself.'
+  throw new CoppiceError('invalid-descriptor', parsed.errors.map(renderError).join('\n'), hint)
 }
 
 /** Null where the device has not heard of it again so far: it does not hold the records and asks for them. */
