@@ -80,6 +80,9 @@ export const AUTHORED_MS_MAX = 30_000
 /** No pending instance is planned more often than this, however much news comes in: the fastest pace of summaries. */
 export const RETRY_GAP_MS = 1_000
 
+/** Looks of a leader at a measured constraint that count: five minutes on `lan` (a look is a sweep). A guess. */
+export const MEASUREMENTS_KEPT = 30
+
 /** Children that an inventory keeps; what comes beyond is dropped and counted (a roster has at most 1,000 members). */
 export const INVENTORY_CHILDREN_MAX = 1_024
 /** Labels, slots and clusters that an aggregate names; beyond it says that it was cut. Keeps it below about 30 KB. */

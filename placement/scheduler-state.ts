@@ -9,6 +9,7 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import type { Clock, Fence, PlacementRecord } from '../services-registry/record.ts'
 import { MOVE_MS_MAX, type PlacementTiming } from './constants.ts'
+import type { Watched } from './constraint-watch.ts'
 import { enterAsked, type Ledger } from './ledger.ts'
 import type { MovedMessage, PlacementMessage } from './messages.ts'
 import { NOTHING } from './need.ts'
@@ -39,6 +40,8 @@ export interface SchedulerState {
   readonly specs: Map<ServiceId, KnownSpec>
   /** What came of the last requests to move something, by request. */
   readonly answered: Map<string, MovedMessage>
+  /** What was measured of instances with a limit that is measured. */
+  readonly watched: Map<InstanceKey, Watched>
 }
 
 export interface Lead {

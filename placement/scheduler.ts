@@ -18,6 +18,7 @@ import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
+import { watchConstraints } from './constraint-watch.ts'
 import { allKeys, isLost, keysOfService, placementOf, silentAt, verdictOf, type Wish, wishOf } from './desire.ts'
 import { askWhoOrdered, commitHeld, depart, onConfirmDeadline, onReport } from './follow-up.ts'
 import { onMove } from './leave.ts'
@@ -72,6 +73,7 @@ const emptyTables = () => ({
   authored: new Map(),
   specs: new Map(),
   answered: new Map(),
+  watched: new Map(),
 })
 
 export function step(
@@ -201,6 +203,7 @@ function sweep(turn: Turn): void {
   for (const [key, { at }] of authored) if (at + AUTHORED_MS_MAX <= turn.context.now) authored.delete(key)
   const keys = allKeys(turn.state, turn.children.keys())
   for (const key of keys) examine(turn, key)
+  for (const key of watchConstraints(turn, keys)) examine(turn, key)
   const services = new Set([...keys].map((key) => splitInstanceKey(key).service))
   for (const service of specs.keys()) if (!services.has(service)) specs.delete(service)
 }
