@@ -169,7 +169,7 @@ test('a root whose other elector came back without its vote waits no longer than
   }
 })
 
-/** A seat of `/berlin` in a root of which it has only heard: its electors are these, and its leader has fallen silent. */
+/** When `/berlin` founds a root of which it has only heard, whose electors are these and whose leader fell silent. */
 function foundAfter(electors: readonly string[]): number | null {
   const random = seededRandom(1)
   const at = (now: number) => ({ now, wall: now, random })

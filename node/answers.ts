@@ -6,12 +6,22 @@ import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
 import { asCoppiceError } from './boot.ts'
-import type { DeployView, EventView, NodeControl, PingView, ResolveView, ServiceView, StatusView } from './control.ts'
+import type {
+  DeployView,
+  EventView,
+  ForwardRequest,
+  NodeControl,
+  PingView,
+  ResolveView,
+  ServiceView,
+  StatusView,
+} from './control.ts'
 import type { CoreView } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
-import { logsOf, openExec } from './instance-streams.ts'
+import { openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
+import { logsOf } from './logs.ts'
 import type { Member } from './node.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
 import {
@@ -54,7 +64,6 @@ export function createControl(member: Member): NodeControl {
   const status = (): StatusView => {
     const waits = waitingFor(view)
     const freshMs = FRESH_ANNOUNCEMENTS * ELECTION_TIMINGS[options.preset ?? 'lan'].announceMs
-    const { proxy } = member
     return {
       node: view.self.node,
       name: view.name,
@@ -65,7 +74,7 @@ export function createControl(member: Member): NodeControl {
       waitingFor: waits,
       pressure: view.summaryOf(view.self.node)?.pressure ?? 0,
       addresses: network.addresses(),
-      proxies: { http: proxy === null ? null : `http://${proxy.host}:${proxy.port}`, socks: null, dns: null },
+      proxies: member.ways.proxies,
       domains: domainViews(view, performance.now(), freshMs),
       peers: peerViews(view, member.paths, member.names),
       counters: { ...Object.fromEntries(member.counters), ...network.counters() },
@@ -148,7 +157,7 @@ export function createControl(member: Member): NodeControl {
   }
 
   const resolve = async (address: string, signal: AbortSignal): Promise<ResolveView> => {
-    const { service, address: parsed, order, reason } = await member.traffic.resolve(address, signal)
+    const { service, address: parsed, spec, order, reason } = await member.traffic.resolve(address, signal)
     const endpoints = order.map(({ number, node, nodeName }) => ({
       number,
       node,
@@ -156,7 +165,8 @@ export function createControl(member: Member): NodeControl {
       path: node === view.self.node ? ('local' as const) : (member.paths.get(node)?.path ?? null),
       rttMs: node === view.self.node ? 0 : view.roundTripMs(node),
     }))
-    return { service, policy: parsed.policy, endpoints, virtualAddress: member.virtualAddressOf(service), reason }
+    const virtualAddress = await member.ways.virtualAddressOf(service, parsed, spec)
+    return { service, policy: parsed.policy, endpoints, virtualAddress, reason }
   }
 
   const ping = async (who: string, signal: AbortSignal): Promise<PingView> => {
@@ -204,9 +214,9 @@ export function createControl(member: Member): NodeControl {
     recover: (domain, order) => recoverDomain(member, domain, order),
     ping,
     events: (signal) => eventsOf(member, signal),
-    logs: async (request, signal) => logsOf(member, await knowing(request.service as ServiceId), request, signal),
+    logs: (request, signal) => logsOf(member, knowing, request, signal),
     exec: async (target, signal) => openExec(member, await knowing(target.service as ServiceId), target, signal),
-    forward: (address, localPort, signal) => forward(member, address, localPort, signal),
+    forward: (request, signal) => forward(member, request, signal),
     metrics: () => metricsOf(member),
   }
 }
@@ -285,7 +295,8 @@ async function* eventsOf(member: Member, signal: AbortSignal): AsyncIterable<Eve
   }
 }
 
-async function forward(member: Member, address: string, localPort: number, signal: AbortSignal) {
+async function forward(member: Member, request: ForwardRequest, signal: AbortSignal) {
+  const { address, localPort, protocol } = request
   const parsed = parseAddress(address)
   if (!parsed.ok) throw new CoppiceError('bad-address', parsed.error.problem, 'As in app.ns.svc.ns.0.rr.local:8080.')
   const onProblem = ({ code, sentence }: { readonly code: string; readonly sentence: string }): void =>
@@ -294,7 +305,7 @@ async function forward(member: Member, address: string, localPort: number, signa
     return await openForward({
       address,
       localPort,
-      protocol: 'tcp',
+      protocol,
       connect: member.traffic.connect,
       onProblem,
       signal,

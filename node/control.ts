@@ -137,16 +137,27 @@ export interface EventView {
 
 export interface LogRequest {
   readonly service: string
-  /** The instance; the first that runs when null. */
+  /** The instance; all of them when null, each line then with its number in front where there are several. */
   readonly number: number | null
+  /** Go on with what is written from now on, also when the instance moves. */
   readonly follow: boolean
+  /** Lines from the end of each; null for all that is kept. */
   readonly tail: number | null
+  /** Only what was written in the last so many ms; null for no such limit. */
+  readonly sinceMs: number | null
 }
 
 export interface ExecTarget {
   readonly service: string
   /** The instance; the first that runs when null. */
   readonly number: number | null
+}
+
+export interface ForwardRequest {
+  readonly address: string
+  /** 0 takes a free one. */
+  readonly localPort: number
+  readonly protocol: 'tcp' | 'udp'
 }
 
 /** All methods reject with CoppiceError when the caller's request cannot be met. */
@@ -179,11 +190,7 @@ export interface NodeControl {
   /** A program inside an instance, wherever it runs: the stream of frames that `callExec` speaks. */
   exec(target: ExecTarget, signal: AbortSignal): Promise<Duplex>
   /** Listens on loopback (a free port when `localPort` is 0) until the signal aborts. */
-  forward(
-    address: string,
-    localPort: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly host: string; readonly port: number }>
+  forward(request: ForwardRequest, signal: AbortSignal): Promise<{ readonly host: string; readonly port: number }>
   /** Prometheus text format. */
   metrics(): Promise<string>
 }

@@ -47,7 +47,7 @@ test('a credential without the right to the namespaces of a service runs nothing
 })
 
 test('any member may read a log, and what is not here is said so', async () => {
-  const logs: TunnelHeader = { kind: 'logs', service: SERVICE, number: 0, follow: false, tail: null }
+  const logs: TunnelHeader = { kind: 'logs', service: SERVICE, number: 0, follow: false, tail: null, sinceMs: null }
   assert.equal(await answerTo({ operator: THEIRS, capabilities: [], header: logs }), 'ok')
   assert.equal(
     await answerTo({ operator: OURS, capabilities: ['deploy:*'], header: { ...exec, number: 1 } }),

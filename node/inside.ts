@@ -26,9 +26,7 @@ export function createInside(options: InsideOptions): TunnelHandler {
       if (refusal !== null) return err({ code: 'not-allowed', detail: refusal })
     }
     const stream =
-      header.kind === 'exec'
-        ? runtimes.exec(service, number)
-        : runtimes.logs(service, number, { follow: header.follow, tail: header.tail, signal })
+      header.kind === 'exec' ? runtimes.exec(service, number) : runtimes.logs(service, number, { ...header, signal })
     const detail = `${instanceKey(service, number)} is not on this node`
     return stream === null ? err({ code: 'no-such-instance', detail }) : ok(stream)
   }

@@ -9,7 +9,6 @@ import { createNetwork } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
 import { METERED_LIVENESS } from '../overlay/io/round-trips.ts'
-import type { Listener } from '../overlay/io/way-in.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
@@ -33,8 +32,7 @@ import type { NodeOptions } from './options.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
-import { openVirtual } from './virtual-ways.ts'
-import { openProxy } from './ways-in.ts'
+import { openWaysIn, type WaysIn } from './ways-in.ts'
 
 /**
  * How long a node that stops waits for its successors to take over what it led; the core gives up before, after two
@@ -51,13 +49,12 @@ export interface Member {
   readonly network: NetworkPort
   readonly runtimes: Runtimes
   readonly traffic: Traffic
-  readonly proxy: Listener | null
+  readonly ways: WaysIn
   readonly options: NodeOptions
   /** How the network reaches each connected peer, and what it calls itself. */
   readonly paths: ReadonlyMap<NodeId, PathView>
   readonly names: ReadonlyMap<NodeId, string>
   readonly counters: ReadonlyMap<string, number>
-  virtualAddressOf(service: ServiceId): string | null
   /** All that is known of a service, here or by asking its leaders. */
   lookUp(service: ServiceId, signal: AbortSignal): Promise<ResolvedService>
   /** Aborts when the node stops. */
@@ -298,18 +295,9 @@ async function assemble(
   closers.push(readDevice(dataDir, running, opened.addresses))
   await runtimes.start()
 
-  const connect = traffic.connect
-  const proxyPort = options.httpProxyPort === undefined ? 0 : options.httpProxyPort
-  const proxy =
-    proxyPort === null
-      ? null
-      : await openProxy(proxyPort, connect, (address, sentence) => notice('call-failed', `${address}: ${sentence}`))
-  if (proxy !== null) closers.push(() => proxy.close())
-  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic.connect, notice)
-  if (virtual !== null) {
-    observers.onSettled(virtual.refresh)
-    closers.push(() => virtual.close())
-  }
+  const ways = await openWaysIn({ node: options, core, self, traffic, notice })
+  closers.push(() => ways.close())
+  observers.onSettled(ways.refresh)
 
   return {
     folder,
@@ -320,12 +308,11 @@ async function assemble(
     network: opened,
     runtimes,
     traffic,
-    proxy,
+    ways,
     options,
     paths,
     names,
     counters: observers.counters,
-    virtualAddressOf: (service) => virtual?.addressOf(service) ?? null,
     lookUp: lookups.lookUp,
     stopping: stopping.signal,
     notice,

@@ -38,6 +38,12 @@ export interface NodeOptions {
   readonly runtimes?: readonly string[]
   /** Port of the HTTP proxy on loopback; 0 takes a free one, null turns it off. Default 0. */
   readonly httpProxyPort?: number | null
+  /** Port of the SOCKS5 proxy on loopback; 0 takes a free one, null turns it off. Default 0. */
+  readonly socksPort?: number | null
+  /** Port of the DNS server on loopback, UDP and TCP; 0 takes a free one, null turns it off. Default 0. */
+  readonly dnsPort?: number | null
+  /** The resolver, `IP` or `IP:port`, that answers other systems' names; they are refused when it is left out. */
+  readonly dnsForward?: string
   /** Loopback addresses per service (127.30.0.0/16). Default true. */
   readonly virtualListeners?: boolean
   /**

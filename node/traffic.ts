@@ -93,7 +93,7 @@ type ServeInstance = (
   signal: AbortSignal,
 ) => Promise<Result<Duplex, TunnelRefusal>>
 
-/** Refusals that say more than that the only instance was not reached. */
+/** Refusals that say more than that no instance was reached, where all of them say the same. */
 const TELLING: readonly string[] = ['no-such-port', 'not-allowed', 'limit']
 
 export function createTraffic(options: TrafficOptions): Traffic {
@@ -210,7 +210,7 @@ export function createTraffic(options: TrafficOptions): Traffic {
     const { service, address, order, reason } = found.value
     if (reason !== null) return err({ code: 'no-instance', sentence: reason })
     const failures: string[] = []
-    let code = 'unreachable'
+    const codes = new Set<string>()
     for (const one of order) {
       const first = one.endpoint.ports.find((port) => port.protocol === protocol)
       const opened = await dial(one, address.port ?? first?.declared ?? 0, protocol, caller, signal)
@@ -219,10 +219,12 @@ export function createTraffic(options: TrafficOptions): Traffic {
         return opened
       }
       if (['unreachable', 'dial-failed'].includes(opened.error.code)) shun(one.node)
-      if (order.length === 1 && TELLING.includes(opened.error.code)) code = opened.error.code
+      codes.add(opened.error.code)
       failures.push(`#${one.number} on ${one.node}: ${opened.error.detail} (${opened.error.code})`)
       if (signal.aborted) break
     }
+    const [only = ''] = codes
+    const code = codes.size === 1 && TELLING.includes(only) ? only : 'unreachable'
     return err({ code, sentence: `no instance of ${service} could be reached: ${failures.join('; ')}` })
   }
 

@@ -20,8 +20,6 @@ export interface VirtualWays {
   readonly refresh: () => void
   /** The address of a name, listened on by the time it resolves; null when it cannot be. */
   ensure(service: ServiceId, address: ServiceAddress, spec: ServiceSpec): Promise<string | null>
-  /** The address of a service's plain name, where it is listened on. */
-  addressOf(service: ServiceId): string | null
   /** The name that an address of ours stands for, without a port. */
   nameAt(address: string): string | null
   close(): Promise<void>
@@ -75,12 +73,6 @@ export function openVirtual(
       refresh()
       await setting
       return openHosts.has(wanted.host) ? wanted.host : null
-    },
-    addressOf: (service) => {
-      const name = addressOf(service)
-      if (!table.byName.has(name)) return null
-      const { address } = allocateVirtualAddress(table, name)
-      return openHosts.has(address) ? address : null
     },
     nameAt: (address) => nameAt(table, address),
     close: () => listeners.close(),

@@ -27,6 +27,8 @@ export type TunnelHeader =
       readonly follow: boolean
       /** How many of the last lines come first; null for all that is kept. */
       readonly tail: number | null
+      /** Only what was written in the last so many ms; null for no such limit. */
+      readonly sinceMs: number | null
     }
   /** What to run, its input and its output are frames in the tunnel (placement/exec-frames.ts). */
   | { readonly kind: 'exec'; readonly service: ServiceId; readonly number: number }
@@ -63,6 +65,8 @@ const SERVICE_CHARS_MAX = 255
 const NAMESPACE_CHARS_MAX = 127
 const INSTANCE_NUMBER_MAX = 999_999_999
 const TAIL_LINES_MAX = 1_000_000
+/** How far back a log may be asked for: a year, longer than any is kept. A guess. */
+const SINCE_MS_MAX = 365 * 24 * 3_600_000
 
 const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
   instance: object({
@@ -79,6 +83,7 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     number: whole(0, INSTANCE_NUMBER_MAX),
     follow: flag,
     tail: nullable(whole(0, TAIL_LINES_MAX)),
+    sinceMs: nullable(whole(0, SINCE_MS_MAX)),
   }),
   exec: object({
     kind: literal('exec'),

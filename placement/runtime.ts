@@ -55,6 +55,8 @@ export interface LogOptions {
   readonly follow: boolean
   /** Lines from the end; all that is kept when null. */
   readonly tail: number | null
+  /** Only what was written in the last so many ms, by the clock of the device; null for no such limit. */
+  readonly sinceMs: number | null
   readonly signal: AbortSignal
 }
 
@@ -112,6 +114,7 @@ export interface RuntimeDriver {
   limit(key: InstanceKey, limits: RuntimeLimits): void
   /** All instances of this node that are there, also from before a restart. */
   list(): Promise<readonly FoundInstance[]>
+  /** What is kept of its output; followed, it goes on over restarts in place, and ends when the instance is gone. */
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array>
   /** Starts a program inside a running instance; the error is a sentence for whoever asked. */
   exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>

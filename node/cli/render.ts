@@ -70,7 +70,10 @@ export function renderStatus(status: StatusView): string {
     ['federation', status.federation],
     ['pressure', status.pressure === 0 ? 'none' : `level ${status.pressure}`],
     ['addresses', status.addresses.join(' ')],
-    ...Object.entries(status.proxies).map(([kind, address]) => [`${kind} proxy`, address ?? 'off']),
+    ...Object.entries(status.proxies).map(([kind, address]) => [
+      kind === 'dns' ? 'dns server' : `${kind} proxy`,
+      address ?? 'off',
+    ]),
   ].map(([title = '', value = '']) => `${title.padEnd(11)} ${clean(value)}`)
   const parts = [facts.join('\n'), domainTable(status.domains), ...meetings(status.domains)]
   if (status.peers.length > 0) parts.push(peerTable(status.peers))

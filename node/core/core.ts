@@ -8,14 +8,13 @@ import {
   ELECTORS_MAX_DEFAULT,
   type LeaderBookView,
 } from '../../election/index.ts'
-import type { Announcement } from '../../election/messages.ts'
 import { unreachable } from '../../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
-import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
-import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import type { RosterView } from '../../overlay/membership/index.ts'
+import type { SignerFacts } from '../../overlay/wire/envelope.ts'
 import { encodeSpec, type NodeSummary, PLACEMENT_TIMING } from '../../placement/index.ts'
 import {
   authorSpec,
@@ -29,6 +28,7 @@ import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
 import { holdsStoreOf } from './holding.ts'
 import { createInventories } from './inventories.ts'
+import type { CoreMemory } from './memory.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
 import { createPlacing, type PendingInstance, type PlacingSettings } from './placing.ts'
@@ -54,21 +54,6 @@ export interface CoreOptions {
   readonly placing?: PlacingSettings
   /** The federation begins with this start of this node. */
   readonly isFounding: boolean
-}
-
-/** What the disk held, opened and checked. */
-export interface CoreMemory {
-  /** Already raised above that of the last start, and on the disk. */
-  readonly incarnation: number
-  readonly election: Uint8Array | null
-  readonly members: readonly SealedStatement[]
-  readonly leaders: readonly Opened<Announcement>[]
-  readonly records: ReadonlyMap<DomainPath, readonly SealedRecord[]>
-  readonly outbox: readonly SealedRecord<SpecRecord>[]
-  /** What the worker persisted. */
-  readonly worker: readonly Uint8Array[]
-  /** What pressure did to the instances. */
-  readonly pressure: Uint8Array | null
 }
 
 /** What others may look at; nothing in it may be changed. */
@@ -117,8 +102,11 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   let out: CoreEffect[] = []
   const roundTrips = new Map<NodeId, Millis>()
   const chain = chainOf(self.domain)
-  /** The domains held when the topics to follow were said last. */
+  /** The domains held, and the number of seats, when the topics to follow were said last. */
   let followedFor: readonly DomainPath[] = []
+  let seatsFollowedFor = 0
+  /** The roster changed, and those who look at all of it have not yet. */
+  let isRosterNew = false
 
   const roster = createRosterKeeper({ ...options, incarnation, known: memory.members })
   const neighbours = createNeighbours({
@@ -318,11 +306,10 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         tellLeader(one.domain)
         if (one.domain === self.domain) inventories.onWake(at, out)
         requests.onLeaders(at, out)
-        records.onHolders(at, out, news)
+        records.onHolders(one.domain, at, out, news)
         return placing.onChild(one.domain, at, out)
       case 'roster-news':
-        hierarchy.onMembers(at, out, news)
-        records.onHolders(at, out, news)
+        isRosterNew = true
         inventories.onMember()
         if (one.to === null) inventories.forget(one.node)
         return placing.onChild(one.node, at, out)
@@ -336,21 +323,39 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     }
   }
 
+  /** The members that come in one message are news of one roster: who looks at all of it does so once. */
+  const spreadAllNews = (at: StepContext): void => {
+    for (;;) {
+      const one = news.shift()
+      if (one !== undefined) spreadNews(one, at)
+      else if (isRosterNew) {
+        isRosterNew = false
+        hierarchy.onMembers(at, out, news)
+        records.onHolders('roster', at, out, news)
+      } else return
+    }
+  }
+
   const hold = (held: readonly DomainPath[], at: StepContext): void => {
+    const seats = hierarchy.seats().map(({ domain }) => domain)
     followedFor = held
+    seatsFollowedFor = seats.length
     if (held.join() !== records.held().join()) {
       const left = records.hold(held, [...neighbours.connected().keys()], at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)
       requests.onLeaders(at, out)
     }
-    out.push({ kind: 'follow', topics: topicsOf(self.domain, held) })
+    out.push({ kind: 'follow', topics: topicsOf(self.domain, held, seats) })
   }
 
   /** What follows from how things stand now, said only when it changed. */
   const settle = (at: StepContext): void => {
     const held = chain.filter((domain) => holdsStoreOf(hierarchy, book, domain, self.domain))
     const isAsBefore =
-      held.length === followedFor.length && held.every((domain, index) => domain === followedFor[index])
+      // A node's seats are a chain that begins in its cluster, so their number says which they are.
+      hierarchy.seats().length === seatsFollowedFor &&
+      held.length === followedFor.length &&
+      held.every((domain, index) => domain === followedFor[index])
     if (!isAsBefore) hold(held, at)
     neighbours.onSettled(at.now, hierarchy.seats(), out)
   }
@@ -361,11 +366,11 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       out = []
       // A leader whose lease ended while its process stood still must not act on what piled up meanwhile.
       if ((hierarchy.wakeAt() ?? Number.POSITIVE_INFINITY) <= at.now) hierarchy.onWake(at, out, news)
-      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      spreadAllNews(at)
       take(input, at)
-      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      spreadAllNews(at)
       settle(at)
-      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      spreadAllNews(at)
       return out
     },
     wakeAt: () =>

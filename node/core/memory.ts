@@ -13,11 +13,25 @@ import {
 import type { Opened, Sealer } from '../../overlay/wire/envelope.ts'
 import { KEPT_PREFIX, PRESSURE_KEY } from '../../placement/index.ts'
 import { OUTBOX_PREFIX, type SealedRecord, type SpecRecord } from '../../services-registry/index.ts'
-import type { CoreMemory } from './core.ts'
 import type { CoreMessage } from './effects.ts'
 
 const STORE_PREFIX = 'store/'
 const LEADERS_PREFIX = 'leaders/'
+
+/** What the disk held, opened and checked. */
+export interface CoreMemory {
+  /** Already raised above that of the last start, and on the disk. */
+  readonly incarnation: number
+  readonly election: Uint8Array | null
+  readonly members: readonly SealedStatement[]
+  readonly leaders: readonly Opened<Announcement>[]
+  readonly records: ReadonlyMap<DomainPath, readonly SealedRecord[]>
+  readonly outbox: readonly SealedRecord<SpecRecord>[]
+  /** What the worker persisted. */
+  readonly worker: readonly Uint8Array[]
+  /** What pressure did to the instances. */
+  readonly pressure: Uint8Array | null
+}
 
 /** A disk as it is read at a start: whole values by key. */
 export type Stored = ReadonlyMap<string, Uint8Array>

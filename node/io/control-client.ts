@@ -8,6 +8,7 @@ import type {
   DeployView,
   EventView,
   ExecTarget,
+  ForwardRequest,
   InspectView,
   InstanceView,
   LogRequest,
@@ -51,7 +52,7 @@ export interface ControlClient {
   /** Starts a program in an instance; rejects with what its device has against it. */
   exec(target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession>
   /** The local port stands until the signal aborts; `ended` settles when it is gone. */
-  forward(address: string, localPort: number, signal: AbortSignal): Promise<Forwarded>
+  forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
   metrics(): Promise<string>
 }
 
@@ -86,7 +87,7 @@ export function createControlClient(dataDir: string): ControlClient {
     events: (signal) => values<EventView>(dataDir, 'GET', '/v1/events', undefined, signal),
     logs: (request, signal) => logBytes(dataDir, request, signal),
     exec: (target, request, signal) => exec(dataDir, target, request, signal),
-    forward: (address, localPort, signal) => forward(dataDir, address, localPort, signal),
+    forward: (request, signal) => forward(dataDir, request, signal),
     metrics: () => askText(dataDir, 'GET', '/v1/metrics'),
   }
 }
@@ -125,6 +126,7 @@ async function* logBytes(dataDir: string, request: LogRequest, signal: AbortSign
     number: request.number?.toString(),
     follow: String(request.follow),
     tail: request.tail?.toString(),
+    sinceMs: request.sinceMs?.toString(),
   })
   yield* bytesOf(await send(dataDir, 'GET', path, undefined, signal), signal)
 }
@@ -149,14 +151,8 @@ async function exec(
   throw new CoppiceError('not-started', started.error, '`coppice ps` shows whether the instance runs.')
 }
 
-async function forward(dataDir: string, address: string, localPort: number, signal: AbortSignal): Promise<Forwarded> {
-  const said = values<{ readonly host: string; readonly port: number }>(
-    dataDir,
-    'POST',
-    '/v1/forward',
-    { address, localPort },
-    signal,
-  )
+async function forward(dataDir: string, request: ForwardRequest, signal: AbortSignal): Promise<Forwarded> {
+  const said = values<{ readonly host: string; readonly port: number }>(dataDir, 'POST', '/v1/forward', request, signal)
   const first = await said.next()
   if (first.done) throw brokenOff()
   return { ...first.value, ended: said.next().then(() => undefined) }

@@ -155,10 +155,10 @@ test('events stream until the client goes, and the node is told that it went', a
 test('a log arrives byte for byte', async (t) => {
   const { client, control } = await serve(t)
   const pieces: Uint8Array[] = []
-  for await (const piece of client.logs({ service: SERVICE, number: 1, follow: true, tail: 5 }, never))
+  for await (const piece of client.logs({ service: SERVICE, number: 1, follow: true, tail: 5, sinceMs: 5_000 }, never))
     pieces.push(piece)
   assert.equal(Buffer.concat(pieces).toString(), 'hello\nworld\n')
-  assert.deepEqual(control.asked, [['logs', { service: SERVICE, number: 1, follow: true, tail: 5 }]])
+  assert.deepEqual(control.asked, [['logs', { service: SERVICE, number: 1, follow: true, tail: 5, sinceMs: 5_000 }]])
 })
 
 test('a log that breaks off says why, after what it had to say', async (t) => {
@@ -171,7 +171,10 @@ test('a log that breaks off says why, after what it had to say', async (t) => {
   })
   const pieces: Uint8Array[] = []
   const read = async () => {
-    for await (const piece of client.logs({ service: SERVICE, number: null, follow: false, tail: null }, never))
+    for await (const piece of client.logs(
+      { service: SERVICE, number: null, follow: false, tail: null, sinceMs: null },
+      never,
+    ))
       pieces.push(piece)
   }
   await assert.rejects(read(), { code: 'unreachable', message: 'the path to größe was lost' })
@@ -181,7 +184,7 @@ test('a log that breaks off says why, after what it had to say', async (t) => {
 test('a forwarded port stands until the client goes', async (t) => {
   const { client, control } = await serve(t)
   const gone = new AbortController()
-  const forwarded = await client.forward('x.local:80', 0, gone.signal)
+  const forwarded = await client.forward({ address: 'x.local:80', localPort: 0, protocol: 'udp' }, gone.signal)
   assert.deepEqual([forwarded.host, forwarded.port], ['127.0.0.1', 4711])
   assert.equal(control.asked.includes('forward ended'), false)
   gone.abort()

@@ -94,9 +94,9 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
         'exec',
         target,
       ),
-    forward: async (address, localPort, signal) => {
+    forward: async (request, signal) => {
       signal.addEventListener('abort', () => asked.push('forward ended'))
-      return noted({ host: '127.0.0.1', port: 4711 }, 'forward', address, localPort)
+      return noted({ host: '127.0.0.1', port: 4711 }, 'forward', request)
     },
     metrics: async () => 'coppice_up 1\n',
     ...overrides,

@@ -19,7 +19,7 @@ test('a fork bomb is stopped at the process limit', async (t) => {
   const launch = container({ ...shell('n=0; while n=$((n+1)); do echo $n; sleep 60 & done'), pidsMax: 20 })
   driver.start(launch)
   assert.equal((await next('exited')).code, 2)
-  const log = await collect(driver.logs(launch.key, { follow: false, tail: null, signal: t.signal }))
+  const log = await collect(driver.logs(launch.key, { follow: false, tail: null, sinceMs: null, signal: t.signal }))
   assert.match(log, /can't fork: Resource temporarily unavailable/)
   // The shell is one of the twenty; the number before the start that failed was written all the same.
   assert.deepEqual(log.match(/^\d+$/gm)?.map(Number).at(-1), 20)

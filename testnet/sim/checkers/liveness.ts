@@ -4,7 +4,7 @@
 import { ELECTION_TIMINGS } from '../../../election/index.ts'
 import type { Core } from '../../../node/core/core.ts'
 import type { Preset } from '../../../node/options.ts'
-import { chainOf, type DomainPath, instanceKey, isWithin, type ServiceId } from '../../../overlay/kernel/ids.ts'
+import { chainOf, type DomainPath, instanceKey, type ServiceId } from '../../../overlay/kernel/ids.ts'
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import { decodeSpec } from '../../../placement/spec.ts'
 import { isTombstone } from '../../../services-registry/version.ts'
@@ -28,17 +28,31 @@ type Live = DeviceView & { readonly core: Core }
 /** What is still missing, or null. */
 export function unsettled(devices: readonly DeviceView[]): string | null {
   const live = devices.filter((device): device is Live => device.core !== null)
-  const domains = [...new Set(live.flatMap((device) => chainOf(device.facts.facts.domain)))]
+  const clusters = grouped(devices, (device) => [device.facts.facts.domain])
+  const members = grouped(live, (device) => chainOf(device.facts.facts.domain))
   return (
-    live.map((device) => rosterProblem(device, devices)).find((problem) => problem !== null) ??
-    first(domains, (domain) => leaderProblem(domain, live)) ??
+    first(live, (device) => rosterProblem(device, clusters.get(device.facts.facts.domain) ?? [])) ??
+    first(members, ([domain, below]) => leaderProblem(domain, below)) ??
     first(live, outboxProblem) ??
-    first(domains, (domain) => storeProblem(domain, live)) ??
+    first(members, ([domain, below]) => storeProblem(domain, below)) ??
     placementProblem(live)
   )
 }
 
-function first<T>(items: readonly T[], problemOf: (item: T) => string | null): string | null {
+/** Those of each domain, in the order in which they were given: of thousands of devices each has to do with a few. */
+function grouped<D>(devices: readonly D[], domainsOf: (device: D) => readonly DomainPath[]): Map<DomainPath, D[]> {
+  const groups = new Map<DomainPath, D[]>()
+  for (const device of devices) {
+    for (const domain of domainsOf(device)) {
+      const group = groups.get(domain)
+      if (group === undefined) groups.set(domain, [device])
+      else group.push(device)
+    }
+  }
+  return groups
+}
+
+function first<T>(items: Iterable<T>, problemOf: (item: T) => string | null): string | null {
   for (const item of items) {
     const problem = problemOf(item)
     if (problem !== null) return problem
@@ -47,9 +61,8 @@ function first<T>(items: readonly T[], problemOf: (item: T) => string | null): s
 }
 
 /** Its roster has each living member of its cluster as alive, and nobody else. */
-function rosterProblem({ node, facts, core }: Live, devices: readonly DeviceView[]): string | null {
+function rosterProblem({ node, core }: Live, kin: readonly DeviceView[]): string | null {
   const roster = core.view.roster()
-  const kin = devices.filter((device) => device.facts.facts.domain === facts.facts.domain)
   for (const other of kin) {
     const state = roster.get(other.node)?.state ?? 'unknown'
     const isHere = other.core !== null
@@ -64,8 +77,7 @@ function rosterProblem({ node, facts, core }: Live, devices: readonly DeviceView
 const ownIncarnation = ({ node, core }: DeviceView): number | undefined => core?.view.roster().get(node)?.incarnation
 
 /** One leader that leads, and that all below it know. */
-function leaderProblem(domain: DomainPath, live: readonly Live[]): string | null {
-  const members = live.filter((device) => isWithin(device.facts.facts.domain, domain))
+function leaderProblem(domain: DomainPath, members: readonly Live[]): string | null {
   const leading = members.flatMap(({ node, core }) => {
     const seat = core.view.seats().find((one) => one.domain === domain && one.fence !== null)
     return seat?.fence ? [{ node, fence: seat.fence }] : []
