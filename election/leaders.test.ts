@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ChildId, DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import { PROOFS_PER_DOMAIN_MAX } from './constants.ts'
-import { createLeaderBook, type LeaderBook } from './leaders.ts'
+import { CHANGES_REMEMBERED_MAX, createLeaderBook, type LeaderBook } from './leaders.ts'
 import type { Announcement } from './messages.ts'
 import { announcementBy, nodes, voteBy } from './wire.test-kit.ts'
 
@@ -56,6 +56,27 @@ test('the revision grows with another leader, other electors and other addresses
     revisions.push(book.revision())
   }
   assert.deepEqual(revisions, [1, 1, 2, 2, 3])
+})
+
+test('the book remembers which domains the latest changes were about, and says so when there were too many', () => {
+  const { book, learn } = reader()
+  assert.deepEqual(book.changedSince(0), [])
+  learn(first, 0, {})
+  learn(first, 0, { sequence: 2 })
+  assert.deepEqual(book.changedSince(0), [berlin])
+  assert.deepEqual(book.changedSince(1), [])
+  for (let term = 3; term < 3 + CHANGES_REMEMBERED_MAX; term++) learn(first, 0, { term })
+  assert.equal(book.changedSince(0), null)
+  assert.equal(book.changedSince(1)?.length, CHANGES_REMEMBERED_MAX)
+})
+
+test('a leader is found at what it announced, and no longer once another leads', () => {
+  const { book, learn } = reader()
+  const [before, after] = ['/ip4/192.0.2.7/tcp/1', '/ip4/192.0.2.8/tcp/1']
+  learn(first, 0, { addresses: [before] })
+  assert.deepEqual(book.addressesOf(first), [before])
+  learn(second, 0, { term: 3, addresses: [after] })
+  assert.deepEqual([book.addressesOf(first), book.addressesOf(second)], [[], [after]])
 })
 
 test('what proves nothing is not learned', () => {

@@ -37,8 +37,12 @@ export interface LeaderBookView {
   /** What a witness has to know of a domain that pleads; null where nobody ever led it. */
   lineOf(domain: DomainPath): KnownLine | null
   domains(): Iterable<DomainPath>
+  /** What a node that leads says of its addresses, in the announcements that hold now. */
+  addressesOf(node: NodeId): readonly string[]
   /** Grows whenever another leads a domain, or has other electors or addresses; a mere sign of life is no change. */
   revision(): number
+  /** The domain of each change since a revision; null where there were too many to remember. */
+  changedSince(revision: number): readonly DomainPath[] | null
 }
 
 /** Owned by the node's core, which alone calls `learn`. */
@@ -54,9 +58,15 @@ export interface LeaderBook extends LeaderBookView {
   ): Result<{ readonly isNews: boolean }, LearnProblem>
 }
 
+/** Changes that the book remembers the domain of; who looks after each input needs one or two. A guess. */
+export const CHANGES_REMEMBERED_MAX = 32
+
 export function createLeaderBook(): LeaderBook {
   const current = new Map<DomainPath, KnownLeadership>()
+  const ledBy = new Map<NodeId, readonly DomainPath[]>()
   let revision = 0
+  /** The domains of the latest changes, the last one last. */
+  const changes: DomainPath[] = []
   const proofs = new Map<DomainPath, Map<string, Opened<Announcement>>>()
   const leaderOf = (domain: DomainPath): KnownLeadership | null => current.get(domain) ?? null
   const proofAt = (domain: DomainPath, fence: Fence): Opened<Announcement> | null =>
@@ -65,6 +75,24 @@ export function createLeaderBook(): LeaderBook {
     const parent = parentOf(domain)
     const grants = parent === null ? [] : (leaderOf(parent)?.announcement.grants ?? [])
     return grants.find((granted) => granted.domain === domain)?.line ?? null
+  }
+  const enter = (known: KnownLeadership): void => {
+    const { domain, node } = known.announcement
+    const before = leaderOf(domain)?.announcement.node
+    current.set(domain, known)
+    if (before === node) return
+    if (before !== undefined)
+      ledBy.set(
+        before,
+        (ledBy.get(before) ?? []).filter((led) => led !== domain),
+      )
+    if (before !== undefined && ledBy.get(before)?.length === 0) ledBy.delete(before)
+    ledBy.set(node, [...(ledBy.get(node) ?? []), domain])
+  }
+  const noteChange = (domain: DomainPath): void => {
+    revision += 1
+    changes.push(domain)
+    if (changes.length > CHANGES_REMEMBERED_MAX) changes.shift()
   }
   return {
     leaderOf,
@@ -79,7 +107,12 @@ export function createLeaderBook(): LeaderBook {
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
     proofAt,
     domains: () => current.keys(),
+    addressesOf: (node) => (ledBy.get(node) ?? []).flatMap((domain) => leaderOf(domain)?.announcement.addresses ?? []),
     revision: () => revision,
+    changedSince: (before) => {
+      const count = revision - before
+      return count > changes.length ? null : changes.slice(changes.length - count)
+    },
     learn: (opened, now, patienceMs) => {
       const checked = checkProof(opened)
       if (!checked.ok) return checked
@@ -93,9 +126,9 @@ export function createLeaderBook(): LeaderBook {
       if (place === 'older') return err('older')
       const isRepeated = known !== null && isSameSaying(known.announcement, announcement)
       const spokenAt = isRepeated ? known.spokenAt : now
-      current.set(announcement.domain, { opened, announcement, heardAt: now, spokenAt })
+      enter({ opened, announcement, heardAt: now, spokenAt })
       const isNews = known === null || isChange(known.announcement, announcement)
-      if (isNews || (!isRepeated && isElsewhere(known.announcement, announcement))) revision += 1
+      if (isNews || (!isRepeated && isElsewhere(known.announcement, announcement))) noteChange(announcement.domain)
       return ok({ isNews })
     },
   }

@@ -2,9 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { NodeId } from '../overlay/kernel/ids.ts'
+import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import { randomInt, seededRandom, shuffled } from '../overlay/kernel/random.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
+import { step, wakeAt } from './election.ts'
+import type { Announcement } from './messages.ts'
+import { createElection } from './state.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 // The same machine one level up: the electors of `/` are three clusters, and each of them votes through whoever leads
@@ -164,4 +167,52 @@ test('a root whose other elector came back without its vote waits no longer than
     assert.equal(world.agreed(root), null, 'and its vote was the other half')
     world.until('a root leader', () => world.agreed(root) !== null, quorumLossMs.above + lan.electionTimeoutMsMax)
   }
+})
+
+/** When `/berlin` founds a root of which it has only heard, whose electors are these and whose leader fell silent. */
+function foundAfter(electors: readonly string[]): number | null {
+  const random = seededRandom(1)
+  const at = (now: number) => ({ now, wall: now, random })
+  const options = { domain: root, self: berlin, electorsMax: 5, autonomy: 'automatic' as const, fitness: 0.5 }
+  let { state } = createElection({ ...options, timing: lan, speaker: null, saved: null }, at(0))
+  const fact = (child: DomainPath, alive: boolean) => ({ child, alive, steadySince: 0, fitness: 0.5, canLead: true })
+  const announcement: Announcement = {
+    kind: 'election/announcement',
+    domain: root,
+    line: 'of a twin',
+    epoch: 7,
+    term: 1,
+    leader: berlin,
+    node: 'berlin-1' as NodeId,
+    name: 'berlin-1',
+    electors: electors.map(domainOf),
+    predecessor: null,
+    grants: [],
+    established: true,
+    votes: [],
+    addresses: [],
+    sequence: 1,
+    fitness: 0.5,
+  }
+  const children = [fact(berlin, true), fact(domainOf('/paris'), false)]
+  for (const input of [
+    { kind: 'start' as const },
+    { kind: 'children' as const, children },
+    { kind: 'announced' as const, announcement, granted: null },
+  ]) {
+    state = step(state, input, at(1)).state
+  }
+  for (let now = wakeAt(state); now !== null && now < 2 * lan.quorumLossMs.above; now = wakeAt(state)) {
+    const { state: next, effects } = step(state, { kind: 'wake' }, at(now))
+    state = next
+    const isFounded = effects.some((effect) => effect.kind === 'emit' && effect.event.name === 'domain-founded')
+    if (isFounded) return now
+  }
+  return null
+}
+
+test('a root whose only elector was a line of this very cluster that is gone is founded again, and no other', () => {
+  const ms = foundAfter(['/berlin'])
+  assert.ok(ms !== null && ms <= 4 * lan.announceMs, `after ${ms} ms`)
+  assert.equal(foundAfter(['/berlin', '/paris']), null)
 })

@@ -3,7 +3,7 @@
 // goes on.
 
 import { emit } from '../overlay/kernel/effect.ts'
-import type { ChildId } from '../overlay/kernel/ids.ts'
+import { type ChildId, isDomain } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { stepDown } from './leading.ts'
@@ -104,9 +104,13 @@ function goOn(
 
 /**
  * The lowest of those who could found a domain does; the others see it and wait. Who has heard of a line (it then has
- * an epoch) waits for that one first, for as long as it may take to recover by itself.
+ * an epoch) waits for that one first, for as long as it may take to recover by itself. Not where its only elector was
+ * this very child domain, by another line of its own that is left by now: nobody else could recover it. (A node that
+ * hears of itself has lost its disk, and is in no hurry.)
  */
 function mayFound(state: ElectionState, now: Millis): boolean {
+  const isOwn = isDomain(state.self) && state.heardOf.length === 1 && state.heardOf[0] === state.self
+  if (isOwn) return true
   const isFirst = state.epoch === 0
   const isGivenUp = state.autonomy === 'automatic' && now - state.leaderlessSince >= 2 * state.quorumLossMs
   return isLowestToLead(state) && (isFirst || isGivenUp)
@@ -235,7 +239,7 @@ function heardOfLeader(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
-  const heard = withLeader(state, announcement, context)
+  const heard = { ...withLeader(state, announcement, context), heardOf: announcement.electors }
   return heard.epoch === state.epoch ? heard : save(heard, out, [])
 }
 

@@ -152,6 +152,8 @@ export interface ElectionState {
   readonly closed: ReadonlySet<ChildId>
   /** When other electors were heard that do not lead; a leader is in `leader`, and its electors in `progress`. */
   readonly heard: ReadonlyMap<ChildId, Millis>
+  /** The electors of the line that was announced last, for who has no register itself; empty while none was. */
+  readonly heardOf: readonly ChildId[]
   /** Electors that said, when they were asked last, that they have no vote: they lost the memory of what they voted. */
   readonly voteless: ReadonlySet<ChildId>
   readonly meeting: Meeting | null
@@ -274,6 +276,7 @@ export function createElection(
     children: new Map(),
     closed: new Set(),
     heard: new Map(),
+    heardOf: [],
     voteless: new Set(),
     meeting: null,
   }

@@ -4,14 +4,25 @@ import { ELECTION_TIMINGS } from '../election/index.ts'
 import { addressOf, parseAddress } from '../overlay/address.ts'
 import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
-import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
+import { decodeSpec, parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
+import type { SpecRecord } from '../services-registry/index.ts'
 import { asCoppiceError } from './boot.ts'
-import type { DeployView, EventView, NodeControl, PingView, ResolveView, ServiceView, StatusView } from './control.ts'
+import type {
+  DeployView,
+  EventView,
+  ForwardRequest,
+  NodeControl,
+  PingView,
+  ResolveView,
+  ServiceView,
+  StatusView,
+} from './control.ts'
 import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
 import { withFound } from './found.ts'
-import { logsOf, openExec } from './instance-streams.ts'
+import { openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
+import { logsOf } from './logs.ts'
 import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
@@ -55,7 +66,6 @@ export function createControl(member: Member): NodeControl {
   const status = (): StatusView => {
     const waits = waitingFor(view)
     const freshMs = FRESH_ANNOUNCEMENTS * ELECTION_TIMINGS[options.preset ?? 'lan'].announceMs
-    const { proxy } = member
     return {
       node: view.self.node,
       name: view.name,
@@ -67,7 +77,7 @@ export function createControl(member: Member): NodeControl {
       intake: view.intake(),
       pressure: view.summaryOf(view.self.node)?.pressure ?? 0,
       addresses: network.addresses(),
-      proxies: { http: proxy === null ? null : `http://${proxy.host}:${proxy.port}`, socks: null, dns: null },
+      proxies: member.ways.proxies,
       domains: domainViews(view, performance.now(), freshMs),
       peers: peerViews(view, member.paths, member.names),
       counters: { ...Object.fromEntries(member.counters), ...network.counters() },
@@ -91,14 +101,21 @@ export function createControl(member: Member): NodeControl {
     orFail(id, serviceView(await knowing(id as ServiceId), id as ServiceId))
 
   /** Rejects when a holder of the domain's records refused it; without an answer so far it stays in the outbox. */
-  const submit = async (domain: DomainPath, service: ServiceId, spec: ServiceSpec | null): Promise<void> => {
-    const held = specOf(await knowing(service), service)
+  const submit = async (
+    domain: DomainPath,
+    service: ServiceId,
+    spec: ServiceSpec | null,
+    isScale = false,
+  ): Promise<void> => {
+    const known = await knowing(service)
+    const held = specOf(known, service)
+    const rollout = known.stores().flatMap((store) => store.rollout(service) ?? [])[0] ?? null
     const before = specOf(view, service)
     let refusal: string | null = null
     const stop = member.onEvent(({ name, fields }) => {
       if (name === 'submission-answered' && fields.key === `spec/${service}`) refusal = fields.refusal as string | null
     })
-    host.input({ kind: 'submit', domain, service, spec, held })
+    host.input({ kind: 'submit', domain, service, spec, held, rollout, isScale })
     const isHolder = view.stores().some((store) => store.domain === domain)
     const isDone = (): boolean => {
       const now = specOf(view, service)
@@ -125,11 +142,15 @@ export function createControl(member: Member): NodeControl {
     )
   }
 
-  const changeSpec = async (id: string, change: (spec: ServiceSpec) => ServiceSpec | null): Promise<ServiceView> => {
+  const changeSpec = async (
+    id: string,
+    change: (spec: ServiceSpec, record: SpecRecord) => ServiceSpec | null,
+    isScale = false,
+  ): Promise<ServiceView> => {
     const record = orFail(id, specOf(await knowing(id as ServiceId), id as ServiceId))
     const spec = orFail(id, readSpec(record))
     const { domain, service } = record.message
-    await submit(domain, service, change(spec))
+    await submit(domain, service, change(spec, record.message), isScale)
     return submitted(domain, service, spec)
   }
 
@@ -150,7 +171,7 @@ export function createControl(member: Member): NodeControl {
   }
 
   const resolve = async (address: string, signal: AbortSignal): Promise<ResolveView> => {
-    const { service, address: parsed, order, reason } = await member.traffic.resolve(address, signal)
+    const { service, address: parsed, spec, order, reason } = await member.traffic.resolve(address, signal)
     const endpoints = order.map(({ number, node, nodeName }) => ({
       number,
       node,
@@ -158,7 +179,8 @@ export function createControl(member: Member): NodeControl {
       path: node === view.self.node ? ('local' as const) : (member.paths.get(node)?.path ?? null),
       rttMs: node === view.self.node ? 0 : view.roundTripMs(node),
     }))
-    return { service, policy: parsed.policy, endpoints, virtualAddress: member.virtualAddressOf(service), reason }
+    const virtualAddress = await member.ways.virtualAddressOf(service, parsed, spec)
+    return { service, policy: parsed.policy, endpoints, virtualAddress, reason }
   }
 
   const ping = async (who: string, signal: AbortSignal): Promise<PingView> => {
@@ -185,7 +207,8 @@ export function createControl(member: Member): NodeControl {
     services: (ids) => Promise.all(ids.map(serviceOrFail)),
     inspect: async (id) => orFail(id, inspectView(await knowing(id as ServiceId), id as ServiceId)),
     remove: (service) => changeSpec(service, () => null),
-    scale: (service, replicas) => changeSpec(service, (spec) => ({ ...spec, replicas })),
+    scale: (service, replicas) => changeSpec(service, (spec) => scaled(spec, replicas), true),
+    rollback: (service) => changeSpec(service, previousOf),
     migrate: async (id, number, to) => {
       const service = id as ServiceId
       return migrate(member, await knowing(service), service, number, to)
@@ -211,11 +234,25 @@ export function createControl(member: Member): NodeControl {
     recover: (domain, order) => recoverDomain(member, domain, order),
     ping,
     events: (signal) => eventsOf(member, signal),
-    logs: async (request, signal) => logsOf(member, await knowing(request.service as ServiceId), request, signal),
+    logs: (request, signal) => logsOf(member, knowing, request, signal),
     exec: async (target, signal) => openExec(member, await knowing(target.service as ServiceId), target, signal),
-    forward: (address, localPort, signal) => forward(member, address, localPort, signal),
+    forward: (request, signal) => forward(member, request, signal),
     metrics: () => metricsOf(member),
   }
+}
+
+function scaled(spec: ServiceSpec, replicas: number): ServiceSpec {
+  if (spec.kind !== 'daemon') return { ...spec, replicas }
+  const problem = 'a daemon runs once on every matching device and has no number of replicas'
+  throw new CoppiceError('not-scalable', problem, 'Its constraints say which devices match.')
+}
+
+/** What a service ran before its newest version, in as many copies as there are now. */
+function previousOf(spec: ServiceSpec, { service, previous }: SpecRecord): ServiceSpec {
+  const decoded = previous === undefined ? null : decodeSpec(previous.spec)
+  if (decoded?.ok) return { ...decoded.value, replicas: spec.replicas }
+  const problem = `no earlier version of ${service} is known`
+  throw new CoppiceError('no-previous-version', problem, '`coppice deploy` the descriptor that you want instead.')
 }
 
 function readDomain(domain: string | null): DomainPath {
@@ -292,13 +329,21 @@ async function* eventsOf(member: Member, signal: AbortSignal): AsyncIterable<Eve
   }
 }
 
-async function forward(member: Member, address: string, localPort: number, signal: AbortSignal) {
+async function forward(member: Member, request: ForwardRequest, signal: AbortSignal) {
+  const { address, localPort, protocol } = request
   const parsed = parseAddress(address)
   if (!parsed.ok) throw new CoppiceError('bad-address', parsed.error.problem, 'As in app.ns.svc.ns.0.rr.local:8080.')
   const onProblem = ({ code, sentence }: { readonly code: string; readonly sentence: string }): void =>
     member.notice(code, sentence)
   try {
-    return await openForward({ address, localPort, connect: member.traffic.connect, onProblem, signal })
+    return await openForward({
+      address,
+      localPort,
+      protocol,
+      connect: member.traffic.connect,
+      onProblem,
+      signal,
+    })
   } catch (problem) {
     const detail = problem instanceof Error ? problem.message : String(problem)
     throw new CoppiceError(

@@ -68,7 +68,8 @@ export interface NodeView {
 export interface InstanceView {
   readonly service: string
   readonly number: number
-  readonly state: InstanceState | 'pending'
+  /** `done`: an instance of a job that ended well. */
+  readonly state: InstanceState | 'pending' | 'done'
   readonly node: string | null
   readonly name: string | null
   readonly domain: string | null
@@ -94,6 +95,16 @@ export interface DeployView {
 }
 
 export interface InspectView extends ServiceView {
+  /** How far the newest version has come; null where it replaces none. */
+  readonly rollout: {
+    readonly state: 'rolling' | 'done' | 'paused' | 'rolled-back'
+    readonly reason: string
+  } | null
+  /** When the newest version was submitted, and the one that `rollback` would go back to; ISO 8601. */
+  readonly versions: { readonly current: string; readonly previous: string | null }
+  /** Instances that are wanted, and those of them that run the newest version or, of a job, are done. */
+  readonly wanted: number
+  readonly ready: number
   readonly spec: Readonly<Record<string, unknown>>
   readonly placements: readonly Readonly<Record<string, unknown>>[]
 }
@@ -164,16 +175,27 @@ export interface EventView {
 
 export interface LogRequest {
   readonly service: string
-  /** The instance; the first that runs when null. */
+  /** The instance; all of them when null, each line then with its number in front where there are several. */
   readonly number: number | null
+  /** Go on with what is written from now on, also when the instance moves. */
   readonly follow: boolean
+  /** Lines from the end of each; null for all that is kept. */
   readonly tail: number | null
+  /** Only what was written in the last so many ms; null for no such limit. */
+  readonly sinceMs: number | null
 }
 
 export interface ExecTarget {
   readonly service: string
   /** The instance; the first that runs when null. */
   readonly number: number | null
+}
+
+export interface ForwardRequest {
+  readonly address: string
+  /** 0 takes a free one. */
+  readonly localPort: number
+  readonly protocol: 'tcp' | 'udp'
 }
 
 /** All methods reject with CoppiceError when the caller's request cannot be met. */
@@ -187,11 +209,14 @@ export interface NodeControl {
   services(ids: readonly string[]): Promise<readonly ServiceView[]>
   inspect(service: string): Promise<InspectView>
   remove(service: string): Promise<ServiceView>
+  /** Starts nothing anew; a version that is on its way goes on. */
   scale(service: string, replicas: number): Promise<ServiceView>
   /** Moves an instance (null: each one) to whom `to` selects; returns once it is on its way, rejects when none is. */
   migrate(service: string, number: number | null, to: string | null): Promise<MoveView>
   /** Opens or closes a device for work, or (null) says how it stands. */
   intake(node: string, set: IntakeView['intake'] | null): Promise<IntakeView>
+  /** Submits the version before the newest once more, as the newest. */
+  rollback(service: string): Promise<ServiceView>
   resolve(address: string, signal: AbortSignal): Promise<ResolveView>
   /** One line of text. */
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
@@ -210,11 +235,7 @@ export interface NodeControl {
   /** A program inside an instance, wherever it runs: the stream of frames that `callExec` speaks. */
   exec(target: ExecTarget, signal: AbortSignal): Promise<Duplex>
   /** Listens on loopback (a free port when `localPort` is 0) until the signal aborts. */
-  forward(
-    address: string,
-    localPort: number,
-    signal: AbortSignal,
-  ): Promise<{ readonly host: string; readonly port: number }>
+  forward(request: ForwardRequest, signal: AbortSignal): Promise<{ readonly host: string; readonly port: number }>
   /** Prometheus text format. */
   metrics(): Promise<string>
 }

@@ -66,13 +66,17 @@ export function specWith(replicas: number): ServiceSpec {
   return spec
 }
 
-export const specRecord = (domain: string, replicas: number | null): SealedRecord<SpecRecord> =>
+export const specRecord = (
+  domain: string,
+  replicas: number | null,
+  fields: Partial<ServiceSpec> = {},
+): SealedRecord<SpecRecord> =>
   seal('submitter', domain, {
     kind: 'record/spec',
     domain: domain as SpecRecord['domain'],
     service: SERVICE,
     clock: CLOCK,
-    spec: replicas === null ? null : encodeSpec(specWith(replicas)),
+    spec: replicas === null ? null : encodeSpec({ ...specWith(replicas), ...fields }),
   }) as SealedRecord<SpecRecord>
 
 export const idOf = (name: string): NodeId => factsOf(name, '/').node

@@ -22,6 +22,7 @@ interface Caller {
 
 async function answerTo({ operator, capabilities, owner = null, header = exec }: Caller): Promise<string> {
   const runtimes = {
+    image: async () => new PassThrough(),
     logs: () => new PassThrough(),
     exec: (_: string, number: number) => (number === 0 ? new PassThrough() : null),
   }
@@ -47,10 +48,16 @@ test('a credential without the right to the namespaces of a service runs nothing
 })
 
 test('any member may read a log, and what is not here is said so', async () => {
-  const logs: TunnelHeader = { kind: 'logs', service: SERVICE, number: 0, follow: false, tail: null }
+  const logs: TunnelHeader = { kind: 'logs', service: SERVICE, number: 0, follow: false, tail: null, sinceMs: null }
   assert.equal(await answerTo({ operator: THEIRS, capabilities: [], header: logs }), 'ok')
   assert.equal(
     await answerTo({ operator: OURS, capabilities: ['deploy:*'], header: { ...exec, number: 1 } }),
     'no-such-instance',
   )
+})
+
+test('images go to devices of the same operator only', async () => {
+  const image: TunnelHeader = { kind: 'image', image: 'shop:1' }
+  assert.equal(await answerTo({ operator: OURS, capabilities: ['work'], header: image }), 'ok')
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: ['work', 'deploy:*'], header: image }), 'not-allowed')
 })

@@ -1,15 +1,16 @@
-// The log of an instance and programs in it, from this device or over a tunnel from the one that has it.
+// Streams from and to an instance, on this device or over a tunnel: its log, and programs in it.
 
 import type { Duplex } from 'node:stream'
 import type { TunnelHeader } from '../overlay/io/network.ts'
 import { type DomainPath, type NodeId, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
-import type { ExecTarget, LogRequest } from './control.ts'
+import type { LogOptions } from '../placement/runtime.ts'
+import type { ExecTarget } from './control.ts'
 import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
 import type { Member } from './node.ts'
 import { instancesOf } from './view.ts'
 
-interface Chosen {
+export interface Chosen {
   readonly service: ServiceId
   readonly number: number
   readonly node: NodeId
@@ -50,21 +51,15 @@ async function tunnel(
   throw new CoppiceError(code, `${what} ${service}#${number}: ${detail}`, hint)
 }
 
-/** What an instance wrote. */
-export async function logsOf(
-  member: Member,
-  view: CoreView,
-  request: LogRequest,
-  signal: AbortSignal,
-): Promise<AsyncIterable<Uint8Array>> {
-  const { follow, tail } = request
-  const chosen = choose(view, request)
+/** The log of an instance from where it is now. */
+export async function openLog(member: Member, chosen: Chosen, options: LogOptions): Promise<AsyncIterable<Uint8Array>> {
   const { service, number } = chosen
-  if (chosen.node === view.self.node) {
-    const stream = member.runtimes.logs(service, number, { follow, tail, signal })
+  const { signal, ...asked } = options
+  if (chosen.node === member.core.view.self.node) {
+    const stream = member.runtimes.logs(service, number, options)
     if (stream !== null) return stream
   }
-  const opened = await tunnel(member, chosen, { kind: 'logs', service, number, follow, tail }, signal)
+  const opened = await tunnel(member, chosen, { kind: 'logs', service, number, ...asked }, signal)
   opened.end()
   return opened
 }

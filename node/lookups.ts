@@ -26,7 +26,7 @@ export function createLookups(ask: (input: CoreInput) => void): Lookups {
         const bounded = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_MS_MAX)])
         const onAbort = (): void => {
           waiting.delete(requestId)
-          resolve({ service, records: null, reason: `nobody answered where ${service} is` })
+          resolve({ service, records: null, reason: `nobody answered where ${service} is`, isAbsent: false })
         }
         bounded.addEventListener('abort', onAbort, { once: true })
         waiting.set(requestId, (answer) => {

@@ -4,11 +4,11 @@
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
 import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
+import { type Place, parsePlace } from '../overlay/coordinates/distance.ts'
 import { createNetwork } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
 import { METERED_LIVENESS } from '../overlay/io/round-trips.ts'
-import type { Listener } from '../overlay/io/way-in.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
@@ -21,7 +21,9 @@ import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
+import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
 import { createInside } from './inside.ts'
+import { callerAt } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -33,7 +35,7 @@ import { createQuestions, type Questions } from './questions.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
-import { openProxy, openVirtual } from './ways-in.ts'
+import { openWaysIn, type WaysIn } from './ways-in.ts'
 
 /**
  * How long a node that stops waits for its successors to take over what it led; the core gives up before, after two
@@ -50,13 +52,12 @@ export interface Member {
   readonly network: NetworkPort
   readonly runtimes: Runtimes
   readonly traffic: Traffic
-  readonly proxy: Listener | null
+  readonly ways: WaysIn
   readonly options: NodeOptions
   /** How the network reaches each connected peer, and what it calls itself. */
   readonly paths: ReadonlyMap<NodeId, PathView>
   readonly names: ReadonlyMap<NodeId, string>
   readonly counters: ReadonlyMap<string, number>
-  virtualAddressOf(service: ServiceId): string | null
   /** All that is known of a service, here or by asking its leaders. */
   lookUp(service: ServiceId, signal: AbortSignal): Promise<ResolvedService>
   /** What other nodes are asked to do. */
@@ -90,6 +91,12 @@ export async function startMember(admission: Admission, options: NodeOptions): P
       'Stop what listens there, or give another address with --listen.',
     )
   }
+}
+
+/** Where the device stands: as it was told, else as its label says. */
+function whereabouts({ location, labels }: NodeOptions): { readonly location?: Place } {
+  const place = location ?? parsePlace(labels?.location ?? '')
+  return place === null ? {} : { location: place }
 }
 
 /** Percent from people, shares for the machine. */
@@ -182,7 +189,7 @@ async function assemble(
       autonomy,
       isRelay: relay,
       labels,
-      placing: { scheduler: scheduler.plugin, pressure: pressureOf(options) },
+      placing: { scheduler: scheduler.plugin, pressure: pressureOf(options), ...whereabouts(options) },
       seeds,
       isFounding: isFounding || isAlone,
     },
@@ -194,10 +201,19 @@ async function assemble(
     },
   )
 
+  const offering: ImageOffersOptions = {
+    domain,
+    members: () =>
+      [...core.view.roster()].flatMap(([node, { state }]) => (node !== self && state === 'alive' ? [node] : [])),
+    rttMs: (node) => core.view.roundTripMs(node),
+    nameOf: (node) => names.get(node) ?? null,
+    traffic: () => traffic,
+  }
   const runtimes = await createRuntimes({
     dataDir,
     self,
     wanted: options.runtimes ?? null,
+    imageOffers: (image, signal) => imageOffers(offering, image, signal),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),
   })
@@ -224,6 +240,8 @@ async function assemble(
       runtimes,
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
+    callerAt: (from, protocol) => callerAt(dataDir, from, protocol),
+    random,
   })
 
   const listen = await rememberedListen(disk, options.listen)
@@ -293,18 +311,9 @@ async function assemble(
   closers.push(readDevice(dataDir, running, opened.addresses))
   await runtimes.start()
 
-  const connect = traffic.connect
-  const proxyPort = options.httpProxyPort === undefined ? 0 : options.httpProxyPort
-  const proxy =
-    proxyPort === null
-      ? null
-      : await openProxy(proxyPort, connect, (address, sentence) => notice('call-failed', `${address}: ${sentence}`))
-  if (proxy !== null) closers.push(() => proxy.close())
-  const virtual = options.virtualListeners === false ? null : openVirtual(core, self, traffic, notice)
-  if (virtual !== null) {
-    observers.onSettled(virtual.refresh)
-    closers.push(() => virtual.close())
-  }
+  const ways = await openWaysIn({ node: options, core, self, traffic, notice })
+  closers.push(() => ways.close())
+  observers.onSettled(ways.refresh)
 
   return {
     folder,
@@ -315,12 +324,11 @@ async function assemble(
     network: opened,
     runtimes,
     traffic,
-    proxy,
+    ways,
     options,
     paths,
     names,
     counters: observers.counters,
-    virtualAddressOf: (service) => virtual?.addressOf(service) ?? null,
     lookUp: lookups.lookUp,
     questions,
     stopping: stopping.signal,

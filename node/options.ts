@@ -38,13 +38,21 @@ export interface NodeOptions {
   readonly runtimes?: readonly string[]
   /** Port of the HTTP proxy on loopback; 0 takes a free one, null turns it off. Default 0. */
   readonly httpProxyPort?: number | null
+  /** Port of the SOCKS5 proxy on loopback; 0 takes a free one, null turns it off. Default 0. */
+  readonly socksPort?: number | null
+  /** Port of the DNS server on loopback, UDP and TCP; 0 takes a free one, null turns it off. Default 0. */
+  readonly dnsPort?: number | null
+  /** The resolver, `IP` or `IP:port`, that answers other systems' names; they are refused when it is left out. */
+  readonly dnsForward?: string
   /** Loopback addresses per service (127.30.0.0/16). Default true. */
   readonly virtualListeners?: boolean
   /**
-   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, or the path of a module with the
-   * functions `filter` and `score`. Default `best-fit`.
+   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, `ldp`, or the path of a module
+   * with the functions `filter` and `score`. Default `best-fit`.
    */
   readonly scheduler?: string
+  /** Where the device stands, in degrees; what `geo` constraints are held against. */
+  readonly location?: { readonly latitude: number; readonly longitude: number }
   /**
    * When this device is short of cpu, load per core, memory or disk: the marks in percent, and how many readings (one
    * every 5 s) in a row count. Null: it never is. Default 80, 70 and 3.

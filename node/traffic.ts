@@ -1,20 +1,24 @@
 // Carries calls: a name becomes an order of instances, the first that can be reached gets the bytes, and the others are
 // tried only as long as none were sent. The same file serves the other end: it dials the instance that a tunnel is for.
 
-import { connect as dialTcp } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { isAddressOf, parseAddress, type ServiceAddress } from '../overlay/address.ts'
+import { namespaceOf, whyNotCall } from '../overlay/callers.ts'
 import { type Candidate, type ChoiceMemory, choose, noMemory } from '../overlay/choose.ts'
 import type { NetworkPort, TunnelHandler, TunnelHeader } from '../overlay/io/network.ts'
-import type { ConnectProblem } from '../overlay/io/way-in.ts'
-import type { DomainPath, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
-import { instanceKey } from '../overlay/kernel/ids.ts'
+import type { Call, Connect, ConnectProblem, Origin } from '../overlay/io/way-in.ts'
+import type { DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import { instanceKey, splitInstanceKey } from '../overlay/kernel/ids.ts'
+import type { Random } from '../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { TunnelRefusal } from '../overlay/tunnel.ts'
+import type { ServiceSpec } from '../placement/index.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
 import type { ResolvedService } from './core/effects.ts'
 import { endpointOn, endpointsOf, type LiveEndpoint } from './endpoints.ts'
 import { CoppiceError } from './errors.ts'
+import { dialInstance } from './io/dial-instance.ts'
+import { specIn } from './view.ts'
 
 /**
  * How long one instance may take to be connected to before the next is tried. A guess: a dial over a relay takes 0.3 s.
@@ -42,11 +46,16 @@ export interface TrafficOptions {
   readonly local: (service: ServiceId) => readonly SealedRecord[]
   /** Tunnels that are for an instance itself and not for a port of it: its log, a program in it. */
   readonly inside: TunnelHandler
+  /** The instance of this device that a call comes from; null for a person, or a program that nobody here started. */
+  readonly callerAt: (from: Origin, protocol: Call['protocol']) => Promise<InstanceKey | null>
+  readonly random: Random
 }
 
 export interface Resolution {
   readonly service: ServiceId
   readonly address: ServiceAddress
+  /** Null where it cannot be read. */
+  readonly spec: ServiceSpec | null
   readonly order: readonly LiveEndpoint[]
   readonly reason: string | null
 }
@@ -54,8 +63,13 @@ export interface Resolution {
 export interface Traffic {
   /** The instances that a name means now, in the order in which a call would try them. Rejects with CoppiceError. */
   resolve(address: string, signal: AbortSignal): Promise<Resolution>
+  /**
+   * The same for programs, which want no exception: `unanswered` where nobody could be asked, `no-service` where there
+   * is none.
+   */
+  find(address: string, signal: AbortSignal): Promise<Result<Resolution, ConnectProblem>>
   /** Bytes to an instance of the service that a name means. */
-  connect(address: string, signal: AbortSignal): Promise<Result<Duplex, ConnectProblem>>
+  readonly connect: Connect
   /** A tunnel to a node of that cluster, which is found and connected to first where it has to be. */
   tunnelTo(
     node: NodeId,
@@ -67,8 +81,24 @@ export interface Traffic {
   readonly serve: TunnelHandler
 }
 
+/** Who looks for a service, and whether it is going to call it. */
+interface Finding {
+  readonly caller: InstanceKey | null
+  readonly isCall: boolean
+}
+const LOOKING: Finding = { caller: null, isCall: false }
+
+type ServeInstance = (
+  header: Extract<TunnelHeader, { readonly kind: 'instance' }>,
+  signal: AbortSignal,
+) => Promise<Result<Duplex, TunnelRefusal>>
+
+/** Refusals that say more than that no instance was reached, where all of them say the same. */
+const TELLING: readonly string[] = ['no-such-port', 'not-allowed', 'limit']
+
 export function createTraffic(options: TrafficOptions): Traffic {
   const turns = new Map<string, ChoiceMemory>()
+  const openTo = new Map<string, number>()
   const shunnedUntil = new Map<NodeId, number>()
 
   const serviceOf = (address: ServiceAddress): ServiceId | null => {
@@ -77,19 +107,22 @@ export function createTraffic(options: TrafficOptions): Traffic {
     return null
   }
 
-  /** Advances the round robin only for calls, not for looking. */
+  /** Advances the caller's turn only for calls, not for looking. */
   const inOrder = (
+    service: ServiceId,
     endpoints: readonly LiveEndpoint[],
     address: ServiceAddress,
-    turn: string,
-    isCall: boolean,
+    { caller, isCall }: Finding,
   ): readonly LiveEndpoint[] => {
+    const turn = `${service} ${address.policy} ${caller ?? ''}`
     const candidates = endpoints.map((one): Candidate & LiveEndpoint => ({
       ...one,
       rttMs: options.rttMs(one.node),
       isLocal: one.node === options.self,
+      openTunnels: openTo.get(copyKey(one)) ?? 0,
     }))
-    const { order, memory } = choose(address, candidates, turns.get(turn) ?? noMemory)
+    const calling = { caller: `${options.self} ${caller ?? ''}`, random: options.random }
+    const { order, memory } = choose(address, candidates, turns.get(turn) ?? noMemory, calling)
     if (isCall) remember(turn, memory)
     const found = order as readonly (Candidate & LiveEndpoint)[]
     const isShunned = ({ node }: LiveEndpoint): boolean => (shunnedUntil.get(node) ?? 0) > performance.now()
@@ -112,7 +145,7 @@ export function createTraffic(options: TrafficOptions): Traffic {
 
   const find = async (
     text: string,
-    isCall: boolean,
+    finding: Finding,
     signal: AbortSignal,
   ): Promise<Result<Resolution, ConnectProblem>> => {
     const parsed = parseAddress(text)
@@ -123,26 +156,45 @@ export function createTraffic(options: TrafficOptions): Traffic {
     const address = parsed.value
     const service = serviceOf(address)
     if (service === null) return err({ code: 'no-service', sentence: `no service answers to ${text}` })
-    const { records, reason } = await options.lookUp(service, signal)
-    if (records === null) return err({ code: 'no-service', sentence: reason ?? `there is no service ${service}` })
-    const order = inOrder(endpointsOf(records, options.isGone), address, `${service} ${address.policy}`, isCall)
-    return ok({ service, address, order, reason: order.length > 0 ? null : whyNone(service, address, records) })
+    const { records, reason, isAbsent } = await options.lookUp(service, signal)
+    if (records === null) {
+      return err({
+        code: isAbsent ? 'no-service' : 'unanswered',
+        sentence: reason ?? `there is no service ${service}`,
+      })
+    }
+    const spec = specIn(records)
+    const caller = finding.caller === null ? '' : namespaceOf(splitInstanceKey(finding.caller).service)
+    const forbidden = whyNotCall(caller, service, spec?.callers ?? [])
+    if (forbidden !== null) return err({ code: 'not-allowed', sentence: forbidden })
+    const order = inOrder(service, endpointsOf(records, options.isGone), address, finding)
+    return ok({ service, address, spec, order, reason: order.length > 0 ? null : whyNone(service, address, records) })
   }
 
-  const openTo = async (
+  const dial = async (
     one: LiveEndpoint,
     port: number,
+    protocol: Call['protocol'],
+    caller: InstanceKey | null,
     signal: AbortSignal,
   ): Promise<Result<Duplex, TunnelRefusal>> => {
-    if (one.node === options.self)
-      return dialInstance(one, port, AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)]))
+    if (one.node === options.self) {
+      return dialInstance(one, port, protocol, AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)]))
+    }
     const { service, number, node, domain } = one
-    return tunnelTo(
-      node,
-      domain,
-      { kind: 'instance', service, number, port, protocol: 'tcp', callerNamespace: '' },
-      signal,
-    )
+    const callerNamespace = caller === null ? '' : namespaceOf(splitInstanceKey(caller).service)
+    return tunnelTo(node, domain, { kind: 'instance', service, number, port, protocol, callerNamespace }, signal)
+  }
+
+  /** Counts a tunnel for as long as it is open. */
+  const counted = (one: LiveEndpoint, tunnel: Duplex): void => {
+    const key = copyKey(one)
+    openTo.set(key, (openTo.get(key) ?? 0) + 1)
+    tunnel.once('close', () => {
+      const left = (openTo.get(key) ?? 1) - 1
+      if (left === 0) openTo.delete(key)
+      else openTo.set(key, left)
+    })
   }
 
   const tunnelTo: Traffic['tunnelTo'] = async (node, domain, header, signal) => {
@@ -151,9 +203,52 @@ export function createTraffic(options: TrafficOptions): Traffic {
     return options.network().openTunnel(node, header, bounded)
   }
 
+  const connect: Connect = async (text, signal, { protocol, from }) => {
+    const caller = from === null ? null : await options.callerAt(from, protocol)
+    const found = await find(text, { caller, isCall: true }, signal)
+    if (!found.ok) return found
+    const { service, address, order, reason } = found.value
+    if (reason !== null) return err({ code: 'no-instance', sentence: reason })
+    const failures: string[] = []
+    const codes = new Set<string>()
+    for (const one of order) {
+      const first = one.endpoint.ports.find((port) => port.protocol === protocol)
+      const opened = await dial(one, address.port ?? first?.declared ?? 0, protocol, caller, signal)
+      if (opened.ok) {
+        counted(one, opened.value)
+        return opened
+      }
+      if (['unreachable', 'dial-failed'].includes(opened.error.code)) shun(one.node)
+      codes.add(opened.error.code)
+      failures.push(`#${one.number} on ${one.node}: ${opened.error.detail} (${opened.error.code})`)
+      if (signal.aborted) break
+    }
+    const [only = ''] = codes
+    const code = codes.size === 1 && TELLING.includes(only) ? only : 'unreachable'
+    return err({ code, sentence: `no instance of ${service} could be reached: ${failures.join('; ')}` })
+  }
+
+  const serveInstance: ServeInstance = async (header, signal) => {
+    const { service, number, port, protocol, callerNamespace } = header
+    const forbidden = await whyNotServe(callerNamespace, service, signal)
+    if (forbidden !== null) return err({ code: 'not-allowed', detail: forbidden })
+    // Who called may not know yet that it runs elsewhere too: until it stops here it is served here.
+    const one = endpointOn(options.local(service), options.self, number)
+    const key = instanceKey(service, number)
+    if (one === undefined) return err({ code: 'not-running', detail: `${key} does not run here` })
+    return dialInstance(one, port, protocol, signal)
+  }
+
+  /** The descriptor is looked up only for callers that it has to allow. */
+  const whyNotServe = async (caller: string, service: ServiceId, signal: AbortSignal): Promise<string | null> => {
+    if (whyNotCall(caller, service, []) === null) return null
+    const { records } = await options.lookUp(service, signal)
+    return whyNotCall(caller, service, specIn(records ?? [])?.callers ?? [])
+  }
+
   return {
     resolve: async (address, signal) => {
-      const found = await find(address, false, signal)
+      const found = await find(address, LOOKING, signal)
       if (found.ok) return found.value
       throw new CoppiceError(
         found.error.code,
@@ -161,37 +256,18 @@ export function createTraffic(options: TrafficOptions): Traffic {
         'Compare it with the address that `coppice ps` or `coppice inspect` shows.',
       )
     },
-    connect: async (text, signal) => {
-      const found = await find(text, true, signal)
-      if (!found.ok) return found
-      const { service, address, order, reason } = found.value
-      if (reason !== null) return err({ code: 'no-instance', sentence: reason })
-      const failures: string[] = []
-      for (const one of order) {
-        const port = address.port ?? one.endpoint.ports[0]?.declared ?? 0
-        const opened = await openTo(one, port, signal)
-        if (opened.ok) return opened
-        if (['unreachable', 'dial-failed'].includes(opened.error.code)) shun(one.node)
-        failures.push(`#${one.number} on ${one.node}: ${opened.error.detail} (${opened.error.code})`)
-        if (signal.aborted) break
-      }
-      return err({
-        code: 'unreachable',
-        sentence: `no instance of ${service} could be reached: ${failures.join('; ')}`,
-      })
-    },
+    find: (address, signal) => find(address, LOOKING, signal),
+    connect,
     tunnelTo,
     serve: async (from, facts, header, signal) => {
       if (header.kind !== 'instance') return await options.inside(from, facts, header, signal)
-      if (header.protocol !== 'tcp') return err({ code: 'not-allowed', detail: 'only tcp is carried so far' })
-      // Who called may not know yet that it runs elsewhere too: until it stops here it is served here.
-      const one = endpointOn(options.local(header.service), options.self, header.number)
-      const key = instanceKey(header.service, header.number)
-      if (one === undefined) return err({ code: 'not-running', detail: `${key} does not run here` })
-      return dialInstance(one, header.port, signal)
+      return serveInstance(header, signal)
     },
   }
 }
+
+/** Which copy of an instance: during a migration two have one number. */
+const copyKey = ({ service, number, node }: LiveEndpoint): string => `${service} ${number} ${node}`
 
 function whyNone(service: ServiceId, { instance, policy }: ServiceAddress, records: readonly SealedRecord[]): string {
   const states = records.flatMap(({ message }) =>
@@ -199,34 +275,4 @@ function whyNone(service: ServiceId, { instance, policy }: ServiceAddress, recor
   )
   const which = policy === 'instance' ? `instance ${instance} of ${service}` : `any instance of ${service}`
   return `there is no address to give for ${which}: ${states.length === 0 ? 'none runs' : states.join(', ')}`
-}
-
-/** Connects to an instance on this device. */
-function dialInstance(
-  one: LiveEndpoint,
-  declared: number,
-  signal: AbortSignal,
-): Promise<Result<Duplex, TunnelRefusal>> {
-  const port = one.endpoint.ports.find((candidate) => candidate.declared === declared && candidate.protocol === 'tcp')
-  if (port === undefined) {
-    const offered = one.endpoint.ports.map((candidate) => candidate.declared).join(', ')
-    const detail = `${one.service} declares no tcp port ${declared}; it has ${offered === '' ? 'none' : offered}`
-    return Promise.resolve(err({ code: 'no-such-port', detail }))
-  }
-  return new Promise((resolve) => {
-    const socket = dialTcp({ host: one.endpoint.host, port: port.actual, allowHalfOpen: true, noDelay: true })
-    const give = (result: Result<Duplex, TunnelRefusal>): void => {
-      signal.removeEventListener('abort', onAbort)
-      socket.removeListener('error', onError)
-      resolve(result)
-    }
-    const onAbort = (): void => {
-      socket.destroy()
-      give(err({ code: 'dial-failed', detail: 'it did not answer in time' }))
-    }
-    const onError = (problem: Error): void => give(err({ code: 'dial-failed', detail: problem.message }))
-    socket.once('error', onError)
-    socket.once('connect', () => give(ok(socket)))
-    signal.addEventListener('abort', onAbort, { once: true })
-  })
 }

@@ -1,76 +1,146 @@
-// How programs on this device get in: the HTTP proxy, and a loopback address for each service.
+// How programs on this device get in: the HTTP and SOCKS5 proxies, the DNS server, and an address for each name. All of
+// them hand what comes to the same `connect`.
 
-import { addressOf } from '../overlay/address.ts'
+import { isIP } from 'node:net'
+import type { ServiceAddress } from '../overlay/address.ts'
+import type { DnsOutcome } from '../overlay/dns.ts'
+import type { Upstream } from '../overlay/io/dns-forward.ts'
+import { openDnsServer } from '../overlay/io/dns-server.ts'
 import { openHttpProxy } from '../overlay/io/http-proxy.ts'
-import { openVirtualListeners, type VirtualListeners } from '../overlay/io/virtual-listeners.ts'
-import type { Listener } from '../overlay/io/way-in.ts'
+import { openSocksServer } from '../overlay/io/socks-server.ts'
+import type { ConnectProblem, Listener } from '../overlay/io/way-in.ts'
 import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
-import { allocateVirtualAddress, createVirtualAddresses } from '../overlay/virtual-address.ts'
+import type { ServiceSpec } from '../placement/index.ts'
+import type { StatusView } from './control.ts'
 import type { Core } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
+import type { NodeOptions } from './options.ts'
 import type { Traffic } from './traffic.ts'
-import { knownServices, readSpec, specOf } from './view.ts'
+import { openVirtual, type VirtualWays } from './virtual-ways.ts'
 
-/** Services that get a loopback address of their own; the others are reached through the proxy. */
-const VIRTUAL_SERVICES_MAX = 1_000
+const LOOPBACK = '127.0.0.1'
+const DNS_PORT = 53
 
-/** The HTTP proxy on loopback. Rejects with CoppiceError `port-in-use`. */
-export async function openProxy(
-  port: number,
-  connect: Traffic['connect'],
-  onRefused: (address: string, sentence: string) => void,
-): Promise<Listener> {
-  try {
-    return await openHttpProxy({ port, connect, onRefused: (address, refusal) => onRefused(address, refusal.sentence) })
-  } catch (problem) {
-    const detail = problem instanceof Error ? problem.message : String(problem)
-    throw new CoppiceError(
-      'port-in-use',
-      `the HTTP proxy cannot listen on port ${port}: ${detail}`,
-      'Choose another with --http-proxy.',
-    )
-  }
-}
-
-export interface VirtualWays {
+export interface WaysIn {
+  /** Where each of them listens; null where it is turned off. */
+  readonly proxies: StatusView['proxies']
+  /** Looks at the known services again. */
   readonly refresh: () => void
-  addressOf(service: ServiceId): string | null
+  /** The address of a name on this device, listened on by the time it resolves. */
+  virtualAddressOf(service: ServiceId, address: ServiceAddress, spec: ServiceSpec | null): Promise<string | null>
   close(): Promise<void>
 }
 
-/** A loopback address for each known service, while it is known. */
-export function openVirtual(
-  core: Core,
-  self: NodeId,
-  traffic: Traffic,
-  notice: (code: string, detail: string) => void,
-): VirtualWays {
-  const table = createVirtualAddresses([], self)
-  const listeners: VirtualListeners = openVirtualListeners({
-    connect: traffic.connect,
-    onProblem: ({ code, sentence }) => notice(code, sentence),
-  })
-  let shown = ''
-  return {
-    refresh: () => {
-      const services = [...new Set(knownServices(core.view))].sort().slice(0, VIRTUAL_SERVICES_MAX)
-      const wanted = services.map((service) => ({
-        name: addressOf(service),
-        host: allocateVirtualAddress(table, service).address,
-        ports: (readSpec(specOf(core.view, service))?.ports ?? [])
-          .filter((port) => port.protocol === 'tcp')
-          .map((port) => port.declared),
-      }))
-      const now = JSON.stringify(wanted)
-      if (now === shown) return
-      shown = now
-      void listeners.set(wanted)
-    },
-    addressOf: (service) => {
-      const index = table.byService.get(service)
-      const { address } = index === undefined ? { address: null } : allocateVirtualAddress(table, service)
-      return address !== null && listeners.open().some((open) => open.startsWith(`${address}:`)) ? address : null
-    },
-    close: () => listeners.close(),
+export interface WaysInOptions {
+  readonly node: NodeOptions
+  readonly core: Core
+  readonly self: NodeId
+  readonly traffic: Traffic
+  readonly notice: (code: string, detail: string) => void
+}
+
+/** Opens all that the options ask for. Rejects with CoppiceError `port-in-use`; what was open is closed again then. */
+export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOptions): Promise<WaysIn> {
+  const { connect } = traffic
+  const onProblem = ({ code, sentence }: ConnectProblem): void => notice(code, sentence)
+  const virtual = node.virtualListeners === false ? null : openVirtual(core, self, connect, notice)
+  const forwardTo = node.dnsForward === undefined ? null : readUpstream(node.dnsForward)
+  const opened: Listener[] = []
+  const close = async (): Promise<void> => {
+    await Promise.all([...opened.map((listener) => listener.close()), virtual?.close()])
   }
+  const open = async (wanted: number | null | undefined, way: Way, start: (port: number) => Promise<Listener>) => {
+    if (wanted === null) return null
+    const listener = await start(wanted ?? 0).catch((problem) => Promise.reject(portInUse(way, wanted ?? 0, problem)))
+    opened.push(listener)
+    return `${way.scheme}${listener.host}:${listener.port}`
+  }
+  try {
+    const http = await open(node.httpProxyPort, HTTP, (port) =>
+      openHttpProxy({
+        port,
+        connect,
+        onRefused: (address, refusal) => notice('call-failed', `${address}: ${refusal.sentence}`),
+      }),
+    )
+    const nameAt = (address: string): string | null => virtual?.nameAt(address) ?? null
+    const socks = await open(node.socksPort, SOCKS, (port) => openSocksServer({ port, connect, nameAt, onProblem }))
+    const dns = await open(node.dnsPort, DNS, (port) =>
+      openDnsServer({
+        host: LOOPBACK,
+        port,
+        resolve: (name, needsAddress, signal) => lookUpName(traffic, virtual, name, needsAddress, signal),
+        forwardTo,
+        onReason: (name, reason) => notice('name-not-answered', `${name}: ${reason}`),
+      }),
+    )
+    return {
+      proxies: { http, socks, dns },
+      refresh: () => virtual?.refresh(),
+      virtualAddressOf: async (service, address, spec) =>
+        spec === null ? null : ((await virtual?.ensure(service, address, spec)) ?? null),
+      close,
+    }
+  } catch (problem) {
+    await close()
+    throw problem
+  }
+}
+
+interface Way {
+  readonly name: string
+  readonly scheme: string
+  /** The word of `coppice up` that chooses its port. */
+  readonly word: string
+}
+const HTTP: Way = { name: 'the HTTP proxy', scheme: 'http://', word: '--http-proxy' }
+/** `socks5h` is what curl and others call SOCKS5 with the names left to the proxy. */
+const SOCKS: Way = { name: 'the SOCKS5 proxy', scheme: 'socks5h://', word: '--socks' }
+const DNS: Way = { name: 'the DNS server', scheme: '', word: '--dns' }
+
+function portInUse({ name, word }: Way, port: number, problem: unknown): CoppiceError {
+  const detail = problem instanceof Error ? problem.message : String(problem)
+  return new CoppiceError('port-in-use', `${name} cannot listen on port ${port}: ${detail}`, `Choose another: ${word}.`)
+}
+
+/** An address only where there is an instance to lead to: a program should hear at once that there is none. */
+async function lookUpName(
+  traffic: Traffic,
+  virtual: VirtualWays | null,
+  name: string,
+  needsAddress: boolean,
+  signal: AbortSignal,
+): Promise<DnsOutcome> {
+  const found = await traffic.find(name, signal)
+  if (!found.ok) {
+    const { code, sentence } = found.error
+    return { kind: code === 'unanswered' ? 'unanswered' : 'absent', reason: sentence }
+  }
+  const { service, address, spec, order } = found.value
+  const isWanted = needsAddress && order.length > 0 && virtual !== null && spec !== null
+  return {
+    kind: 'found',
+    service,
+    policy: address.policy,
+    addressV4: isWanted ? await virtual.ensure(service, address, spec) : null,
+    addressV6: null,
+    instances: order.map(({ number, endpoint }) => ({
+      number,
+      ports: endpoint.ports.map(({ declared, protocol }) => ({ port: declared, protocol })),
+    })),
+  }
+}
+
+/** `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1` or `[2001:db8::1]:5353`. Throws CoppiceError `wrong-option`. */
+export function readUpstream(text: string): Upstream {
+  if (isIP(text) !== 0) return { host: text, port: DNS_PORT }
+  const match = /^(?:\[(.+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text)
+  const host = match?.[1] ?? match?.[2] ?? ''
+  const port = Number(match?.[3] ?? 0)
+  if (isIP(host) !== 0 && port >= 1 && port <= 65_535) return { host, port }
+  throw new CoppiceError(
+    'wrong-option',
+    `"${text}" is no resolver`,
+    'Give an IP address, as in --dns-forward 192.0.2.1.',
+  )
 }

@@ -6,7 +6,9 @@ import fc from 'fast-check'
 import {
   type AddressProblem,
   addressOf,
+  isAboveNames,
   isAddressOf,
+  type Policy,
   parseAddress,
   printAddress,
   type ServiceAddress,
@@ -58,7 +60,7 @@ test('a wrong address names the label and what belongs there', () => {
     [`${'x'.repeat(64)}.prod.web.prod.0.rr.local`, 'x'.repeat(64), /1 to 63/],
     ['shop.prod.web.prod.zero.rr.local', 'zero', /instance's place; expected a number from 0 to 999999999, or "any"/],
     ['shop.prod.web.prod.007.rr.local', '007', /instance's place/],
-    ['shop.prod.web.prod.100001.rr.local', '100001', /instance's place/],
+    ['shop.prod.web.prod.1000000000.rr.local', '1000000000', /instance's place/],
     ['shop.prod.web.prod.0.roundrobin.local', 'roundrobin', /no policy; expected one of "rr", "closest", "instance"/],
     ['shop.prod.web.prod.any.instance.local', 'any', /expected its number instead of "any"/],
     ['shop.prod.web.prod.rr.local', null, /has 6 labels; expected the 7 of .* or the 3 of svc\.app\.internal/],
@@ -82,12 +84,27 @@ test('names of other naming systems are told apart from mistyped ones', () => {
   }
 })
 
-test('policies that are not offered yet say so', () => {
-  for (const policy of ['random', 'least', 'sticky']) {
-    const problem = problemOf(`shop.prod.web.prod.any.${policy}.local`)
-    assert.equal(problem.code, 'not-supported')
-    assert.match(problem.problem, new RegExp(`"${policy}" is not supported yet`))
+test('all six policies are read, and the instance stays what it was', () => {
+  for (const policy of ['rr', 'closest', 'random', 'least', 'sticky', 'instance'] as const) {
+    assert.equal(read(`shop.prod.web.prod.3.${policy}.local`).policy, policy)
   }
+})
+
+test('the names above ours exist, and nothing else of other systems does', () => {
+  for (const name of [
+    'local',
+    'rr.local',
+    '0.sticky.internal',
+    'prod.any.rr.local.',
+    'prod.web.prod.1.instance.local',
+  ]) {
+    assert.ok(isAboveNames(name), name)
+  }
+  for (const name of ['internal', 'shop.internal']) assert.ok(isAboveNames(name), name)
+  for (const name of ['printer.local', 'any.instance.local', 'x.rr.local', 'a.b.internal', 'com', 'rr.com', '']) {
+    assert.ok(!isAboveNames(name), name)
+  }
+  assert.ok(!isAboveNames('shop.prod.web.prod.0.rr.local'))
 })
 
 test('what is printed is read again as the same', () => {
@@ -96,8 +113,8 @@ test('what is printed is read again as the same', () => {
     .record({
       labels: fc.tuple(label, label, label, label),
       isShort: fc.boolean(),
-      number: fc.integer({ min: 0, max: 100_000 }),
-      policy: fc.constantFrom('rr' as const, 'closest' as const, 'instance' as const),
+      number: fc.integer({ min: 0, max: 999_999_999 }),
+      policy: fc.constantFrom<Policy>('rr', 'closest', 'instance', 'random', 'least', 'sticky'),
       port: fc.option(fc.integer({ min: 1, max: 65_535 })),
     })
     .map(({ labels, isShort, number, policy, port }): ServiceAddress => {

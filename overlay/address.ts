@@ -5,11 +5,9 @@ import type { ServiceId } from './kernel/ids.ts'
 import { err, ok, type Result } from './kernel/result.ts'
 
 /** How one of several instances is chosen; `choose.ts` tells what each means. */
-export type Policy = 'rr' | 'closest' | 'instance'
+export type Policy = 'rr' | 'closest' | 'instance' | 'random' | 'least' | 'sticky'
 
-/** Policies of the grammar that this version does not offer: told apart from a typing error. */
-const LATER_POLICIES: readonly string[] = ['random', 'least', 'sticky']
-const POLICIES: readonly Policy[] = ['rr', 'closest', 'instance']
+const POLICIES: readonly Policy[] = ['rr', 'closest', 'instance', 'random', 'least', 'sticky']
 
 export interface ServiceAddress {
   /** The short form names a service of whatever namespaces: whoever resolves it finds the one that matches. */
@@ -25,11 +23,8 @@ export interface ServiceAddress {
 }
 
 export interface AddressProblem {
-  /**
-   * `not-ours`: a name of another naming system; `not-supported`: right, but not offered yet; `malformed`: ours and
-   * wrong.
-   */
-  readonly code: 'not-ours' | 'not-supported' | 'malformed'
+  /** `not-ours`: a name of another naming system; `malformed`: ours and wrong. */
+  readonly code: 'not-ours' | 'malformed'
   /** The label that is wrong; null when it is not about one label. */
   readonly label: string | null
   /** A sentence that says what is wrong and what is expected. */
@@ -40,12 +35,14 @@ export interface AddressProblem {
 export const ADDRESS_CHARS_MAX = 253
 export const INSTANCE_NUMBER_MAX = 999_999_999
 
+/** Labels of the full form, the suffix included. */
+const FULL_LABELS = 7
 const SUFFIXES: readonly string[] = ['local', 'internal']
 const FULL_FORM = 'app.appns.svc.svcns.instance.policy.local'
 const SHORT_FORM = 'svc.app.internal'
 const LABEL_NAMES = ['application', 'application namespace', 'service', 'service namespace'] as const
 const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
-const numberPattern = /^(0|[1-9][0-9]{0,5})$/
+const numberPattern = /^(0|[1-9][0-9]{0,8})$/
 
 /** Reads an address, in any case, with or without a port and the trailing dot of DNS. */
 export function parseAddress(text: string): Result<ServiceAddress, AddressProblem> {
@@ -65,7 +62,7 @@ export function parseAddress(text: string): Result<ServiceAddress, AddressProble
   const wrong = labels.findIndex((label) => !labelPattern.test(label))
   if (wrong >= 0) return malformed(labels[wrong] ?? '', labelProblem(labels[wrong] ?? '', wrong, labels.length))
   if (labels.length === 3 && suffix === 'internal') return ok(shortAddress(labels, port.value))
-  if (labels.length === 7) return fullAddress(labels, port.value)
+  if (labels.length === FULL_LABELS) return fullAddress(labels, port.value)
   const problem = `"${name}" has ${labels.length} labels; expected the 7 of ${FULL_FORM} or the 3 of ${SHORT_FORM}`
   return malformed(null, problem)
 }
@@ -78,6 +75,15 @@ export function printAddress(address: ServiceAddress, suffix: 'local' | 'interna
   return `${service.id}.${address.instance ?? 'any'}.${address.policy}.${suffix}${port}`
 }
 
+/**
+ * The one name, without a port, of all that mean the same: only the policy `instance` heeds a number. The short form is
+ * resolved first.
+ */
+export function canonicalName(service: ServiceId, { policy, instance }: Pick<ServiceAddress, 'policy' | 'instance'>) {
+  const heeded = policy === 'instance' ? instance : 0
+  return printAddress({ service: { kind: 'full', id: service }, instance: heeded, policy, port: null })
+}
+
 /** The address that people are shown for a service: `<service>.0.rr.local`, as in DESIGN section 1. */
 export const addressOf = (service: ServiceId, port: number | null = null): string =>
   printAddress({ service: { kind: 'full', id: service }, instance: 0, policy: 'rr', port })
@@ -87,6 +93,23 @@ export function isAddressOf(address: ServiceAddress, service: ServiceId): boolea
   if (address.service.kind === 'full') return address.service.id === service
   const [app, , name] = service.split('.')
   return address.service.app === app && address.service.name === name
+}
+
+/**
+ * Whether names of ours may stand below this one: `local`, `rr.local`, `0.rr.local` and so on. In DNS such a name
+ * exists and has nothing to give; a resolver that was told that it does not may deny all below it (RFC 8020).
+ */
+export function isAboveNames(name: string): boolean {
+  const labels = name.toLowerCase().replace(/\.$/, '').split('.')
+  const suffix = labels.at(-1) ?? ''
+  if (!SUFFIXES.includes(suffix)) return false
+  if (labels.length === 1) return true
+  if (labels.length === 2 && suffix === 'internal') return labelPattern.test(labels[0] ?? '')
+  const missing = FULL_LABELS - labels.length
+  if (missing <= 0) return false
+  // What is missing on the left may be anything; an instance that the policy takes, for a policy that stands alone.
+  const filled = [...Array.from({ length: missing }, (_, index) => (index === 4 ? '0' : 'x')), ...labels]
+  return parseAddress(filled.join('.')).ok
 }
 
 function parsePort(text: string): Result<number, AddressProblem> {
@@ -119,18 +142,11 @@ function fullAddress(labels: readonly string[], port: number | null): Result<Ser
 
 function policyProblem(label: string): AddressProblem {
   const offered = POLICIES.map((policy) => `"${policy}"`).join(', ')
-  if (LATER_POLICIES.includes(label)) {
-    return {
-      code: 'not-supported',
-      label,
-      problem: `the policy "${label}" is not supported yet; use one of ${offered}`,
-    }
-  }
   return { code: 'malformed', label, problem: `"${label}" is no policy; expected one of ${offered}` }
 }
 
 function labelProblem(label: string, index: number, count: number): string {
-  const place = count === 7 ? LABEL_NAMES[index] : undefined
+  const place = count === FULL_LABELS ? LABEL_NAMES[index] : undefined
   const where = place === undefined ? `label ${index + 1}` : `the ${place} (label ${index + 1})`
   const what = label === '' ? `${where} is empty` : `${where} is "${label}"`
   return `${what}; expected 1 to 63 of a-z, 0-9 and "-", with no "-" at either end`

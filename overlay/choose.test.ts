@@ -3,16 +3,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Candidate, type ChoiceMemory, choose, noMemory, type Wish } from './choose.ts'
+import { type Candidate, type ChoiceMemory, choose as chooseFor, noMemory, type Wish } from './choose.ts'
 import { nodeId } from './kernel/ids.ts'
+import { seededRandom } from './kernel/random.ts'
 
 const rr: Wish = { policy: 'rr', instance: 0 }
 const closest: Wish = { policy: 'closest', instance: null }
+const random = seededRandom(20261122)
+const choose = (wish: Wish, candidates: readonly Candidate[], memory: ChoiceMemory, caller = '') =>
+  chooseFor(wish, candidates, memory, { caller, random })
 const at = (number: number, rttMs: number | null = null, isLocal = false): Candidate => ({
   number,
   node: nodeId(`node-${number}`),
   rttMs,
   isLocal,
+  openTunnels: 0,
 })
 const numbers = (order: readonly Candidate[]): readonly number[] => order.map((candidate) => candidate.number)
 
@@ -85,4 +90,62 @@ test('two copies of one number take one turn', () => {
 
 test('no candidates make an empty order and leave the memory as it was', () => {
   assert.deepEqual(choose(rr, [], { lastNumber: 3 }), { order: [], memory: { lastNumber: 3 } })
+})
+
+const callers = Array.from({ length: 3_000 }, (_, index) => `caller ${index}`)
+const four = [at(0), at(1), at(2), at(3)]
+
+/** How many of the callers' first calls go to each number. */
+function spread(wish: Wish): readonly number[] {
+  const counts = four.map(() => 0)
+  for (const caller of callers) {
+    const number = choose(wish, four, noMemory, caller).order[0]?.number ?? -1
+    counts[number] = (counts[number] ?? 0) + 1
+  }
+  return counts
+}
+
+test('one call each of many callers is spread over all instances, by rr, random and sticky alike', (t) => {
+  for (const policy of ['rr', 'random', 'sticky'] as const) {
+    const counts = spread({ policy, instance: null })
+    t.diagnostic(`${policy}: ${counts.join(', ')} of ${callers.length}`)
+    // Four standard deviations of a fair draw: sqrt(3000 * 1/4 * 3/4) = 24.
+    for (const count of counts) assert.ok(Math.abs(count - 750) < 96, `${policy}: ${counts.join(', ')}`)
+  }
+})
+
+test('wherever a caller begins, its own calls are exactly even', () => {
+  for (const caller of callers.slice(0, 50)) {
+    let memory: ChoiceMemory = noMemory
+    const counts = [0, 0, 0, 0]
+    for (let call = 0; call < 8; call++) {
+      const choice = choose({ policy: 'rr', instance: null }, four, memory, caller)
+      memory = choice.memory
+      const number = choice.order[0]?.number ?? 0
+      counts[number] = (counts[number] ?? 0) + 1
+    }
+    assert.deepEqual(counts, [2, 2, 2, 2])
+  }
+})
+
+test('sticky keeps a caller where it is, and moves only those whose instance is gone', () => {
+  const wish: Wish = { policy: 'sticky', instance: null }
+  for (const caller of callers.slice(0, 300)) {
+    const before = choose(wish, four, noMemory, caller).order[0]?.number
+    assert.equal(choose(wish, four.toReversed(), { lastNumber: 2 }, caller).order[0]?.number, before)
+    const [, ...left] = four
+    const after = choose(wish, left, noMemory, caller).order[0]?.number
+    if (before !== 0) assert.equal(after, before)
+  }
+})
+
+test('least takes the one with the fewest open tunnels, and equals in turn', () => {
+  const least: Wish = { policy: 'least', instance: null }
+  const busy = [
+    { ...at(0), openTunnels: 2 },
+    { ...at(1), openTunnels: 1 },
+    { ...at(2), openTunnels: 5 },
+  ]
+  assert.deepEqual(numbers(choose(least, busy, noMemory).order), [1, 0, 2])
+  assert.deepEqual(firstChoices(least, four, 4), [0, 1, 2, 3])
 })

@@ -23,7 +23,7 @@ test('names that are not ours are forbidden, ours that do not parse are not foun
   assert.equal(statusOf('http://127.0.0.1:22/'), 403)
   assert.equal(statusOf('/', 'localhost:3128'), 403)
   assert.equal(statusOf('http://svc.local/'), 404)
-  assert.equal(statusOf('http://app.ns.svc.ns.0.sticky.local/'), 404)
+  assert.equal(statusOf('http://app.ns.svc.ns.0.sticki.local/'), 404)
   assert.equal(statusOf('/'), 400)
   assert.equal(statusOf(`https://${NAME}/`), 400)
 })

@@ -64,7 +64,6 @@ export function addressRefusal({ code, problem }: AddressProblem): HttpRefusal {
   switch (code) {
     case 'not-ours':
       return { status: 403, code, sentence: problem }
-    case 'not-supported':
     case 'malformed':
       return { status: 404, code, sentence: problem }
     default:

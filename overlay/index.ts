@@ -33,8 +33,8 @@ export {
   allocateVirtualAddress,
   createVirtualAddresses,
   listVirtualAddresses,
+  nameAt,
   releaseVirtualAddress,
-  serviceAt,
   type VirtualAddress,
   type VirtualAddresses,
 } from './virtual-address.ts'

@@ -24,7 +24,14 @@ const toInstance: TunnelHeader = {
   protocol: 'tcp',
   callerNamespace: 'shop.prod',
 }
-const toLogs: TunnelHeader = { kind: 'logs', service: toInstance.service, number: 0, follow: true, tail: null }
+const toLogs: TunnelHeader = {
+  kind: 'logs',
+  service: toInstance.service,
+  number: 0,
+  follow: true,
+  tail: null,
+  sinceMs: null,
+}
 
 test('both kinds of header come back as they were sent', () => {
   for (const header of [toInstance, toLogs, { ...toLogs, tail: 100 }]) {

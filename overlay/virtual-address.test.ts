@@ -8,9 +8,9 @@ import {
   createVirtualAddresses,
   formatVirtualAddress,
   listVirtualAddresses,
+  nameAt,
   parseVirtualAddress,
   releaseVirtualAddress,
-  serviceAt,
   VIRTUAL_ADDRESSES_MAX,
 } from './virtual-address.ts'
 
@@ -22,7 +22,7 @@ test('a service gets one address of 127.30.0.0/16 and keeps it', () => {
   assert.match(first.address, /^127\.30\.\d+\.\d+$/)
   assert.ok(first.isNew)
   assert.deepEqual(allocateVirtualAddress(table, service(1)), { ...first, isNew: false })
-  assert.equal(serviceAt(table, first.address), service(1))
+  assert.equal(nameAt(table, first.address), service(1))
 })
 
 test('no two services share an address', () => {
@@ -36,9 +36,9 @@ test('what was kept comes back after a restart, and what makes no sense is passe
   const address = allocateVirtualAddress(before, service(1)).address
   const kept = [
     ...listVirtualAddresses(before),
-    { service: service(2), address },
-    { service: service(3), address: '10.0.0.1' },
-    { service: service(1), address: '127.30.0.9' },
+    { name: service(2), address },
+    { name: service(3), address: '10.0.0.1' },
+    { name: service(1), address: '127.30.0.9' },
   ]
   const after = createVirtualAddresses(kept)
   assert.deepEqual(listVirtualAddresses(after), listVirtualAddresses(before))
@@ -57,9 +57,9 @@ test('when all are taken, the one unused for longest gives up its address', () =
   allocateVirtualAddress(table, service(0))
   const newcomer = allocateVirtualAddress(table, serviceId('new.ns.svc.ns'))
   assert.equal(newcomer.evicted, service(2))
-  assert.equal(serviceAt(table, newcomer.address), 'new.ns.svc.ns')
-  assert.equal(serviceAt(table, oldest), service(1))
-  assert.equal(table.byService.size, VIRTUAL_ADDRESSES_MAX)
+  assert.equal(nameAt(table, newcomer.address), 'new.ns.svc.ns')
+  assert.equal(nameAt(table, oldest), service(1))
+  assert.equal(table.byName.size, VIRTUAL_ADDRESSES_MAX)
 })
 
 test('a released address is free again', () => {
@@ -67,7 +67,7 @@ test('a released address is free again', () => {
   const { address } = allocateVirtualAddress(table, service(1))
   assert.ok(releaseVirtualAddress(table, service(1)))
   assert.ok(!releaseVirtualAddress(table, service(1)))
-  assert.equal(serviceAt(table, address), null)
+  assert.equal(nameAt(table, address), null)
 })
 
 test('only the addresses that are handed out parse', () => {

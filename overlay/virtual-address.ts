@@ -1,7 +1,7 @@
-// An address of this device's own for each service that somebody here calls: 127.30.x.y, handed out by this node
-// alone and remembered. It means nothing anywhere else, so nobody has to agree on it.
+// An address of this device's own for each name that somebody here calls: 127.30.x.y, handed out by this node alone and
+// remembered, so that two policies of one service do not share one. It means nothing anywhere else, so nobody has to
+// agree on it.
 
-import type { ServiceId } from './kernel/ids.ts'
 import { hashText } from './membership/watchers.ts'
 
 /**
@@ -17,7 +17,8 @@ const LAST = 65_534
 export const VIRTUAL_ADDRESSES_MAX = LAST - FIRST + 1
 
 export interface VirtualAddress {
-  readonly service: ServiceId
+  /** A name without its port, as `canonicalName` of address.ts writes it. */
+  readonly name: string
   /** Dotted, e.g. `127.30.4.17`. */
   readonly address: string
 }
@@ -26,8 +27,8 @@ export interface VirtualAddress {
 export interface VirtualAddresses {
   /** What tells this node from others on the same device: they should not all want the same address. */
   readonly salt: string
-  readonly byService: Map<ServiceId, number>
-  readonly byIndex: Map<number, ServiceId>
+  readonly byName: Map<string, number>
+  readonly byIndex: Map<number, string>
 }
 
 export interface Allocation {
@@ -35,7 +36,7 @@ export interface Allocation {
   /** Whether the table is another than before and `listVirtualAddresses` has to be kept again. */
   readonly isNew: boolean
   /** Whose address this was until now, when all were taken. */
-  readonly evicted: ServiceId | null
+  readonly evicted: string | null
 }
 
 /**
@@ -43,46 +44,46 @@ export interface Allocation {
  * over.
  */
 export function createVirtualAddresses(kept: readonly VirtualAddress[], salt = ''): VirtualAddresses {
-  const table: VirtualAddresses = { salt, byService: new Map(), byIndex: new Map() }
-  for (const { service, address } of kept) {
+  const table: VirtualAddresses = { salt, byName: new Map(), byIndex: new Map() }
+  for (const { name, address } of kept) {
     const index = parseVirtualAddress(address)
-    if (index === null || table.byIndex.has(index) || table.byService.has(service)) continue
-    table.byService.set(service, index)
-    table.byIndex.set(index, service)
+    if (index === null || table.byIndex.has(index) || table.byName.has(name)) continue
+    table.byName.set(name, index)
+    table.byIndex.set(index, name)
   }
   return table
 }
 
 /** What to keep across restarts, longest unused first. */
 export const listVirtualAddresses = (table: VirtualAddresses): readonly VirtualAddress[] =>
-  [...table.byService].map(([service, index]) => ({ service, address: formatVirtualAddress(index) }))
+  [...table.byName].map(([name, index]) => ({ name, address: formatVirtualAddress(index) }))
 
 /** The service's address, now used; a new one where it has none. */
-export function allocateVirtualAddress(table: VirtualAddresses, service: ServiceId): Allocation {
-  const known = table.byService.get(service)
+export function allocateVirtualAddress(table: VirtualAddresses, name: string): Allocation {
+  const known = table.byName.get(name)
   if (known !== undefined) {
     // Setting it anew moves it to the end of the map: the end that was used last.
-    table.byService.delete(service)
-    table.byService.set(service, known)
+    table.byName.delete(name)
+    table.byName.set(name, known)
     return { address: formatVirtualAddress(known), isNew: false, evicted: null }
   }
-  const evicted = table.byService.size >= VIRTUAL_ADDRESSES_MAX ? evictOldest(table) : null
-  const index = freeIndex(table, service)
-  table.byService.set(service, index)
-  table.byIndex.set(index, service)
+  const evicted = table.byName.size >= VIRTUAL_ADDRESSES_MAX ? evictOldest(table) : null
+  const index = freeIndex(table, name)
+  table.byName.set(name, index)
+  table.byIndex.set(index, name)
   return { address: formatVirtualAddress(index), isNew: true, evicted }
 }
 
 /** Gives an address back; true when there was one. */
-export function releaseVirtualAddress(table: VirtualAddresses, service: ServiceId): boolean {
-  const index = table.byService.get(service)
+export function releaseVirtualAddress(table: VirtualAddresses, name: string): boolean {
+  const index = table.byName.get(name)
   if (index === undefined) return false
   table.byIndex.delete(index)
-  return table.byService.delete(service)
+  return table.byName.delete(name)
 }
 
 /** Whose address this is; null for nobody's and for what is none of ours. */
-export function serviceAt(table: VirtualAddresses, address: string): ServiceId | null {
+export function nameAt(table: VirtualAddresses, address: string): string | null {
   const index = parseVirtualAddress(address)
   return index === null ? null : (table.byIndex.get(index) ?? null)
 }
@@ -98,14 +99,14 @@ export function parseVirtualAddress(text: string): number | null {
 }
 
 /** Starts at the hash of node and service: so it gets the same address again even where the table was lost. */
-function freeIndex(table: VirtualAddresses, service: ServiceId): number {
-  let index = FIRST + (hashText(`${table.salt}${service}`, 0) % VIRTUAL_ADDRESSES_MAX)
+function freeIndex(table: VirtualAddresses, name: string): number {
+  let index = FIRST + (hashText(`${table.salt}${name}`, 0) % VIRTUAL_ADDRESSES_MAX)
   while (table.byIndex.has(index)) index = index === LAST ? FIRST : index + 1
   return index
 }
 
-function evictOldest(table: VirtualAddresses): ServiceId | null {
-  const oldest = table.byService.keys().next()
+function evictOldest(table: VirtualAddresses): string | null {
+  const oldest = table.byName.keys().next()
   if (oldest.done) return null
   releaseVirtualAddress(table, oldest.value)
   return oldest.value

@@ -10,7 +10,7 @@ import { planInstance } from './plan.ts'
 import { change, type KnownSpec, type SchedulerState, show, type Turn } from './scheduler-state.ts'
 import type { ServiceSpec } from './spec.ts'
 
-/** Why an instance of a lost child is not replaced yet; `until` is null while nobody but a person or its return helps. */
+/** Why an instance of a lost child is not replaced yet; `until` is null while only a person or its return helps. */
 export interface Absence {
   readonly kind: 'absent'
   readonly reason: string

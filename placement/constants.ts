@@ -41,6 +41,14 @@ export const STOP_REPEAT_MS = 15_000
 export const MISSING_SPEC_REPEAT_MS = 3_000
 
 /**
+ * How long a node does not take back an instance that it ended to relieve itself; doubles with each time. Longer than
+ * its leader avoids it for the same, so that two devices under pressure do not hand one instance back and forth. The
+ * upper bound is also how long the count is remembered after that. Guesses.
+ */
+export const EVICTED_MS_MIN = 300_000
+export const EVICTED_MS_MAX = 3_600_000
+
+/**
  * How long both copies of a moved instance take calls, so that everybody has heard of the new one before the old one
  * ends. A guess, well above what gossip takes.
  */
@@ -52,14 +60,6 @@ export const MOVE_MS_MAX = 600_000
 
 /** Requests to move something whose answer a leader remembers, for who asks again. A guess. */
 export const MOVES_ANSWERED_MAX = 256
-
-/**
- * How long a node does not take back an instance that it ended to relieve itself; doubles with each time. Longer than
- * its leader avoids it for the same, so that two devices under pressure do not hand one instance back and forth. The
- * upper bound is also how long the count is remembered after that. Guesses.
- */
-export const EVICTED_MS_MIN = 300_000
-export const EVICTED_MS_MAX = 3_600_000
 
 /** How long a leader passes over a child that failed an instance; doubles with each failure in a row. Guesses. */
 export const AVOID_MS_MIN = 60_000
@@ -79,6 +79,17 @@ export const REMINDERS_MAX = 3
 export const AUTHORED_MS_MAX = 30_000
 /** No pending instance is planned more often than this, however much news comes in: the fastest pace of summaries. */
 export const RETRY_GAP_MS = 1_000
+
+/** Versions of one service that a leader remembers: the newest, what it replaces, and two that still run somewhere. */
+export const VERSIONS_MAX = 4
+/** Starts of a job that may fail, on all devices together, before it has failed for good (Kubernetes' backoffLimit). */
+export const JOB_ATTEMPTS_MAX = 6
+/** Starts of a job that may fail on one device before another one is tried. A guess: so at least three have a go. */
+export const JOB_STARTS_MAX = 2
+invariant(JOB_STARTS_MAX < JOB_ATTEMPTS_MAX, 'a job that one device cannot run is tried on others')
+
+/** Looks of a leader at a measured constraint that count: five minutes on `lan` (a look is a sweep). A guess. */
+export const MEASUREMENTS_KEPT = 30
 
 /** Children that an inventory keeps; what comes beyond is dropped and counted (a roster has at most 1,000 members). */
 export const INVENTORY_CHILDREN_MAX = 1_024

@@ -293,7 +293,7 @@ function readSelectors(place: Place, key: string): readonly string[] {
     !Array.isArray(items) ||
     items.length === 0 ||
     items.length > 64 ||
-    items.some((item) => String(item).length > 256)
+    items.some((item) => typeof item !== 'string' || item.length > 256)
   ) {
     const expected = 'a list of 1 to 64 cluster selectors, e.g. ["berlin"]'
     refuse(place.report, field, `${show(raw)} is no list of clusters`, expected)

@@ -14,6 +14,7 @@ import {
   readText,
   refuse,
   show,
+  textOf,
 } from './descriptor-report.ts'
 
 export type JsonSchema = Readonly<Record<string, unknown>>
@@ -131,8 +132,8 @@ const IS_DURATION = new RegExp(DURATION)
 
 /** Seconds as a number, or text with units: `500ms`, `10s`, `1m30s`, `1.5h`. In ms; NaN when it is none. */
 export function durationMs(raw: unknown): number {
-  const text = String(raw)
-  if ((typeof raw !== 'number' && typeof raw !== 'string') || !IS_DURATION.test(text)) return Number.NaN
+  const text = typeof raw === 'boolean' ? '' : textOf(raw)
+  if (!IS_DURATION.test(text)) return Number.NaN
   const pieces = [...text.matchAll(PIECE)]
   const ms =
     pieces.length === 0

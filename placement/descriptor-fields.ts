@@ -1,7 +1,7 @@
 // The fields of a microservice that have a grammar of their own: commands, ports, environment, volumes, devices, files.
 
 import { type Field, honoured, orOpen } from './descriptor-field.ts'
-import { fieldOf, isObject, isOpen, type Place, refuse, show, warn } from './descriptor-report.ts'
+import { fieldOf, isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 import type { ServiceSpec } from './spec.ts'
 
 const COMMAND_WORDS_MAX = 256
@@ -84,7 +84,9 @@ function readPorts(place: Place, key: string): readonly Port[] {
   if (isOpen(raw) || raw === 0) return []
   const field = fieldOf(place, key)
   const pieces = (Array.isArray(raw) ? raw : [raw])
-    .flatMap((item) => (typeof item === 'string' ? item.split(';') : [String(item)]))
+    .flatMap((item) =>
+      typeof item === 'string' ? item.split(';') : [typeof item === 'number' ? String(item) : show(item)],
+    )
     .map((piece) => piece.trim())
     .filter((piece) => piece !== '')
   const ports = new Map<string, Port>()
@@ -234,7 +236,7 @@ export const devices = (about: string): Field<readonly string[]> =>
       const raw = place.raw[key]
       if (isOpen(raw)) return []
       const expected = 'a list like ["/dev/ttyUSB0", "/dev/video0:/dev/video1:rw"]'
-      if (Array.isArray(raw) && raw.length <= DEVICES_MAX && raw.every((item) => IS_DEVICE.test(String(item))))
+      if (Array.isArray(raw) && raw.length <= DEVICES_MAX && raw.every((item) => IS_DEVICE.test(textOf(item))))
         return raw.map(String)
       refuse(place.report, fieldOf(place, key), `${show(raw)} is no list of device files`, expected)
       return []

@@ -2,36 +2,16 @@
 // that nobody knows is met with the nearest one that somebody does.
 
 import type { FieldTable } from './descriptor-field.ts'
-import { fieldOf, isSet, type Place, warn } from './descriptor-report.ts'
+import { fieldOf, isSet, type Place, textOf, warn } from './descriptor-report.ts'
 
 /**
  * What is read and carried in the spec but enforced by nothing so far, as `table.key` or `table.key=value`. An entry
  * goes when what enforces it comes.
  */
 export const NOT_YET: readonly string[] = [
-  'microservice.vtpus',
-  'microservice.bandwidth_in',
-  'microservice.bandwidth_out',
   'microservice.addresses',
   'microservice.added_files',
-  'microservice.kind=daemon',
-  'microservice.update',
-  'microservice.disconnect',
-  'microservice.autonomy=manual',
-  'microservice.devices',
-  'microservice.user',
-  'microservice.working_dir',
-  'microservice.entrypoint',
-  'microservice.pids_limit',
-  'microservice.depends_on',
-  'application.autonomy=manual',
-  'constraint.type=geo',
-  'constraint.type=latency',
-  'connection.type=latency',
-  'connection.type=bandwidth',
-  'healthcheck.kind=command',
-  'healthcheck.command',
-  'healthcheck.start_period',
+  'disconnect.stop_after',
 ]
 
 /** Warns of unknown keys, of those that mean nothing here and of those that are not enforced yet. */
@@ -54,11 +34,11 @@ export function warnUnused(place: Place, keys: FieldTable, used: readonly string
 }
 
 const isNotYet = (table: string, key: string, raw: unknown): boolean =>
-  NOT_YET.includes(`${table}.${key}`) || NOT_YET.includes(`${table}.${key}=${String(raw)}`)
+  NOT_YET.includes(`${table}.${key}`) || NOT_YET.includes(`${table}.${key}=${textOf(raw)}`)
 
 function warnNotYet(place: Place, key: string, raw: unknown): void {
-  const what = key === 'type' || key === 'kind' ? `${key} "${String(raw)}"` : `"${key}"`
-  warn(place.report, fieldOf(place, key), `${what} is accepted but not enforced yet`)
+  const what = key === 'type' || key === 'kind' ? `"${textOf(raw)}" is` : 'is'
+  warn(place.report, fieldOf(place, key), `${what} accepted but not enforced yet`)
 }
 
 /** The known word at most two edits away (Levenshtein), null where there is none. */

@@ -51,6 +51,7 @@ export function readMicroservice(place: Place, application: Application): Servic
     devices: read('devices'),
     addedFiles: read('added_files'),
     addresses: read('addresses'),
+    callers: read('callers'),
     privileged: read('privileged'),
     replicas: read('replicas'),
     dependsOn: readDependencies(place, siblings),
@@ -159,12 +160,12 @@ function withoutMoving({ geo, latency, bandwidth, ...constraint }: Constraint): 
   }
 }
 
-const ONLY_IN_CONTAINERS = ['privileged', 'volumes', 'devices', 'entrypoint'] as const
+const ONLY_IN_CONTAINERS = ['privileged', 'volumes', 'devices'] as const
 
 function checkRuntimeNeeds(place: Place, spec: ServiceSpec): void {
   const { report } = place
   if (spec.runtime === 'process') {
-    if (spec.command.length === 0 && !isRefused(report, fieldOf(place, 'cmd'))) {
+    if ([...(spec.entrypoint ?? []), ...spec.command].length === 0 && !isRefused(report, fieldOf(place, 'cmd'))) {
       const expected = 'the program to run and its arguments, e.g. ["node", "server.js"]'
       refuse(report, fieldOf(place, 'cmd'), 'is missing', expected)
     }

@@ -34,9 +34,11 @@ export const warn = (report: Report, field: string, problem: string): void => {
   report.warnings.push({ field, problem })
 }
 
-export function fieldOf(place: Place, key: string): string {
-  if (/^\d+$/.test(key)) return `${place.path}[${key}]`
-  return /^[A-Za-z_][\w-]*$/.test(key) ? `${place.path}.${key}` : `${place.path}[${JSON.stringify(key)}]`
+export const fieldOf = (place: Place, key: string): string => childPath(place.path, key)
+
+export function childPath(path: string, key: string): string {
+  if (/^\d+$/.test(key)) return `${path}[${key}]`
+  return /^[A-Za-z_][\w-]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`
 }
 
 export const isObject = (raw: unknown): raw is Readonly<Record<string, unknown>> =>
@@ -56,6 +58,10 @@ export function isSet(raw: unknown): boolean {
 
 /** Whether nobody said anything of a field whose zero is a value of its own. */
 export const isOpen = (raw: unknown): raw is undefined | null | '' => raw === undefined || raw === null || raw === ''
+
+/** A plain value as text; nothing for lists and objects, which may not have one (`{"toString": 1}`). */
+export const textOf = (raw: unknown): string =>
+  typeof raw === 'string' || typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : ''
 
 /** What a wrong value looks like in a sentence. */
 export function show(raw: unknown): string {

@@ -56,6 +56,7 @@ const likely = fc.oneof(
     'migrate',
   ),
   fc.constantFrom<unknown>([{ type: 'geo', location: '1,2', threshold: '3' }], [{ type: 'direct', node: 'a;b' }]),
+  fc.constantFrom<unknown>({ toString: 1, valueOf: 1 }, [{ toString: 1, valueOf: 1 }]),
   fc.jsonValue({ maxDepth: 2 }),
 )
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseDescriptor } from './descriptor.ts'
 import { CONVERGENCE_MS, RIGIDNESS } from './descriptor-constraints.ts'
+import { NOT_YET } from './descriptor-keys.ts'
 import { APPLICATION_KEYS, MICROSERVICE_KEYS } from './descriptor-tables.ts'
 import type { ServiceSpec } from './spec.ts'
 
@@ -86,6 +87,7 @@ const rows: readonly Row[] = [
   ['volumes', [{ volume_id: 'v', mount_path: '/v' }], 'volumes', ['v:/v']],
   ['devices', ['/dev/null'], 'devices', ['/dev/null']],
   ['privileged', true, 'privileged', true],
+  ['callers', ['billing', '*'], 'callers', ['billing', '*']],
   ['kind', 'daemon', 'kind', 'daemon'],
   ['one_shot', 'true', 'kind', 'job'],
   ['one_shot', true, 'restart', { ...restart, policy: 'on-failure' }],
@@ -262,4 +264,24 @@ test('what an application says of autonomy holds for its services that say nothi
     ['ca.pem', '/etc/broker.conf'],
   )
   assert.equal(services[0]?.healthcheck?.startPeriodMs, 90_000)
+})
+
+test('README.md names each key, and says of those that nothing enforces that it is so', () => {
+  const readme = readFileSync(join(import.meta.dirname, 'README.md'), 'utf8')
+  const section = readme.split('## Descriptor\n')[1]?.split('\n### ')[0] ?? ''
+  const table = section.split('\n').filter((row) => row.startsWith('| `'))
+  const notYet = NOT_YET.flatMap((entry) => /^microservice\.(\w+)$/.exec(entry)?.[1] ?? [])
+  for (const key of Object.keys(MICROSERVICE_KEYS)) {
+    const row = table.find((one) => new RegExp(`^[^|]*\\|[^|]*\`${key}(?:\\[\\])?\``).test(one))
+    assert.ok(row !== undefined, `no row for ${key}`)
+    if (notYet.includes(key)) assert.match(row, /nothing yet/, key)
+  }
+  const entries = new Set(NOT_YET.flatMap((entry) => entry.split(/[.=]/).slice(1)))
+  for (const row of table.filter((one) => one.includes('nothing yet'))) {
+    const words = [...row.matchAll(/`(\w+)/g)].map(([, word = '']) => word)
+    assert.ok(
+      words.some((word) => entries.has(word)),
+      `something enforces it by now: ${row.slice(0, 60)}`,
+    )
+  }
 })

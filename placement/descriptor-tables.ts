@@ -2,6 +2,7 @@
 // and what may stand there is said here and nowhere else; `coppice schema` prints it.
 
 import { addresses } from './descriptor-addresses.ts'
+import { callers } from './descriptor-callers.ts'
 import { bandwidth, connectivity, constraints, selector } from './descriptor-constraints.ts'
 import {
   amount,
@@ -63,9 +64,14 @@ export const MICROSERVICE_KEYS = {
   code: words('The image; for a process empty or the folder to work in.', 1_024),
   cmd: command('The command: a list of words, or a text that is split as a shell would.'),
   args: command('Appended to cmd.'),
-  entrypoint: optionalCommand("Runs the command in place of the image's entry point."),
+  entrypoint: optionalCommand(
+    "Runs the command in place of the image's entry point; for a process it stands before the command.",
+  ),
   working_dir: words("Folder to start in; the image's own where nothing is said.", 1_024),
-  user: words("User, and group after a colon, to run as; the image's own where nothing is said.", 128),
+  user: words(
+    "User, and group after a colon, to run as; the image's own where nothing is said, for a process the node's.",
+    128,
+  ),
   environment: environment('Variables: an object, or a list of NAME=value.'),
   memory: upTo('MB (10^6 bytes) that it may use.', DESCRIPTOR_DEFAULTS.memoryMb, 'MB', 1e9),
   vcpus: upTo('Cores, fractions allowed.', DESCRIPTOR_DEFAULTS.vcpus, 'cores', 1e5),
@@ -82,6 +88,7 @@ export const MICROSERVICE_KEYS = {
   }),
   port: ports('80, "80:8080" (callers\' port, then the program\'s), "80:8080/udp", several with ";" or in a list.'),
   addresses: addresses('Virtual addresses that callers may use: rr_ip, closest_ip, instances, and with _v6.'),
+  callers: callers('Namespaces besides its own that may call it: "ns", "app.ns", or "*"; a text or a list.'),
   added_files: addedFiles('Files by address that stand in the working folder, or at "path", before the start.'),
   volumes: volumes('Named volumes and folders of the device.'),
   devices: devices('Device files that it may use.'),

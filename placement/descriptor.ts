@@ -2,6 +2,16 @@
 // services, or a list of everything that is wrong with it. All findings at once; nothing is dropped in silence.
 
 import type { ServiceId } from '../overlay/kernel/ids.ts'
+import { readCompose } from './compose.ts'
+import {
+  composeText,
+  environmentFiles,
+  isCompose,
+  NOWHERE,
+  type Surroundings,
+  settleCompose,
+} from './compose-settle.ts'
+import type { Variables } from './compose-variables.ts'
 import { readKey } from './descriptor-field.ts'
 import { checkKeys } from './descriptor-keys.ts'
 import { type Application, readMicroservice } from './descriptor-microservice.ts'
@@ -19,11 +29,8 @@ import {
 } from './descriptor-report.ts'
 import type { Sibling } from './descriptor-siblings.ts'
 import { APPLICATION_KEYS, ROOT_KEYS } from './descriptor-tables.ts'
-import { readJson } from './json.ts'
+import { type PlainText, readText } from './descriptor-text.ts'
 import { type ServiceSpec, serviceIdOf } from './spec.ts'
-
-/** Characters of a descriptor. Far above any real one. */
-export const DESCRIPTOR_CHARS_MAX = 512 * 1_024
 
 export interface ParsedDescriptor {
   readonly valid: boolean
@@ -31,35 +38,51 @@ export interface ParsedDescriptor {
   readonly warnings: readonly FieldWarning[]
   /** Empty unless valid. */
   readonly services: readonly ServiceSpec[]
+  /** The same descriptor as a text that needs no surroundings, for another device. */
+  readonly settled: string
 }
 
-/** Reads and checks a descriptor. Never throws. */
-export function parseDescriptor(text: string): ParsedDescriptor {
+/**
+ * Reads and checks a descriptor: Oakestra's SLA in JSON or YAML, or a Compose file. Never throws. `surroundings` is for
+ * Compose files that are not settled (compose-settle.ts).
+ */
+export function parseDescriptor(text: string, surroundings: Surroundings = NOWHERE): ParsedDescriptor {
   const report: Report = { errors: [], warnings: [] }
-  const services = readDescriptor(report, text)
+  const { value, lineOf } = readText(report, text)
+  const settled = isCompose(value) ? settleCompose(report, value, surroundings) : null
+  const found =
+    settled !== null
+      ? readCompose({ report, path: '$', raw: settled })
+      : report.errors.length === 0
+        ? readSla(report, value)
+        : []
+  reportTwins(report, found)
+  reportCircles(report, found)
   const valid = report.errors.length === 0
-  return { valid, errors: report.errors, warnings: report.warnings, services: valid ? services : [] }
+  return {
+    valid,
+    errors: report.errors.map((error) => withLine(error, lineOf)),
+    warnings: report.warnings.map((warning) => withLine(warning, lineOf)),
+    services: valid ? found.map(({ spec }) => spec) : [],
+    settled: settled === null ? text : composeText(settled),
+  }
 }
 
-function readDescriptor(report: Report, text: string): readonly ServiceSpec[] {
-  if (text.length > DESCRIPTOR_CHARS_MAX) {
-    refuse(report, '$', `the descriptor has ${text.length} characters`, `at most ${DESCRIPTOR_CHARS_MAX} characters`)
-    return []
-  }
-  const json = readJson(text)
-  if (!json.ok) {
-    const { line, column, problem } = json.error
-    refuse(report, '$', `not JSON: line ${line}, column ${column}: ${problem}`, 'an SLA descriptor in JSON')
-    return []
-  }
-  if (!isObject(json.value)) {
-    refuse(report, '$', `${show(json.value)} is no descriptor`, 'an object with "applications"')
-    return []
-  }
-  const root: Place = { report, path: '$', raw: json.value }
-  const found = readApplications(root)
-  reportTwins(report, found)
-  return found.map(({ spec }) => spec)
+/** The environment files that a Compose file names with these variables; null where the text is no Compose file. */
+export function environmentFilesOf(text: string, variables: Variables): readonly string[] | null {
+  const { value } = readText({ errors: [], warnings: [] }, text)
+  return isCompose(value) ? environmentFiles(value, variables) : null
+}
+
+function withLine<T extends FieldWarning>(finding: T, lineOf: PlainText['lineOf']): T {
+  const line = finding.line ?? lineOf(finding.field)
+  return line === undefined ? finding : { ...finding, line }
+}
+
+function readSla(report: Report, value: unknown): readonly Located[] {
+  if (isObject(value)) return readApplications({ report, path: '$', raw: value })
+  refuse(report, '$', `${show(value)} is no descriptor`, 'an object with "applications", or with "services" (Compose)')
+  return []
 }
 
 function readApplications(root: Place): readonly Located[] {
@@ -78,7 +101,7 @@ function checkVersion(root: Place): void {
   warn(root.report, '$.sla_version', `${show(version)} is read as v2.0, the version that is understood`)
 }
 
-export interface Located {
+interface Located {
   readonly path: string
   readonly spec: ServiceSpec
 }
@@ -96,9 +119,7 @@ function readApplication(place: Place): readonly Located[] {
     autonomy: readKey(place, APPLICATION_KEYS, 'autonomy'),
     all: microservices.map(siblingOf),
   }
-  const found = microservices.map((inner) => ({ path: inner.path, spec: readMicroservice(inner, application) }))
-  reportCircles(place.report, found)
-  return found
+  return microservices.map((inner) => ({ path: inner.path, spec: readMicroservice(inner, application) }))
 }
 
 /** What others may call it; what is wrong with its names is reported where it is read itself. */
@@ -112,7 +133,7 @@ function siblingOf({ raw }: Place): Sibling {
 }
 
 /** Services that wait for each other would never start. */
-export function reportCircles(report: Report, found: readonly Located[]): void {
+function reportCircles(report: Report, found: readonly Located[]): void {
   const dependencies = new Map(found.map(({ spec }) => [serviceIdOf(spec), spec.dependsOn] as const))
   const reaches = (from: ServiceId, to: ServiceId, seen: Set<ServiceId>): boolean =>
     (dependencies.get(from) ?? []).some((next) => {
@@ -128,7 +149,7 @@ export function reportCircles(report: Report, found: readonly Located[]): void {
   }
 }
 
-export function reportTwins(report: Report, found: readonly Located[]): void {
+function reportTwins(report: Report, found: readonly Located[]): void {
   const first = new Map<string, string>()
   for (const { path, spec } of found) {
     const id = serviceIdOf(spec)

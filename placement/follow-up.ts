@@ -3,15 +3,15 @@
 
 import { type InstanceKey, instanceKey, isDomain, parentOf, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { compareFences, type PlacementRecord } from '../services-registry/record.ts'
-import { commit, noteFailure, repeatOrder } from './commitment.ts'
+import { CHILDREN_PER_NUMBER, compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { commit, noteFailure, noteOutcome, repeatOrder } from './commitment.ts'
 import { REMINDERS_MAX } from './constants.ts'
 import { placementOf, type Wish, wishOf } from './desire.ts'
 import { leaveOf } from './leave.ts'
 import type { ReportMessage } from './messages.ts'
 import { goingOn, onRunning } from './move.ts'
 import { reportUp, sendAsk, speaksFor, startRound, toPending } from './negotiation.ts'
-import { change, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
+import { change, letGo, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
 
 export function commitHeld(turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void {
   const left = goingOn(turn, key)
@@ -29,6 +29,16 @@ export function depart(turn: Turn, key: InstanceKey, wish: Wish & { readonly kin
   if (wish.known === null) toPending(turn, key, null, wish.problem)
   else startRound(turn, key, wish.known, leave)
   return true
+}
+
+/** It is placed, and its node has not said yet that it obeys. */
+export function awaitWord(turn: Turn, key: InstanceKey, work: Work | undefined): void {
+  const kind = work?.phase.kind
+  const isAnswering = work !== undefined && work.order !== null && (kind === 'asking' || kind === 'held')
+  if (kind === 'confirming' || isAnswering) return
+  if (work !== undefined) letGo(turn, work)
+  const deadline = turn.context.now + turn.state.timing.confirmMs
+  change(turn, key, splitInstanceKey(key), { phase: { kind: 'confirming', askId: null, deadline, reminders: 0 } })
 }
 
 /** A node that says nothing of its placement is reminded with the spec; in the end its silence is a refusal. */
@@ -100,7 +110,8 @@ export function askWhoOrdered(turn: Turn, placed: PlacementRecord): void {
  * when the report is none of ours.
  */
 export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey | null {
-  const { child, service, number, problem, detail, fence, sequence } = opened.message
+  const { child, service, problem, detail, fence, sequence } = opened.message
+  const number = orderedNumber(turn, opened.message)
   const key = instanceKey(service, number)
   const placed = placementOf(turn.state, key)
   if (problem === 'no-order') {
@@ -109,6 +120,10 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
   }
   const isCurrent = placed !== null && placed.child === child && compareFences(placed.fence, fence) === 0
   if (!isCurrent || !speaksFor(opened, child)) return null
+  if (problem === 'done' || problem === 'failed') {
+    if (placed.outcome === undefined) noteOutcome(turn, key, placed, problem, detail)
+    return key
+  }
   if (problem === 'running') return sequence === placed.sequence ? onRunning(turn, key, placed) : null
   const work = turn.state.work.get(key)
   const kind = work?.phase.kind ?? 'idle'
@@ -120,4 +135,10 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
   }
   noteFailure(turn, key, child, detail)
   return key
+}
+
+/** The number of the placement that a report is about; a child that knows no order names its own daemon's instance. */
+function orderedNumber({ state }: Turn, { service, number }: ReportMessage): number {
+  const above = Math.floor(number / CHILDREN_PER_NUMBER)
+  return placementOf(state, instanceKey(service, above))?.each === true ? above : number
 }

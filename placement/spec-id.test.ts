@@ -24,6 +24,7 @@ const settings: readonly Readonly<Record<string, unknown>>[] = [
   { autonomy: 'manual' },
   { depends_on: ['db'] },
   { addresses: { rr_ip: '10.30.0.1' } },
+  { callers: ['billing'] },
 ]
 for (const fields of settings) {
   test(`${JSON.stringify(fields)} starts nothing anew`, () => assert.equal(idWith(fields), idWith({})))

@@ -14,6 +14,7 @@ const OF_NO_CONCERN = {
   autonomy: SPEC_DEFAULTS.autonomy,
   dependsOn: SPEC_DEFAULTS.dependsOn,
   addresses: SPEC_DEFAULTS.addresses,
+  callers: SPEC_DEFAULTS.callers,
 } as const satisfies Partial<ServiceSpec>
 
 /**

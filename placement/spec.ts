@@ -22,6 +22,9 @@ import {
 
 const label = text(63)
 
+/** Namespaces that a service may open itself to. A guess. */
+export const CALLERS_MAX = 64
+
 /** A place on earth: degrees, north and east positive. */
 export const placeSchema = object({ latitude: number(-90, 90), longitude: number(-180, 180) })
 export type Place = Infer<typeof placeSchema>
@@ -132,6 +135,8 @@ export const serviceSpecSchema = object({
   /** `http` and `https` addresses of files that stand at `path` before the start. */
   addedFiles: list(object({ url: text(2_048), path: text(1_024) }), 32),
   addresses: addressesSchema,
+  /** Who may call it besides its own namespace: `namespace`, `app.namespace`, or `*`. */
+  callers: list(text(127), CALLERS_MAX),
   privileged: flag,
   replicas: whole(0, 10_000),
   restart: object({
@@ -183,6 +188,7 @@ export const SPEC_DEFAULTS = {
   devices: [],
   addedFiles: [],
   addresses: { roundRobin: null, closest: null, roundRobinV6: null, closestV6: null, instances: [] },
+  callers: [],
   dependsOn: [],
   update: { parallel: 1, order: 'start-first', delayMs: 0, monitorMs: 5_000, onFailure: 'rollback' },
   disconnect: { lostAfterMs: null, replace: true, reconcile: 'keep_replacement', stopAfterMs: null },

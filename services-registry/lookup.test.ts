@@ -86,7 +86,7 @@ test('what a store of this node knows is answered at once', () => {
   const looker = createLooker(asker)
   looker.put(spec)
   assert.deepEqual(looker.give(resolve(7), 0), [
-    { kind: 'resolved', requestId: 7, service: WEB, records: [spec], reason: null },
+    { kind: 'resolved', requestId: 7, service: WEB, records: [spec], reason: null, isAbsent: false },
   ])
 })
 

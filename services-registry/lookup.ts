@@ -86,6 +86,8 @@ export interface Resolved {
   readonly service: ServiceId
   readonly records: readonly SealedRecord[] | null
   readonly reason: string | null
+  /** Whether whoever ought to know says that there is none; false also where nobody could be asked. */
+  readonly isAbsent: boolean
 }
 
 export type LookupEffect = Send<LookupMessage | AnswerMessage> | Resolved
@@ -145,10 +147,13 @@ const resolved = (
   service: ServiceId,
   records: readonly SealedRecord[] | null,
   reason: string | null,
-): Resolved => ({ kind: 'resolved', requestId, service, records, reason })
+  isAbsent = false,
+): Resolved => ({ kind: 'resolved', requestId, service, records, reason, isAbsent })
 
 const fromAnswer = (requestId: number, service: ServiceId, answer: KnownAnswer): Resolved =>
-  resolved(requestId, service, answer.records, answer.records === null ? noSuch(service) : null)
+  answer.records === null
+    ? resolved(requestId, service, null, noSuch(service), true)
+    : resolved(requestId, service, answer.records, null)
 
 const noSuch = (service: ServiceId): string => `no service ${service} is known`
 
@@ -204,7 +209,9 @@ function unanswered(state: LookupState, service: ServiceId, waiter: number, cont
   }
   if (placesToAsk(state).length > 0) return resolved(waiter, service, null, 'no leader up the tree answered')
   const isKnown = [...state.leaders.values()].includes(state.self)
-  return resolved(waiter, service, null, isKnown ? noSuch(service) : `no leader of ${state.cluster} is known yet`)
+  return isKnown
+    ? resolved(waiter, service, null, noSuch(service), true)
+    : resolved(waiter, service, null, `no leader of ${state.cluster} is known yet`)
 }
 
 function onMessage(

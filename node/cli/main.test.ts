@@ -3,14 +3,16 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { InstanceView } from '../control.ts'
+import { parseDescriptor } from '../../placement/descriptor.ts'
+import { descriptorSchema } from '../../placement/descriptor-tables.ts'
+import type { InspectView, InstanceView } from '../control.ts'
 import { type ControlServer, serveControl } from '../io/control-server.ts'
-import { fixtureControl, SERVICE, service, status } from '../io/fixture-control.ts'
+import { fixtureControl, inspected, SERVICE, service, status } from '../io/fixture-control.ts'
 
 const LAUNCHER = fileURLToPath(new URL('coppice.js', import.meta.url))
 
@@ -149,7 +151,7 @@ test('deploy --wait fails after its time with what is missing and why', async ()
     reason: '0 of 9 devices: 9 lack memory',
   } as InstanceView
   const instances = [pending]
-  const inspect = async () => ({ ...service, instances, spec: { replicas: 3 }, placements: [] })
+  const inspect = async () => ({ ...inspected, instances, spec: { replicas: 3 }, wanted: 3, ready: 0 })
   const slow = await serveControl(fixtureControl({ inspect }), own)
   const descriptor = join(import.meta.dirname, '../../package.json')
   const { exitCode, stdout, stderr } = await coppice(
@@ -168,6 +170,72 @@ test('deploy --wait fails after its time with what is missing and why', async ()
   assert.equal(code, 'not-running')
   assert.match(message, /shop\.default\.web\.default #0: pending, 0 of 9 devices: 9 lack memory/)
   assert.match(message, /2 of 3 instances are not placed yet/)
+})
+
+test('deploy --wait tells at once when the version was rolled back or the job has failed', async () => {
+  const descriptor = join(import.meta.dirname, '../../package.json')
+  const answerTo = async (name: string, view: Partial<InspectView>) => {
+    const own = join(dataDir, name)
+    await mkdir(own)
+    const served = await serveControl(fixtureControl({ inspect: async () => ({ ...inspected, ...view }) }), own)
+    const { exitCode, stderr } = await coppice('deploy', descriptor, '--wait', '--json', '--data', own)
+    await served.close()
+    return { exitCode, ...JSON.parse(stderr).error }
+  }
+  const back = await answerTo('back', { rollout: { state: 'rolled-back', reason: '#0: pi-3: exit code 3' } })
+  assert.deepEqual([back.exitCode, back.code], [1, 'rolled-back'])
+  assert.match(back.message, /was rolled back: #0: pi-3: exit code 3/)
+  const failed = await answerTo('failed', { placements: [{ number: 2, outcome: 'failed', reason: 'failed 6 times' }] })
+  assert.deepEqual([failed.exitCode, failed.code], [1, 'job-failed'])
+  assert.match(failed.message, /#2 has failed: failed 6 times/)
+})
+
+/** A folder with a Compose file that needs `.env` and an environment file. */
+async function composeProject(name: string, image: string): Promise<string> {
+  const folder = join(dataDir, name)
+  await mkdir(folder)
+  await writeFile(join(folder, '.env'), 'TAG=7\n')
+  await writeFile(join(folder, 'web.env'), 'GREETING=hello\n')
+  const text = `services:\n  web:\n    image: ${image}\n    env_file: web.env\n    networks: [front]\n`
+  await writeFile(join(folder, 'compose.yaml'), text)
+  return join(folder, 'compose.yaml')
+}
+
+test('deploy sends a Compose file with all that stands around it, and tells its lines', async () => {
+  const control = fixtureControl()
+  const own = join(dataDir, 'composed')
+  const file = await composeProject('composed', `registry.example/web:\${TAG}`)
+  const listening = await serveControl(control, own)
+  const { exitCode, stderr } = await coppice('deploy', file, '--data', own)
+  await listening.close()
+  assert.deepEqual(
+    [exitCode, stderr],
+    [0, 'warning: $.services.web.networks (line 5): "networks" is not supported and has no effect\n'],
+  )
+  const [, text] = control.asked[0] as [string, string]
+  const { services } = parseDescriptor(text)
+  assert.equal(services[0]?.app, 'composed')
+  assert.equal(services[0]?.code, 'registry.example/web:7')
+  assert.deepEqual(services[0]?.environment, { GREETING: 'hello' })
+})
+
+test('a Compose file that is wrong is refused before any node is asked', async () => {
+  const file = await composeProject('refused', `\${NOWHERE:?which one}`)
+  const [deployed, validated] = await Promise.all([coppice('deploy', file), coppice('validate', file, '--json')])
+  assert.equal(deployed.exitCode, 1)
+  assert.match(
+    deployed.stderr,
+    /^coppice: \$\.services\.web\.image \(line 3\): the variable NOWHERE is not set: which one/,
+  )
+  assert.equal(validated.exitCode, 1)
+  const { valid, errors, settled } = JSON.parse(validated.stdout)
+  assert.deepEqual([valid, errors[0].field, errors[0].line, settled], [false, '$.services.web.image', 3, undefined])
+})
+
+test('schema prints the JSON Schema of a descriptor', async () => {
+  const { exitCode, stdout, stderr } = await coppice('schema')
+  assert.deepEqual([exitCode, stderr], [0, ''])
+  assert.deepEqual(JSON.parse(stdout), descriptorSchema())
 })
 
 test('exec refuses what it cannot do before anything runs, and tells why a program did not start', async () => {

@@ -12,6 +12,7 @@ import {
   electors,
   instanceOf,
   labels,
+  location,
   multiaddrs,
   percent,
   port,
@@ -20,7 +21,7 @@ import {
   whole,
 } from './arguments.ts'
 import type { ExecWords } from './commands/exec.ts'
-
+import type { LogWords } from './commands/logs.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 
@@ -45,6 +46,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addMemberCommands(program)
   addDomainCommands(program)
   addServiceCommands(program)
+  addRollback(program)
   addInstanceCommands(program)
   addMoveCommands(program)
   addOverlayCommands(program)
@@ -75,12 +77,18 @@ const addUpOptions = (command: Command): Command =>
     .option('--runtime <name>', 'a runtime to offer: process, docker', runtimes)
     .option('--http-proxy <port>', 'the port of the HTTP proxy on loopback (default: a free one)', port)
     .option('--no-http-proxy', 'no HTTP proxy')
+    .option('--socks <port>', 'the port of the SOCKS5 proxy on loopback (default: a free one)', port)
+    .option('--no-socks', 'no SOCKS5 proxy')
+    .option('--dns <port>', 'the port of the DNS server on loopback (default: a free one)', port)
+    .option('--no-dns', 'no DNS server')
+    .option('--dns-forward <resolver>', "who answers other systems' names, as in 192.0.2.1 (default: refused)")
     .option('--no-virtual-listeners', 'no loopback address per service')
     .option(
       '--scheduler <name>',
-      'best-fit, spread or ./module.ts: how places are ranked where this node leads',
+      'best-fit, spread, ldp or ./module.ts: how places are ranked where this node leads',
       scheduler,
     )
+    .option('--location <lat,lon>', 'where the device stands, as in 52.52,13.405', location)
     .option('--pressure-high <percent>', 'cpu, load, memory or disk above which the node relieves itself', percent)
     .option('--pressure-low <percent>', 'below which it puts back what it changed', percent)
     .option('--pressure-readings <number>', 'how many readings in a row count, one every 5 s', whole(1, 1_000))
@@ -176,7 +184,7 @@ function addServiceCommands(program: Command): void {
     .command('deploy')
     .description('run the services of a descriptor')
     .argument('<file>', 'the descriptor, or - for standard input')
-    .option('--wait', 'return when all instances run')
+    .option('--wait', 'return when all instances run it, or have done it; 1 when it was rolled back')
     .option('--timeout <duration>', 'how long to wait', duration, DEPLOY_WAIT_MS)
     .option('--domain <path>', 'the domain whose leader places them (default: the root)', domainPath)
     .action(async (file: string, words: { domain?: string; wait?: boolean; timeout: number }, command: Command) =>
@@ -199,6 +207,16 @@ function addServiceCommands(program: Command): void {
     )
 }
 
+function addRollback(program: Command): void {
+  program
+    .command('rollback')
+    .description('go back to the version before the newest')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .action(async (service: string, _words: object, command: Command) =>
+      (await import('./commands/service.ts')).rollback(contextOf(command), service),
+    )
+}
+
 function addInstanceCommands(program: Command): void {
   program
     .command('ps')
@@ -213,12 +231,17 @@ function addInstanceCommands(program: Command): void {
     )
   program
     .command('logs')
-    .description('what an instance wrote')
+    .description('what the instances of a service wrote')
     .argument('<service>', 'app.namespace.service.namespace')
     .option('-f, --follow', 'go on with what it writes from now on')
     .option('-n, --lines <number>', 'only so many lines from the end', whole(0, LOG_LINES_MAX))
-    .option('-i, --instance <number>', 'the instance (default: the first that runs)', whole(0, REPLICAS_MAX))
-    .action(async (service: string, words: { follow?: boolean; lines?: number; instance?: number }, command: Command) =>
+    .option(
+      '-i, --instance <number>',
+      'the instance (default: all, with the number before each line)',
+      whole(0, REPLICAS_MAX),
+    )
+    .option('--since <duration>', 'only what was written in the last 10m, 2h, 1d', duration)
+    .action(async (service: string, words: LogWords, command: Command) =>
       (await import('./commands/logs.ts')).logs(contextOf(command), service, words),
     )
   program
@@ -282,8 +305,14 @@ function addOverlayCommands(program: Command): void {
     .description('a local port for an address')
     .argument('<address>', 'as in app.ns.svc.ns.0.rr.local:8080')
     .addArgument(new Argument('[localport]', 'a free one when it is left out').argParser(port).default(0))
-    .action(async (address: string, localPort: number, _words: object, command: Command) =>
-      (await import('./commands/forward.ts')).forward(contextOf(command), address, localPort),
+    .option('--udp', 'for datagrams')
+    .action(async (address: string, localPort: number, words: { readonly udp?: boolean }, command: Command) =>
+      (await import('./commands/forward.ts')).forward(
+        contextOf(command),
+        address,
+        localPort,
+        words.udp ? 'udp' : 'tcp',
+      ),
     )
   program
     .command('ping')

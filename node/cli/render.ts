@@ -73,7 +73,10 @@ export function renderStatus(status: StatusView): string {
     ['intake', status.intake],
     ['pressure', status.pressure === 0 ? 'none' : `level ${status.pressure}`],
     ['addresses', status.addresses.join(' ')],
-    ...Object.entries(status.proxies).map(([kind, address]) => [`${kind} proxy`, address ?? 'off']),
+    ...Object.entries(status.proxies).map(([kind, address]) => [
+      kind === 'dns' ? 'dns server' : `${kind} proxy`,
+      address ?? 'off',
+    ]),
   ].map(([title = '', value = '']) => `${title.padEnd(11)} ${clean(value)}`)
   const parts = [facts.join('\n'), domainTable(status.domains), ...meetings(status.domains)]
   if (status.peers.length > 0) parts.push(peerTable(status.peers))
@@ -202,12 +205,21 @@ export function renderInspect(service: InspectView): string {
   const placements = service.placements.map((placement) => `  ${clean(JSON.stringify(placement))}`)
   return [
     renderService(service),
+    versionText(service),
     'spec',
     ...JSON.stringify(service.spec, null, 2)
       .split('\n')
       .map((line) => `  ${clean(line)}`),
     ...(placements.length === 0 ? [] : ['placements', ...placements]),
   ].join('\n')
+}
+
+function versionText({ spec, versions, rollout, wanted, ready }: InspectView): string {
+  const doing = spec.kind === 'job' ? 'are done with it' : 'run it'
+  const about =
+    rollout === null ? '' : `, ${rollout.state}${rollout.reason === '' ? '' : ` (${clean(rollout.reason)})`}`
+  const before = versions.previous === null ? '' : `; the one before it of ${versions.previous}`
+  return `version of ${versions.current}${about}: ${ready} of ${wanted} ${doing}${before}`
 }
 
 export function renderResolve(resolved: ResolveView): string {

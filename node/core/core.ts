@@ -8,14 +8,8 @@ import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kerne
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
-import { encodeSpec, PLACEMENT_TIMING } from '../../placement/index.ts'
-import {
-  authorSpec,
-  CLOCK_ZERO,
-  type SealedRecord,
-  type SpecRecord,
-  type StoreView,
-} from '../../services-registry/index.ts'
+import { PLACEMENT_TIMING } from '../../placement/index.ts'
+import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import { createAsking } from './asking.ts'
 import type { CoreView } from './core-view.ts'
@@ -33,6 +27,8 @@ import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
+import { authorSubmission } from './submission.ts'
+import { createWhereabouts } from './whereabouts.ts'
 
 export interface CoreOptions {
   readonly self: SignerFacts
@@ -71,8 +67,11 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   let out: CoreEffect[] = []
   const roundTrips = new Map<NodeId, Millis>()
   const chain = chainOf(self.domain)
-  /** The domains held when the topics to follow were said last. */
+  /** The domains held, and the number of seats, when the topics to follow were said last. */
   let followedFor: readonly DomainPath[] = []
+  let seatsFollowedFor = 0
+  /** The roster changed, and those who look at all of it have not yet. */
+  let isRosterNew = false
 
   const roster = createRosterKeeper({
     ...options,
@@ -123,6 +122,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     members: () => roster.view().size,
   })
   records.hold([self.domain], [], context, out, [])
+  const whereabouts = createWhereabouts(self.domain, inventories)
   const placing = createPlacing({
     self,
     name: options.name,
@@ -133,6 +133,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     book,
     records,
     inventories,
+    coordinate: whereabouts.coordinate,
     roster: roster.view,
     intake: () => intake.current(),
     kept: memory.worker,
@@ -146,6 +147,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     leads: () => hierarchy.seats().flatMap(({ domain, fence }) => (fence === null ? [] : [domain])),
   })
 
+  const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
   const timed = [hierarchy, roster, records, requests, asking, inventories, placing]
   const parts: ReceptionParts = {
     self,
@@ -161,12 +163,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
-    const { domain, service } = input
-    const store = records.store(domain)
-    const spec = input.spec === null ? null : encodeSpec(input.spec)
-    const held = store?.view.spec(service) ?? pendingSpec(service) ?? input.held ?? null
-    const clock = store?.clock ?? CLOCK_ZERO
-    const message = authorSpec({ domain, service, spec, signer: self, held, clock, wall })
+    const store = records.store(input.domain)
+    const message = authorSubmission(input, { self, store, waiting: pendingSpec(input.service), wall })
     out.push({ kind: 'author', message, topics: [] })
   }
 
@@ -218,6 +216,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return onDisconnected(input.peer, at)
       case 'round-trip':
         roundTrips.set(input.peer, input.ms)
+        whereabouts.onRoundTrip(input.peer, domainOf(input.peer), input.ms, at.random)
         return
       case 'addresses':
         return roster.onAddresses(input.addresses, at, out, news)
@@ -299,11 +298,10 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         tellLeader(one.domain)
         if (one.domain === self.domain) inventories.onWake(at, out)
         requests.onLeaders(at, out)
-        records.onHolders(at, out, news)
+        records.onHolders(one.domain, at, out, news)
         return placing.onChild(one.domain, at, out)
       case 'roster-news':
-        hierarchy.onMembers(at, out, news)
-        records.onHolders(at, out, news)
+        isRosterNew = true
         inventories.onMember()
         if (one.to === null) inventories.forget(one.node)
         return placing.onChild(one.node, at, out)
@@ -317,21 +315,39 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     }
   }
 
+  /** The members that come in one message are news of one roster: who looks at all of it does so once. */
+  const spreadAllNews = (at: StepContext): void => {
+    for (;;) {
+      const one = news.shift()
+      if (one !== undefined) spreadNews(one, at)
+      else if (isRosterNew) {
+        isRosterNew = false
+        hierarchy.onMembers(at, out, news)
+        records.onHolders('roster', at, out, news)
+      } else return
+    }
+  }
+
   const hold = (held: readonly DomainPath[], at: StepContext): void => {
+    const seats = hierarchy.seats().map(({ domain }) => domain)
     followedFor = held
+    seatsFollowedFor = seats.length
     if (held.join() !== records.held().join()) {
       const left = records.hold(held, [...neighbours.connected().keys()], at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)
       requests.onLeaders(at, out)
     }
-    out.push({ kind: 'follow', topics: topicsOf(self.domain, held) })
+    out.push({ kind: 'follow', topics: topicsOf(self.domain, held, seats) })
   }
 
   /** What follows from how things stand now, said only when it changed. */
   const settle = (at: StepContext): void => {
     const held = chain.filter((domain) => holdsStoreOf(hierarchy, book, domain, self.domain))
     const isAsBefore =
-      held.length === followedFor.length && held.every((domain, index) => domain === followedFor[index])
+      // A node's seats are a chain that begins in its cluster, so their number says which they are.
+      hierarchy.seats().length === seatsFollowedFor &&
+      held.length === followedFor.length &&
+      held.every((domain, index) => domain === followedFor[index])
     if (!isAsBefore) hold(held, at)
     neighbours.onSettled(at.now, hierarchy.seats(), out)
   }
@@ -342,11 +358,11 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       out = []
       // A leader whose lease ended while its process stood still must not act on what piled up meanwhile.
       if ((hierarchy.wakeAt() ?? Number.POSITIVE_INFINITY) <= at.now) hierarchy.onWake(at, out, news)
-      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      spreadAllNews(at)
       take(input, at)
-      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      spreadAllNews(at)
       settle(at)
-      for (let one = news.shift(); one !== undefined; one = news.shift()) spreadNews(one, at)
+      spreadAllNews(at)
       return out
     },
     wakeAt: () => earliest(...timed.map((part) => part.wakeAt())),
@@ -360,7 +376,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       isHandedOver: hierarchy.isHandedOver,
       stores,
       isConnected: neighbours.isConnected,
-      domainOf: (peer) => neighbours.connected().get(peer)?.domain ?? null,
+      domainOf,
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,

@@ -11,7 +11,13 @@ import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { PlacementMessage, RuntimeEvent, RuntimeOperation, ServiceSpec } from '../../placement/index.ts'
 import type { FoundInstance } from '../../placement/runtime.ts'
-import type { PlainRecord, RegistryMessage, SealedRecord, SpecRecord } from '../../services-registry/index.ts'
+import type {
+  PlainRecord,
+  RegistryMessage,
+  RolloutRecord,
+  SealedRecord,
+  SpecRecord,
+} from '../../services-registry/index.ts'
 import type { Answer, Question } from './asking.ts'
 import type { IntakeMessage, IntakeStateMessage, WhereMessage } from './messages.ts'
 
@@ -73,6 +79,8 @@ export interface ResolvedService {
   readonly service: ServiceId
   readonly records: readonly SealedRecord[] | null
   readonly reason: string | null
+  /** Whether those who ought to know say that there is none. */
+  readonly isAbsent: boolean
 }
 
 export type CoreInput =
@@ -101,6 +109,10 @@ export type CoreInput =
       readonly spec: ServiceSpec | null
       /** The version that somebody else holds, where this node holds no records of the domain. */
       readonly held?: SealedRecord<SpecRecord> | null
+      /** How far that version has come, where this node holds no records of the domain. */
+      readonly rollout?: SealedRecord<RolloutRecord> | null
+      /** The same version in another number: nothing is to be started anew. */
+      readonly isScale?: boolean
     }
   | { readonly kind: 'resolve'; readonly requestId: number; readonly service: ServiceId }
   /** Somebody on this device asks another node to do something. */

@@ -62,36 +62,22 @@ interface Outlook {
 
 export function createNeighbours(options: NeighboursOptions): Neighbours {
   const { self, book, roster, rosterRevision, watchPartners, seeds } = options
+  const chain = chainOf(self.domain)
   const connected = new Map<NodeId, SignerFacts>()
   const acquaintances = new Map<NodeId, SealedStatement>()
   const reached = new Map<NodeId, Millis>()
   /** Grows with whatever is noted in this file. */
   let revision = 0
   let settled: Outlook | null = null
-  const announced = new Map<NodeId, readonly string[]>()
-  let announcedAt = -1
   let shownWants = ''
+  let shownPeers: ReadonlySet<NodeId> = new Set()
 
   const statementOf = (peer: NodeId): SealedStatement | null =>
     roster().get(peer)?.opened ?? acquaintances.get(peer) ?? null
 
-  /** What leaders say of themselves; gathered once for all of them. */
-  const announcedBy = (peer: NodeId): readonly string[] => {
-    if (announcedAt !== book.revision()) {
-      announcedAt = book.revision()
-      announced.clear()
-      for (const domain of book.domains()) {
-        const announcement = book.leaderOf(domain)?.announcement
-        if (announcement === undefined) continue
-        announced.set(announcement.node, [...(announced.get(announcement.node) ?? []), ...announcement.addresses])
-      }
-    }
-    return announced.get(peer) ?? []
-  }
-
   const addressesOf = (peer: NodeId): readonly string[] => {
     const stated = statementOf(peer)?.message.addresses ?? []
-    const led = announcedBy(peer)
+    const led = book.addressesOf(peer)
     const seed = seeds.find((one) => one.peer === peer)
     // Most members lead nothing and are no seeds; all of them are asked for whenever one comes or goes.
     if (led.length === 0 && seed === undefined) return stated
@@ -116,7 +102,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     const isSmall = members.length <= FULL_MESH_NODES_MAX
     const close = isSmall ? members : watchPartners()
     for (const node of close) wanted.add(node)
-    for (const domain of book.domains()) {
+    for (const domain of seats.length > 1 ? book.domains() : chain) {
       const leader = book.leaderOf(domain)
       if (leader !== null && isMine(domain, self.domain, seats)) wanted.add(leader.announcement.node)
     }
@@ -135,6 +121,35 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     for (const [peer, until] of reached) if (until > now && addressesOf(peer).length > 0) wanted.add(peer)
     wanted.delete(self.node)
     return [...wanted].map((peer) => ({ peer, addresses: addressesOf(peer) }))
+  }
+
+  /**
+   * Whether what changed in the book may change the wants. In a federation of a hundred clusters most of it is about
+   * leaders that this node has nothing to do with. An address that only a former leader's announcement had may stay.
+   */
+  const isConcernedBy = (domain: DomainPath, seats: readonly { readonly domain: DomainPath }[]): boolean => {
+    const leader = book.leaderOf(domain)?.announcement.node
+    return (
+      leader === undefined ||
+      shownPeers.has(leader) ||
+      reached.has(leader) ||
+      isMine(
+        domain,
+        self.domain,
+        seats.map((seat) => seat.domain),
+      )
+    )
+  }
+
+  const isAsSettled = (
+    before: Outlook,
+    outlook: Outlook,
+    seats: readonly { readonly domain: DomainPath }[],
+  ): boolean => {
+    if (before.roster !== outlook.roster || before.own !== outlook.own || before.seats !== outlook.seats) return false
+    if (before.book === outlook.book) return true
+    const changed = book.changedSince(before.book)
+    return changed !== null && !changed.some((domain) => isConcernedBy(domain, seats))
   }
 
   return {
@@ -191,8 +206,9 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
         revision += 1
       }
       const outlook = { roster: rosterRevision(), book: book.revision(), own: revision, seats: seats.length }
-      if (settled !== null && isSameOutlook(settled, outlook)) return
+      const isAsBefore = settled !== null && isAsSettled(settled, outlook, seats)
       settled = outlook
+      if (isAsBefore) return
       const peers = wanted(
         now,
         seats.map((seat) => seat.domain),
@@ -200,12 +216,10 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
       const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
       if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
       shownWants = wantsNow
+      shownPeers = new Set(peers.map(({ peer }) => peer))
     },
   }
 }
-
-const isSameOutlook = (a: Outlook, b: Outlook): boolean =>
-  a.roster === b.roster && a.book === b.book && a.own === b.own && a.seats === b.seats
 
 /** Whether this node deals with a domain's leader: on its own chain, or a sibling of a domain that it speaks for. */
 function isMine(domain: DomainPath, cluster: DomainPath, seats: readonly DomainPath[]): boolean {
@@ -214,18 +228,22 @@ function isMine(domain: DomainPath, cluster: DomainPath, seats: readonly DomainP
   return parent !== null && seats.includes(parent)
 }
 
-/** The topics of a node: all of its cluster, who leads on the way up, and what it holds or speaks for above. */
-export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): readonly Topic[] {
+/**
+ * The topics of a node: all of its cluster, who leads on the way up, the records of what it holds, and what the
+ * children say of themselves where it has a seat. An elector that leads nothing would hear the signs of life of a
+ * hundred clusters for the sake of a seat that it may have one day; it then waits one interval for them.
+ */
+export function topicsOf(
+  cluster: DomainPath,
+  held: readonly DomainPath[],
+  seats: readonly DomainPath[],
+): readonly Topic[] {
   const own: Topic[] = (['summary', 'record', 'alert', 'leader'] as const).map((topic) => ({ domain: cluster, topic }))
   const above = chainOf(cluster).slice(1)
   return [
     ...own,
     ...above.map((domain): Topic => ({ domain, topic: 'leader' })),
-    ...above
-      .filter((domain) => held.includes(domain))
-      .flatMap((domain): Topic[] => [
-        { domain, topic: 'record' },
-        { domain, topic: 'summary' },
-      ]),
+    ...above.filter((domain) => held.includes(domain)).map((domain): Topic => ({ domain, topic: 'record' })),
+    ...above.filter((domain) => seats.includes(domain)).map((domain): Topic => ({ domain, topic: 'summary' })),
   ]
 }

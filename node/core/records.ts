@@ -8,6 +8,7 @@ import {
   childTowards,
   type DomainPath,
   isDomain,
+  isWithin,
   type NodeId,
   parentOf,
   type ServiceId,
@@ -66,8 +67,8 @@ export interface Records {
   onMessage(opened: Opened<RegistryMessage>, ...turn: RecordTurn): void
   /** To every store. */
   tell(input: StoreInput, ...turn: RecordTurn): void
-  /** The roster or the leaders changed, and so perhaps who else holds what. */
-  onHolders(...turn: RecordTurn): void
+  /** The roster changed, or who leads or elects in a domain, and so perhaps who else holds what. */
+  onHolders(changed: 'roster' | DomainPath, ...turn: RecordTurn): void
   onWake(...turn: RecordTurn): void
   wakeAt(): Millis | null
 }
@@ -216,8 +217,12 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     tell: (input, ...turn) => {
       for (const domain of [...stores.keys()]) feed(domain, input, ...turn)
     },
-    onHolders: (...turn) => {
-      for (const domain of [...stores.keys()]) feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
+    onHolders: (changed, ...turn) => {
+      for (const domain of [...stores.keys()]) {
+        const isInCluster = domain === self.domain
+        const isConcerned = changed === 'roster' ? isInCluster : !isInCluster && isWithin(changed, domain)
+        if (isConcerned) feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
+      }
     },
     onWake: (...turn) => {
       for (const [domain, state] of [...stores]) {

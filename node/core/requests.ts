@@ -66,8 +66,8 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
 
   const ofLookup = (effect: LookupEffect): CoreEffect[] => {
     if (effect.kind === 'send') return sendTo(effect.to as NodeId, effect.message)
-    const { requestId, service, records, reason } = effect
-    return [{ kind: 'resolved', requestId, answer: { service, records, reason } }]
+    const { requestId, service, records, reason, isAbsent } = effect
+    return [{ kind: 'resolved', requestId, answer: { service, records, reason, isAbsent } }]
   }
 
   const feedOutbox = (input: OutboxInput, context: StepContext, out: CoreEffect[]): void => {

@@ -8,6 +8,7 @@ import type {
   DeployView,
   EventView,
   ExecTarget,
+  ForwardRequest,
   InspectView,
   InstanceView,
   IntakeView,
@@ -44,6 +45,7 @@ export interface ControlClient {
   scale(service: string, replicas: number): Promise<ServiceView>
   migrate(service: string, number: number | null, to: string | null): Promise<MoveView>
   intake(node: string, set: IntakeView['intake'] | null): Promise<IntakeView>
+  rollback(service: string): Promise<ServiceView>
   resolve(address: string): Promise<ResolveView>
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
@@ -55,7 +57,7 @@ export interface ControlClient {
   /** Starts a program in an instance; rejects with what its device has against it. */
   exec(target: ExecTarget, request: ExecRequest, signal: AbortSignal): Promise<ExecSession>
   /** The local port stands until the signal aborts; `ended` settles when it is gone. */
-  forward(address: string, localPort: number, signal: AbortSignal): Promise<Forwarded>
+  forward(request: ForwardRequest, signal: AbortSignal): Promise<Forwarded>
   metrics(): Promise<string>
 }
 
@@ -79,6 +81,7 @@ export function createControlClient(dataDir: string): ControlClient {
     services: (ids) => ask('GET', withQuery('/v1/services', { id: ids })),
     inspect: (id) => ask('GET', service(id)),
     remove: (id) => ask('DELETE', service(id)),
+    rollback: (id) => ask('POST', `${service(id)}/rollback`),
     scale: (id, replicas) => ask('POST', `${service(id)}/scale`, { replicas }),
     migrate: (id, number, to) => ask('POST', `${service(id)}/migrate`, { number, to }),
     intake: (node, set) => ask('POST', '/v1/intake', { node, set }),
@@ -92,7 +95,7 @@ export function createControlClient(dataDir: string): ControlClient {
     events: (signal) => values<EventView>(dataDir, 'GET', '/v1/events', undefined, signal),
     logs: (request, signal) => logBytes(dataDir, request, signal),
     exec: (target, request, signal) => exec(dataDir, target, request, signal),
-    forward: (address, localPort, signal) => forward(dataDir, address, localPort, signal),
+    forward: (request, signal) => forward(dataDir, request, signal),
     metrics: () => askText(dataDir, 'GET', '/v1/metrics'),
   }
 }
@@ -131,6 +134,7 @@ async function* logBytes(dataDir: string, request: LogRequest, signal: AbortSign
     number: request.number?.toString(),
     follow: String(request.follow),
     tail: request.tail?.toString(),
+    sinceMs: request.sinceMs?.toString(),
   })
   yield* bytesOf(await send(dataDir, 'GET', path, undefined, signal), signal)
 }
@@ -155,14 +159,8 @@ async function exec(
   throw new CoppiceError('not-started', started.error, '`coppice ps` shows whether the instance runs.')
 }
 
-async function forward(dataDir: string, address: string, localPort: number, signal: AbortSignal): Promise<Forwarded> {
-  const said = values<{ readonly host: string; readonly port: number }>(
-    dataDir,
-    'POST',
-    '/v1/forward',
-    { address, localPort },
-    signal,
-  )
+async function forward(dataDir: string, request: ForwardRequest, signal: AbortSignal): Promise<Forwarded> {
+  const said = values<{ readonly host: string; readonly port: number }>(dataDir, 'POST', '/v1/forward', request, signal)
   const first = await said.next()
   if (first.done) throw brokenOff()
   return { ...first.value, ended: said.next().then(() => undefined) }

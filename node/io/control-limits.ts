@@ -10,3 +10,5 @@ export const INVITE_USES_MAX = 10_000
 export const INVITE_TTL_MS_MAX = 365 * 24 * 3_600_000
 /** The most lines from the end of a log; whoever wants more takes all. A guess. */
 export const LOG_LINES_MAX = 1_000_000
+/** How far back a log may be asked for: a year, as overlay/tunnel.ts carries it. */
+export const LOG_SINCE_MS_MAX = 365 * 24 * 3_600_000

@@ -8,6 +8,7 @@ import {
   INVITE_TTL_MS_MAX,
   INVITE_USES_MAX,
   LOG_LINES_MAX,
+  LOG_SINCE_MS_MAX,
   REPLICAS_MAX,
 } from './control-limits.ts'
 
@@ -52,11 +53,13 @@ export const requestSchemas = {
     number: wholeText(REPLICAS_MAX).optional(),
     follow: flagText.default(false),
     tail: wholeText(LOG_LINES_MAX).optional(),
+    sinceMs: wholeText(LOG_SINCE_MS_MAX).optional(),
   }),
   exec: z.strictObject({ service, number: wholeText(REPLICAS_MAX).optional() }),
   forward: z.strictObject({
     address: z.string().min(1).max(ADDRESS_LENGTH_MAX),
     localPort: z.int().min(0).max(65_535).default(0),
+    protocol: z.enum(['tcp', 'udp']).default('tcp'),
   }),
 } as const
 

@@ -18,7 +18,7 @@ import type { NodeControl } from '../control.ts'
 import { CoppiceError } from '../errors.ts'
 import { createControlClient } from './control-client.ts'
 import { serveControl } from './control-server.ts'
-import { bytes, EVENT, fixtureControl, SERVICE, service, status } from './fixture-control.ts'
+import { bytes, EVENT, fixtureControl, inspected, SERVICE, status } from './fixture-control.ts'
 
 const never = new AbortController().signal
 
@@ -60,7 +60,7 @@ test('a client gets what the node answers, field by field', async (t) => {
   assert.deepEqual(await client.status(), status)
   assert.equal((await client.nodes())[0]?.name, 'berlin-1')
   assert.equal((await client.instances())[0]?.state, 'running')
-  assert.deepEqual(await client.inspect(SERVICE), { ...service, spec: { replicas: 1 }, placements: [] })
+  assert.deepEqual(await client.inspect(SERVICE), inspected)
   assert.equal(await client.metrics(), 'coppice_up 1\n')
 })
 
@@ -75,6 +75,7 @@ test('what a client asks reaches the node unchanged', async (t) => {
   await client.migrate('a b/c', 1, '/berlin')
   await client.intake('berlin-1', 'draining')
   await client.intake('berlin-1', null)
+  await client.rollback('a.b.c.d')
   await client.resolve('x.local:80')
   await client.ping('berlin-2')
   await client.revoke('berlin-2')
@@ -92,6 +93,7 @@ test('what a client asks reaches the node unchanged', async (t) => {
     ['migrate', 'a b/c', 1, '/berlin'],
     ['intake', 'berlin-1', 'draining'],
     ['intake', 'berlin-1', null],
+    ['rollback', 'a.b.c.d'],
     ['resolve', 'x.local:80'],
     ['ping', 'berlin-2'],
     ['revoke', 'berlin-2'],
@@ -161,10 +163,10 @@ test('events stream until the client goes, and the node is told that it went', a
 test('a log arrives byte for byte', async (t) => {
   const { client, control } = await serve(t)
   const pieces: Uint8Array[] = []
-  for await (const piece of client.logs({ service: SERVICE, number: 1, follow: true, tail: 5 }, never))
+  for await (const piece of client.logs({ service: SERVICE, number: 1, follow: true, tail: 5, sinceMs: 5_000 }, never))
     pieces.push(piece)
   assert.equal(Buffer.concat(pieces).toString(), 'hello\nworld\n')
-  assert.deepEqual(control.asked, [['logs', { service: SERVICE, number: 1, follow: true, tail: 5 }]])
+  assert.deepEqual(control.asked, [['logs', { service: SERVICE, number: 1, follow: true, tail: 5, sinceMs: 5_000 }]])
 })
 
 test('a log that breaks off says why, after what it had to say', async (t) => {
@@ -177,7 +179,10 @@ test('a log that breaks off says why, after what it had to say', async (t) => {
   })
   const pieces: Uint8Array[] = []
   const read = async () => {
-    for await (const piece of client.logs({ service: SERVICE, number: null, follow: false, tail: null }, never))
+    for await (const piece of client.logs(
+      { service: SERVICE, number: null, follow: false, tail: null, sinceMs: null },
+      never,
+    ))
       pieces.push(piece)
   }
   await assert.rejects(read(), { code: 'unreachable', message: 'the path to größe was lost' })
@@ -187,7 +192,7 @@ test('a log that breaks off says why, after what it had to say', async (t) => {
 test('a forwarded port stands until the client goes', async (t) => {
   const { client, control } = await serve(t)
   const gone = new AbortController()
-  const forwarded = await client.forward('x.local:80', 0, gone.signal)
+  const forwarded = await client.forward({ address: 'x.local:80', localPort: 0, protocol: 'udp' }, gone.signal)
   assert.deepEqual([forwarded.host, forwarded.port], ['127.0.0.1', 4711])
   assert.equal(control.asked.includes('forward ended'), false)
   gone.abort()

@@ -125,6 +125,7 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
     const { node, set } = readRequest(requestSchemas.intake, request.body)
     return control.intake(node, set)
   })
+  app.post('/v1/services/:id/rollback', (request) => control.rollback(serviceOf(request)))
   app.post('/v1/invites', async (request) => ({
     invite: await control.invite(readRequest(requestSchemas.invite, request.body)),
   }))
@@ -153,15 +154,21 @@ function addStreams(
     await sending.finally(() => lastEvents.delete(sending))
   })
   app.get('/v1/logs', async (request, reply) => {
-    const { service, number, follow, tail } = readRequest(requestSchemas.logs, request.query)
+    const {
+      service,
+      number = null,
+      follow,
+      tail = null,
+      sinceMs = null,
+    } = readRequest(requestSchemas.logs, request.query)
     const signal = AbortSignal.any([untilGone(reply), stopping])
-    const log = await control.logs({ service, number: number ?? null, follow, tail: tail ?? null }, signal)
+    const log = await control.logs({ service, number, follow, tail, sinceMs }, signal)
     await sendStream(reply, 'application/octet-stream', log, signal)
   })
   app.post('/v1/forward', async (request, reply) => {
-    const { address, localPort } = readRequest(requestSchemas.forward, request.body)
+    const forwarding = readRequest(requestSchemas.forward, request.body)
     const signal = AbortSignal.any([untilGone(reply), stopping])
-    const bound = await control.forward(address, localPort, signal)
+    const bound = await control.forward(forwarding, signal)
     await sendStream(reply, 'application/x-ndjson', lines(oneThenWait(bound, signal)), signal)
   })
 }

@@ -37,7 +37,15 @@ export const service: ServiceView = {
   instances: [instance],
 }
 
-const inspected: InspectView = { ...service, spec: { replicas: 1 }, placements: [] }
+export const inspected: InspectView = {
+  ...service,
+  rollout: null,
+  versions: { current: '2026-11-21T10:00:00.000Z', previous: null },
+  wanted: 1,
+  ready: 1,
+  spec: { replicas: 1 },
+  placements: [],
+}
 
 export const status: StatusView = {
   node: NODE,
@@ -76,6 +84,7 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
       throw new CoppiceError('no-such-service', `there is no service ${id}`, 'See `coppice ps`.')
     },
     remove: async (id) => noted({ ...service, instances: [] }, 'remove', id),
+    rollback: async (id) => noted(service, 'rollback', id),
     scale: async (id, replicas) => noted(service, 'scale', id, replicas),
     migrate: async (id, number, to) => noted({ service: id, moves: [] }, 'migrate', id, number, to),
     intake: async (node, set) => noted({ ...emptied, node }, 'intake', node, set),
@@ -97,9 +106,9 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
         'exec',
         target,
       ),
-    forward: async (address, localPort, signal) => {
+    forward: async (request, signal) => {
       signal.addEventListener('abort', () => asked.push('forward ended'))
-      return noted({ host: '127.0.0.1', port: 4711 }, 'forward', address, localPort)
+      return noted({ host: '127.0.0.1', port: 4711 }, 'forward', request)
     },
     metrics: async () => 'coppice_up 1\n',
     ...overrides,

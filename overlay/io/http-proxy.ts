@@ -17,7 +17,7 @@ import {
 } from '../http-forwarding.ts'
 import { err, type Result } from '../kernel/result.ts'
 import { splice } from './splice.ts'
-import { type Connect, goneSignal, type Listener, listening } from './way-in.ts'
+import { type Call, type Connect, callOver, goneSignal, type Listener, listening } from './way-in.ts'
 
 export interface HttpProxyOptions {
   /** 0 takes a free port. */
@@ -70,13 +70,14 @@ async function reach(
   target: Result<HttpTarget, HttpRefusal>,
   requested: string,
   signal: AbortSignal,
+  call: Call,
 ): Promise<Result<{ readonly path: string; readonly tunnel: Duplex }, HttpRefusal>> {
   const refuse = (refusal: HttpRefusal) => {
     onRefused?.(requested, refusal)
     return err(refusal)
   }
   if (!target.ok) return refuse(target.error)
-  const connected = await connect(target.value.address, signal)
+  const connected = await connect(target.value.address, signal, call)
   if (!connected.ok) return refuse({ status: 502, ...connected.error })
   return { ok: true, value: { path: target.value.path, tunnel: connected.value } }
 }
@@ -87,7 +88,13 @@ async function carryRequest(
   response: ServerResponse,
 ): Promise<void> {
   const { url = '/', headers } = incoming
-  const reached = await reach(options, readTarget(url, headers.host), url, goneSignal(response))
+  const reached = await reach(
+    options,
+    readTarget(url, headers.host),
+    url,
+    goneSignal(response),
+    callOver(incoming.socket),
+  )
   if (!reached.ok) {
     answerRefusal(response, reached.error)
     return
@@ -141,7 +148,13 @@ async function carryAnswer(answer: IncomingMessage, response: ServerResponse, tu
 async function carryUpgrade(options: HttpProxyOptions, incoming: IncomingMessage, socket: Duplex, head: Buffer) {
   socket.on('error', () => {})
   const { url = '/', headers } = incoming
-  const reached = await reach(options, readTarget(url, headers.host), url, goneSignal(socket))
+  const reached = await reach(
+    options,
+    readTarget(url, headers.host),
+    url,
+    goneSignal(socket),
+    callOver(incoming.socket),
+  )
   if (!reached.ok) {
     socket.end(rawRefusal(reached.error))
     return
@@ -170,7 +183,7 @@ async function carryUpgrade(options: HttpProxyOptions, incoming: IncomingMessage
 async function carryConnect(options: HttpProxyOptions, incoming: IncomingMessage, socket: Duplex, head: Buffer) {
   socket.on('error', () => {})
   const url = incoming.url ?? ''
-  const reached = await reach(options, readConnectTarget(url), url, goneSignal(socket))
+  const reached = await reach(options, readConnectTarget(url), url, goneSignal(socket), callOver(incoming.socket))
   if (!reached.ok) {
     socket.end(rawRefusal(reached.error))
     return

@@ -61,7 +61,7 @@ test('a node that the gate refuses is dropped, hears the code, and is served no 
   outcast.network.send(a.network.self, bytesOf('let me in'))
   const tunnel = await outcast.network.openTunnel(
     a.network.self,
-    { kind: 'logs', service: 'x' as never, number: 0, follow: false, tail: null },
+    { kind: 'logs', service: 'x' as never, number: 0, follow: false, tail: null, sinceMs: null },
     AbortSignal.timeout(2_000),
   )
   assert.equal(tunnel.ok, false)

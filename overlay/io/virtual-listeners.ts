@@ -2,7 +2,8 @@
 // on this device reaches it without a proxy and without root. What should be listened on is told as a whole; the
 // difference is made.
 
-import { type Connect, type ConnectProblem, carryFrom, type Listener } from './way-in.ts'
+import { carryDatagramsFrom } from './datagram-flows.ts'
+import { type Call, type Connect, type ConnectProblem, carryFrom, type Listener } from './way-in.ts'
 
 /** One service's address and ports on this device. */
 export interface VirtualListener {
@@ -10,7 +11,12 @@ export interface VirtualListener {
   readonly name: string
   /** An address in 127.30.0.0/16. */
   readonly host: string
-  readonly ports: readonly number[]
+  readonly ports: readonly VirtualPort[]
+}
+
+export interface VirtualPort {
+  readonly port: number
+  readonly protocol: Call['protocol']
 }
 
 export interface VirtualListeners {
@@ -37,13 +43,14 @@ export function openVirtualListeners({ connect, onProblem }: VirtualListenersOpt
     for (const [key] of dropped) open.delete(key)
     const added = [...wanted].filter(([key]) => !open.has(key))
     await Promise.all(
-      added.map(async ([key, { host, port, address }]) => {
+      added.map(async ([key, { host, port, protocol, address }]) => {
+        const carry = protocol === 'tcp' ? carryFrom : carryDatagramsFrom
         try {
-          open.set(key, await carryFrom({ host, port }, address, connect, onProblem))
+          open.set(key, await carry({ host, port }, address, connect, onProblem))
         } catch (problem) {
           onProblem({
             code: 'listen-failed',
-            sentence: `${host}:${port} for ${address}: ${(problem as Error).message}`,
+            sentence: `${host}:${port}/${protocol} for ${address}: ${(problem as Error).message}`,
           })
         }
       }),
@@ -60,16 +67,15 @@ export function openVirtualListeners({ connect, onProblem }: VirtualListenersOpt
   }
 }
 
-interface Wanted {
+interface Wanted extends VirtualPort {
   readonly host: string
-  readonly port: number
   readonly address: string
 }
 
 /** A change of any part makes another listener. */
 function byKey(wanted: readonly VirtualListener[]): ReadonlyMap<string, Wanted> {
   const all = wanted.flatMap(({ name, host, ports }) =>
-    ports.map((port): Wanted => ({ host, port, address: `${name}:${port}` })),
+    ports.map(({ port, protocol }): Wanted => ({ host, port, protocol, address: `${name}:${port}` })),
   )
-  return new Map(all.map((one) => [`${one.host}:${one.port}>${one.address}`, one]))
+  return new Map(all.map((one) => [`${one.host}:${one.port}/${one.protocol}>${one.address}`, one]))
 }

@@ -13,8 +13,29 @@ export interface ConnectProblem {
   readonly sentence: string
 }
 
-/** Connects to a service by `name:port`. Never rejects; the signal says that nobody waits any longer. */
-export type Connect = (address: string, signal: AbortSignal) => Promise<Result<Duplex, ConnectProblem>>
+/** The other end of a connection that came in: where on this device, or in which container, its program is. */
+export interface Origin {
+  readonly address: string
+  readonly port: number
+}
+
+/** What is wanted, and by whom; `from` is null for the node itself. */
+export interface Call {
+  readonly protocol: 'tcp' | 'udp'
+  readonly from: Origin | null
+}
+
+/**
+ * Connects to a service by `name:port`. Never rejects; the signal says that nobody waits any longer. With `udp` the
+ * stream carries datagrams (overlay/datagrams.ts).
+ */
+export type Connect = (address: string, signal: AbortSignal, call: Call) => Promise<Result<Duplex, ConnectProblem>>
+
+/** A TCP call by whoever holds the other end of the socket. */
+export const callOver = ({ remoteAddress, remotePort }: Socket): Call => ({
+  protocol: 'tcp',
+  from: remoteAddress === undefined ? null : { address: remoteAddress, port: remotePort ?? 0 },
+})
 
 /** Connections that one listener carries at once; a guess far above what a device serves. */
 const CONNECTIONS_PER_LISTENER_MAX = 4_096
@@ -27,17 +48,27 @@ export interface Listener {
 }
 
 /** Listens on an address of this device and carries each connection to one service. Rejects when it cannot listen. */
-export async function carryFrom(
+export function carryFrom(
   at: { readonly host: string; readonly port: number },
   address: string,
   connect: Connect,
   onProblem: (problem: ConnectProblem) => void,
 ): Promise<Listener> {
-  const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+    void carry(socket, address, connect, onProblem)
+  })
+  return listenOn(server, at)
+}
+
+/** A server as a way in: bounded, and closed with all that it carries. Rejects when it cannot listen. */
+export async function listenOn(
+  server: Server,
+  at: { readonly host: string; readonly port: number },
+): Promise<Listener> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
-    void carry(socket, address, connect, onProblem)
   })
   server.maxConnections = CONNECTIONS_PER_LISTENER_MAX
   await listening(server, at)
@@ -67,7 +98,7 @@ async function carry(
   onProblem: (problem: ConnectProblem) => void,
 ): Promise<void> {
   socket.on('error', () => {})
-  const connected = await connect(address, goneSignal(socket))
+  const connected = await connect(address, goneSignal(socket), callOver(socket))
   if (!connected.ok) {
     onProblem(connected.error)
     // A reset, so that the caller sees a failed connection and not an empty answer.

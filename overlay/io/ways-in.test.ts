@@ -1,6 +1,7 @@
 // The proxy, the loopback addresses and the forward, each in front of a real HTTP server.
 
 import assert from 'node:assert/strict'
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { Agent, createServer, type IncomingMessage, request } from 'node:http'
 import {
@@ -13,14 +14,17 @@ import {
 import type { Duplex } from 'node:stream'
 import { after, before, test } from 'node:test'
 import { err, ok } from '../kernel/result.ts'
+import { dialDatagrams } from './datagram-duplex.ts'
 import { PATIENCE_MS } from './fixtures.ts'
 import { openForward } from './forward.ts'
 import { openHttpProxy } from './http-proxy.ts'
-import { openVirtualListeners } from './virtual-listeners.ts'
+import { openVirtualListeners, type VirtualPort } from './virtual-listeners.ts'
 import type { Connect, ConnectProblem, Listener } from './way-in.ts'
 
 const NAME = 'app.ns.web.ns.0.rr.local'
 const MIB = 1_048_576
+
+const tcp = (port: number): VirtualPort => ({ port, protocol: 'tcp' })
 
 let proxy: Listener
 let service: Server
@@ -171,6 +175,7 @@ test('a forward listens until it is told to stop', async () => {
   const { host, port } = await openForward({
     address: `${NAME}:80`,
     localPort: 0,
+    protocol: 'tcp',
     connect,
     onProblem,
     signal: stop.signal,
@@ -185,7 +190,7 @@ test('a forward listens until it is told to stop', async () => {
 
 test('a service answers on its loopback address and no longer when it is gone', async () => {
   const listeners = openVirtualListeners({ connect, onProblem })
-  await listeners.set([{ name: NAME, host: '127.30.200.7', ports: [18_080, 18_081] }])
+  await listeners.set([{ name: NAME, host: '127.30.200.7', ports: [tcp(18_080), tcp(18_081)] }])
   assert.deepEqual(listeners.open(), ['127.30.200.7:18080', '127.30.200.7:18081'])
   const answer = await fetch('http://127.30.200.7:18080/virtual')
   assert.equal(JSON.parse(await answer.text()).url, '/virtual')
@@ -194,10 +199,75 @@ test('a service answers on its loopback address and no longer when it is gone', 
   assert.equal(problem.code, 'ECONNRESET')
   assert.equal(problems.at(-1)?.code, 'no-such-port')
 
-  await listeners.set([{ name: NAME, host: '127.30.200.7', ports: [18_080] }])
+  await listeners.set([{ name: NAME, host: '127.30.200.7', ports: [tcp(18_080)] }])
   assert.deepEqual(listeners.open(), ['127.30.200.7:18080'])
-  await listeners.set([{ name: NAME, host: '192.0.2.1', ports: [18_080] }])
+  await listeners.set([{ name: NAME, host: '192.0.2.1', ports: [tcp(18_080)] }])
   assert.deepEqual(listeners.open(), [])
   assert.equal(problems.at(-1)?.code, 'listen-failed')
   await listeners.close()
+})
+
+/** A UDP service that answers each datagram, and the sockets of its callers. */
+async function echoDatagrams() {
+  const server = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(server, 'listening')
+  server.on('message', (datagram, { port, address }) => server.send(`re: ${datagram}`, port, address))
+  return server
+}
+
+async function askDatagram(socket: DatagramSocket, text: string, port: number, host: string): Promise<string> {
+  const answered = once(socket, 'message', { signal: AbortSignal.timeout(PATIENCE_MS) })
+  socket.send(text, port, host)
+  return String((await answered)[0])
+}
+
+test('datagrams go through a forward and a virtual address, each caller on a flow of its own', async () => {
+  const server = await echoDatagrams()
+  const opened: string[] = []
+  const connectUdp: Connect = async (address, signal, { protocol }) => {
+    opened.push(`${protocol} ${address}`)
+    return ok(await dialDatagrams('127.0.0.1', server.address().port, signal))
+  }
+  const stop = new AbortController()
+  const forwarded = await openForward({
+    address: `${NAME}:53`,
+    localPort: 0,
+    protocol: 'udp',
+    connect: connectUdp,
+    onProblem,
+    signal: stop.signal,
+  })
+  const callers = [createSocket('udp4'), createSocket('udp4')]
+  for (const [index, caller] of callers.entries()) {
+    for (const turn of [1, 2]) {
+      const said = await askDatagram(caller, `${index} ${turn}`, forwarded.port, forwarded.host)
+      assert.equal(said, `re: ${index} ${turn}`)
+    }
+  }
+  assert.deepEqual(opened, [`udp ${NAME}:53`, `udp ${NAME}:53`])
+
+  const listeners = openVirtualListeners({ connect: connectUdp, onProblem })
+  await listeners.set([{ name: NAME, host: '127.30.200.8', ports: [{ port: 18_053, protocol: 'udp' }] }])
+  assert.equal(await askDatagram(callers[0] as DatagramSocket, 'hi', 18_053, '127.30.200.8'), 're: hi')
+  await listeners.close()
+  stop.abort()
+  for (const socket of [...callers, server]) socket.close()
+})
+
+test('a datagram for which there is no service is dropped, and the reason is told', async () => {
+  const stop = new AbortController()
+  const told = Promise.withResolvers<ConnectProblem>()
+  const { host, port } = await openForward({
+    address: `${NAME}:99`,
+    localPort: 0,
+    protocol: 'udp',
+    connect,
+    onProblem: told.resolve,
+    signal: stop.signal,
+  })
+  const caller = createSocket('udp4')
+  caller.send('anybody?', port, host)
+  assert.equal((await told.promise).code, 'no-such-port')
+  caller.close()
+  stop.abort()
 })

@@ -7,7 +7,7 @@ import Docker from 'dockerode'
 import { containerName } from '../instance-name.ts'
 import { bench, container, HTTP_PORT, IMAGE, server, shell } from './docker-bench.ts'
 import { createDockerRuntime } from './docker-runtime.ts'
-import { collect, createListener } from './driver-bench.ts'
+import { awaitOutput, collect, createListener } from './driver-bench.ts'
 
 const now = (): AbortSignal => new AbortController().signal
 
@@ -43,7 +43,7 @@ test('the exit code and the last words of a container are told, and its next sta
       detail: 'ended by itself (exit code 3); last output: no config',
     })
   }
-  const log = await collect(driver.logs(launch.key, { follow: false, tail: null, signal: now() }))
+  const log = await collect(driver.logs(launch.key, { follow: false, tail: null, sinceMs: null, signal: now() }))
   assert.equal(log, 'no config\nno config\n')
 })
 
@@ -119,15 +119,34 @@ test('an image that is nowhere and a program that is not in it fail with the rea
   assert.deepEqual(await driver.list(), [])
 })
 
-test('the log of a container is followed until it ends', async (t) => {
+test('the log of a container is followed over its restart, without a line twice, until it is removed', async (t) => {
   const { driver, next } = await bench(t)
   const launch = container(shell('echo one; echo two >&2; sleep 0.3; echo three'))
   driver.start(launch)
   await next('running')
-  const log = await collect(driver.logs(launch.key, { follow: true, tail: null, signal: now() }))
-  assert.deepEqual(log.trim().split('\n').sort(), ['one', 'three', 'two'])
+  const following = collect(driver.logs(launch.key, { follow: true, tail: null, sinceMs: null, signal: now() }))
   await next('exited')
-  assert.equal(await collect(driver.logs(launch.key, { follow: false, tail: 1, signal: now() })), 'three\n')
+  driver.start(launch)
+  await next('running')
+  await next('exited')
+  assert.equal(
+    await collect(driver.logs(launch.key, { follow: false, tail: 1, sinceMs: null, signal: now() })),
+    'three\n',
+  )
+  driver.stop(launch.key, 0)
+  await next('exited')
+  assert.deepEqual((await following).trim().split('\n').sort(), ['one', 'one', 'three', 'three', 'two', 'two'])
+})
+
+test('the log of a container is read as far back as asked', async (t) => {
+  const { driver, next } = await bench(t)
+  const launch = container({ ...shell('echo old; sleep 2; echo new; sleep 60'), stopGraceMs: 0 })
+  driver.start(launch)
+  await next('running')
+  await awaitOutput(driver, launch.key, 'new\n')
+  const since = (sinceMs: number) =>
+    collect(driver.logs(launch.key, { follow: false, tail: null, sinceMs, signal: now() }))
+  assert.deepEqual([await since(1_500), await since(60_000)], ['new\n', 'old\nnew\n'])
 })
 
 test('a health check sees through the proxy whether the container answers', async (t) => {

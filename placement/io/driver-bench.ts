@@ -48,7 +48,7 @@ export async function collect(pieces: AsyncIterable<Uint8Array>): Promise<string
 export async function awaitOutput(driver: RuntimeDriver, key: InstanceKey, end = '\n'): Promise<string> {
   const reading = new AbortController()
   let text = ''
-  for await (const piece of driver.logs(key, { follow: true, tail: null, signal: reading.signal })) {
+  for await (const piece of driver.logs(key, { follow: true, tail: null, sinceMs: null, signal: reading.signal })) {
     text += Buffer.from(piece).toString('utf8')
     if (text.endsWith(end)) break
   }

@@ -9,7 +9,7 @@ import { collect } from './driver-bench.ts'
 import { createOutputLogs, lastLine, openOutput } from './output-log.ts'
 
 const SMALL = { bytesMax: 20, filesMax: 3 }
-const all = { follow: false, tail: null, signal: new AbortController().signal }
+const all = { follow: false, tail: null, sinceMs: null, signal: new AbortController().signal }
 
 async function logFileIn(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'coppice-'))
@@ -54,7 +54,7 @@ test('who follows a log loses nothing that was written before it was rotated', a
   await writeFile(file, 'one\n')
   const reading = new AbortController()
   let text = ''
-  for await (const piece of logs.read(file, { follow: true, tail: null, signal: reading.signal })) {
+  for await (const piece of logs.read(file, { follow: true, tail: null, sinceMs: null, signal: reading.signal })) {
     text += Buffer.from(piece).toString('utf8')
     if (text === 'one\n') {
       await appendFile(file, 'two, a line that fills it\n')
@@ -71,4 +71,43 @@ test('a log that is not there is empty', async (t) => {
   const logs = createOutputLogs(SMALL)
   assert.equal(await collect(logs.read(file, { ...all, follow: true, tail: 5 })), '')
   assert.equal(await lastLine(file), '')
+})
+
+test('what was written in the last so many ms is read, to the mark before, also over a rotation', async (t) => {
+  const file = await logFileIn(t)
+  let now = 1_000_000
+  const logs = createOutputLogs(SMALL, () => now)
+  const write = async (text: string): Promise<void> => {
+    await appendFile(file, text)
+    await logs.rotate(file)
+    now += 1_000
+  }
+  await write('one\n')
+  await write('two\n')
+  await write('a line that rotates\n')
+  await write('four\n')
+  const since = (sinceMs: number) => collect(logs.read(file, { ...all, sinceMs }))
+  // Each was noted at the beginning of its second.
+  assert.equal(await since(1_500), 'four\n')
+  assert.equal(await since(2_500), 'a line that rotates\nfour\n')
+  assert.equal(await since(60_000), 'one\ntwo\na line that rotates\nfour\n')
+  assert.equal(await collect(logs.read(file, { ...all, sinceMs: 3_500, tail: 1 })), 'four\n')
+  assert.equal(await since(0), '')
+})
+
+test('a log that was removed and begun again while it is followed is read from its beginning', async (t) => {
+  const file = await logFileIn(t)
+  await writeFile(file, 'the old copy\n')
+  const logs = createOutputLogs(SMALL)
+  const reading = new AbortController()
+  let said = ''
+  for await (const piece of logs.read(file, { ...all, follow: true, signal: reading.signal })) {
+    const isFirst = said === ''
+    said += Buffer.from(piece).toString()
+    if (!isFirst) break
+    await rm(file)
+    await writeFile(file, 'the new copy says more\n')
+  }
+  reading.abort()
+  assert.equal(said, 'the old copy\nthe new copy says more\n')
 })

@@ -66,7 +66,7 @@ test('a fork bomb is stopped at the process limit', async (t) => {
   const launch = launchOf({ command: ['sh', '-c', bomb], pidsMax: 20 }, 2)
   driver.start(launch)
   assert.equal((await next('exited')).code, 2)
-  const log = await collect(driver.logs(launch.key, { follow: false, tail: null, signal: t.signal }))
+  const log = await collect(driver.logs(launch.key, { follow: false, tail: null, sinceMs: null, signal: t.signal }))
   assert.match(log, /[Cc]annot fork/)
   // The shell is one of the twenty; the number before the start that failed was written all the same.
   assert.equal(log.match(/^\d+$/gm)?.map(Number).at(-1), 20)

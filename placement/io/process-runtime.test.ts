@@ -56,7 +56,10 @@ test('an instance that is started again as soon as it ended runs again, and the 
   driver.start(launch)
   await next('exited')
   const { signal } = new AbortController()
-  assert.equal(await collect(driver.logs(launch.key, { follow: false, tail: null, signal })), 'run\nrun\n')
+  assert.equal(
+    await collect(driver.logs(launch.key, { follow: false, tail: null, sinceMs: null, signal })),
+    'run\nrun\n',
+  )
 })
 
 test('a signal that ends an instance is told by name', async (t) => {
@@ -78,7 +81,7 @@ test('an instance sees its identity, its ports and its own settings, and nothing
   driver.start(launch)
   await next('exited')
   const text = await collect(
-    driver.logs(launch.key, { follow: false, tail: null, signal: new AbortController().signal }),
+    driver.logs(launch.key, { follow: false, tail: null, sinceMs: null, signal: new AbortController().signal }),
   )
   const names = text
     .split('\n')
@@ -229,12 +232,18 @@ test('the log is read from its end and followed as it grows', async (t) => {
   await next('running')
   await awaitOutput(driver, launch.key, 'line 3\n')
   const { signal } = new AbortController()
-  assert.equal(await collect(driver.logs(launch.key, { follow: false, tail: 2, signal })), 'line 2\nline 3\n')
-  assert.equal(await collect(driver.logs(launch.key, { follow: false, tail: 0, signal })), '')
-  assert.equal(await collect(driver.logs(launch.key, { follow: false, tail: 99, signal })), 'line 1\nline 2\nline 3\n')
+  assert.equal(
+    await collect(driver.logs(launch.key, { follow: false, tail: 2, sinceMs: null, signal })),
+    'line 2\nline 3\n',
+  )
+  assert.equal(await collect(driver.logs(launch.key, { follow: false, tail: 0, sinceMs: null, signal })), '')
+  assert.equal(
+    await collect(driver.logs(launch.key, { follow: false, tail: 99, sinceMs: null, signal })),
+    'line 1\nline 2\nline 3\n',
+  )
   await writeFile(join(dataDir, 'instances/shop.test.web.test-0/work/more'), '')
   assert.equal(await awaitOutput(driver, launch.key, 'line 4\n'), 'line 1\nline 2\nline 3\nline 4\n')
-  const rest = collect(driver.logs(launch.key, { follow: true, tail: 1, signal }))
+  const rest = collect(driver.logs(launch.key, { follow: true, tail: 1, sinceMs: null, signal }))
   driver.stop(launch.key, 1_000)
   assert.equal(await rest, 'line 4\n')
 })

@@ -151,7 +151,10 @@ async function conclude(watched: Watched, context: WatchContext): Promise<void> 
   const killedByKernel = (await readOutOfMemoryKills(groups)) > 0
   const last = await lastLine(outputFile(folder))
   await dissolve(groups)
-  if (watched.forgotten) await removeFolder(folder)
+  if (watched.forgotten) {
+    await removeFolder(folder)
+    context.logs.forget(outputFile(folder))
+  }
   if (watched.silent) return
   if (watched.verdict !== null && !watched.forgotten) {
     context.onEvent({ kind: 'failed', key, detail: `${watched.verdict}${quote(last)}` })

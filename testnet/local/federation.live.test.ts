@@ -117,7 +117,10 @@ test('the same service answers on a loopback address of its own and on a forward
   assert.ok(resolved.virtualAddress)
   assert.match((await fetched(`http://${resolved.virtualAddress}:8080/`)).body, /^hello from instance/)
   const stop = new AbortController()
-  const { host, port } = await node('b2').control.forward(ADDRESS, 0, stop.signal)
+  const { host, port } = await node('b2').control.forward(
+    { address: ADDRESS, localPort: 0, protocol: 'tcp' },
+    stop.signal,
+  )
   assert.match((await fetched(`http://${host}:${port}/`)).body, /^hello from instance/)
   stop.abort()
 })

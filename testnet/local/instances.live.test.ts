@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -109,4 +109,38 @@ test('what cannot be run is refused with a code and a sentence', async () => {
   const missing = await run(['exec', `${SERVICE}#0`, ...at('b1'), '--', 'no-such-program'], [])
   assert.equal(missing.code, 1)
   assert.match(missing.err, /there is no program "no-such-program"/)
+})
+
+test('logs are read from each device: of all instances with their numbers, of one byte for byte', async () => {
+  for (const name of ['a1', 'a2', 'b1']) {
+    const { stdout } = await coppice('logs', SERVICE, ...at(name))
+    assert.match(stdout, /^#0 \| listening on \d+\n#1 \| listening on \d+\n$/)
+    const one = await coppice('logs', SERVICE, '--instance', '1', ...at(name))
+    assert.match(one.stdout, /^listening on \d+\n$/)
+  }
+  const recent = await coppice('logs', SERVICE, '--since', '1ms', ...at('a1'))
+  assert.equal(recent.stdout, '')
+})
+
+test('a log that is followed goes on with the new copies of the instances', async () => {
+  const reading = new AbortController()
+  const request = { service: SERVICE, number: null, follow: true, tail: 1, sinceMs: null }
+  const client = fleet.nodes.find(({ name }) => name === 'b1')?.control
+  assert.ok(client !== undefined)
+  let said = ''
+  const following = (async () => {
+    for await (const piece of client.logs(request, reading.signal)) said += Buffer.from(piece).toString()
+  })()
+  const linesOf = (number: number, text: string): number =>
+    said.split('\n').filter((line) => line.startsWith(`#${number} | ${text}`)).length
+  const eventually = (what: string, isSo: () => boolean) => until(what, async () => isSo(), PATIENCE_MS)
+  await eventually('both logs stand', () => linesOf(0, 'listening') === 1 && linesOf(1, 'listening') === 1)
+  const changed = JSON.parse((await readFile(DESCRIPTOR, 'utf8')).replaceAll('listening', 'now listening'))
+  const file = join(baseDir, 'changed.json')
+  await writeFile(file, JSON.stringify(changed))
+  const { exitCode, stderr } = await coppice('deploy', file, ...at('a1'))
+  assert.equal(exitCode, 0, stderr)
+  await eventually('the new copies are followed', () => linesOf(0, 'now') === 1 && linesOf(1, 'now') === 1)
+  reading.abort()
+  await following
 })

@@ -1,5 +1,5 @@
-// Moving a service under load on real processes: whoever calls it by name notices nothing. The tests are chapters of one
-// story and run in order.
+// Moving a service under load on real processes: whoever calls it by name notices nothing. The tests are chapters of
+// one story and run in order.
 
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'

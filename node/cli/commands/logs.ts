@@ -1,4 +1,4 @@
-// `coppice logs`: what an instance wrote, byte for byte, from whichever device it runs on.
+// `coppice logs`: what instances wrote, from whichever devices they run on; of one instance byte for byte.
 
 import { CommanderError } from 'commander'
 import type { CliContext } from '../context.ts'
@@ -8,6 +8,7 @@ export interface LogWords {
   readonly follow?: boolean
   readonly lines?: number
   readonly instance?: number
+  readonly since?: number
 }
 
 export async function logs(context: CliContext, service: string, words: LogWords): Promise<void> {
@@ -20,7 +21,13 @@ export async function logs(context: CliContext, service: string, words: LogWords
     )
   }
   const client = await context.client()
-  const request = { service, number: words.instance ?? null, follow, tail: words.lines ?? null }
+  const request = {
+    service,
+    number: words.instance ?? null,
+    follow,
+    tail: words.lines ?? null,
+    sinceMs: words.since ?? null,
+  }
   const log = client.logs(request, onFirstSignal())
   if (context.json) return context.answer({ service, number: request.number, log: await whole(log) }, () => '')
   for await (const bytes of log) await write(bytes)

@@ -32,8 +32,12 @@ export interface UpWords {
   readonly runtime?: readonly string[]
   /** A port, or false for none. */
   readonly httpProxy?: number | false
+  readonly socks?: number | false
+  readonly dns?: number | false
+  readonly dnsForward?: string
   readonly virtualListeners: boolean
   readonly scheduler?: string
+  readonly location?: NonNullable<NodeOptions['location']>
   readonly pressureHigh?: number
   readonly pressureLow?: number
   readonly pressureReadings?: number
@@ -67,7 +71,11 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.runtime && { runtimes: words.runtime }),
     ...(words.httpProxy !== undefined && { httpProxyPort: words.httpProxy === false ? null : words.httpProxy }),
     ...(words.scheduler && { scheduler: words.scheduler }),
+    ...(words.location && { location: words.location }),
     pressure: pressureOf(words),
+    ...(words.socks !== undefined && { socksPort: words.socks === false ? null : words.socks }),
+    ...(words.dns !== undefined && { dnsPort: words.dns === false ? null : words.dns }),
+    ...(words.dnsForward && { dnsForward: words.dnsForward }),
     ...(words.label && { labels: words.label }),
   }
 }
@@ -121,6 +129,8 @@ function introduce(context: CliContext, status: StatusView): void {
   context.say(`domain     ${status.domain} of federation ${status.federation}`)
   for (const address of status.addresses) context.say(`address    ${address}`)
   if (status.proxies.http !== null) context.say(`http proxy ${status.proxies.http}`)
+  if (status.proxies.socks !== null) context.say(`socks      ${status.proxies.socks}`)
+  if (status.proxies.dns !== null) context.say(`dns        ${status.proxies.dns}`)
   context.say(`data       ${context.dataDir}`)
 }
 

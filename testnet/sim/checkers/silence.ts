@@ -3,7 +3,7 @@
 // these promises reached it.
 
 import { LEASE_SHARE } from '../../../election/constants.ts'
-import { majorityOf } from '../../../election/index.ts'
+import { type Fence, majorityOf } from '../../../election/index.ts'
 import type { DomainPath } from '../../../overlay/kernel/ids.ts'
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
@@ -20,10 +20,11 @@ export function checkSilence(now: () => Millis): SafetyChecker {
     promised.set(key, Math.max(promised.get(key) ?? 0, now() + ms * DRIFT))
   }
 
-  const checkOrder = (device: DeviceView, domain: DomainPath, what: string): void => {
+  /** The term is that of the order: who handed over lingers under its own fence, and has voted in the next. */
+  const checkOrder = (device: DeviceView, domain: DomainPath, fence: Fence, what: string): void => {
     const state = device.core?.view.seats().find((seat) => seat.domain === domain)?.state
     if (state === undefined || state.register === null) return
-    const term = `${state.epoch}.${state.term}`
+    const term = `${fence.epoch}.${fence.term}`
     // An election begins with a lease, however early its first votes came.
     const reign = `${domain} ${term}`
     if (!promised.has(reign)) promised.set(reign, now() + state.timing.leaseMs * DRIFT)
@@ -39,8 +40,10 @@ export function checkSilence(now: () => Millis): SafetyChecker {
 
   return {
     onSealed: (device, { message }) => {
-      if (message.kind === 'election/announcement') checkOrder(device, message.domain, 'announces that it leads')
-      if (message.kind === 'record/placement') checkOrder(device, message.domain, 'gives orders in')
+      if (message.kind === 'election/announcement')
+        checkOrder(device, message.domain, message, 'announces that it leads')
+      if (message.kind === 'record/placement' || message.kind === 'record/rollout')
+        checkOrder(device, message.domain, message.fence, 'gives orders in')
       if (message.kind !== 'election/heartbeat-answer') return
       const { domain, epoch, term, child, promiseMs } = message
       promise(domain, `${epoch}.${term}`, child, promiseMs * LEASE_SHARE)
