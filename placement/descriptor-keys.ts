@@ -12,7 +12,6 @@ export const NOT_YET: readonly string[] = [
   'microservice.vtpus',
   'microservice.bandwidth_in',
   'microservice.bandwidth_out',
-  'microservice.addresses',
   'microservice.added_files',
   'microservice.kind=daemon',
   'microservice.update',

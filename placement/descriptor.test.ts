@@ -41,7 +41,6 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
   assert.deepEqual(warned, [
     'application_name',
     'microservices[0].bandwidth_in',
-    'microservices[0].addresses',
     'microservices[0].added_files',
     'microservices[0].constraints[0].type',
     'microservices[0].constraints[1].type',
