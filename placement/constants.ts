@@ -88,6 +88,9 @@ export const JOB_ATTEMPTS_MAX = 6
 export const JOB_STARTS_MAX = 2
 invariant(JOB_STARTS_MAX < JOB_ATTEMPTS_MAX, 'a job that one device cannot run is tried on others')
 
+/** Looks of a leader at a measured constraint that count: five minutes on `lan` (a look is a sweep). A guess. */
+export const MEASUREMENTS_KEPT = 30
+
 /** Children that an inventory keeps; what comes beyond is dropped and counted (a roster has at most 1,000 members). */
 export const INVENTORY_CHILDREN_MAX = 1_024
 /** Labels, slots and clusters that an aggregate names; beyond it says that it was cut. Keeps it below about 30 KB. */

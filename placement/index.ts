@@ -8,9 +8,10 @@ export {
   type PlacementTiming,
   RESERVATION_MS,
 } from './constants.ts'
-export { DESCRIPTOR_CHARS_MAX, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
+export { type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
 export type { FieldError, FieldWarning } from './descriptor-report.ts'
 export { DESCRIPTOR_DEFAULTS } from './descriptor-tables.ts'
+export { DESCRIPTOR_CHARS_MAX } from './descriptor-text.ts'
 
 export { pressedInstances } from './eviction.ts'
 export {
@@ -37,6 +38,7 @@ export type { Resources } from './need.ts'
 export { isServing } from './pace.ts'
 export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
+export { ldp } from './plugins/ldp.ts'
 export { spread } from './plugins/spread.ts'
 export { PRESSURE_DEFAULTS, PRESSURE_KEY, type PressureSettings } from './pressure.ts'
 export { type Reason, refusalSentence } from './refusal.ts'

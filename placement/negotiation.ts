@@ -74,6 +74,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     avoid: work.avoid,
     avoidNodes: work.order?.avoid ?? [],
     now: context.now,
+    runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),
   })
   const best = plan.ranked[0]
   if (best === undefined && round.from !== null && round.from === besideOf(turn, key, round.known)) {

@@ -176,7 +176,7 @@ test('the books are the sum of their entries, whatever comes and goes', () => {
 })
 
 test('tightness rises to the headroom and falls beyond it', () => {
-  const device = { vcpus: 10, memoryMb: 1_000, vgpus: 0, storageMb: 0 }
+  const device = { ...NOTHING, vcpus: 10, memoryMb: 1_000 }
   const fit = (vcpus: number): number => tightness(device, device, { ...NOTHING, vcpus })
   assert.ok(fit(1) < fit(4) && fit(4) < fit(8))
   assert.ok(fit(8) > fit(9) && fit(9) > fit(10))

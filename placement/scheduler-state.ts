@@ -9,6 +9,7 @@ import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import type { Clock, Fence, PlacementRecord, RolloutRecord } from '../services-registry/record.ts'
 import { MOVE_MS_MAX, type PlacementTiming } from './constants.ts'
+import type { Watched } from './constraint-watch.ts'
 import { enterAsked, type Ledger } from './ledger.ts'
 import type { MovedMessage, PlacementMessage } from './messages.ts'
 import { NOTHING } from './need.ts'
@@ -46,6 +47,8 @@ export interface SchedulerState {
   readonly slots: Map<ServiceId, ReadonlyMap<ChildId, number>>
   /** What came of the last requests to move something, by request. */
   readonly answered: Map<string, MovedMessage>
+  /** What was measured of instances with a limit that is measured. */
+  readonly watched: Map<InstanceKey, Watched>
 }
 
 export interface Lead {

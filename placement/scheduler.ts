@@ -19,6 +19,7 @@ import { besideOf, returnToOld } from './beside.ts'
 import { enterInBooks, nextSilence } from './books.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
+import { watchConstraints } from './constraint-watch.ts'
 import { askForDaemon, giveNumbers } from './daemon.ts'
 import { awaitOthers, waitsFor } from './dependency.ts'
 import {
@@ -92,6 +93,7 @@ const emptyTables = () => ({
   paces: new Map(),
   slots: new Map(),
   answered: new Map(),
+  watched: new Map(),
 })
 
 export function step(
@@ -254,6 +256,7 @@ function sweep(turn: Turn): void {
   }
   const keys = allKeys(turn.state, turn.children.keys())
   for (const key of keys) examine(turn, key)
+  for (const key of watchConstraints(turn, keys)) examine(turn, key)
   const services = new Set([...known, ...[...keys].map((key) => splitInstanceKey(key).service)])
   for (const service of specs.keys()) if (!services.has(service)) specs.delete(service)
   for (const service of rollouts.keys()) if (!services.has(service)) rollouts.delete(service)

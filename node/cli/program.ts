@@ -12,6 +12,7 @@ import {
   electors,
   instanceOf,
   labels,
+  location,
   multiaddrs,
   percent,
   port,
@@ -81,9 +82,10 @@ const addUpOptions = (command: Command): Command =>
     .option('--no-virtual-listeners', 'no loopback address per service')
     .option(
       '--scheduler <name>',
-      'best-fit, spread or ./module.ts: how places are ranked where this node leads',
+      'best-fit, spread, ldp or ./module.ts: how places are ranked where this node leads',
       scheduler,
     )
+    .option('--location <lat,lon>', 'where the device stands, as in 52.52,13.405', location)
     .option('--pressure-high <percent>', 'cpu, load, memory or disk above which the node relieves itself', percent)
     .option('--pressure-low <percent>', 'below which it puts back what it changed', percent)
     .option('--pressure-readings <number>', 'how many readings in a row count, one every 5 s', whole(1, 1_000))

@@ -33,6 +33,7 @@ import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
 import type { SeatView } from './seats.ts'
 import { authorSubmission } from './submission.ts'
+import { createWhereabouts } from './whereabouts.ts'
 
 export interface CoreOptions {
   readonly self: SignerFacts
@@ -146,6 +147,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     members: () => roster.view().size,
   })
   records.hold([self.domain], [], context, out, [])
+  const whereabouts = createWhereabouts(self.domain, inventories)
   const placing = createPlacing({
     self,
     name: options.name,
@@ -156,11 +158,13 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     book,
     records,
     inventories,
+    coordinate: whereabouts.coordinate,
     roster: roster.view,
     kept: memory.worker,
     keptPressure: memory.pressure,
   })
 
+  const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
   const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
@@ -217,6 +221,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return onDisconnected(input.peer, at)
       case 'round-trip':
         roundTrips.set(input.peer, input.ms)
+        whereabouts.onRoundTrip(input.peer, domainOf(input.peer), input.ms, at.random)
         return
       case 'addresses':
         return roster.onAddresses(input.addresses, at, out, news)
@@ -378,7 +383,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       isHandedOver: hierarchy.isHandedOver,
       stores,
       isConnected: neighbours.isConnected,
-      domainOf: (peer) => neighbours.connected().get(peer)?.domain ?? null,
+      domainOf,
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,
