@@ -40,14 +40,9 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
   const warned = parsed.warnings.map(({ field }) => field.replace('$.applications[0].', ''))
   assert.deepEqual(warned, [
     'application_name',
-    'microservices[0].bandwidth_in',
     'microservices[0].addresses',
     'microservices[0].added_files',
-    'microservices[0].constraints[0].type',
-    'microservices[0].constraints[1].type',
-    'microservices[0].constraints[2].type',
     'microservices[0].connectivity[0].target_microservice_id',
-    'microservices[0].connectivity[0].con_constraints[0].type',
   ])
   const [spec] = parsed.services
   assert.equal(spec?.runtime, 'docker')
