@@ -4,6 +4,7 @@
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
 import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
+import { type Place, parsePlace } from '../overlay/coordinates/distance.ts'
 import { createNetwork } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
@@ -22,6 +23,7 @@ import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
 import { createInside } from './inside.ts'
+import { callerAt } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -86,6 +88,12 @@ export async function startMember(admission: Admission, options: NodeOptions): P
       'Stop what listens there, or give another address with --listen.',
     )
   }
+}
+
+/** Where the device stands: as it was told, else as its label says. */
+function whereabouts({ location, labels }: NodeOptions): { readonly location?: Place } {
+  const place = location ?? parsePlace(labels?.location ?? '')
+  return place === null ? {} : { location: place }
 }
 
 /** Percent from people, shares for the machine. */
@@ -178,7 +186,7 @@ async function assemble(
       autonomy,
       isRelay: relay,
       labels,
-      placing: { scheduler: scheduler.plugin, pressure: pressureOf(options) },
+      placing: { scheduler: scheduler.plugin, pressure: pressureOf(options), ...whereabouts(options) },
       seeds,
       isFounding: isFounding || isAlone,
     },
@@ -228,7 +236,7 @@ async function assemble(
       runtimes,
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
-    callerAt: async () => null,
+    callerAt: (from, protocol) => callerAt(dataDir, from, protocol),
     random,
   })
 

@@ -47,10 +47,12 @@ export interface NodeOptions {
   /** Loopback addresses per service (127.30.0.0/16). Default true. */
   readonly virtualListeners?: boolean
   /**
-   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, or the path of a module with the
-   * functions `filter` and `score`. Default `best-fit`.
+   * How places are ranked in the domains that this node leads: `best-fit`, `spread`, `ldp`, or the path of a module
+   * with the functions `filter` and `score`. Default `best-fit`.
    */
   readonly scheduler?: string
+  /** Where the device stands, in degrees; what `geo` constraints are held against. */
+  readonly location?: { readonly latitude: number; readonly longitude: number }
   /**
    * When this device is short of cpu, load per core, memory or disk: the marks in percent, and how many readings (one
    * every 5 s) in a row count. Null: it never is. Default 80, 70 and 3.

@@ -3,11 +3,13 @@
 
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { bestFit, type SchedulerPlugin, spread } from '../placement/index.ts'
+import { bestFit, ldp, type SchedulerPlugin, spread } from '../placement/index.ts'
 import { createSchedulerThread } from '../placement/io/scheduler-thread.ts'
 import { userScheduler } from '../placement/user-scheduler.ts'
 
-const BUILT_IN: ReadonlyMap<string, SchedulerPlugin> = new Map([bestFit, spread].map((plugin) => [plugin.name, plugin]))
+const BUILT_IN: ReadonlyMap<string, SchedulerPlugin> = new Map(
+  [bestFit, spread, ldp].map((plugin) => [plugin.name, plugin]),
+)
 
 export interface LoadedScheduler {
   readonly plugin: SchedulerPlugin

@@ -4,6 +4,7 @@
 
 import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
 import { isDomain } from '../overlay/kernel/ids.ts'
+import type { Measure } from './nearness.ts'
 import { larger, minus, plus, type Resources } from './need.ts'
 import { type ChildNews, callName, capacityOf } from './summary.ts'
 
@@ -29,6 +30,8 @@ export interface Candidate {
   readonly clusterLabels: readonly string[] | null
   /** As `label=value`; null for a domain, whose devices are its own affair. */
   readonly labels: readonly string[] | null
+  /** How far it is from where the service is meant to be, one entry for each constraint that is measured. */
+  readonly measures: readonly Measure[]
   /** Instances of the same service that it has already. */
   readonly siblings: number
 }
@@ -47,8 +50,10 @@ export function candidateOf(
   news: ChildNews,
   promised: Promised,
   cluster: { readonly path: DomainPath; readonly labels: readonly string[] },
+  measures: readonly Measure[] = [],
 ): Candidate {
-  const common = { child: news.child, name: callName(news), siblings: promised.siblings, isPlace: promised.isPlace }
+  const { siblings, isPlace } = promised
+  const common = { child: news.child, name: callName(news), siblings, isPlace, measures }
   if (news.kind === 'node') {
     const { summary } = news
     const total = capacityOf(summary)

@@ -39,6 +39,7 @@ export const COMPOSE_PATHS: Readonly<Record<string, string>> = {
   stop_grace: 'stop_grace_period',
   priority: 'labels',
   autonomy: 'labels',
+  callers: 'labels',
   'healthcheck.command': 'healthcheck.test',
 }
 
@@ -52,6 +53,8 @@ export const NAMESPACE_LABEL = 'coppice.namespace'
 export const APP_NAMESPACE_LABEL = 'coppice.app_namespace'
 const PRIORITY_LABEL = 'coppice.priority'
 const AUTONOMY_LABEL = 'coppice.autonomy'
+/** Several with commas between. */
+const CALLERS_LABEL = 'coppice.callers'
 
 export function composeService(place: Place, name: string, project: Project): Fields {
   const { raw } = place
@@ -81,6 +84,7 @@ export function composeService(place: Place, name: string, project: Project): Fi
     labels: others,
     priority: own.get(PRIORITY_LABEL),
     autonomy: own.get(AUTONOMY_LABEL),
+    callers: own.get(CALLERS_LABEL)?.split(/\s*,\s*/),
   }
 }
 
@@ -141,7 +145,7 @@ function labelsOf(place: Place): { readonly own: ReadonlyMap<string, string>; re
       : null
   if (listed === null) return { own, others: raw.labels }
   const others: [string, unknown][] = []
-  const known = [NAMESPACE_LABEL, APP_NAMESPACE_LABEL, PRIORITY_LABEL, AUTONOMY_LABEL]
+  const known = [NAMESPACE_LABEL, APP_NAMESPACE_LABEL, PRIORITY_LABEL, AUTONOMY_LABEL, CALLERS_LABEL]
   for (const [name, value] of listed) {
     const path = childPath(fieldOf(place, 'labels'), name)
     if (known.includes(name)) own.set(name, textOf(value))

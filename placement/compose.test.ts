@@ -165,6 +165,7 @@ const rows: readonly Row[] = [
   [{ labels: { 'coppice.namespace': 'Front' } }, 'namespace', 'front'],
   [{ labels: { 'coppice.app_namespace': 'prod' } }, 'appNamespace', 'prod'],
   [{ labels: { 'coppice.autonomy': 'manual' } }, 'autonomy', 'manual'],
+  [{ labels: ['coppice.callers=billing, shop.prod'] }, 'callers', ['billing', 'shop.prod']],
 ]
 for (const [keys, field, value] of rows) {
   test(`${JSON.stringify(keys)} fills ${field}`, () => assert.deepEqual(read(keys)[field], value))

@@ -3,7 +3,8 @@
 
 import { isDomain } from '../overlay/kernel/ids.ts'
 import { type Candidate, clusterNames, nodeNames } from './candidate.ts'
-import { covers, needOf, type Resources } from './need.ts'
+import { breaks, type Measure } from './nearness.ts'
+import { covers, needOf, type Resources, smaller } from './need.ts'
 import { type Reason, type RefusalCode, refusal } from './refusal.ts'
 import { parseSelector, type Selector } from './selector.ts'
 import type { ServiceSpec } from './spec.ts'
@@ -15,6 +16,7 @@ export type Constraint = (spec: ServiceSpec, candidate: Candidate) => Reason | n
 export const CONSTRAINTS: readonly Constraint[] = [
   clusterSelected,
   nodeSelected,
+  isNear,
   offersRuntime,
   takesIn,
   bearsMore,
@@ -52,6 +54,23 @@ function nodeSelected(spec: ServiceSpec, candidate: Candidate): Reason | null {
   return null
 }
 
+const FAR: Readonly<Record<Measure['kind'], RefusalCode>> = { geo: 'far', latency: 'slow', bandwidth: 'narrow' }
+const UNITS = { geo: 'km', latency: 'ms', bandwidth: 'Mbit/s' } as const
+
+/** A device that does not say where it stands is not near; what nobody measured yet may still turn out to be. */
+function isNear(_spec: ServiceSpec, candidate: Candidate): Reason | null {
+  for (const measure of candidate.measures) {
+    const { kind, value, threshold, to } = measure
+    if (kind === 'geo' && value === null) return refusal('no-location')
+    if (value === null || !breaks(measure)) continue
+    const detail = `${threshold} ${UNITS[kind]}${kind === 'bandwidth' ? ' to' : ' from'} ${to}`
+    // The least counts as the best of what is far.
+    const most = kind === 'bandwidth' ? value : -value
+    return { ...refusal(FAR[kind], detail), most, on: candidate.name }
+  }
+  return null
+}
+
 function offersRuntime(spec: ServiceSpec, candidate: Candidate): Reason | null {
   return candidate.slotFor(spec.runtime) === null ? refusal('runtime', spec.runtime) : null
 }
@@ -69,20 +88,17 @@ function bearsMore(_spec: ServiceSpec, candidate: Candidate): Reason | null {
 function hasRoom(spec: ServiceSpec, candidate: Candidate): Reason | null {
   const slot = candidate.slotFor(spec.runtime)
   if (slot === null) return refusal('runtime', spec.runtime)
-  const least: Resources = {
-    vcpus: Math.min(slot.vcpus, candidate.free.vcpus),
-    memoryMb: Math.min(slot.memoryMb, candidate.free.memoryMb),
-    vgpus: Math.min(slot.vgpus, candidate.free.vgpus),
-    storageMb: Math.min(slot.storageMb, candidate.free.storageMb),
-  }
-  return shortOf(needOf(spec), least, candidate.name)
+  return shortOf(needOf(spec), smaller(slot, candidate.free), candidate.name)
 }
 
 const SHORTAGES: readonly (readonly [keyof Resources, RefusalCode, string])[] = [
   ['memoryMb', 'memory', 'MB'],
   ['vcpus', 'cpu', 'cores'],
   ['vgpus', 'gpu', 'gpus'],
+  ['vtpus', 'tpu', 'tpus'],
   ['storageMb', 'disk', 'MB'],
+  ['inMbit', 'bandwidth', 'Mbit/s'],
+  ['outMbit', 'bandwidth', 'Mbit/s'],
 ]
 
 /** What is lacking first, with what there is; null when nothing is. */

@@ -9,21 +9,11 @@ import { fieldOf, isSet, type Place, textOf, warn } from './descriptor-report.ts
  * goes when what enforces it comes.
  */
 export const NOT_YET: readonly string[] = [
-  'microservice.vtpus',
-  'microservice.bandwidth_in',
-  'microservice.bandwidth_out',
   'microservice.addresses',
   'microservice.added_files',
-  'microservice.kind=daemon',
-  'microservice.update',
   'microservice.disconnect',
   'microservice.autonomy=manual',
-  'microservice.depends_on',
   'application.autonomy=manual',
-  'constraint.type=geo',
-  'constraint.type=latency',
-  'connection.type=latency',
-  'connection.type=bandwidth',
 ]
 
 /** Warns of unknown keys, of those that mean nothing here and of those that are not enforced yet. */

@@ -10,6 +10,8 @@ export interface HostFacts {
   readonly os: string
   /** Names of graphics processors with memory of their own. */
   readonly gpus: readonly string[]
+  /** How many processors for tensors the kernel shows. */
+  readonly tpus?: number
 }
 
 export interface HostReading extends HostFacts {
@@ -23,6 +25,8 @@ export interface HostReading extends HostFacts {
   readonly diskMb?: DiskReading
   /** Bytes per second over all network devices but loopback and virtual ones. Absent in the first reading. */
   readonly network?: NetworkRates
+  /** Mbit/s of the fastest network device that has a carrier and says so. */
+  readonly linkMbit?: number
   /** Where power comes from, where a battery tells; and how full it is, 0 to 1. */
   readonly power?: 'mains' | 'battery'
   readonly batteryCharge?: number
@@ -107,6 +111,19 @@ export function parseNetworkDevices(text: string, atMs: number): NetworkCounters
   }
   return devices === 0 ? null : { inBytes, outBytes, atMs }
 }
+
+/** Mbit/s of the fastest device that is no virtual one, as each says; a kernel says -1 where it does not know. */
+export function fastestLink(speeds: Readonly<Record<string, string>>): number | null {
+  const known = Object.entries(speeds).flatMap(([device, text]) => {
+    const mbit = Number(text)
+    return VIRTUAL_DEVICE.test(device) || !(mbit > 0) ? [] : [mbit]
+  })
+  return known.length === 0 ? null : Math.max(...known)
+}
+
+/** Coral's edge processors show up as `/dev/apex_0` (gasket driver). */
+export const countTpus = (devices: readonly string[]): number =>
+  devices.filter((name) => /^apex_\d+$/.test(name)).length
 
 const MS_PER_S = 1_000
 

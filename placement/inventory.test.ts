@@ -7,6 +7,7 @@ import { type DomainPath, nodeId, ROOT } from '../overlay/kernel/ids.ts'
 import type { LeaderBook } from '../services-registry/leaders.ts'
 import { AGGREGATE_LABELS_MAX, INVENTORY_CHILDREN_MAX } from './constants.ts'
 import { createInventory, forgetChild, noteAggregate, noteSummary } from './inventory.ts'
+import { NOTHING } from './need.ts'
 import { factsOf, openedBy, summaryOf } from './placement-fixtures.ts'
 import {
   aggregateChangedEnough,
@@ -77,7 +78,7 @@ test('an inventory has a limit', () => {
 })
 
 test('an aggregate has the totals, the largest slot per runtime and architecture, and the labels', () => {
-  const reserved = { vcpus: 3, memoryMb: 1_000, vgpus: 0, storageMb: 0 }
+  const reserved = { ...NOTHING, vcpus: 3, memoryMb: 1_000 }
   const aggregate = foldAggregate(
     [
       summaryOf('1', { labels: { zone: 'eu' }, reserved }),
@@ -145,8 +146,8 @@ test('more than 5 % of something is news, and so is any change of state', () => 
   assert.equal(isNews({ labels: { a: 'b' } }), true)
   assert.equal(isNews({ runtimes: [] }), true)
   assert.equal(isNews({ temperatureC: 50 }), true, 'a sensor that appeared')
-  assert.equal(isNews({ reserved: { vcpus: 0.1, memoryMb: 0, vgpus: 0, storageMb: 0 } }), false)
-  assert.equal(isNews({ reserved: { vcpus: 1, memoryMb: 0, vgpus: 0, storageMb: 0 } }), true)
+  assert.equal(isNews({ reserved: { ...NOTHING, vcpus: 0.1, memoryMb: 0 } }), false)
+  assert.equal(isNews({ reserved: { ...NOTHING, vcpus: 1, memoryMb: 0 } }), true)
 })
 
 test('an aggregate is news when a slot or a fact of it moved', () => {

@@ -1,13 +1,14 @@
 // Where an instance could go: the children of a domain in the order in which to ask them, and why the others are left
 // out.
 
-import type { ChildId, DomainPath, InstanceKey, NodeId } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import { chainOf, isDomain } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { type Candidate, candidateOf, clusterNames } from './candidate.ts'
 import { ruledOutBy } from './constraint.ts'
 import type { InventoryView } from './inventory.ts'
 import { type Ledger, promisedTo } from './ledger.ts'
+import { isMeasured, type Measure, nearnessOf } from './nearness.ts'
 import type { SchedulerPlugin } from './plugin.ts'
 import { type Reason, refusal } from './refusal.ts'
 import { parseSelector, type Subject } from './selector.ts'
@@ -35,6 +36,8 @@ export interface PlanInput {
   /** Nodes that the parent does not want. */
   readonly avoidNodes: readonly NodeId[]
   readonly now: Millis
+  /** The children that run another service, where a constraint is measured to it. */
+  readonly runs?: (service: ServiceId) => readonly ChildId[]
 }
 
 /** A child that failed an instance, how, and until when it is passed over. */
@@ -59,13 +62,15 @@ export function planInstance(input: PlanInput): Plan {
   const ranked: RankedChild[] = []
   const ruledOut: Reason[] = []
   const candidates: Candidate[] = []
-  const labels = clusterLabels(input)
+  const labels = clusterLabels(input.spec, input.inventory)
+  const { spec, domain, inventory, runs = () => [] } = input
+  const measure = isMeasured(spec) ? nearnessOf(spec, { inventory, domain, runs }) : () => []
   const named = namedBy(input)
   for (const child of input.children) {
     if (input.tried.has(child.child)) continue
     const isMeant = named === null || named.has(child.child)
     const found = isMeant
-      ? candidateFor(input, child, labels)
+      ? candidateFor(input, child, labels, measure)
       : refusal('not-meant', input.to ?? '', devicesOf(input.inventory, child.child))
     if ('code' in found) ruledOut.push(found)
     else candidates.push(found)
@@ -121,6 +126,7 @@ function candidateFor(
   input: PlanInput,
   { child, alive, canWork }: ChildView,
   labels: readonly string[],
+  measure: (news: ChildNews) => readonly Measure[],
 ): Candidate | Reason {
   const devices = devicesOf(input.inventory, child)
   if (!alive) return refusal('silent', '', devices)
@@ -132,16 +138,17 @@ function candidateFor(
   if (!isDomain(child) && input.avoidNodes.includes(child)) return refusal('avoided', '', devices)
   const avoided = input.avoid.get(child)
   if (avoided !== undefined && avoided.until > input.now) return refusal('failed-there', avoided.detail, devices)
-  const candidate = candidateOf(row.news, promisedTo(input.ledger, child, input.key), { path: input.domain, labels })
+  const promised = promisedTo(input.ledger, child, input.key)
+  const candidate = candidateOf(row.news, promised, { path: input.domain, labels }, measure(row.news))
   return ruledOutBy(input.spec, candidate) ?? candidate
 }
 
 /** The labels of a cluster are those of its nodes; gathered only where a selector asks for them. */
-function clusterLabels(input: PlanInput): readonly string[] {
-  const asks = input.spec.constraints.some(({ cluster, clusters }) => cluster !== null || clusters.length > 0)
+export function clusterLabels(spec: ServiceSpec, inventory: InventoryView): readonly string[] {
+  const asks = spec.constraints.some(({ cluster, clusters }) => cluster !== null || clusters.length > 0)
   if (!asks) return []
   const labels = new Set<string>()
-  for (const { news } of input.inventory.values()) {
+  for (const { news } of inventory.values()) {
     if (news.kind !== 'node') continue
     for (const [label, value] of Object.entries(news.summary.labels)) labels.add(`${label}=${value}`)
   }

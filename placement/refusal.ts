@@ -10,6 +10,8 @@ export type RefusalCode =
   | 'cpu'
   | 'gpu'
   | 'disk'
+  | 'tpu'
+  | 'bandwidth'
   | 'runtime'
   | 'node-selector'
   | 'cluster-selector'
@@ -30,6 +32,10 @@ export type RefusalCode =
   | 'kind'
   | 'no-devices'
   | 'scheduler'
+  | 'far'
+  | 'slow'
+  | 'narrow'
+  | 'no-location'
   | 'evicted'
   | 'restricted'
 
@@ -63,7 +69,7 @@ export function tally(reasons: readonly Reason[]): readonly Reason[] {
 }
 
 function join(a: Reason, b: Reason): Reason {
-  const better = (b.most ?? -1) > (a.most ?? -1) ? b : a
+  const better = (b.most ?? -Infinity) > (a.most ?? -Infinity) ? b : a
   return { ...better, count: a.count + b.count, detail: a.detail === '' ? b.detail : a.detail }
 }
 
@@ -87,6 +93,10 @@ function phrase(reason: Reason): string {
       return `${count} ${one ? 'lacks' : 'lack'} gpus${shortage(reason, 'gpus')}`
     case 'disk':
       return `${count} ${one ? 'lacks' : 'lack'} disk${shortage(reason, 'MB')}`
+    case 'tpu':
+      return `${count} ${one ? 'lacks' : 'lack'} tpus${shortage(reason, 'tpus')}`
+    case 'bandwidth':
+      return `${count} ${one ? 'lacks' : 'lack'} bandwidth${shortage(reason, 'Mbit/s')}`
     case 'runtime':
       return `${count} ${one ? 'does' : 'do'} not offer the runtime ${detail}`
     case 'node-selector':
@@ -125,6 +135,14 @@ function phrase(reason: Reason): string {
       return `${count} cannot run this kind of service${aside}`
     case 'no-devices':
       return `${count} ${one ? 'has' : 'have'} no devices`
+    case 'far':
+      return `${count} ${one ? 'is' : 'are'} farther than ${detail}${best(reason, 'nearest', 'km')}`
+    case 'slow':
+      return `${count} ${one ? 'is' : 'are'} slower than ${detail}${best(reason, 'nearest', 'ms')}`
+    case 'narrow':
+      return `${count} ${one ? 'has' : 'have'} less than ${detail}${best(reason, 'most', 'Mbit/s')}`
+    case 'no-location':
+      return `${count} ${one ? 'does' : 'do'} not say where ${one ? 'it stands' : 'they stand'}`
     case 'evicted':
       return `${count} stopped it to relieve ${one ? 'itself' : 'themselves'}`
     case 'restricted':
@@ -134,6 +152,11 @@ function phrase(reason: Reason): string {
     default:
       return `${count} refused as ${code}${aside}`
   }
+}
+
+function best({ most, on }: Reason, which: string, unit: string): string {
+  if (most === undefined) return ''
+  return ` (${which} ${Math.round(Math.abs(most))} ${unit}${on === undefined ? '' : `: ${on}`})`
 }
 
 function shortage(reason: Reason, unit: string): string {

@@ -1,6 +1,8 @@
 // What a node says of itself, and what a domain says of all its nodes together. A sensor that is missing is an absent
 // field; nothing is invented. Beyond its domain a device is seen only as part of an aggregate.
 
+import { circleAround, circleAt } from '../overlay/coordinates/distance.ts'
+import { ballAround, DIMENSIONS, distanceMs, ERROR_MAX, ERROR_TRUSTED } from '../overlay/coordinates/vivaldi.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import {
   dictionary,
@@ -17,9 +19,24 @@ import {
 import { fenceSchema } from '../services-registry/record.ts'
 import { AGGREGATE_CLUSTERS_MAX, AGGREGATE_LABELS_MAX, AGGREGATE_SLOTS_MAX, MEMORY_SHARE } from './constants.ts'
 import { covers, larger, minus, NOTHING, plus, type Resources } from './need.ts'
+import { placeSchema } from './spec.ts'
 
 const amount = number(0, 1e15)
-export const resourcesSchema = object({ vcpus: amount, memoryMb: amount, vgpus: amount, storageMb: amount })
+export const resourcesSchema = object({
+  vcpus: amount,
+  memoryMb: amount,
+  vgpus: amount,
+  vtpus: amount,
+  storageMb: amount,
+  inMbit: amount,
+  outMbit: amount,
+})
+
+const coordinateSchema = object({
+  vector: list(number(-1e4, 1e4), DIMENSIONS),
+  height: number(0, 1e4),
+  error: number(0, ERROR_MAX),
+})
 
 export const nodeSummarySchema = object({
   name: text(63),
@@ -31,13 +48,21 @@ export const nodeSummarySchema = object({
   memoryMb: object({ total: amount, free: amount }),
   diskMb: optional(object({ total: amount, free: amount })),
   network: optional(object({ inBytesPerS: amount, outBytesPerS: amount })),
+  /** Mbit/s of its fastest connected network device. */
+  linkMbit: optional(number(0, 1e7)),
   gpus: list(text(128), 32),
+  /** Processors for tensors, by count. */
+  tpus: optional(whole(0, 1_000)),
   architecture: text(32),
   os: text(64),
   runtimes: list(object({ name: text(32), version: text(128) }), 16),
   labels: dictionary(text(255), 64),
   power: optional(literal('mains', 'battery')),
   temperatureC: optional(number(-100, 300)),
+  /** Where it stands, as its operator says. */
+  location: optional(placeSchema),
+  /** Where it is in the network, as it found out by measuring. */
+  coordinate: optional(coordinateSchema),
   /** Whether it takes new work; `draining` also gives away what it has. Open when absent. */
   intake: optional(literal('open', 'cordoned', 'draining')),
   /** 0 normal, 1 restricted, 2 tainted (DESIGN section 9). */
@@ -66,6 +91,10 @@ export const domainAggregateSchema = object({
   /** The leaf clusters inside. */
   clusters: list(text<DomainPath>(256), AGGREGATE_CLUSTERS_MAX),
   clustersCut: flag,
+  /** A circle around all devices that say where they stand. */
+  area: optional(object({ centre: placeSchema, radiusKm: number(0, 50_000) })),
+  /** The middle of all coordinates that can be believed, with the least height, and how far the farthest is from it. */
+  network: optional(object({ centre: coordinateSchema, radiusMs: number(0, 1e5) })),
 })
 export type DomainAggregate = Infer<typeof domainAggregateSchema>
 
@@ -101,12 +130,20 @@ export const capacityOf = (summary: NodeSummary): Resources => ({
   vcpus: summary.cores,
   memoryMb: summary.memoryMb.total * MEMORY_SHARE,
   vgpus: summary.gpus.length,
+  vtpus: summary.tpus ?? 0,
   storageMb: summary.diskMb?.free ?? 0,
+  inMbit: summary.linkMbit ?? UNKNOWN_MBIT,
+  outMbit: summary.linkMbit ?? UNKNOWN_MBIT,
 })
+
+/** What a device whose link says nothing is taken to have: it cannot be judged, and is not refused for that. */
+const UNKNOWN_MBIT = 1e9
 
 /** A node seen as a domain of one, in the cluster `domain`. */
 export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): DomainAggregate {
   const total = capacityOf(summary)
+  const { location, coordinate } = summary
+  const isKnown = coordinate !== undefined && coordinate.error <= ERROR_TRUSTED
   const isClosed = (summary.intake ?? 'open') !== 'open'
   const free = summary.pressure >= 2 || isClosed ? NOTHING : minus(total, summary.reserved)
   return {
@@ -122,6 +159,8 @@ export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): Domai
     labelsCut: false,
     clusters: [domain],
     clustersCut: false,
+    ...(location && { area: circleAt(location) }),
+    ...(isKnown && { network: { centre: coordinate, radiusMs: 0 } }),
   }
 }
 
@@ -158,7 +197,14 @@ export function foldAggregates(parts: readonly DomainAggregate[]): DomainAggrega
     labelsCut: labels.size > AGGREGATE_LABELS_MAX || parts.some((part) => part.labelsCut),
     clusters: [...clusters].sort().slice(0, AGGREGATE_CLUSTERS_MAX),
     clustersCut: clusters.size > AGGREGATE_CLUSTERS_MAX || parts.some((part) => part.clustersCut),
+    ...whereaboutsOf(parts),
   }
+}
+
+function whereaboutsOf(parts: readonly DomainAggregate[]): Pick<DomainAggregate, 'area' | 'network'> {
+  const area = circleAround(parts.flatMap((part) => part.area ?? []))
+  const network = ballAround(parts.flatMap((part) => part.network ?? []))
+  return { ...(area && { area }), ...(network && { network }) }
 }
 
 /** The aggregate of a cluster from its nodes' summaries. */
@@ -182,13 +228,23 @@ export function changedEnough(previous: NodeSummary, next: NodeSummary): boolean
     moved(previous.memoryMb.free, next.memoryMb.free, next.memoryMb.total) ||
     moved(previous.diskMb?.free, next.diskMb?.free, next.diskMb?.total ?? 0) ||
     moved(previous.temperatureC, next.temperatureC, 100) ||
-    resourcesMoved(previous.reserved, next.reserved, capacityOf(next))
+    resourcesMoved(previous.reserved, next.reserved, capacityOf(next)) ||
+    hasDrifted(previous.coordinate, next.coordinate)
   )
+}
+
+/** Coordinates wander a little all the time; what moved by less than this changes no decision. A guess. */
+const DRIFT_MS = 2
+
+function hasDrifted(a: NodeSummary['coordinate'], b: NodeSummary['coordinate']): boolean {
+  if (a === undefined || b === undefined) return a !== b
+  const isTrustedNow = a.error > ERROR_TRUSTED && b.error <= ERROR_TRUSTED
+  return isTrustedNow || distanceMs(a.vector, b.vector) > DRIFT_MS
 }
 
 /** Whether an aggregate says enough new to be published before its time. */
 export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAggregate): boolean {
-  const facts = ({ nodes, closed = 0, pressed, tainted, labels, clusters, slots }: DomainAggregate): string =>
+  const facts = ({ nodes, closed = 0, pressed, tainted, labels, clusters, area, slots }: DomainAggregate): string =>
     JSON.stringify([
       nodes,
       closed,
@@ -196,9 +252,11 @@ export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAg
       tainted,
       labels,
       clusters,
+      area ?? null,
       slots.map((slot) => [slot.runtime, slot.architecture]),
     ])
   if (facts(previous) !== facts(next)) return true
+  if (hasDrifted(previous.network?.centre, next.network?.centre)) return true
   return next.slots.some((slot, index) => {
     const before = previous.slots[index]
     return before === undefined || resourcesMoved(before.free, slot.free, slot.free)
@@ -220,6 +278,7 @@ const stateOf = (summary: NodeSummary): string =>
     summary.runtimes,
     Object.entries(summary.labels).sort(),
     summary.power ?? null,
+    summary.location ?? null,
     summary.pressure,
     summary.intake ?? 'open',
     summary.instances,
@@ -231,7 +290,10 @@ function resourcesMoved(a: Resources, b: Resources, whole: Resources): boolean {
     moved(a.vcpus, b.vcpus, whole.vcpus) ||
     moved(a.memoryMb, b.memoryMb, whole.memoryMb) ||
     moved(a.vgpus, b.vgpus, whole.vgpus) ||
-    moved(a.storageMb, b.storageMb, whole.storageMb)
+    moved(a.vtpus, b.vtpus, whole.vtpus) ||
+    moved(a.storageMb, b.storageMb, whole.storageMb) ||
+    moved(a.inMbit, b.inMbit, whole.inMbit) ||
+    moved(a.outMbit, b.outMbit, whole.outMbit)
   )
 }
 

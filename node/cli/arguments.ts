@@ -2,13 +2,14 @@
 
 import { InvalidArgumentError } from 'commander'
 import type { ElectorsMax } from '../../election/index.ts'
+import { type Place, parsePlace } from '../../overlay/coordinates/distance.ts'
 import { type DomainPath, parseDomainPath } from '../../overlay/kernel/ids.ts'
 import type { ExecTarget } from '../control.ts'
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const RUNTIMES: readonly string[] = ['process', 'docker']
 const ELECTORS: readonly ElectorsMax[] = [3, 5, 7]
-const SCHEDULERS: readonly string[] = ['best-fit', 'spread']
+const SCHEDULERS: readonly string[] = ['best-fit', 'spread', 'ldp']
 const PORT_MAX = 65_535
 /** A load of ten processes per core. */
 const PERCENT_MAX = 1_000
@@ -51,6 +52,12 @@ export function scheduler(word: string): string {
 
 /** Of a device; above a hundred where that is never reached. */
 export const percent = whole(1, PERCENT_MAX)
+
+export function location(word: string): Place {
+  const place = parsePlace(word)
+  if (place !== null) return place
+  throw new InvalidArgumentError('It is latitude and longitude in degrees, as in 52.52,13.405.')
+}
 
 export const port = whole(0, PORT_MAX)
 

@@ -12,6 +12,7 @@ import {
   electors,
   instanceOf,
   labels,
+  location,
   multiaddrs,
   percent,
   port,
@@ -43,6 +44,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addMemberCommands(program)
   addDomainCommands(program)
   addServiceCommands(program)
+  addRollback(program)
   addInstanceCommands(program)
   addOverlayCommands(program)
   return program
@@ -80,9 +82,10 @@ const addUpOptions = (command: Command): Command =>
     .option('--no-virtual-listeners', 'no loopback address per service')
     .option(
       '--scheduler <name>',
-      'best-fit, spread or ./module.ts: how places are ranked where this node leads',
+      'best-fit, spread, ldp or ./module.ts: how places are ranked where this node leads',
       scheduler,
     )
+    .option('--location <lat,lon>', 'where the device stands, as in 52.52,13.405', location)
     .option('--pressure-high <percent>', 'cpu, load, memory or disk above which the node relieves itself', percent)
     .option('--pressure-low <percent>', 'below which it puts back what it changed', percent)
     .option('--pressure-readings <number>', 'how many readings in a row count, one every 5 s', whole(1, 1_000))
@@ -178,7 +181,7 @@ function addServiceCommands(program: Command): void {
     .command('deploy')
     .description('run the services of a descriptor')
     .argument('<file>', 'the descriptor, or - for standard input')
-    .option('--wait', 'return when all instances run')
+    .option('--wait', 'return when all instances run it, or have done it; 1 when it was rolled back')
     .option('--timeout <duration>', 'how long to wait', duration, DEPLOY_WAIT_MS)
     .option('--domain <path>', 'the domain whose leader places them (default: the root)', domainPath)
     .action(async (file: string, words: { domain?: string; wait?: boolean; timeout: number }, command: Command) =>
@@ -198,6 +201,16 @@ function addServiceCommands(program: Command): void {
     .addArgument(new Argument('<replicas>', 'how many').argParser(whole(0, REPLICAS_MAX)))
     .action(async (service: string, replicas: number, _words: object, command: Command) =>
       (await import('./commands/service.ts')).scale(contextOf(command), service, replicas),
+    )
+}
+
+function addRollback(program: Command): void {
+  program
+    .command('rollback')
+    .description('go back to the version before the newest')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .action(async (service: string, _words: object, command: Command) =>
+      (await import('./commands/service.ts')).rollback(contextOf(command), service),
     )
 }
 

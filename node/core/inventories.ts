@@ -60,6 +60,8 @@ export interface Inventories {
   onMember(): void
   forget(node: NodeId): void
   summaryOf(node: NodeId): NodeSummary | null
+  /** Where in the network a domain is whose aggregate this node hears. */
+  networkOf(domain: DomainPath): DomainAggregate['network'] | null
   onWake(context: StepContext, out: CoreEffect[]): void
   wakeAt(): Millis | null
 }
@@ -205,6 +207,11 @@ export function createInventories(options: InventoriesOptions): Inventories {
       if (node === self.node) return latest
       const news = inventoryOf(self.domain).rows.get(node)?.news
       return news?.kind === 'node' ? news.summary : null
+    },
+    networkOf: (domain) => {
+      const above = parentOf(domain)
+      const news = above === null ? undefined : inventories.get(above)?.rows.get(domain)?.news
+      return news?.kind === 'domain' ? news.aggregate.network : null
     },
     onWake: (context, out) => {
       saySummary(context, out)

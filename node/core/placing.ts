@@ -2,6 +2,8 @@
 // messages and records, also when they live in the same node.
 
 import type { Fence, LeaderBookView } from '../../election/index.ts'
+import type { Place } from '../../overlay/coordinates/distance.ts'
+import type { Coordinate } from '../../overlay/coordinates/vivaldi.ts'
 import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
@@ -43,6 +45,8 @@ export interface PlacingSettings {
   readonly scheduler?: SchedulerPlugin
   /** When this device is short of something; null where nobody looks. Default: PRESSURE_DEFAULTS. */
   readonly pressure?: PressureSettings | null
+  /** Where this device stands. */
+  readonly location?: Place
 }
 
 export interface PlacingOptions {
@@ -55,6 +59,8 @@ export interface PlacingOptions {
   readonly book: LeaderBookView
   readonly records: Records
   readonly inventories: Inventories
+  /** Where this node is in the network by now. */
+  readonly coordinate: () => Coordinate
   readonly roster: () => RosterView
   /** What the worker persisted, and what pressure did. */
   readonly kept: readonly Uint8Array[]
@@ -284,7 +290,7 @@ export function createPlacing(options: PlacingOptions): Placing {
  * What the device says, and what the node knows better. A sensor that is missing is an absent field (DESIGN section 7).
  */
 const summaryOf = (
-  { name, labels, self }: PlacingOptions,
+  { name, labels, self, settings, coordinate }: PlacingOptions,
   reading: HostReading,
   runtimes: readonly RuntimeInfo[],
   promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure'>,
@@ -293,5 +299,7 @@ const summaryOf = (
   name: name.slice(0, 63),
   runtimes,
   labels: { ...self.labels, ...labels },
+  coordinate: coordinate(),
+  ...(settings.location && { location: settings.location }),
   ...promised,
 })

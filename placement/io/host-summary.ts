@@ -2,15 +2,17 @@
 // on a 2-core VM: 1.5 ms a reading (65 ms the first), 10 ms once a minute where there is a temperature sensor (four
 // small processes).
 
-import { readFile, statfs } from 'node:fs/promises'
+import { readdir, readFile, statfs } from 'node:fs/promises'
 import { arch, availableParallelism, cpus, loadavg, platform, release, totalmem } from 'node:os'
 import { constrainedMemory } from 'node:process'
 import systeminformation from 'systeminformation'
 import {
   type CpuTicks,
+  countTpus,
   cpuShare,
   cpuTicks,
   type DiskReading,
+  fastestLink,
   gpuNames,
   type HostFacts,
   type HostReading,
@@ -41,6 +43,8 @@ const READ_TIMEOUT_MS = 2_000
 const FACTS_TIMEOUT_MS = 10_000
 /** Temperature changes slowly and asking forks processes. A guess. */
 const TEMPERATURE_INTERVAL_MS = 60_000
+/** Where Linux tells of its network devices; elsewhere there is no such folder. */
+const NET_FOLDER = '/sys/class/net'
 /** Characters of a kernel's own version string that are passed on. */
 const OS_LENGTH_MAX = 64
 
@@ -53,13 +57,14 @@ export function createHostProbe({ dataDir }: HostProbeOptions): HostProbe {
 
   async function read(): Promise<HostReading> {
     facts ??= readFacts()
-    const [known, memoryMb, diskMb, counters, power, temperatureC] = await Promise.all([
+    const [known, memoryMb, diskMb, counters, power, temperatureC, linkMbit] = await Promise.all([
       facts,
       readMemory(),
       readDisk(dataDir),
       readNetwork(),
       readPower(),
       temperature(),
+      readLink(),
     ])
     const ticks = cpuTicks(cpus())
     const cpuUsed = ticksBefore === null ? null : cpuShare(ticksBefore, ticks)
@@ -74,6 +79,7 @@ export function createHostProbe({ dataDir }: HostProbeOptions): HostProbe {
       ...(cpuUsed === null ? {} : { cpuUsed }),
       ...(diskMb === null ? {} : { diskMb }),
       ...(network === null ? {} : { network }),
+      ...(linkMbit === null ? {} : { linkMbit }),
       ...power,
       ...(temperatureC === null ? {} : { temperatureC }),
     }
@@ -88,6 +94,7 @@ async function readFacts(): Promise<HostFacts> {
     architecture: arch(),
     os: `${platform()} ${release()}`.slice(0, OS_LENGTH_MAX),
     gpus: gpuNames(graphics?.controllers ?? []),
+    tpus: countTpus((await within(readdir('/dev'), READ_TIMEOUT_MS)) ?? []),
   }
 }
 
@@ -122,6 +129,16 @@ async function readNetwork(): Promise<NetworkCounters | null> {
     outBytes: stats.reduce((sum, device) => sum + device.tx_bytes, 0),
     atMs: performance.now(),
   }
+}
+
+/** What the kernel says of its network devices; one without a carrier refuses to be read. */
+async function readLink(): Promise<number | null> {
+  const devices = (await within(readdir(NET_FOLDER), READ_TIMEOUT_MS)) ?? []
+  const read = async (device: string): Promise<readonly [string, string]> => [
+    device,
+    (await within(readFile(`${NET_FOLDER}/${device}/speed`, 'utf8'), READ_TIMEOUT_MS)) ?? '',
+  ]
+  return fastestLink(Object.fromEntries(await Promise.all(devices.map(read))))
 }
 
 async function readPower(): Promise<Pick<HostReading, 'power' | 'batteryCharge'>> {

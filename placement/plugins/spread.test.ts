@@ -53,7 +53,7 @@ test('domains are compared by all that they have left', () => {
   const domain = (path: string, devices: number): Candidate => {
     const summaries = Array.from({ length: devices }, (_, index) => summaryOf(`${path}-${index}`))
     const aggregate = foldAggregate(summaries, path as DomainPath)
-    const reserved = { vcpus: 4, memoryMb: 1_000, vgpus: 0, storageMb: 0 }
+    const reserved = { ...NOTHING, vcpus: 4, memoryMb: 1_000 }
     const news = { kind: 'domain' as const, child: path as DomainPath, aggregate: { ...aggregate, reserved } }
     return candidateOf(news, { resources: NOTHING, own: NOTHING, isPlace: false, siblings: 0 }, CLUSTER)
   }

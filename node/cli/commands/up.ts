@@ -37,6 +37,7 @@ export interface UpWords {
   readonly dnsForward?: string
   readonly virtualListeners: boolean
   readonly scheduler?: string
+  readonly location?: NonNullable<NodeOptions['location']>
   readonly pressureHigh?: number
   readonly pressureLow?: number
   readonly pressureReadings?: number
@@ -70,6 +71,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.runtime && { runtimes: words.runtime }),
     ...(words.httpProxy !== undefined && { httpProxyPort: words.httpProxy === false ? null : words.httpProxy }),
     ...(words.scheduler && { scheduler: words.scheduler }),
+    ...(words.location && { location: words.location }),
     pressure: pressureOf(words),
     ...(words.socks !== undefined && { socksPort: words.socks === false ? null : words.socks }),
     ...(words.dns !== undefined && { dnsPort: words.dns === false ? null : words.dns }),

@@ -8,7 +8,7 @@ export function checkCapacity(): SafetyChecker {
     onStarted: ({ node, facts, instances }) => {
       const use = [...instances.values()].reduce((sum, { need }) => plus(sum, need), NOTHING)
       const { cores, memoryMb } = facts
-      if (fits({ vcpus: cores, memoryMb, vgpus: 0, storageMb: Number.MAX_VALUE }, use)) return
+      if (fits({ ...NOTHING, vcpus: cores, memoryMb, storageMb: Number.MAX_VALUE }, use)) return
       const has = `${cores} cores and ${memoryMb} MB`
       throw new BrokenRule('within-capacity', `${node} with ${has} runs ${use.vcpus} cores and ${use.memoryMb} MB`)
     },
