@@ -40,7 +40,6 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
   const warned = parsed.warnings.map(({ field }) => field.replace('$.applications[0].', ''))
   assert.deepEqual(warned, [
     'application_name',
-    'microservices[0].addresses',
     'microservices[0].added_files',
     'microservices[0].connectivity[0].target_microservice_id',
   ])
@@ -228,6 +227,8 @@ function having(table: string, key: string, value: string): string {
       return descriptor({
         connectivity: [{ target_microservice_id: 'x', con_constraints: [{ [key]: raw, threshold: 5 }] }],
       })
+    case 'disconnect':
+      return descriptor({ disconnect: { [key]: 5 } })
     case 'healthcheck':
       return descriptor({ healthcheck: { kind: 'command', command: ['true'], start_period: 1 } })
     default:
