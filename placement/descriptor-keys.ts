@@ -10,7 +10,6 @@ import { fieldOf, isSet, type Place, textOf, warn } from './descriptor-report.ts
  */
 export const NOT_YET: readonly string[] = [
   'microservice.addresses',
-  'microservice.added_files',
   'microservice.disconnect',
   'microservice.autonomy=manual',
   'application.autonomy=manual',

@@ -41,8 +41,8 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
   assert.deepEqual(warned, [
     'application_name',
     'microservices[0].addresses',
-    'microservices[0].added_files',
     'microservices[0].connectivity[0].target_microservice_id',
+    'microservices[0].constraints',
   ])
   const [spec] = parsed.services
   assert.equal(spec?.runtime, 'docker')
