@@ -221,6 +221,8 @@ function having(table: string, key: string, value: string): string {
       whole.applications[0][key] = raw
       return JSON.stringify(whole)
     }
+    case 'addresses':
+      return descriptor({ addresses: { [key]: 'fdff::1' } })
     case 'constraint':
       return descriptor({ constraints: [{ [key]: raw, ...MEASURED }] })
     case 'connection':
