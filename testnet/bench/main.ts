@@ -1,4 +1,4 @@
-// `npm run bench -- election|failover|idle`: measurements on real processes. Figures in a README come from here.
+// `npm run bench -- election|failover|idle|placement`: measurements on real processes. Figures in a README come from here.
 // Where a figure has a target and misses it, the command ends with 1.
 
 import { parseArgs } from 'node:util'
@@ -6,6 +6,7 @@ import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './electio
 import { benchFailover } from './failover.ts'
 import { isMet, lineOf } from './figures.ts'
 import { benchIdle } from './idle.ts'
+import { measureCore } from './placement.ts'
 
 const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')}]
                           (${ELECTION_PARTS_DEFAULT.join(',')})
@@ -17,7 +18,8 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --loss N      steady: share of messages that get lost (0.05)
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
-npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
+npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]
+npm run bench -- placement [--parts core]`
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -63,7 +65,14 @@ async function idle(): Promise<boolean> {
   return figures.every(isMet)
 }
 
-const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle }
+/** The leader alone; what drivers and networks add is measured elsewhere. */
+async function placement(): Promise<boolean> {
+  const figures = measureCore()
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
+}
+
+const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle, placement }
 const bench = benches[positionals[0] ?? '']
 if (bench === undefined) {
   console.error(USAGE)
