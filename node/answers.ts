@@ -4,7 +4,8 @@ import { ELECTION_TIMINGS } from '../election/index.ts'
 import { addressOf, parseAddress } from '../overlay/address.ts'
 import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
-import { parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
+import { decodeSpec, parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
+import type { SpecRecord } from '../services-registry/index.ts'
 import { asCoppiceError } from './boot.ts'
 import type {
   DeployView,
@@ -98,14 +99,21 @@ export function createControl(member: Member): NodeControl {
     orFail(id, serviceView(await knowing(id as ServiceId), id as ServiceId))
 
   /** Rejects when a holder of the domain's records refused it; without an answer so far it stays in the outbox. */
-  const submit = async (domain: DomainPath, service: ServiceId, spec: ServiceSpec | null): Promise<void> => {
-    const held = specOf(await knowing(service), service)
+  const submit = async (
+    domain: DomainPath,
+    service: ServiceId,
+    spec: ServiceSpec | null,
+    isScale = false,
+  ): Promise<void> => {
+    const known = await knowing(service)
+    const held = specOf(known, service)
+    const rollout = known.stores().flatMap((store) => store.rollout(service) ?? [])[0] ?? null
     const before = specOf(view, service)
     let refusal: string | null = null
     const stop = member.onEvent(({ name, fields }) => {
       if (name === 'submission-answered' && fields.key === `spec/${service}`) refusal = fields.refusal as string | null
     })
-    host.input({ kind: 'submit', domain, service, spec, held })
+    host.input({ kind: 'submit', domain, service, spec, held, rollout, isScale })
     const isHolder = view.stores().some((store) => store.domain === domain)
     const isDone = (): boolean => {
       const now = specOf(view, service)
@@ -132,11 +140,15 @@ export function createControl(member: Member): NodeControl {
     )
   }
 
-  const changeSpec = async (id: string, change: (spec: ServiceSpec) => ServiceSpec | null): Promise<ServiceView> => {
+  const changeSpec = async (
+    id: string,
+    change: (spec: ServiceSpec, record: SpecRecord) => ServiceSpec | null,
+    isScale = false,
+  ): Promise<ServiceView> => {
     const record = orFail(id, specOf(await knowing(id as ServiceId), id as ServiceId))
     const spec = orFail(id, readSpec(record))
     const { domain, service } = record.message
-    await submit(domain, service, change(spec))
+    await submit(domain, service, change(spec, record.message), isScale)
     return submitted(domain, service, spec)
   }
 
@@ -193,7 +205,8 @@ export function createControl(member: Member): NodeControl {
     services: (ids) => Promise.all(ids.map(serviceOrFail)),
     inspect: async (id) => orFail(id, inspectView(await knowing(id as ServiceId), id as ServiceId)),
     remove: (service) => changeSpec(service, () => null),
-    scale: (service, replicas) => changeSpec(service, (spec) => ({ ...spec, replicas })),
+    scale: (service, replicas) => changeSpec(service, (spec) => scaled(spec, replicas), true),
+    rollback: (service) => changeSpec(service, previousOf),
     resolve,
     invite: async ({ domain, uses, ttlMs }) => {
       const addresses = network.addresses().slice(0, 8)
@@ -219,6 +232,20 @@ export function createControl(member: Member): NodeControl {
     forward: (request, signal) => forward(member, request, signal),
     metrics: () => metricsOf(member),
   }
+}
+
+function scaled(spec: ServiceSpec, replicas: number): ServiceSpec {
+  if (spec.kind !== 'daemon') return { ...spec, replicas }
+  const problem = 'a daemon runs once on every matching device and has no number of replicas'
+  throw new CoppiceError('not-scalable', problem, 'Its constraints say which devices match.')
+}
+
+/** What a service ran before its newest version, in as many copies as there are now. */
+function previousOf(spec: ServiceSpec, { service, previous }: SpecRecord): ServiceSpec {
+  const decoded = previous === undefined ? null : decodeSpec(previous.spec)
+  if (decoded?.ok) return { ...decoded.value, replicas: spec.replicas }
+  const problem = `no earlier version of ${service} is known`
+  throw new CoppiceError('no-previous-version', problem, '`coppice deploy` the descriptor that you want instead.')
 }
 
 function readDomain(domain: string | null): DomainPath {

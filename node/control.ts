@@ -66,7 +66,8 @@ export interface NodeView {
 export interface InstanceView {
   readonly service: string
   readonly number: number
-  readonly state: InstanceState | 'pending'
+  /** `done`: an instance of a job that ended well. */
+  readonly state: InstanceState | 'pending' | 'done'
   readonly node: string | null
   readonly name: string | null
   readonly domain: string | null
@@ -92,6 +93,16 @@ export interface DeployView {
 }
 
 export interface InspectView extends ServiceView {
+  /** How far the newest version has come; null where it replaces none. */
+  readonly rollout: {
+    readonly state: 'rolling' | 'done' | 'paused' | 'rolled-back'
+    readonly reason: string
+  } | null
+  /** When the newest version was submitted, and the one that `rollback` would go back to; ISO 8601. */
+  readonly versions: { readonly current: string; readonly previous: string | null }
+  /** Instances that are wanted, and those of them that run the newest version or, of a job, are done. */
+  readonly wanted: number
+  readonly ready: number
   readonly spec: Readonly<Record<string, unknown>>
   readonly placements: readonly Readonly<Record<string, unknown>>[]
 }
@@ -171,7 +182,10 @@ export interface NodeControl {
   services(ids: readonly string[]): Promise<readonly ServiceView[]>
   inspect(service: string): Promise<InspectView>
   remove(service: string): Promise<ServiceView>
+  /** Starts nothing anew; a version that is on its way goes on. */
   scale(service: string, replicas: number): Promise<ServiceView>
+  /** Submits the version before the newest once more, as the newest. */
+  rollback(service: string): Promise<ServiceView>
   resolve(address: string, signal: AbortSignal): Promise<ResolveView>
   /** One line of text. */
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>

@@ -22,6 +22,7 @@ interface Caller {
 
 async function answerTo({ operator, capabilities, owner = null, header = exec }: Caller): Promise<string> {
   const runtimes = {
+    image: async () => new PassThrough(),
     logs: () => new PassThrough(),
     exec: (_: string, number: number) => (number === 0 ? new PassThrough() : null),
   }
@@ -53,4 +54,10 @@ test('any member may read a log, and what is not here is said so', async () => {
     await answerTo({ operator: OURS, capabilities: ['deploy:*'], header: { ...exec, number: 1 } }),
     'no-such-instance',
   )
+})
+
+test('images go to devices of the same operator only', async () => {
+  const image: TunnelHeader = { kind: 'image', image: 'shop:1' }
+  assert.equal(await answerTo({ operator: OURS, capabilities: ['work'], header: image }), 'ok')
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: ['work', 'deploy:*'], header: image }), 'not-allowed')
 })

@@ -1,5 +1,5 @@
-// What other members may ask of the instances on this node, besides calling their ports: their logs, and programs
-// inside them.
+// What other members may ask of this node's runtimes, besides calls of an instance's ports: logs, programs inside
+// instances, and images.
 
 import type { TunnelHandler } from '../overlay/io/network.ts'
 import { instanceKey, type OperatorId, type ServiceId } from '../overlay/kernel/ids.ts'
@@ -11,7 +11,7 @@ import type { Runtimes } from './io/runtimes.ts'
 export interface InsideOptions {
   /** Whose device this is. */
   readonly operator: OperatorId
-  readonly runtimes: Pick<Runtimes, 'logs' | 'exec'>
+  readonly runtimes: Pick<Runtimes, 'logs' | 'exec' | 'image'>
   /** Whose service it is; null where this node does not know. */
   readonly ownerOf: (service: ServiceId) => OperatorId | null
 }
@@ -20,6 +20,15 @@ export function createInside(options: InsideOptions): TunnelHandler {
   return async (_from, facts, header, signal) => {
     const { runtimes } = options
     if (header.kind === 'instance') return err({ code: 'malformed', detail: 'a port is not asked for here' })
+    if (header.kind === 'image') {
+      // An image may hold secrets of its owner, and whoever takes one runs it: both stay among one operator's devices.
+      if (facts.operator !== options.operator) {
+        return err({ code: 'not-allowed', detail: 'images are handed to devices of the same operator only' })
+      }
+      const image = await runtimes.image(header.image)
+      const detail = `there is no image ${header.image} on this node`
+      return image === null ? err({ code: 'no-such-instance', detail }) : ok(image)
+    }
     const { service, number } = header
     if (header.kind === 'exec') {
       const refusal = mayRunIn(facts, service, options)

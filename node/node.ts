@@ -21,7 +21,9 @@ import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
+import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
 import { createInside } from './inside.ts'
+import { callerAt } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -196,10 +198,19 @@ async function assemble(
     },
   )
 
+  const offering: ImageOffersOptions = {
+    domain,
+    members: () =>
+      [...core.view.roster()].flatMap(([node, { state }]) => (node !== self && state === 'alive' ? [node] : [])),
+    rttMs: (node) => core.view.roundTripMs(node),
+    nameOf: (node) => names.get(node) ?? null,
+    traffic: () => traffic,
+  }
   const runtimes = await createRuntimes({
     dataDir,
     self,
     wanted: options.runtimes ?? null,
+    imageOffers: (image, signal) => imageOffers(offering, image, signal),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),
   })
@@ -225,7 +236,7 @@ async function assemble(
       runtimes,
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
-    callerAt: async () => null,
+    callerAt: (from, protocol) => callerAt(dataDir, from, protocol),
     random,
   })
 

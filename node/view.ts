@@ -4,8 +4,9 @@
 import { isElector } from '../election/index.ts'
 import { addressOf } from '../overlay/address.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
-import { decodeSpec, type ServiceSpec } from '../placement/index.ts'
+import { decodeSpec, isServing, type ServiceSpec } from '../placement/index.ts'
 import {
+  compareClocks,
   compareFences,
   type InstanceRecord,
   isInstance,
@@ -14,6 +15,7 @@ import {
   type SealedRecord,
   type SpecRecord,
   type StoreView,
+  versionOf,
 } from '../services-registry/index.ts'
 import type { DomainView, InspectView, InstanceView, NodeView, PeerView, ServiceView } from './control.ts'
 import type { CoreView } from './core/core.ts'
@@ -134,23 +136,36 @@ export function instanceViews(core: CoreView): readonly InstanceView[] {
 }
 
 export function instancesOf(core: CoreView, service: ServiceId): readonly InstanceView[] {
-  const wanted = replicasOf(core, service)
+  const wanted = wantedNumbers(core, service)
   const views = new Map<string, InstanceView>()
   const latest = latestInstances(core, service)
   for (const record of latest) {
-    const { number, live, state } = record.message
-    if (latest.some((other) => other.message.state === 'running' && supersedes(claimOf(other), claimOf(record))))
-      continue
-    const isWanted = number < wanted
-    if (!live && (!isWanted || state === 'stopped')) continue
-    if (isGone(core, record) && !isPlacedSomewhere(core, record)) continue
+    const { number, live, state, done = false } = record.message
+    if (latest.some((other) => isSettled(other) && supersedes(claimOf(other), claimOf(record)))) continue
+    const isWanted = wanted.has(number)
+    if (!live && (!isWanted || (state === 'stopped' && !done))) continue
+    if (isGone(core, record) && !done && !isPlacedSomewhere(core, record)) continue
     views.set(`${number} ${record.from}`, instanceView(core, record))
   }
-  for (let number = 0; number < wanted; number++) {
+  for (const number of wanted) {
     const isShown = [...views.values()].some((view) => view.number === number)
     if (!isShown) views.set(`${number}`, pendingView(core, service, number))
   }
   return [...views.values()].sort((a, b) => a.number - b.number || (a.node ?? '').localeCompare(b.node ?? ''))
+}
+
+const isSettled = ({ message }: SealedRecord<InstanceRecord>): boolean =>
+  message.state === 'running' || message.done === true
+
+/** How many there shall be; of a daemon those that a leader has given out, and those that wait for a place. */
+function wantedNumbers(core: CoreView, service: ServiceId): ReadonlySet<number> {
+  const spec = readSpec(specOf(core, service))
+  if (spec === null) return new Set()
+  if (spec.kind !== 'daemon') return new Set(Array(spec.replicas).keys())
+  const placed = core.stores().flatMap((store) => store.placements(service))
+  const given = placed.filter(({ message }) => message.child !== null && message.each !== true)
+  const waiting = core.pending().filter((one) => one.service === service)
+  return new Set([...given.map(({ message }) => message.number), ...waiting.map(({ number }) => number)])
 }
 
 /** Of each instance and node the newest word in any store, without copies that a later order elsewhere replaced. */
@@ -185,8 +200,9 @@ function isPlacedSomewhere(core: CoreView, record: SealedRecord<InstanceRecord>)
 }
 
 function instanceView(core: CoreView, record: SealedRecord<InstanceRecord>): InstanceView {
-  const { service, number, state, domain, endpoint, since, restarts, reason } = record.message
-  const gone = isGone(core, record)
+  const { service, number, domain, endpoint, since, restarts, reason, done = false } = record.message
+  const state = done ? 'done' : record.message.state
+  const gone = isGone(core, record) && !done
   const port = endpoint?.ports[0]
   return {
     service,
@@ -213,19 +229,27 @@ function placedReason(core: CoreView, record: SealedRecord<InstanceRecord>): str
 
 function pendingView(core: CoreView, service: ServiceId, number: number): InstanceView {
   const pending = core.pending().find((one) => one.service === service && one.number === number)
+  const ended = endOf(core, service, number)
   return {
     service,
     number,
-    state: 'pending',
+    state: ended?.outcome ?? 'pending',
     node: null,
     name: null,
     domain: null,
     endpoint: null,
     since: null,
     restarts: 0,
-    reason: pending?.reason ?? 'the leader of its domain is looking for a place',
+    reason: pending?.reason ?? ended?.reason ?? 'the leader of its domain is looking for a place',
   }
 }
+
+/** How an instance of a job ended, as a leader wrote it down. */
+const endOf = (core: CoreView, service: ServiceId, number: number) =>
+  core
+    .stores()
+    .flatMap((store) => store.placement(service, number)?.message ?? [])
+    .find(({ outcome }) => outcome !== undefined) ?? null
 
 /** The name of a node where this one knows it: its own cluster's, and those who lead or were met. */
 export function nameOf(core: CoreView, node: NodeId): string | null {
@@ -265,8 +289,6 @@ export function readSpec(record: SealedRecord<SpecRecord> | null): ServiceSpec |
 /** The spec among what is known of one service. */
 export const specIn = (records: readonly SealedRecord[]): ServiceSpec | null => readSpec(records.find(isSpec) ?? null)
 
-const replicasOf = (core: CoreView, service: ServiceId): number => readSpec(specOf(core, service))?.replicas ?? 0
-
 export function serviceView(core: CoreView, service: ServiceId): ServiceView | null {
   const record = specOf(core, service)
   const spec = readSpec(record)
@@ -289,7 +311,40 @@ export function inspectView(core: CoreView, service: ServiceId): InspectView | n
     .flatMap((store: StoreView) => store.placements(service))
     .map(({ message, from }) => ({ ...message, leader: from, specClock: message.specClock.wall }))
     .sort((a, b) => a.number - b.number || compareFences(a.fence, b.fence))
-  return { ...view, spec: spec as unknown as Readonly<Record<string, unknown>>, placements }
+  const record = specOf(core, service)?.message ?? null
+  const previous = record?.previous?.clock.wall ?? null
+  return {
+    ...view,
+    rollout: record === null ? null : rolloutView(core, record),
+    versions: {
+      current: new Date(record === null ? 0 : versionOf(record).wall).toISOString(),
+      previous: previous === null ? null : new Date(previous).toISOString(),
+    },
+    wanted: wantedNumbers(core, service).size,
+    ready: record === null ? 0 : readyNumbers(core, record, spec).size,
+    spec: spec as unknown as Readonly<Record<string, unknown>>,
+    placements,
+  }
+}
+
+/** What the leader says of the newest version. */
+function rolloutView(core: CoreView, spec: SpecRecord): InspectView['rollout'] {
+  const found = core.stores().flatMap((store) => store.rollout(spec.service)?.message ?? [])
+  const about = found.find(({ version }) => compareClocks(version, versionOf(spec)) === 0)
+  return about === undefined || about.state === 'gone' ? null : { state: about.state, reason: about.reason }
+}
+
+/** The numbers that run the newest version, with their health check passed, or are done with it. */
+function readyNumbers(core: CoreView, record: SpecRecord, spec: ServiceSpec): ReadonlySet<number> {
+  const wanted = wantedNumbers(core, record.service)
+  const isNew = ({ message }: SealedRecord<InstanceRecord>): boolean =>
+    compareClocks(message.specClock, versionOf(record)) >= 0
+  const isReady = (one: SealedRecord<InstanceRecord>): boolean =>
+    spec.kind === 'job' ? one.message.done === true : isNew(one) && isServing(one.message, spec)
+  const ready = latestInstances(core, record.service).filter((one) => !isGone(core, one) || spec.kind === 'job')
+  const numbers = ready.filter(isReady).map(({ message }) => message.number)
+  const ended = [...wanted].filter((number) => endOf(core, record.service, number)?.outcome === 'done')
+  return new Set([...numbers, ...ended].filter((number) => wanted.has(number)))
 }
 
 /** The services whose records are here. */

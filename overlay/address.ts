@@ -42,7 +42,7 @@ const FULL_FORM = 'app.appns.svc.svcns.instance.policy.local'
 const SHORT_FORM = 'svc.app.internal'
 const LABEL_NAMES = ['application', 'application namespace', 'service', 'service namespace'] as const
 const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
-const numberPattern = /^(0|[1-9][0-9]{0,5})$/
+const numberPattern = /^(0|[1-9][0-9]{0,8})$/
 
 /** Reads an address, in any case, with or without a port and the trailing dot of DNS. */
 export function parseAddress(text: string): Result<ServiceAddress, AddressProblem> {

@@ -8,7 +8,10 @@ import { err, ok, type Result } from './kernel/result.ts'
 import { decodeBounded, encodeCbor } from './wire/codec.ts'
 import { flag, literal, nullable, object, readWith, type Schema, text, union, whole } from './wire/schema.ts'
 
-/** What a tunnel is for: the bytes of one instance's port, an instance's log, or a program inside an instance. */
+/**
+ * What a tunnel is for: the bytes of one instance's port, an instance's log, a program inside an instance, or a
+ * container image.
+ */
 export type TunnelHeader =
   | {
       readonly kind: 'instance'
@@ -30,6 +33,8 @@ export type TunnelHeader =
       /** Only what was written in the last so many ms; null for no such limit. */
       readonly sinceMs: number | null
     }
+  /** A container image: a line with its id, then an archive (placement/io/docker-images.ts). */
+  | { readonly kind: 'image'; readonly image: string }
   /** What to run, its input and its output are frames in the tunnel (placement/exec-frames.ts). */
   | { readonly kind: 'exec'; readonly service: ServiceId; readonly number: number }
 
@@ -63,6 +68,8 @@ const DETAIL_CHARS_MAX = 500
 
 const SERVICE_CHARS_MAX = 255
 const NAMESPACE_CHARS_MAX = 127
+/** A longer image reference is not asked for; Docker's own limit for a name without its registry is 255. */
+export const TUNNEL_IMAGE_CHARS_MAX = 512
 const INSTANCE_NUMBER_MAX = 999_999_999
 const TAIL_LINES_MAX = 1_000_000
 /** How far back a log may be asked for: a year, longer than any is kept. A guess. */
@@ -85,6 +92,7 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     tail: nullable(whole(0, TAIL_LINES_MAX)),
     sinceMs: nullable(whole(0, SINCE_MS_MAX)),
   }),
+  image: object({ kind: literal('image'), image: text(TUNNEL_IMAGE_CHARS_MAX) }),
   exec: object({
     kind: literal('exec'),
     service: text<ServiceId>(SERVICE_CHARS_MAX),

@@ -42,7 +42,6 @@ export function whyNot(state: WorkerState, key: InstanceKey, spec: ServiceSpec):
   if (summary === null) return refusal('no-summary')
   const offers = summary.runtimes.some(({ name }) => name === spec.runtime) && state.ready.has(spec.runtime)
   if (!offers) return refusal('runtime', spec.runtime)
-  if (spec.kind === 'daemon') return refusal('kind', spec.kind)
   if (summary.pressure >= 2) return refusal('pressure')
   const managed = state.instances.get(key)
   const isHere = managed !== undefined && managed.phase.kind !== 'ended'

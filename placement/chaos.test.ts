@@ -8,7 +8,7 @@ import { pick, type Random, randomInt, seededRandom } from '../overlay/kernel/ra
 import { Fleet } from './fleet-harness.ts'
 import { migrate, previousPlaces, setIntake } from './move-harness.ts'
 import { specOf } from './placement-fixtures.ts'
-import { type ServiceSpec, serviceIdOf } from './spec.ts'
+import { type ServiceSpec, SPEC_DEFAULTS, serviceIdOf } from './spec.ts'
 
 const SEEDS = 20
 const STEPS = 30
@@ -95,6 +95,7 @@ function submitSomething({ fleet, random, wanted }: Story): void {
     name,
     replicas: randomInt(random, 0, 6),
     environment: { VERSION: `${randomInt(random, 0, 3)}` },
+    update: { ...SPEC_DEFAULTS.update, parallel: randomInt(random, 1, 4), monitorMs: 1_000 },
   })
   const isRemoval = random.next() < 0.2
   if (isRemoval) fleet.remove(spec, domain)

@@ -4,17 +4,19 @@
 import type { ChildId, InstanceKey } from '../overlay/kernel/ids.ts'
 import { isDomain, isWithin, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import {
-  type Clock,
+  compareClocks,
   compareFences,
   type InstanceRecord,
   type PlacementRecord,
   type SealedRecord,
 } from '../services-registry/record.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
-import { lastWordOf, placementOf, runBelow } from './desire.ts'
+import { attemptsOf, lastWordOf, placementOf, runBelow } from './desire.ts'
 import { enterLeaving, enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
+import type { Outcome } from './outcome.ts'
 import { beginMove, change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
+import { findSpec } from './versions.ts'
 
 /** Places an instance on a child that offered; `from` goes on running it until that child does. */
 export function commit(
@@ -29,7 +31,8 @@ export function commit(
   const { service, number } = splitInstanceKey(key)
   const last = isDomain(child) ? null : lastWordOf(state, service, number, child)
   const previous = from ?? (isDomain(child) ? awaitedAbove(turn, service, number) : null)
-  if (!author(turn, key, { child, specClock: known.clock, reason, ...(previous !== null && { previous }) })) return
+  const terms = { child, reason, ...madeFor(turn, key, child, known) }
+  if (!author(turn, key, { ...terms, ...(previous !== null && { previous }) })) return
   show(turn, key, null)
   change(
     turn,
@@ -60,8 +63,9 @@ function awaitedAbove({ state }: Turn, service: PlacementRecord['service'], numb
 
 /** It runs where it was moved to: the former place is told to end it. */
 export function finishMove(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
-  const { service, number, child, previous = null, specClock, reason } = placed
-  if (!author(turn, key, { child, specClock, reason })) return
+  const { service, number, child, previous = null } = placed
+  const { previous: _left, ...terms } = termsOf(placed)
+  if (!author(turn, key, terms)) return
   enterLeaving(turn.state.ledger, key, null, NOTHING)
   change(turn, key, placed, { phase: { kind: 'idle' }, move: null, baseline: null })
   tell(turn, 'instance-moved', { service, number, from: previous, child })
@@ -71,7 +75,7 @@ export function finishMove(turn: Turn, key: InstanceKey, placed: PlacementRecord
 export function goBack(turn: Turn, key: InstanceKey, placed: PlacementRecord, to: ChildId, why: string): void {
   const { service, number, child } = placed
   const reason = `it stays here, as it could not be moved to ${child}: ${why}`
-  if (!author(turn, key, { child: to, specClock: clockAt(turn, placed, to), reason })) return
+  if (!author(turn, key, { child: to, reason, ...versionAt(turn, placed, to) })) return
   const need = turn.state.ledger.leaving.get(key)?.need ?? NOTHING
   enterLeaving(turn.state.ledger, key, null, NOTHING)
   enterPlaced(turn.state.ledger, key, to, need)
@@ -79,11 +83,17 @@ export function goBack(turn: Turn, key: InstanceKey, placed: PlacementRecord, to
   tell(turn, 'instance-stays', { service, number, child: to, reason }, 'warn')
 }
 
-/** The clock of the specification that a child runs, as far as its nodes have said. */
-function clockAt({ state }: Turn, { service, number, specClock }: PlacementRecord, child: ChildId): Clock {
+/** The version that a child runs, as far as its nodes have said. */
+function versionAt(
+  { state }: Turn,
+  { service, number, specClock, specId }: PlacementRecord,
+  child: ChildId,
+): Pick<Terms, 'specClock' | 'specId'> {
   const isThere = ({ from, message }: SealedRecord<InstanceRecord>): boolean =>
     message.number === number && message.live && (isDomain(child) ? isWithin(message.domain, child) : from === child)
-  return state.view.store.instances(service).find(isThere)?.message.specClock ?? specClock
+  const clock = state.view.store.instances(service).find(isThere)?.message.specClock ?? specClock
+  const id = compareClocks(clock, specClock) === 0 ? specId : findSpec(state, service, clock)?.id
+  return { specClock: clock, ...(id !== undefined && { specId: id }) }
 }
 
 /** Nobody wants an instance here: its place is taken away, and what runs without one is ended too. */
@@ -98,7 +108,8 @@ export function takeAway(turn: Turn, key: InstanceKey, placed: PlacementRecord |
 
 function withdraw(turn: Turn, key: InstanceKey, placed: PlacementRecord, reason: string): void {
   const { service, number } = placed
-  if (!author(turn, key, { child: null, specClock: placed.specClock, reason })) return
+  const { specClock, each } = placed
+  if (!author(turn, key, { child: null, specClock, reason, ...(each === true && { each }) })) return
   enterPlaced(turn.state.ledger, key, null, NOTHING)
   enterLeaving(turn.state.ledger, key, null, NOTHING)
   tell(turn, 'instance-withdrawn', { service, number, child: placed.child, reason })
@@ -127,8 +138,45 @@ export function renew(turn: Turn, key: InstanceKey, placed: PlacementRecord | nu
 
 /** Gives the same order in a new record, which reaches also those whom the old one missed. */
 export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
-  const { child, previous, specClock, reason } = placed
-  author(turn, key, { child, specClock, reason, ...(previous !== undefined && { previous }) })
+  author(turn, key, termsOf(placed))
+}
+
+/** Writes down how a job ended. The order stays as it is; whoever looks at it knows that nothing is left to run. */
+export function noteOutcome(
+  turn: Turn,
+  key: InstanceKey,
+  placed: PlacementRecord,
+  outcome: Outcome,
+  why: string,
+): void {
+  if (!author(turn, key, { ...termsOf(placed), outcome, reason: why })) return
+  const { service, number, child } = placed
+  enterPlaced(turn.state.ledger, key, child, NOTHING)
+  tell(turn, `job-${outcome}`, { service, number, child, reason: why }, outcome === 'done' ? 'info' : 'warn')
+}
+
+/** Which version a placement is made for, and what is remembered of a job's earlier attempts at it. */
+function madeFor(turn: Turn, key: InstanceKey, child: ChildId, known: KnownSpec): Omit<Terms, 'child' | 'reason'> {
+  const { state } = turn
+  const before = placementOf(state, key)
+  const isSame = before !== null && compareClocks(before.specClock, known.clock) === 0
+  const isJob = known.spec.kind === 'job'
+  const attempts = isJob && isSame ? attemptsOf(state, before, state.work.get(key)) : 0
+  return {
+    specClock: known.clock,
+    specId: known.id,
+    ...(known.over !== null && { over: known.over }),
+    ...(attempts > 0 && { attempts }),
+    ...(known.spec.kind === 'daemon' && isDomain(child) && { each: true }),
+  }
+}
+
+/** What a placement says, but for who says it and when. */
+type Terms = Omit<PlacementRecord, 'kind' | 'domain' | 'service' | 'number' | 'fence' | 'sequence'>
+
+function termsOf(placed: PlacementRecord): Terms {
+  const { kind: _kind, domain: _domain, service: _service, number: _number, fence: _fence, sequence, ...terms } = placed
+  return terms
 }
 
 /** Remembers that a child could not run an instance, so that others are asked first. */
@@ -143,11 +191,7 @@ export function noteFailure(turn: Turn, key: InstanceKey, child: ChildId, detail
 }
 
 /** Writes the placement record; false when a newer leader has ordered already. */
-function author(
-  turn: Turn,
-  key: InstanceKey,
-  order: Pick<PlacementRecord, 'child' | 'previous' | 'specClock' | 'reason'>,
-): boolean {
+function author(turn: Turn, key: InstanceKey, order: Terms): boolean {
   const { state, context, effects } = turn
   const { service, number } = splitInstanceKey(key)
   const before = placementOf(state, key)

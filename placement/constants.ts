@@ -80,6 +80,14 @@ export const AUTHORED_MS_MAX = 30_000
 /** No pending instance is planned more often than this, however much news comes in: the fastest pace of summaries. */
 export const RETRY_GAP_MS = 1_000
 
+/** Versions of one service that a leader remembers: the newest, what it replaces, and two that still run somewhere. */
+export const VERSIONS_MAX = 4
+/** Starts of a job that may fail, on all devices together, before it has failed for good (Kubernetes' backoffLimit). */
+export const JOB_ATTEMPTS_MAX = 6
+/** Starts of a job that may fail on one device before another one is tried. A guess: so at least three have a go. */
+export const JOB_STARTS_MAX = 2
+invariant(JOB_STARTS_MAX < JOB_ATTEMPTS_MAX, 'a job that one device cannot run is tried on others')
+
 /** Looks of a leader at a measured constraint that count: five minutes on `lan` (a look is a sweep). A guess. */
 export const MEASUREMENTS_KEPT = 30
 

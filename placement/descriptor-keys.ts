@@ -9,13 +9,9 @@ import { fieldOf, isSet, type Place, textOf, warn } from './descriptor-report.ts
  * goes when what enforces it comes.
  */
 export const NOT_YET: readonly string[] = [
-  'microservice.addresses',
   'microservice.added_files',
-  'microservice.kind=daemon',
-  'microservice.update',
   'microservice.disconnect',
   'microservice.autonomy=manual',
-  'microservice.depends_on',
   'application.autonomy=manual',
 ]
 

@@ -5,15 +5,16 @@ import type { ChildId, InstanceKey, ServiceId } from '../overlay/kernel/ids.ts'
 import { instanceKey, isDomain, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import {
+  CHILDREN_PER_NUMBER,
   type Clock,
   compareClocks,
   compareFences,
   type InstanceRecord,
   type PlacementRecord,
 } from '../services-registry/record.ts'
-import { compareBytes } from '../services-registry/version.ts'
+import { outcomeOf } from './outcome.ts'
 import type { KnownSpec, SchedulerState, Work } from './scheduler-state.ts'
-import { decodeSpec } from './spec.ts'
+import { compareMeant, findSpec, learnRecord, runsSpec, type Target, targetOf } from './versions.ts'
 import type { ChildView } from './view.ts'
 
 export type Wish =
@@ -22,8 +23,12 @@ export type Wish =
       readonly kind: 'wanted'
       readonly by: 'own' | 'parent'
       readonly clock: Clock
+      /** The newer version that was rolled back in favour of this one. */
+      readonly over?: Clock
       readonly known: KnownSpec | null
       readonly problem: string
+      /** The one child that may run it: a daemon's. */
+      readonly only?: ChildId
     }
   | { readonly kind: 'unwanted'; readonly why: string }
   /** Nothing is known of it; what nothing is known of is left alone. */
@@ -31,23 +36,16 @@ export type Wish =
 
 export function wishOf(state: SchedulerState, service: ServiceId, number: number): Wish {
   const own = state.view.store.spec(service)?.message ?? null
-  if (own !== null && own.spec !== null) {
-    const known = learnSpec(state, service, own.clock, own.spec)
-    if (known === null)
-      return { kind: 'wanted', by: 'own', clock: own.clock, known, problem: 'its specification cannot be read' }
-    if (number >= known.spec.replicas) return { kind: 'unwanted', why: `there shall be ${known.spec.replicas} only` }
-    return { kind: 'wanted', by: 'own', clock: own.clock, known, problem: '' }
-  }
-  const parentStore = state.view.parentStore()
-  const order = parentStore?.placement(service, number)?.message ?? null
+  if (own !== null && own.spec !== null) return ownWish(state, service, number, own.clock)
+  const order = orderFor(state, service, number)
   if (order !== null && order.child !== null && order.previous === state.domain) return goesOn(state, order)
   if (order !== null && order.child === state.domain) {
-    const held = parentStore?.spec(service)?.message ?? null
-    if (held !== null && held.spec !== null) learnSpec(state, service, held.clock, held.spec)
-    const latest = state.specs.get(service) ?? null
-    const known = latest !== null && compareClocks(latest.clock, order.specClock) >= 0 ? latest : null
+    const held = state.view.parentStore()?.spec(service)?.message ?? null
+    if (held !== null) learnRecord(state, held)
+    const known = withOver(findSpec(state, service, order.specClock), order.over)
     const problem = known === null ? 'its specification has not arrived yet' : ''
-    return { kind: 'wanted', by: 'parent', clock: order.specClock, known, problem }
+    const wish: Wish = { kind: 'wanted', by: 'parent', clock: order.specClock, known, problem, ...overOf(order) }
+    return order.each === true ? forSlot(state, service, number, wish) : wish
   }
   if (own !== null) return { kind: 'unwanted', why: 'the service was removed' }
   if (order !== null)
@@ -55,36 +53,86 @@ export function wishOf(state: SchedulerState, service: ServiceId, number: number
   return { kind: 'unknown' }
 }
 
+/** The parent's placement that an instance here is for: of its own number, or of the number above a daemon's. */
+export function orderFor(state: SchedulerState, service: ServiceId, number: number): PlacementRecord | null {
+  const store = state.view.parentStore()
+  const above = store?.placement(service, Math.floor(number / CHILDREN_PER_NUMBER))?.message ?? null
+  if (above?.each === true) return above
+  const exact = store?.placement(service, number)?.message ?? null
+  return exact?.each === true ? null : exact
+}
+
+function ownWish(state: SchedulerState, service: ServiceId, number: number, clock: Clock): Wish {
+  const target = targetOf(state, service)
+  if (target === null)
+    return { kind: 'wanted', by: 'own', clock, known: null, problem: 'its specification cannot be read' }
+  const { kind, replicas } = target.known.spec
+  if (kind !== 'daemon' && number >= replicas) return { kind: 'unwanted', why: `there shall be ${replicas} only` }
+  const wish = versionFor(state, service, number, target)
+  return kind === 'daemon' ? forSlot(state, service, number, wish) : wish
+}
+
 /** The parent moves it elsewhere: until it runs there, what is placed here stays as it is. */
 function goesOn(state: SchedulerState, order: PlacementRecord): Wish {
   const { service, number, child } = order
   const placed = placementOf(state, instanceKey(service, number))
   if (placed === null || placed.child === null) return { kind: 'unwanted', why: `it is moved to ${child}` }
-  const clock = placed.specClock
-  const latest = state.specs.get(service) ?? null
-  const known = latest !== null && compareClocks(latest.clock, clock) >= 0 ? latest : null
+  const known = withOver(findSpec(state, service, placed.specClock), placed.over)
   const problem = known === null ? 'its specification has not arrived yet' : ''
-  return { kind: 'wanted', by: 'parent', clock, known, problem }
+  return { kind: 'wanted', by: 'parent', clock: placed.specClock, known, problem, ...overOf(placed) }
 }
 
-/**
- * Reads a spec once and remembers the latest of each service; null when it cannot be read. Two that were submitted out
- * of each other's sight may have the same clock, and the store decides which of them stays.
- */
-export function learnSpec(
+/** Of a service that is updated, an instance keeps its version until it is its turn. */
+function versionFor(
   state: SchedulerState,
   service: ServiceId,
-  clock: Clock,
-  bytes: Uint8Array,
-): KnownSpec | null {
-  const latest = state.specs.get(service)
-  const isSame = latest !== undefined && compareClocks(latest.clock, clock) === 0
-  if (isSame && (latest.bytes === bytes || compareBytes(latest.bytes, bytes) === 0)) return latest
-  const decoded = decodeSpec(bytes)
-  if (!decoded.ok) return null
-  const known = { clock, bytes, spec: decoded.value }
-  if (latest === undefined || compareClocks(latest.clock, clock) <= 0) state.specs.set(service, known)
-  return known
+  number: number,
+  { known, claimed }: Target,
+): Wish & { readonly kind: 'wanted' } {
+  const placed = placementOf(state, instanceKey(service, number))
+  if (placed === null || placed.child === null) return meaning(known)
+  const isSame = runsSpec(placed, known)
+  if (known.spec.kind === 'job') {
+    // What is done of a job is done by its clock: another number of instances gives it no other.
+    const isLater = !isSame || compareClocks(claimed, placed.specClock) > 0
+    return meaning(isLater ? known : { ...known, clock: placed.specClock })
+  }
+  if (isSame || isTurned(state, service, number, known)) return meaning(known)
+  const old = withOver(findSpec(state, service, placed.specClock), placed.over)
+  const problem = old === null ? 'the version that it runs is not known here' : ''
+  return { kind: 'wanted', by: 'own', clock: placed.specClock, known: old, problem, ...overOf(placed) }
+}
+
+function isTurned(state: SchedulerState, service: ServiceId, number: number, towards: KnownSpec): boolean {
+  const pace = state.paces.get(service)
+  return pace !== undefined && compareClocks(pace.target.clock, towards.clock) === 0 && pace.turned.has(number)
+}
+
+const meaning = (known: KnownSpec): Wish & { readonly kind: 'wanted' } => ({
+  kind: 'wanted',
+  by: 'own',
+  clock: known.clock,
+  known,
+  problem: '',
+  ...(known.over !== null && { over: known.over }),
+})
+
+const withOver = (known: KnownSpec | null, over: Clock | undefined): KnownSpec | null =>
+  known === null || over === undefined ? known : { ...known, over }
+const overOf = ({ over }: PlacementRecord): { readonly over?: Clock } => (over === undefined ? {} : { over })
+
+/** A daemon's instance is for one child; before the numbers are given out, for the one that has it. */
+function forSlot(
+  state: SchedulerState,
+  service: ServiceId,
+  number: number,
+  wish: Wish & { readonly kind: 'wanted' },
+): Wish {
+  const slots = state.slots.get(service)
+  const placed = placementOf(state, instanceKey(service, number))?.child ?? null
+  if (slots === undefined) return placed === null ? { kind: 'unknown' } : { ...wish, only: placed }
+  for (const [child, slot] of slots) if (slot === number) return { ...wish, only: child }
+  return { kind: 'unwanted', why: 'no device that shall run it has this number any more' }
 }
 
 /** Where an instance is placed: what the store shows, or what this leader authored since. */
@@ -118,8 +166,8 @@ export function verdictOf(
 ): Verdict {
   if (placed === null || placed.child === null) return { kind: 'replace', why: 'it has no place yet', failed: null }
   const { child } = placed
-  if (compareClocks(placed.specClock, wish.clock) < 0)
-    return { kind: 'replace', why: 'its specification changed', failed: null }
+  if (isOutdated(placed, wish)) return { kind: 'replace', why: 'its specification changed', failed: null }
+  if (outcomeOf(state.view.store, placed) !== null) return { kind: 'good' }
   if (isLost(state, child, children, now)) return { kind: 'replace', why: `${child} is gone`, failed: null }
   const avoided = work?.avoid.get(child)
   const handedBack: Verdict = { kind: 'replace', why: `${child} could not run it`, failed: null }
@@ -131,6 +179,12 @@ export function verdictOf(
   return { kind: 'replace', why: `${child} gave it up`, failed: { child, detail: report.reason } }
 }
 
+/** Whether another version is meant by now; what a later leader placed means more than this one knows. */
+export function isOutdated(placed: PlacementRecord, wish: Wish & { readonly kind: 'wanted' }): boolean {
+  if (compareClocks(placed.specClock, wish.clock) === 0) return false
+  return compareMeant({ specClock: wish.clock, ...(wish.over !== undefined && { over: wish.over }) }, placed) > 0
+}
+
 /** What the node says of this very placement; null while it says nothing that is newer. */
 export function reportOf(
   state: SchedulerState,
@@ -140,11 +194,21 @@ export function reportOf(
 ): InstanceRecord | null {
   const found = lastWordOf(state, placed.service, placed.number, child)
   if (found === null) return null
-  const obeys = compareClocks(found.specClock, placed.specClock) >= 0 && compareFences(found.fence, placed.fence) >= 0
+  const byFence = compareFences(found.fence, placed.fence)
+  const obeys = byFence > 0 || (byFence === 0 && compareClocks(found.specClock, placed.specClock) === 0)
   const baseline = work?.baseline ?? null
   const isNews =
     baseline === null || (found.incarnation - baseline.incarnation || found.sequence - baseline.sequence) > 0
   return obeys && isNews ? found : null
+}
+
+/** Starts of the placed version that failed so far, those of the place that it had last included. */
+export function attemptsOf(state: SchedulerState, placed: PlacementRecord, work: Work | undefined): number {
+  const before = placed.attempts ?? 0
+  if (placed.child === null) return before
+  if (isDomain(placed.child)) return before + Number(work?.avoid.has(placed.child) === true)
+  const report = reportOf(state, placed, placed.child, work)
+  return before + (report !== null && report.state === 'failed' && !report.live ? report.restarts + 1 : 0)
 }
 
 /** The last record of an instance by one node. */
@@ -168,7 +232,7 @@ export function runBelow(state: SchedulerState, service: ServiceId, number: numb
 /** Whether an end was the wanted one: the restart policy says whether another start is due. */
 function endedForGood(report: InstanceRecord, known: KnownSpec | null): boolean {
   const policy = known?.spec.restart.policy ?? 'always'
-  if (policy === 'always') return false
+  if (policy === 'always' || known?.spec.kind === 'job') return false
   return report.state === 'stopped' || (report.state === 'failed' && policy === 'never')
 }
 
@@ -196,13 +260,13 @@ export function silentAt(state: SchedulerState, child: ChildId): Millis {
 
 /** Every instance of a service that is wanted, placed or worked on, by number. */
 export function keysOfService(state: SchedulerState, service: ServiceId): readonly InstanceKey[] {
-  const numbers = new Set<number>()
-  const own = state.view.store.spec(service)?.message ?? null
-  const known = own === null || own.spec === null ? null : learnSpec(state, service, own.clock, own.spec)
-  for (let number = 0; number < (known?.spec.replicas ?? 0); number++) numbers.add(number)
+  const numbers = new Set<number>(state.slots.get(service)?.values())
+  const known = targetOf(state, service)?.known.spec ?? null
+  const replicas = known === null || known.kind === 'daemon' ? 0 : known.replicas
+  for (let number = 0; number < replicas; number++) numbers.add(number)
   for (const { message } of state.view.store.placements(service)) numbers.add(message.number)
   for (const { message } of state.view.parentStore()?.placements(service) ?? []) {
-    if (message.child === state.domain) numbers.add(message.number)
+    if (message.child === state.domain && message.each !== true) numbers.add(message.number)
   }
   for (const { message } of state.view.store.instances(service)) {
     if (message.live && message.domain === state.domain) numbers.add(message.number)
@@ -210,9 +274,9 @@ export function keysOfService(state: SchedulerState, service: ServiceId): readon
   return [...numbers].sort((a, b) => a - b).map((number) => instanceKey(service, number))
 }
 
-/** Every instance that the domain may have to do with. */
-export function allKeys(state: SchedulerState, children: Iterable<ChildId>): ReadonlySet<InstanceKey> {
-  const { view, domain, work } = state
+/** Every service that the domain may have to do with. */
+export function servicesOf(state: SchedulerState, children: Iterable<ChildId>): ReadonlySet<ServiceId> {
+  const { view, domain } = state
   const services = new Set<ServiceId>()
   for (const { message } of view.store.specs()) services.add(message.service)
   for (const { message } of view.parentStore()?.placedOn(domain) ?? []) services.add(message.service)
@@ -220,8 +284,13 @@ export function allKeys(state: SchedulerState, children: Iterable<ChildId>): Rea
   for (const { message } of view.store.allInstances()) {
     if (message.live && message.domain === domain) services.add(message.service)
   }
-  const keys = new Set<InstanceKey>(work.keys())
-  for (const service of services) for (const key of keysOfService(state, service)) keys.add(key)
+  return services
+}
+
+/** Every instance that the domain may have to do with. */
+export function allKeys(state: SchedulerState, children: Iterable<ChildId>): ReadonlySet<InstanceKey> {
+  const keys = new Set<InstanceKey>(state.work.keys())
+  for (const service of servicesOf(state, children)) for (const key of keysOfService(state, service)) keys.add(key)
   return keys
 }
 

@@ -2,7 +2,16 @@
 // decoded on their way, delayed, and lost by a seed; records spread by pushes that may be lost and by a comparison
 // every second.
 
-import { type ChildId, type DomainPath, isDomain, type NodeId, nodeId, ROOT } from '../overlay/kernel/ids.ts'
+import {
+  type ChildId,
+  type DomainPath,
+  type InstanceKey,
+  isDomain,
+  type NodeId,
+  nodeId,
+  ROOT,
+  type ServiceId,
+} from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import { type Random, seededRandom } from '../overlay/kernel/random.ts'
 import { err } from '../overlay/kernel/result.ts'
@@ -11,11 +20,12 @@ import type { PlainRecord, SealedRecord } from '../services-registry/record.ts'
 import { createTable, putRecord, type RecordTable, viewOf } from '../services-registry/table.ts'
 import { compareRecords, slotOf } from '../services-registry/version.ts'
 import { PLACEMENT_TIMING } from './constants.ts'
-import { createDriver, type TestDriver } from './driver-harness.ts'
+import { checkRoom, childrenOf, DEAD_AFTER_MS, type Device, type FleetOptions } from './device-harness.ts'
+import { createDriver } from './driver-harness.ts'
 import { aggregateBy, LeaderTable, summaryBy } from './gossip-harness.ts'
 import { createInventory, type Inventory, noteAggregate, noteSummary } from './inventory.ts'
 import { type MovedMessage, type PlacementMessage, placementSchemas } from './messages.ts'
-import { factsOf, openedBy, type Script, specRecord, summaryOf } from './placement-fixtures.ts'
+import { factsOf, nextSpecRecord, openedBy, type Script, specRecord, summaryOf } from './placement-fixtures.ts'
 import { EventQueue } from './queue-harness.ts'
 import * as scheduler from './scheduler.ts'
 import type { SchedulerEffect, SchedulerInput, SchedulerState } from './scheduler-state.ts'
@@ -26,33 +36,6 @@ import type { WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'
 
 const START_WALL = 1_790_000_000_000
 const SYNC_MS = 1_000
-const DEAD_AFTER_MS = 500
-
-interface Device {
-  readonly id: NodeId
-  readonly domain: DomainPath
-  isUp: boolean
-  downSince: number
-  incarnation: number
-  sequence: number
-  summary: NodeSummary
-  readonly stores: Map<DomainPath, RecordTable>
-  readonly inventories: Map<DomainPath, Inventory>
-  readonly disk: Map<string, Uint8Array>
-  readonly driver: TestDriver
-  schedulers: Map<DomainPath, SchedulerState>
-  worker: WorkerState
-}
-
-export interface FleetOptions {
-  readonly seed?: number
-  readonly loss?: number
-  readonly clusters?: readonly DomainPath[]
-  readonly nodesPerCluster?: number
-  readonly summary?: Partial<NodeSummary>
-  /** How an instance behaves when it is started; runs by default. */
-  readonly script?: Script
-}
 
 const codec = createCodec<PlacementMessage>(placementSchemas)
 
@@ -90,10 +73,11 @@ export class Fleet {
     this.#queue.every(1_000, () => this.#gossip())
   }
 
-  /** Hands a spec to a store, as its submitter would. */
-  submit(spec: ServiceSpec, domain: DomainPath = ROOT): void {
+  /** Hands a spec to a store, as its submitter would; `isScale`: the same version in another number. */
+  submit(spec: ServiceSpec, domain: DomainPath = ROOT, isScale = false): void {
     this.#clock += 1
-    this.#bring(specRecord(spec, domain, { wall: START_WALL + this.#clock, counter: 0 }))
+    const clock = { wall: START_WALL + this.#clock, counter: 0 }
+    this.#bring(nextSpecRecord(this.store(this.leaderOf(domain), domain), spec, clock, isScale))
   }
 
   remove(spec: ServiceSpec, domain: DomainPath = ROOT): void {
@@ -118,6 +102,17 @@ export class Fleet {
       isUp ? [...driver.running].filter(([key]) => key.includes(`.${name}.`)).map(([, run]) => run.version) : [],
     )
 
+  /** All that run a service by that name hear from its health check. */
+  tellHealth(name: string, healthy: boolean): void {
+    for (const device of this.devices.values()) {
+      for (const key of device.driver.running.keys() as Iterable<InstanceKey>) {
+        const event = { kind: 'health' as const, key, healthy, detail: 'probe' }
+        if (key.includes(`.${name}.`)) this.#work(device, { kind: 'runtime', event })
+      }
+    }
+  }
+
+  now = (): number => this.#queue.now
   leaderOf = (domain: DomainPath): NodeId => this.#leaders.nodeOf(domain)
 
   /** The device loses power: what ran is gone, what was on disk stays. */
@@ -209,14 +204,6 @@ export class Fleet {
   }
 
   #createScheduler(device: Device, domain: DomainPath): SchedulerState {
-    const others = [...this.devices.values()]
-    const alive = (other: Device): boolean => other.isUp || this.#queue.now - other.downSince < DEAD_AFTER_MS
-    const nodes = () =>
-      others
-        .filter((other) => other.domain === domain)
-        .map((other) => ({ child: other.id, alive: alive(other), canWork: true }))
-    const clusters = [...new Set(others.map((other) => other.domain))]
-    const domains = clusters.map((child) => ({ child, alive: true, canWork: true }))
     return scheduler.createScheduler({
       domain,
       self: device.id,
@@ -225,7 +212,7 @@ export class Fleet {
         store: viewOf(this.#table(device, domain)),
         parentStore: () => (domain === ROOT ? null : viewOf(this.#table(device, ROOT))),
         inventory: device.inventories.get(domain)?.rows ?? new Map(),
-        children: domain === ROOT ? () => domains : nodes,
+        children: () => childrenOf(domain, [...this.devices.values()], this.#queue.now),
         leaders: this.#leaders,
       },
     })
@@ -260,19 +247,13 @@ export class Fleet {
     const { state, effects } = worker.step(device.worker, input, this.#context())
     device.worker = state
     for (const effect of effects) this.#perform(device, effect)
-    this.#checkRoom(device)
+    checkRoom(device)
     const wake = worker.wakeAt(state)
     if (wake === null) return
     this.#queue.after(Math.max(0, wake - this.#queue.now), () => {
       const due = worker.wakeAt(device.worker)
       if (due !== null && due <= this.#queue.now) this.#work(device, { kind: 'wake' })
     })
-  }
-
-  #checkRoom({ id, worker: state, summary }: Device): void {
-    const { reserved } = worker.workerUse(state)
-    const isTooMuch = reserved.vcpus > summary.cores + 1e-6 || reserved.memoryMb > summary.memoryMb.total
-    if (isTooMuch) throw new Error(`${id} promised ${reserved.vcpus} cores and ${reserved.memoryMb} MB`)
   }
 
   #perform(device: Device, effect: SchedulerEffect | WorkerEffect): void {
@@ -336,9 +317,13 @@ export class Fleet {
   #author(device: Device, record: PlainRecord): void {
     const sealed: SealedRecord = openedBy(factsOf(device.id, device.domain), record, encodeCbor(record))
     this.#accept(device, record.domain, sealed)
+    this.#spreadRecord(device, record.domain, sealed)
+  }
+
+  #spreadRecord(device: Device, domain: DomainPath, sealed: SealedRecord): void {
     for (const other of this.devices.values()) {
-      if (other.id === device.id || !other.stores.has(record.domain) || !this.#mayPass(device, other)) continue
-      this.#queue.after(this.#delay(), () => this.#accept(other, record.domain, sealed))
+      if (other.id === device.id || !other.stores.has(domain) || !this.#mayPass(device, other)) continue
+      this.#queue.after(this.#delay(), () => this.#accept(other, domain, sealed))
     }
   }
 
@@ -354,10 +339,23 @@ export class Fleet {
     if (held !== undefined && compareRecords(sealed, held) <= 0) return
     putRecord(table, sealed, Number.MAX_SAFE_INTEGER)
     const { service } = sealed.message
+    if (domain !== ROOT) this.#passUp(device, service)
     this.#queue.after(0, () => {
       for (const one of device.schedulers.keys()) this.#decide(device.id, one, { kind: 'service-changed', service })
       if (domain === device.domain) this.#work(device, { kind: 'service-changed', service })
     })
+  }
+
+  /** What became of an instance that the root placed is known there too, as in node/core/records.ts. */
+  #passUp(device: Device, service: ServiceId): void {
+    const above = device.stores.get(ROOT)
+    if (above === undefined || viewOf(above).placements(service).length === 0) return
+    for (const record of this.store(device.id, device.domain).instances(service)) {
+      const held = above.entries.get(slotOf(record))?.record
+      if (held !== undefined && compareRecords(record, held) <= 0) continue
+      this.#accept(device, ROOT, record)
+      if (this.leaderOf(device.domain) === device.id) this.#spreadRecord(device, ROOT, record)
+    }
   }
 
   /** Every holder compares its stores with one other holder. */

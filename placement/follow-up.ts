@@ -3,8 +3,9 @@
 
 import { type InstanceKey, instanceKey, isDomain, parentOf, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { compareFences, type PlacementRecord } from '../services-registry/record.ts'
-import { commit, noteFailure, repeatOrder } from './commitment.ts'
+import { CHILDREN_PER_NUMBER, compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { besideOf } from './beside.ts'
+import { commit, noteFailure, noteOutcome, repeatOrder } from './commitment.ts'
 import { REMINDERS_MAX } from './constants.ts'
 import { placementOf, type Wish, wishOf } from './desire.ts'
 import { leaveOf } from './leave.ts'
@@ -14,7 +15,7 @@ import { reportUp, sendAsk, speaksFor, startRound, toPending } from './negotiati
 import { change, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
 
 export function commitHeld(turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void {
-  const left = goingOn(turn, key)
+  const left = goingOn(turn, key) ?? besideOf(turn, key, held.known)
   commit(turn, key, held.child, held.known, held.why, left === held.child ? null : left)
 }
 
@@ -100,7 +101,8 @@ export function askWhoOrdered(turn: Turn, placed: PlacementRecord): void {
  * when the report is none of ours.
  */
 export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey | null {
-  const { child, service, number, problem, detail, fence, sequence } = opened.message
+  const { child, service, problem, detail, fence, sequence } = opened.message
+  const number = orderedNumber(turn, opened.message)
   const key = instanceKey(service, number)
   const placed = placementOf(turn.state, key)
   if (problem === 'no-order') {
@@ -109,6 +111,10 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
   }
   const isCurrent = placed !== null && placed.child === child && compareFences(placed.fence, fence) === 0
   if (!isCurrent || !speaksFor(opened, child)) return null
+  if (problem === 'done' || problem === 'failed') {
+    if (placed.outcome === undefined) noteOutcome(turn, key, placed, problem, detail)
+    return key
+  }
   if (problem === 'running') return sequence === placed.sequence ? onRunning(turn, key, placed) : null
   const work = turn.state.work.get(key)
   const kind = work?.phase.kind ?? 'idle'
@@ -120,4 +126,10 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
   }
   noteFailure(turn, key, child, detail)
   return key
+}
+
+/** The number of the placement that a report is about; a child that knows no order names its own daemon's instance. */
+function orderedNumber({ state }: Turn, { service, number }: ReportMessage): number {
+  const above = Math.floor(number / CHILDREN_PER_NUMBER)
+  return placementOf(state, instanceKey(service, above))?.each === true ? above : number
 }

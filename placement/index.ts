@@ -8,9 +8,10 @@ export {
   type PlacementTiming,
   RESERVATION_MS,
 } from './constants.ts'
-export { DESCRIPTOR_CHARS_MAX, type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
+export { type ParsedDescriptor, parseDescriptor } from './descriptor.ts'
 export type { FieldError, FieldWarning } from './descriptor-report.ts'
 export { DESCRIPTOR_DEFAULTS } from './descriptor-tables.ts'
+export { DESCRIPTOR_CHARS_MAX } from './descriptor-text.ts'
 
 export { pressedInstances } from './eviction.ts'
 export {
@@ -34,6 +35,7 @@ export {
   type ReportMessage,
 } from './messages.ts'
 export type { Resources } from './need.ts'
+export { isServing } from './pace.ts'
 export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './plugin.ts'
 export { bestFit } from './plugins/best-fit.ts'
 export { ldp } from './plugins/ldp.ts'
@@ -65,6 +67,7 @@ export {
   type SummaryMessage,
 } from './summary.ts'
 export type { CandidateFacts, SchedulerModule } from './user-scheduler.ts'
+export { nextVersion } from './versions.ts'
 export type { ChildView, SchedulerView, WorkerView } from './view.ts'
 export { createWorker, step as stepWorker, type WorkerOptions, wakeAt as workerWakeAt, workerUse } from './worker.ts'
 export type { RuntimeOperation, WorkerEffect, WorkerInput, WorkerState } from './worker-state.ts'

@@ -138,7 +138,10 @@ export class Bench {
     return found
   }
 
-  authored = () => this.effects.flatMap((effect) => (effect.kind === 'author' ? [effect.record.child] : []))
+  authored = () =>
+    this.effects.flatMap((effect) =>
+      effect.kind === 'author' && effect.record.kind === 'record/placement' ? [effect.record.child] : [],
+    )
 }
 
 /** A bench that was asked from above and has asked below; with the ask that it sent. */

@@ -43,6 +43,11 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
   const declined = state.declined.get(key)
   const isObeyed = managed !== undefined && compareOrders(placed, managed.obeys) === 0
   if (isObeyed || (declined !== undefined && compareOrders(placed, declined) === 0)) return
+  const isDone = managed?.report.done === true && compareClocks(managed.obeys.specClock, placed.specClock) === 0
+  if (placed.outcome !== undefined || isDone) {
+    if (managed !== undefined) conclude(turn, managed, placed)
+    return
+  }
   const described = describedBy(turn, placed)
   if (described === null) askForSpec(turn, key, placed)
   else obey(turn, key, placed, described)
@@ -109,13 +114,16 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   if (isReserved) state.reservations.delete(key)
   const specId = specIdOf(spec)
   const common = { key, ...splitInstanceKey(key), obeys, bytes, spec, specId, need: needOf(spec) }
-  const fresh = { restarts: before?.restarts ?? 0, crashes: 0, runningSince: null }
+  const isSameSpec = before?.specId === specId
+  // Each try of a job counts its own starts.
+  const restarts = isSameSpec && spec.kind !== 'job' ? before.restarts : 0
+  const fresh = { restarts, crashes: 0, runningSince: null }
   if (before === undefined || !isLive) {
     const report = reporting(turn, 'reserved', placed.reason)
     launch(turn, { ...common, ...fresh, phase: { kind: 'ended' }, report }, true)
     return
   }
-  const isSame = before.specId === specId && before.phase.kind !== 'stopping'
+  const isSame = isSameSpec && before.phase.kind !== 'stopping'
   const next: Managed = isSame
     ? { ...before, ...common }
     : {
@@ -129,6 +137,18 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   const stops = isSame || before.phase.kind === 'stopping' ? [] : [stopEffect(before)]
   // Said once it is on the disk: a node whose disk fails would start again under the order of before.
   persist(turn, next, true, [...stops, reportEffect(turn, next)])
+}
+
+/** A job that is over for good: there is nothing to start, whoever says so again. */
+function conclude(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void {
+  if (managed.phase.kind !== 'ended') {
+    dismiss(turn, managed, placed)
+    return
+  }
+  const { fence, sequence, specClock } = placed
+  const next: Managed = { ...managed, obeys: { fence, sequence, specClock } }
+  turn.state.instances.set(managed.key, next)
+  persist(turn, next, true, [reportEffect(turn, next)])
 }
 
 type Stopping = ManagedPhase & { readonly kind: 'stopping' }
@@ -272,7 +292,9 @@ export function onRuntime(turn: WorkerTurn, event: RuntimeEvent): void {
 }
 
 function onRunning(turn: WorkerTurn, managed: Managed, endpoint: Endpoint, adopted: boolean): void {
-  const reason = adopted ? 'was still running and is taken over' : ''
+  // Why it had to be started again is worth knowing while it runs.
+  const again = managed.crashes > 0 ? managed.report.reason : ''
+  const reason = adopted ? 'was still running and is taken over' : again
   const report = reporting(turn, 'running', reason, { endpoint })
   update(turn, { ...managed, runningSince: turn.context.now, report })
 }
@@ -281,15 +303,17 @@ function onHealth(turn: WorkerTurn, managed: Managed, healthy: boolean, detail: 
   const { report } = managed
   const wanted = healthy ? 'running' : 'unhealthy'
   const answers = report.state === 'running' || report.state === 'unhealthy'
-  if (!answers || report.state === wanted) return
-  update(turn, { ...managed, report: reporting(turn, wanted, detail, { endpoint: report.endpoint }) })
+  if (!answers || (report.state === wanted && report.healthy === healthy)) return
+  const { endpoint, since } = report
+  const next = reporting(turn, wanted, detail, { endpoint, healthy })
+  update(turn, { ...managed, report: report.state === wanted ? { ...next, since } : next })
 }
 
 function onEnd(turn: WorkerTurn, managed: Managed, end: End): void {
   const { context } = turn
   const ranMs = managed.runningSince === null ? 0 : context.now - managed.runningSince
   const crashes = ranMs >= STABLE_RUN_MS ? 1 : managed.crashes + 1
-  const next = afterEnd(managed.spec.restart, end, crashes)
+  const next = afterEnd(managed.spec, end, crashes)
   const { service, number } = managed
   tellWorker(turn, 'instance-ended', { service, number, reason: next.reason }, next.kind === 'done' ? 'info' : 'warn')
   const ended = { ...managed, crashes, runningSince: null }
@@ -298,7 +322,8 @@ function onEnd(turn: WorkerTurn, managed: Managed, end: End): void {
     update(turn, { ...ended, phase, report: reporting(turn, 'starting', next.reason) })
     return
   }
-  const report = reporting(turn, next.kind === 'done' ? 'stopped' : 'failed', next.reason, { live: false })
+  const done = next.kind === 'done' && managed.spec.kind === 'job'
+  const report = reporting(turn, next.kind === 'done' ? 'stopped' : 'failed', next.reason, { live: false, done })
   update(turn, { ...ended, phase: { kind: 'ended' }, need: NOTHING, report })
 }
 

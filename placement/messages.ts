@@ -86,9 +86,9 @@ export const reportSchema = object({
   /**
    * `unplaceable`: no device below can run it. `no-spec`: the placement is known, what it is to run is not. `no-order`:
    * it is placed below, and no order for that is known; the fence is then that of the placement below. `running`: it
-   * runs where it was moved to.
+   * runs where it was moved to. `done`, `failed`: how a job ended for good.
    */
-  problem: literal('unplaceable', 'no-spec', 'no-order', 'running'),
+  problem: literal('unplaceable', 'no-spec', 'no-order', 'running', 'done', 'failed'),
   detail: text(500),
   /** The fence of the placement in question, and its sequence where that matters. */
   fence: fenceSchema,

@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DomainPath, type NodeId, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
-import { Fleet, type FleetOptions } from './fleet-harness.ts'
+import type { FleetOptions } from './device-harness.ts'
+import { Fleet } from './fleet-harness.ts'
 import { migrate, previousPlaces, setIntake } from './move-harness.ts'
 import { specOf } from './placement-fixtures.ts'
 

@@ -14,9 +14,10 @@ import {
 } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks } from '../services-registry/record.ts'
+import { besideOf } from './beside.ts'
 import { commit, noteFailure } from './commitment.ts'
 import { ASK_TRIES_CURRENT, ASKS_MAX, RESERVATION_MS } from './constants.ts'
-import { isLost, placementOf, verdictOf, wishOf } from './desire.ts'
+import { isLost, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
 import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
@@ -35,6 +36,7 @@ import {
   type Turn,
   type Work,
 } from './scheduler-state.ts'
+import type { ChildView } from './view.ts'
 
 /** What is left, and who may take it: see Round. */
 type Departure = Pick<Round, 'from' | 'to'>
@@ -44,7 +46,7 @@ export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move:
   const { state } = turn
   const name = splitInstanceKey(key)
   const before = state.work.get(key)
-  const { from = null, to = before?.order?.to ?? null } = move
+  const { from = besideOf(turn, key, known), to = before?.order?.to ?? null } = move
   if (before !== undefined) letGo(turn, before)
   change(turn, key, name, { phase: { kind: 'idle' }, goodSince: null })
   if (state.asks.size >= ASKS_MAX) change(turn, key, name, { phase: { kind: 'queued' } })
@@ -53,7 +55,7 @@ export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move:
 
 /** Asks the best child that was not asked in this round. */
 function askNext(turn: Turn, key: InstanceKey, round: Round): void {
-  const { state, context, children } = turn
+  const { state, context } = turn
   const work = state.work.get(key)
   const lead = state.lead
   if (work === undefined || lead === null) return
@@ -61,10 +63,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     key,
     spec: round.known.spec,
     domain: state.domain,
-    children: [...children.values()].map((view) => ({
-      ...view,
-      alive: !isLost(state, view.child, children, context.now),
-    })),
+    children: candidatesFor(turn, key),
     inventory: state.view.inventory,
     ledger: state.ledger,
     plugin: state.plugin,
@@ -78,6 +77,10 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),
   })
   const best = plan.ranked[0]
+  if (best === undefined && round.from !== null && round.from === besideOf(turn, key, round.known)) {
+    askNext(turn, key, { ...round, from: null, tried: new Set(), reasons: [] })
+    return
+  }
   if (best === undefined) {
     exhausted(turn, key, round.known, [...round.reasons, ...plan.ruledOut])
     return
@@ -92,6 +95,18 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
   })
   enterAsked(state.ledger, key, best.child, needOf(round.known.spec))
   sendAsk(turn, key, best.child, askId, round.known, round.to)
+}
+
+/** The children that may run it: all, or the one that a daemon's instance is for. */
+function candidatesFor({ state, children, context }: Turn, key: InstanceKey): readonly ChildView[] {
+  const { service, number } = splitInstanceKey(key)
+  const wish = wishOf(state, service, number)
+  const only = wish.kind === 'wanted' ? wish.only : undefined
+  return [...children.values()].flatMap((view) =>
+    only === undefined || only === view.child
+      ? [{ ...view, alive: !isLost(state, view.child, children, context.now) }]
+      : [],
+  )
 }
 
 const askMs = (turn: Turn, child: ChildId): number =>
@@ -147,7 +162,8 @@ export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
   }
   const offer = { node, nodeName, score }
   const { known } = phase.round
-  const why = isDomain(child) ? `on ${child}, offered by ${nodeName}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
+  const by = nodeName === '' ? '' : `, offered by ${nodeName}`
+  const why = isDomain(child) ? `on ${child}${by}: ${phase.why}` : `on ${nodeName}: ${phase.why}`
   if (work.order !== null) answerOffer(turn, work, work.order, offer, expiresInMs)
   const call = calledFor(turn, key, known)
   if (call !== null) {
@@ -241,19 +257,21 @@ export function toPending(turn: Turn, key: InstanceKey, known: KnownSpec | null,
   else if (context.now >= handBackAt) reportUp(turn, key, 'unplaceable', reason)
 }
 
-/** Tells the parent's leader that its placement cannot be met here. */
+/** Tells the parent's leader what became of its placement, or that it cannot be met here. */
 export function reportUp(
   turn: Turn,
   key: InstanceKey,
-  problem: 'unplaceable' | 'no-spec' | 'running',
+  problem: 'unplaceable' | 'no-spec' | 'running' | 'done' | 'failed',
   detail: string,
 ): void {
-  const { domain, view } = turn.state
+  const { domain } = turn.state
   const parent = parentOf(domain)
-  const { service, number } = splitInstanceKey(key)
-  const placed = view.parentStore()?.placement(service, number)?.message ?? null
+  const { service, number: below } = splitInstanceKey(key)
+  const placed = orderFor(turn.state, service, below)
   if (parent === null || placed === null || placed.child !== domain) return
-  const { fence, sequence } = placed
+  // A daemon is for this very domain: there is nobody to hand it back to.
+  if (placed.each === true && problem === 'unplaceable') return
+  const { number, fence, sequence } = placed
   send(turn, parent, {
     kind: 'placement/report',
     domain: parent,
@@ -272,7 +290,7 @@ function calledFor(turn: Turn, key: InstanceKey, known: KnownSpec): 'place' | 'm
   const { state, children, context } = turn
   const { service, number } = splitInstanceKey(key)
   const wish = wishOf(state, service, number)
-  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) < 0) return null
+  if (wish.kind !== 'wanted' || compareClocks(known.clock, wish.clock) !== 0) return null
   if (state.lead?.listenUntil !== null) return null
   const verdict = verdictOf(state, placementOf(state, key), wish, children, state.work.get(key), context.now)
   if (verdict.kind === 'replace') return 'place'

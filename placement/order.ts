@@ -5,12 +5,13 @@ import { type InstanceKey, instanceKey, isDomain, type NodeId, parentOf } from '
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences } from '../services-registry/record.ts'
 import { ORDERS_MAX, RESERVATION_MS } from './constants.ts'
-import { isNameTaken, learnSpec, placementOf, reportOf } from './desire.ts'
+import { isNameTaken, placementOf, reportOf } from './desire.ts'
 import type { AskMessage, ReleaseMessage } from './messages.ts'
 import { answerOffer, answerRefuse, startRound } from './negotiation.ts'
 import { type RefusalCode, refusal } from './refusal.ts'
 import { change, type KnownSpec, NEW_WORK, type Offer, type Order, type Turn } from './scheduler-state.ts'
 import { callName } from './summary.ts'
+import { learnSpec } from './versions.ts'
 
 export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
   const { state, context } = turn
@@ -46,6 +47,11 @@ export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
 /** Answers from what is there, goes on with what is under way for the same spec, or begins a round. */
 function takeOrder(turn: Turn, key: InstanceKey, service: AskMessage['service'], number: number, order: Order): void {
   const work = turn.state.work.get(key) ?? { ...NEW_WORK, service, number }
+  if (order.known.spec.kind === 'daemon') {
+    // Every device here that matches shall run it: which those are, nobody above has to know.
+    answerOffer(turn, work, order, { node: turn.state.self, nodeName: '', score: 1 }, RESERVATION_MS)
+    return
+  }
   const running = runningNode(turn, key, order.known, order.avoid)
   if (running !== null) {
     answerOffer(turn, work, order, running, RESERVATION_MS)

@@ -7,9 +7,12 @@ import type { AnyMessage } from '../overlay/wire/codec.ts'
 import { encodeCbor } from '../overlay/wire/codec.ts'
 import type { Opened, SignerFacts } from '../overlay/wire/envelope.ts'
 import type { Clock, SealedRecord, SpecRecord } from '../services-registry/record.ts'
+import { claimOf } from '../services-registry/version.ts'
+import type { StoreView } from '../services-registry/view.ts'
 import { NOTHING } from './need.ts'
 import { encodeSpec, type ServiceSpec, SPEC_DEFAULTS, serviceIdOf } from './spec.ts'
 import type { NodeSummary } from './summary.ts'
+import { nextVersion } from './versions.ts'
 
 /** How an instance behaves on a node. */
 export type Outcome =
@@ -96,6 +99,23 @@ export function specRecord(
     spec: isRemoval ? null : encodeSpec(spec),
   }
   return openedBy(factsOf('submitter', domain), message, encodeCbor(message))
+}
+
+/** What a submitter makes of a spec that follows on what the store holds. */
+export function nextSpecRecord(
+  store: StoreView,
+  spec: ServiceSpec,
+  clock: Clock,
+  isScale: boolean,
+): SealedRecord<SpecRecord> {
+  const service = serviceIdOf(spec)
+  const held = store.spec(service)?.message ?? null
+  const { version, previous } = nextVersion(held, store.rollout(service)?.message ?? null, spec, isScale)
+  const sealed = specRecord(spec, store.domain, clock)
+  const claimed = held === null || held.spec === null ? clock : claimOf(held)
+  const withVersion: SpecRecord = { ...sealed.message, claimed, ...(version !== null && { version }) }
+  const message: SpecRecord = previous === null ? withVersion : { ...withVersion, previous }
+  return { ...sealed, message, bytes: encodeCbor(message) }
 }
 
 export const contextAt = (now: number): StepContext => ({ now, wall: 1_790_000_000_000 + now, random: seededRandom(1) })

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { type ChildId, type DomainPath, instanceKey, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
+import { JOB_STARTS_MAX } from './constants.ts'
 import { createInventory, noteSummary } from './inventory.ts'
 import { createLedger, enterAsked, enterPlaced, placedOn, promisedTo } from './ledger.ts'
 import { NOTHING, needOf, plus } from './need.ts'
@@ -199,7 +200,10 @@ test('reasons are counted by code, the best of a kind is kept, and the most freq
 })
 
 test('the restart policy decides what follows an end', () => {
-  const restart = (policy: 'always' | 'on-failure' | 'never') => ({ policy, delayMs: 100, delayMsMax: 300 })
+  const restart = (policy: 'always' | 'on-failure' | 'never', kind: 'service' | 'job' = 'service') => ({
+    restart: { policy, delayMs: 100, delayMsMax: 300 },
+    kind,
+  })
   const exit = (code: number | null) => ({ kind: 'exited' as const, code, detail: '' })
   assert.equal(afterEnd(restart('always'), exit(0), 1).kind, 'again')
   assert.equal(afterEnd(restart('on-failure'), exit(0), 1).kind, 'done')
@@ -209,6 +213,9 @@ test('the restart policy decides what follows an end', () => {
   const third = afterEnd(restart('always'), exit(1), 3)
   assert.ok(third.kind === 'again' && third.delayMs === 300)
   assert.equal(afterEnd(restart('always'), { kind: 'failed', detail: 'no image' }, 3).kind, 'give-up')
+  assert.equal(afterEnd(restart('always', 'job'), exit(0), 1).kind, 'done')
+  assert.equal(afterEnd(restart('on-failure', 'job'), exit(1), 1).kind, 'again')
+  assert.equal(afterEnd(restart('on-failure', 'job'), exit(1), JOB_STARTS_MAX).kind, 'give-up')
 })
 
 test('only what concerns one instance is part of what it is', () => {

@@ -62,7 +62,7 @@ export function planInstance(input: PlanInput): Plan {
   const ranked: RankedChild[] = []
   const ruledOut: Reason[] = []
   const candidates: Candidate[] = []
-  const labels = clusterLabels(input)
+  const labels = clusterLabels(input.spec, input.inventory)
   const { spec, domain, inventory, runs = () => [] } = input
   const measure = isMeasured(spec) ? nearnessOf(spec, { inventory, domain, runs }) : () => []
   const named = namedBy(input)
@@ -144,11 +144,11 @@ function candidateFor(
 }
 
 /** The labels of a cluster are those of its nodes; gathered only where a selector asks for them. */
-function clusterLabels(input: PlanInput): readonly string[] {
-  const asks = input.spec.constraints.some(({ cluster, clusters }) => cluster !== null || clusters.length > 0)
+export function clusterLabels(spec: ServiceSpec, inventory: InventoryView): readonly string[] {
+  const asks = spec.constraints.some(({ cluster, clusters }) => cluster !== null || clusters.length > 0)
   if (!asks) return []
   const labels = new Set<string>()
-  for (const { news } of input.inventory.values()) {
+  for (const { news } of inventory.values()) {
     if (news.kind !== 'node') continue
     for (const [label, value] of Object.entries(news.summary.labels)) labels.add(`${label}=${value}`)
   }

@@ -1,6 +1,6 @@
 // What follows when an instance ends by itself: another start after a while, a good end, or giving it up.
 
-import { CRASHES_MAX, FAILED_STARTS_MAX } from './constants.ts'
+import { CRASHES_MAX, FAILED_STARTS_MAX, JOB_STARTS_MAX } from './constants.ts'
 import type { ServiceSpec } from './spec.ts'
 
 export type End =
@@ -18,16 +18,23 @@ export type NextStep =
 
 /**
  * The restart policy with exponential back-off (from `delayMs`, doubling, at most `delayMsMax`). `crashes` counts
- * unplanned ends in a row, this one included.
+ * unplanned ends in a row, this one included. A job that ended well is over whatever its policy says; after
+ * JOB_STARTS_MAX it is given to another device.
  */
-export function afterEnd(restart: ServiceSpec['restart'], end: End, crashes: number): NextStep {
+export function afterEnd(
+  { restart, kind }: Pick<ServiceSpec, 'restart' | 'kind'>,
+  end: End,
+  crashes: number,
+): NextStep {
   const what = describe(end)
+  const isJob = kind === 'job'
   if (end.kind === 'exited') {
-    if (end.code === 0 && restart.policy !== 'always') return { kind: 'done', reason: what }
+    if (end.code === 0 && (isJob || restart.policy !== 'always')) return { kind: 'done', reason: what }
     if (restart.policy === 'never') return { kind: 'give-up', reason: `${what}; restart is "never"` }
   }
   const limit = end.kind === 'failed' ? FAILED_STARTS_MAX : CRASHES_MAX
-  if (crashes > limit)
+  const crashesMax = isJob ? Math.min(limit, JOB_STARTS_MAX - 1) : limit
+  if (crashes > crashesMax)
     return { kind: 'give-up', reason: `given up after ${crashes} attempts in a row; the last: ${what}` }
   const delayMs = Math.min(restart.delayMsMax, restart.delayMs * 2 ** (crashes - 1))
   return { kind: 'again', delayMs, reason: `${what}; starts again in ${(delayMs / 1_000).toFixed(1)} s` }

@@ -96,6 +96,13 @@ export interface ExecSession {
   close(): void
 }
 
+/** An image that another device has: a line with its id, then an archive of it. */
+export interface ImageOffer {
+  /** Who offers it, for people. */
+  readonly from: string
+  readonly stream: AsyncIterable<Uint8Array>
+}
+
 export interface RuntimeDriver {
   /** The name that specs use: `process`, `docker`. */
   readonly name: string
@@ -118,6 +125,8 @@ export interface RuntimeDriver {
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array>
   /** Starts a program inside a running instance; the error is a sentence for whoever asked. */
   exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>
+  /** An image for another device, as ImageOffer has it; null when it is not here. Only of drivers that have images. */
+  image?(reference: string): Promise<AsyncIterable<Uint8Array> | null>
   /** Stops listening and closes handles; instances go on running. */
   close(): Promise<void>
 }
@@ -128,6 +137,8 @@ export interface RuntimeDriverOptions {
   /** Tells the instances of several nodes on one machine apart. */
   readonly nodeId: string
   readonly onEvent: (event: RuntimeEvent) => void
+  /** Other devices that have an image, nearest first; asked when its registry cannot be reached. Default: none. */
+  readonly imageOffers?: (reference: string, signal: AbortSignal) => AsyncIterable<ImageOffer>
   /** For what a person should see in the log. */
   readonly onWarning: (text: string) => void
 }

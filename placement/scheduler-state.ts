@@ -5,9 +5,9 @@ import type { DomainEvent, Emit, Send } from '../overlay/kernel/effect.ts'
 import { emit } from '../overlay/kernel/effect.ts'
 import type { ChildId, DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
-import type { Millis } from '../overlay/kernel/time.ts'
+import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import type { Clock, Fence, PlacementRecord } from '../services-registry/record.ts'
+import type { Clock, Fence, PlacementRecord, RolloutRecord } from '../services-registry/record.ts'
 import { MOVE_MS_MAX, type PlacementTiming } from './constants.ts'
 import type { Watched } from './constraint-watch.ts'
 import { enterAsked, type Ledger } from './ledger.ts'
@@ -37,7 +37,14 @@ export interface SchedulerState {
   readonly queue: Set<InstanceKey>
   /** Own placements that the store does not show yet. */
   readonly authored: Map<InstanceKey, { readonly record: PlacementRecord; readonly at: Millis }>
-  readonly specs: Map<ServiceId, KnownSpec>
+  /** The few latest versions of each service, newest first. */
+  readonly specs: Map<ServiceId, readonly KnownSpec[]>
+  /** Own words on rollouts that the store may not show yet. */
+  readonly rollouts: Map<ServiceId, RolloutRecord>
+  /** Services of which a new version is on its way. */
+  readonly paces: Map<ServiceId, Pace>
+  /** Daemons: the number of each child that shall run one. */
+  readonly slots: Map<ServiceId, ReadonlyMap<ChildId, number>>
   /** What came of the last requests to move something, by request. */
   readonly answered: Map<string, MovedMessage>
   /** What was measured of instances with a limit that is measured. */
@@ -57,6 +64,24 @@ export interface KnownSpec {
   readonly clock: Clock
   readonly bytes: Uint8Array
   readonly spec: ServiceSpec
+  /** What it runs, in short: `specIdOf`. */
+  readonly id: string
+  /** The clock of the newer version that was rolled back in favour of this one. */
+  readonly over: Clock | null
+}
+
+/** How a new version goes from instance to instance; what a new leader lacks of it, it sees anew. */
+export interface Pace {
+  /** Towards which version. */
+  readonly target: KnownSpec
+  /** Numbers that may have it, and those of them that ran it for long enough. */
+  readonly turned: ReadonlySet<number>
+  readonly passed: ReadonlySet<number>
+  /** Since when those in between run. */
+  readonly runsSince: ReadonlyMap<number, Millis>
+  readonly lastPassedAt: Millis | null
+  /** When the next one passes, or may begin. */
+  readonly dueAt: Millis | null
 }
 
 export interface Work {
@@ -183,7 +208,7 @@ export type SchedulerInput =
 export type SchedulerEffect =
   | Send<PlacementMessage>
   /** To be sealed with this node's key and fed to the store of the record's domain. */
-  | { readonly kind: 'author'; readonly record: PlacementRecord }
+  | { readonly kind: 'author'; readonly record: PlacementRecord | RolloutRecord }
   /** Why an instance has no place; null when it has one again or is no longer wanted. */
   | {
       readonly kind: 'pending'
@@ -281,3 +306,23 @@ export function tell(
 
 const askIdOf = (phase: Phase): string | null =>
   phase.kind === 'asking' || phase.kind === 'confirming' ? phase.askId : null
+
+/** When an instance's phase, or the parent's patience, runs out. */
+export function dueAt(work: Work): Millis | null {
+  return earliest(phaseDueAt(work), work.move?.lookAt ?? null)
+}
+
+export function phaseDueAt({ phase, order }: Work): Millis | null {
+  switch (phase.kind) {
+    case 'asking':
+    case 'confirming':
+      return earliest(phase.deadline, order?.until ?? null)
+    case 'held':
+      return phase.expiresAt
+    case 'pending':
+      return phase.retryAt
+    case 'idle':
+    case 'queued':
+      return order?.until ?? null
+  }
+}

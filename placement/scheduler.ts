@@ -7,7 +7,6 @@ import {
   type ChildId,
   type DomainPath,
   type InstanceKey,
-  isDomain,
   type NodeId,
   type ServiceId,
   splitInstanceKey,
@@ -16,24 +15,41 @@ import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
+import { besideOf, returnToOld } from './beside.ts'
+import { enterInBooks, nextSilence } from './books.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { watchConstraints } from './constraint-watch.ts'
-import { allKeys, isLost, keysOfService, placementOf, silentAt, verdictOf, type Wish, wishOf } from './desire.ts'
+import { askForDaemon, giveNumbers } from './daemon.ts'
+import { awaitOthers, waitsFor } from './dependency.ts'
+import {
+  allKeys,
+  isLost,
+  isOutdated,
+  keysOfService,
+  placementOf,
+  servicesOf,
+  verdictOf,
+  type Wish,
+  wishOf,
+} from './desire.ts'
 import { askWhoOrdered, commitHeld, depart, onConfirmDeadline, onReport } from './follow-up.ts'
+import { concludeJob } from './job.ts'
 import { onMove } from './leave.ts'
-import { createLedger, enterLeaving, enterPlaced, placedOn } from './ledger.ts'
+import { createLedger, placedOn } from './ledger.ts'
 import type { PlacementMessage } from './messages.ts'
-import { announce, followMove, forgetMove, goingOn, leftBy } from './move.ts'
-import { NOTHING, needOf } from './need.ts'
+import { announce, followMove, forgetMove, goingOn } from './move.ts'
 import { onAskDeadline, onOffer, onRefuse, startRound, toPending } from './negotiation.ts'
 import { onAsk, onRelease } from './order.ts'
+import { keepPace } from './pace.ts'
 import type { SchedulerPlugin } from './plugin.ts'
 import { bestFit } from './plugins/best-fit.ts'
 import {
   change,
   drop,
+  dueAt,
   letGo,
+  phaseDueAt,
   type SchedulerEffect,
   type SchedulerInput,
   type SchedulerState,
@@ -41,6 +57,7 @@ import {
   type Turn,
   type Work,
 } from './scheduler-state.ts'
+import { targetOf } from './versions.ts'
 import type { SchedulerView } from './view.ts'
 
 export interface SchedulerOptions {
@@ -72,6 +89,9 @@ const emptyTables = () => ({
   queue: new Set<InstanceKey>(),
   authored: new Map(),
   specs: new Map(),
+  rollouts: new Map(),
+  paces: new Map(),
+  slots: new Map(),
   answered: new Map(),
   watched: new Map(),
 })
@@ -91,7 +111,7 @@ export function step(
     case 'unlead':
       return { state: { ...state, lead: null, silenceAt: null, ...emptyTables() }, effects: [] }
     case 'service-changed':
-      for (const key of keysOfService(turn.state, input.service)) examine(turn, key)
+      onServiceChanged(turn, input.service)
       break
     case 'children-changed':
       onChildrenChanged(turn, input.child)
@@ -119,6 +139,7 @@ export function wakeAt(state: SchedulerState): Millis | null {
   if (lead === null) return null
   let first = earliest(lead.listenUntil, lead.sweepAt, state.silenceAt)
   for (const work of state.work.values()) first = earlier(first, dueAt(work))
+  for (const pace of state.paces.values()) first = earlier(first, pace.dueAt)
   return first
 }
 
@@ -136,11 +157,35 @@ function onLead(turn: Turn, fence: Fence): void {
   for (const key of allKeys(turn.state, turn.children.keys())) enterInBooks(turn, key)
 }
 
+/** Its instances are looked at again, and those of the services that wait for it to run. */
+function onServiceChanged(turn: Turn, service: ServiceId): void {
+  examineService(turn, service)
+  for (const [key, work] of [...turn.state.work]) {
+    if (work.phase.kind !== 'pending') continue
+    const target = targetOf(turn.state, work.service)
+    if (target?.known.spec.dependsOn.includes(service) !== true) continue
+    change(turn, key, work, { phase: { ...work.phase, retryAt: turn.context.now } })
+    examine(turn, key)
+  }
+}
+
+function examineService(turn: Turn, service: ServiceId): void {
+  prepare(turn, service)
+  for (const key of keysOfService(turn.state, service)) examine(turn, key)
+}
+
+/** Whose turn it is for a new version, and which device has which number of a daemon. */
+function prepare(turn: Turn, service: ServiceId): void {
+  giveNumbers(turn, service)
+  keepPace(turn, service)
+}
+
 /** What was placed on the child is looked at again; what found no place may find one now. */
 function onChildrenChanged(turn: Turn, child: ChildId | null): void {
   const { state } = turn
   const keys = child === null ? [...state.ledger.placed.keys()] : placedOn(state.ledger, child)
   for (const key of keys) examine(turn, key)
+  for (const service of [...state.slots.keys()]) examineService(turn, service)
   for (const [key, work] of state.work) {
     if (work.phase.kind !== 'pending') continue
     const soonest = Math.max(turn.context.now, work.phase.plannedAt + RETRY_GAP_MS)
@@ -191,6 +236,9 @@ function onWake(turn: Turn): void {
   if (turn.state.silenceAt !== null && turn.state.silenceAt <= now) {
     for (const key of [...turn.state.ledger.placed.keys()]) examine(turn, key)
   }
+  for (const [service, pace] of [...turn.state.paces]) {
+    if (pace.dueAt !== null && pace.dueAt <= now) examineService(turn, service)
+  }
   const { lead } = turn.state
   if (lead === null || lead.sweepAt > now) return
   turn.state = { ...turn.state, lead: { ...lead, listenUntil: null, sweepAt: now + turn.state.timing.sweepMs } }
@@ -199,33 +247,19 @@ function onWake(turn: Turn): void {
 
 /** Compares everything; what nobody asks for any more is forgotten. */
 function sweep(turn: Turn): void {
-  const { authored, specs } = turn.state
+  const { authored, specs, rollouts } = turn.state
   for (const [key, { at }] of authored) if (at + AUTHORED_MS_MAX <= turn.context.now) authored.delete(key)
+  const known = servicesOf(turn.state, turn.children.keys())
+  for (const service of known) {
+    prepare(turn, service)
+    askForDaemon(turn, service)
+  }
   const keys = allKeys(turn.state, turn.children.keys())
   for (const key of keys) examine(turn, key)
   for (const key of watchConstraints(turn, keys)) examine(turn, key)
-  const services = new Set([...keys].map((key) => splitInstanceKey(key).service))
+  const services = new Set([...known, ...[...keys].map((key) => splitInstanceKey(key).service)])
   for (const service of specs.keys()) if (!services.has(service)) specs.delete(service)
-}
-
-/** When an instance's phase, or the parent's patience, runs out. */
-function dueAt(work: Work): Millis | null {
-  return earliest(phaseDueAt(work), work.move?.lookAt ?? null)
-}
-
-function phaseDueAt({ phase, order }: Work): Millis | null {
-  switch (phase.kind) {
-    case 'asking':
-    case 'confirming':
-      return earliest(phase.deadline, order?.until ?? null)
-    case 'held':
-      return phase.expiresAt
-    case 'pending':
-      return phase.retryAt
-    case 'idle':
-    case 'queued':
-      return order?.until ?? null
-  }
+  for (const service of rollouts.keys()) if (!services.has(service)) rollouts.delete(service)
 }
 
 function onDue(turn: Turn, key: InstanceKey, work: Work): void {
@@ -264,8 +298,21 @@ export function examine(turn: Turn, key: InstanceKey): void {
     return
   }
   const verdict = verdictOf(state, placed, wish, turn.children, work, turn.context.now)
-  const wantsNewer = placed !== null && compareClocks(placed.specClock, wish.clock) < 0
-  if (followMove(turn, key, placed, verdict, wantsNewer)) return
+  const isOver = concludeJob(turn, key, placed, wish, verdict)
+  const isAway = wish.only !== undefined && isLost(state, wish.only, turn.children, turn.context.now)
+  if (isOver || isAway) {
+    if (isOver) renew(turn, key, placementOf(turn.state, key))
+    if (work !== undefined && work.order === null) drop(turn, key)
+    return
+  }
+  const isFirst = wish.by === 'own' && (placed === null || placed.child === null)
+  const waits = isFirst && wish.known !== null ? waitsFor(state, wish.known.spec) : null
+  if (waits !== null) {
+    awaitOthers(turn, key, wish, waits)
+    return
+  }
+  if (returnToOld(turn, key, wish)) return
+  if (followMove(turn, key, placed, verdict, placed !== null && isOutdated(placed, wish))) return
   switch (verdict.kind) {
     case 'good':
       if (depart(turn, key, wish)) return
@@ -323,21 +370,21 @@ function replace(
 ): void {
   const { state, context, children } = turn
   const phase = work?.phase
-  const isNew = (clock: { readonly wall: number; readonly counter: number }): boolean =>
-    compareClocks(clock, wish.clock) >= 0
+  const isMeant = (clock: { readonly wall: number; readonly counter: number }): boolean =>
+    compareClocks(clock, wish.clock) === 0
   const isHere = (child: ChildId): boolean => !isLost(state, child, children, context.now)
-  if (work !== undefined && phase?.kind === 'held' && isNew(phase.known.clock) && isHere(phase.child)) {
+  if (work !== undefined && phase?.kind === 'held' && isMeant(phase.known.clock) && isHere(phase.child)) {
     commitHeld(turn, key, phase)
     return
   }
-  if (phase?.kind === 'asking' && isNew(phase.round.known.clock) && isHere(phase.child)) return
+  if (phase?.kind === 'asking' && isMeant(phase.round.known.clock) && isHere(phase.child)) return
   if (phase?.kind === 'queued') return
-  if (phase?.kind === 'pending' && phase.clock !== null && isNew(phase.clock) && phase.retryAt > context.now) return
+  if (phase?.kind === 'pending' && phase.clock !== null && isMeant(phase.clock) && phase.retryAt > context.now) return
   if (phase?.kind === 'pending' && phase.clock === null && wish.known === null && phase.retryAt > context.now) return
   if (failed !== null && phase?.kind !== 'pending' && phase?.kind !== 'asking')
     noteFailure(turn, key, failed.child, failed.detail)
   if (wish.known === null) toPending(turn, key, null, wish.problem)
-  else startRound(turn, key, wish.known, { from: goingOn(turn, key) })
+  else startRound(turn, key, wish.known, { from: goingOn(turn, key) ?? besideOf(turn, key, wish.known) })
 }
 
 function serveQueue(turn: Turn): void {
@@ -350,35 +397,4 @@ function serveQueue(turn: Turn): void {
     if (work.order !== null) startRound(turn, key, work.order.known)
     else examine(turn, key)
   }
-}
-
-/** Keeps the books in step with the records, and forgets what the store shows by now. */
-function enterInBooks(turn: Turn, key: InstanceKey): void {
-  const { state } = turn
-  const { service, number } = splitInstanceKey(key)
-  const placed = placementOf(state, key)
-  const own = state.authored.get(key)?.record
-  if (own !== undefined && placed !== own) state.authored.delete(key)
-  const known = knownSpecOf(turn, service, number)
-  const need = known === null ? NOTHING : needOf(known.spec)
-  enterPlaced(state.ledger, key, placed?.child ?? null, need)
-  enterLeaving(state.ledger, key, leftBy(state, placed), need)
-}
-
-function knownSpecOf(turn: Turn, service: ServiceId, number: number) {
-  const wish = wishOf(turn.state, service, number)
-  return wish.kind === 'wanted' ? wish.known : (turn.state.specs.get(service) ?? null)
-}
-
-/** The next moment at which a child domain that runs something will have been silent for too long. */
-function nextSilence(turn: Turn): Millis | null {
-  const { state, context } = turn
-  let first: Millis | null = null
-  for (const [child, keys] of state.ledger.onChild) {
-    const isWatched = keys.size > 0 && (isDomain(child) || !turn.children.has(child))
-    if (!isWatched) continue
-    const at = silentAt(state, child)
-    if (at > context.now) first = earliest(first, at)
-  }
-  return first
 }

@@ -90,6 +90,10 @@ export interface Report {
   readonly since: UnixMillis
   readonly endpoint: Endpoint | null
   readonly live: boolean
+  /** Of a job: it ended well. */
+  readonly done: boolean
+  /** Whether a health check of this run has succeeded. */
+  readonly healthy: boolean
 }
 
 export type ManagedPhase =
@@ -185,6 +189,8 @@ export function reportEffect(turn: WorkerTurn, { service, number, report, restar
       fence: obeys.fence,
       specClock: obeys.specClock,
       live: report.live,
+      ...(report.done && { done: true }),
+      ...(report.healthy && { healthy: true }),
       ...(turn.state.summary !== null && { nodeName: turn.state.summary.name }),
     },
   }
@@ -195,13 +201,15 @@ export const reporting = (
   turn: WorkerTurn,
   state: InstanceState,
   reason: string,
-  more: { readonly endpoint?: Endpoint | null; readonly live?: boolean } = {},
+  more: Partial<Pick<Report, 'endpoint' | 'live' | 'done' | 'healthy'>> = {},
 ): Report => ({
   state,
   reason: reason.slice(0, REASON_CHARS_MAX),
   since: turn.context.wall,
   endpoint: more.endpoint ?? null,
   live: more.live ?? true,
+  done: more.done ?? false,
+  healthy: more.healthy ?? false,
 })
 
 export function tellWorker(

@@ -73,7 +73,6 @@ test('a refusal says what is lacking', () => {
   assert.deepEqual(codes({ vgpus: 1 }), ['gpu'])
   assert.deepEqual(codes({ storageMb: 60_000 }), ['disk'])
   assert.deepEqual(codes({ runtime: 'wasm' }), ['runtime'])
-  assert.deepEqual(codes({ kind: 'daemon' }), ['kind'])
   assert.deepEqual(codes({}), ['offered'])
 })
 
@@ -169,8 +168,17 @@ test('a run that lasted wipes the slate clean', () => {
 test('health is said once per change', () => {
   const bench = running()
   bench.look()
-  for (const healthy of [true, false, false, true]) bench.says({ kind: 'health', key: KEY, healthy, detail: 'probe' })
-  assert.deepEqual(bench.states(), ['unhealthy', 'running'])
+  for (const healthy of [true, true, false, false, true])
+    bench.says({ kind: 'health', key: KEY, healthy, detail: 'probe' })
+  const { records } = bench.look()
+  assert.deepEqual(
+    records.map(({ state, healthy = false }) => [state, healthy]),
+    [
+      ['running', true],
+      ['unhealthy', false],
+      ['running', true],
+    ],
+  )
 })
 
 test('a withdrawn instance stops, is reported for the last time, and is forgotten', () => {

@@ -14,7 +14,7 @@ import {
 import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { compareClocks, compareFences } from '../services-registry/record.ts'
+import { compareClocks, compareFences, type InstanceRecord } from '../services-registry/record.ts'
 import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
 import { evict } from './eviction.ts'
 import { decodeKept, type Kept, keptKey } from './kept.ts'
@@ -145,7 +145,8 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
   const isOwn = placed !== null && (placed.child === state.self || placed.previous === state.self)
   const isElsewhere = placed !== null && !isOwn && compareFences(placed.fence, fence) >= 0
   const decoded = decodeSpec(kept.spec)
-  if (isElsewhere || !decoded.ok) {
+  const isOver = placed?.outcome !== undefined && compareClocks(placed.specClock, specClock) === 0
+  if (isElsewhere || isOver || !decoded.ok) {
     effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
     if (!decoded.ok) tellWorker(turn, 'kept-spec-unreadable', { service, number, reason: decoded.error }, 'warn')
     return
@@ -165,18 +166,20 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
     runningSince: null,
     report: reporting(turn, 'reserved', 'the node has started again'),
   }
-  if (hasEnded(state, kept)) state.instances.set(key, { ...managed, need: NOTHING })
-  else launch(turn, managed, false)
+  const ended = lastWord(state, kept)
+  if (ended === null) return launch(turn, managed, false)
+  const report = reporting(turn, ended.state, ended.reason, { live: false, done: ended.done === true })
+  state.instances.set(key, { ...managed, need: NOTHING, report: { ...report, since: ended.since } })
 }
 
-/** Whether this node said, of this very order, that it is over. */
-function hasEnded(state: WorkerState, { key, fence, specClock }: Kept): boolean {
+/** What this node said last of this very order, or of this version of a job that it has done, where that is the end. */
+function lastWord(state: WorkerState, { key, fence, specClock }: Kept): InstanceRecord | null {
   const { service, number } = splitInstanceKey(key)
   const own = state.view.store
     .instances(service)
-    .find(({ message, from }) => message.number === number && from === state.self)
-  if (own === undefined || own.message.live) return false
-  return compareFences(own.message.fence, fence) === 0 && compareClocks(own.message.specClock, specClock) === 0
+    .find(({ message, from }) => message.number === number && from === state.self)?.message
+  if (own === undefined || own.live || compareClocks(own.specClock, specClock) !== 0) return null
+  return own.done === true || compareFences(own.fence, fence) === 0 ? own : null
 }
 
 function onCapacity(turn: WorkerTurn, summary: NodeSummary): void {

@@ -19,7 +19,7 @@ import type { PushedMessage, PushMessage, RegistryMessage } from './messages.ts'
 import { compareClocks, type SealedRecord } from './record.ts'
 import type { StoreEffect, StoreInput, StoreState } from './state.ts'
 import { createTable, entriesOf, holdBack, keyOf, putRecord, viewOf } from './table.ts'
-import { CLOCK_ZERO, claimOf, isSpec, isTombstone, slotOf, tick } from './version.ts'
+import { CLOCK_ZERO, claimOf, isSpec, isTombstone, slotOf, tick, versionOf } from './version.ts'
 
 export interface StoreOptions {
   readonly domain: DomainPath
@@ -249,7 +249,9 @@ function adoptOrphans(state: StoreState, context: StepContext): StoreStep {
       continue
     }
     clock = tick(clock, context.wall, state.self.node)
-    effects.push({ kind: 'author', record: { ...record.message, clock, claimed: claimOf(record.message) } })
+    const { message } = record
+    const kept = { claimed: claimOf(message), version: versionOf(message) }
+    effects.push({ kind: 'author', record: { ...message, clock, ...kept } })
     state.orphans.set(slot, context.now + state.timing.exchangeIntervalMs)
   }
   return { state: { ...state, clock }, effects }

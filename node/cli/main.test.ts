@@ -10,9 +10,9 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseDescriptor } from '../../placement/descriptor.ts'
 import { descriptorSchema } from '../../placement/descriptor-tables.ts'
-import type { InstanceView } from '../control.ts'
+import type { InspectView, InstanceView } from '../control.ts'
 import { type ControlServer, serveControl } from '../io/control-server.ts'
-import { fixtureControl, SERVICE, service, status } from '../io/fixture-control.ts'
+import { fixtureControl, inspected, SERVICE, service, status } from '../io/fixture-control.ts'
 
 const LAUNCHER = fileURLToPath(new URL('coppice.js', import.meta.url))
 
@@ -151,7 +151,7 @@ test('deploy --wait fails after its time with what is missing and why', async ()
     reason: '0 of 9 devices: 9 lack memory',
   } as InstanceView
   const instances = [pending]
-  const inspect = async () => ({ ...service, instances, spec: { replicas: 3 }, placements: [] })
+  const inspect = async () => ({ ...inspected, instances, spec: { replicas: 3 }, wanted: 3, ready: 0 })
   const slow = await serveControl(fixtureControl({ inspect }), own)
   const descriptor = join(import.meta.dirname, '../../package.json')
   const { exitCode, stdout, stderr } = await coppice(
@@ -170,6 +170,24 @@ test('deploy --wait fails after its time with what is missing and why', async ()
   assert.equal(code, 'not-running')
   assert.match(message, /shop\.default\.web\.default #0: pending, 0 of 9 devices: 9 lack memory/)
   assert.match(message, /2 of 3 instances are not placed yet/)
+})
+
+test('deploy --wait tells at once when the version was rolled back or the job has failed', async () => {
+  const descriptor = join(import.meta.dirname, '../../package.json')
+  const answerTo = async (name: string, view: Partial<InspectView>) => {
+    const own = join(dataDir, name)
+    await mkdir(own)
+    const served = await serveControl(fixtureControl({ inspect: async () => ({ ...inspected, ...view }) }), own)
+    const { exitCode, stderr } = await coppice('deploy', descriptor, '--wait', '--json', '--data', own)
+    await served.close()
+    return { exitCode, ...JSON.parse(stderr).error }
+  }
+  const back = await answerTo('back', { rollout: { state: 'rolled-back', reason: '#0: pi-3: exit code 3' } })
+  assert.deepEqual([back.exitCode, back.code], [1, 'rolled-back'])
+  assert.match(back.message, /was rolled back: #0: pi-3: exit code 3/)
+  const failed = await answerTo('failed', { placements: [{ number: 2, outcome: 'failed', reason: 'failed 6 times' }] })
+  assert.deepEqual([failed.exitCode, failed.code], [1, 'job-failed'])
+  assert.match(failed.message, /#2 has failed: failed 6 times/)
 })
 
 /** A folder with a Compose file that needs `.env` and an environment file. */

@@ -44,6 +44,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addMemberCommands(program)
   addDomainCommands(program)
   addServiceCommands(program)
+  addRollback(program)
   addInstanceCommands(program)
   addOverlayCommands(program)
   return program
@@ -78,6 +79,7 @@ const addUpOptions = (command: Command): Command =>
     .option('--dns <port>', 'the port of the DNS server on loopback (default: a free one)', port)
     .option('--no-dns', 'no DNS server')
     .option('--dns-forward <resolver>', "who answers other systems' names, as in 192.0.2.1 (default: refused)")
+    .option('--virtual-network', 'addresses in 10.30.0.0/16 and those of descriptors; needs CAP_NET_ADMIN')
     .option('--no-virtual-listeners', 'no loopback address per service')
     .option(
       '--scheduler <name>',
@@ -180,7 +182,7 @@ function addServiceCommands(program: Command): void {
     .command('deploy')
     .description('run the services of a descriptor')
     .argument('<file>', 'the descriptor, or - for standard input')
-    .option('--wait', 'return when all instances run')
+    .option('--wait', 'return when all instances run it, or have done it; 1 when it was rolled back')
     .option('--timeout <duration>', 'how long to wait', duration, DEPLOY_WAIT_MS)
     .option('--domain <path>', 'the domain whose leader places them (default: the root)', domainPath)
     .action(async (file: string, words: { domain?: string; wait?: boolean; timeout: number }, command: Command) =>
@@ -200,6 +202,16 @@ function addServiceCommands(program: Command): void {
     .addArgument(new Argument('<replicas>', 'how many').argParser(whole(0, REPLICAS_MAX)))
     .action(async (service: string, replicas: number, _words: object, command: Command) =>
       (await import('./commands/service.ts')).scale(contextOf(command), service, replicas),
+    )
+}
+
+function addRollback(program: Command): void {
+  program
+    .command('rollback')
+    .description('go back to the version before the newest')
+    .argument('<service>', 'app.namespace.service.namespace')
+    .action(async (service: string, _words: object, command: Command) =>
+      (await import('./commands/service.ts')).rollback(contextOf(command), service),
     )
 }
 

@@ -176,12 +176,21 @@ export function renderInspect(service: InspectView): string {
   const placements = service.placements.map((placement) => `  ${clean(JSON.stringify(placement))}`)
   return [
     renderService(service),
+    versionText(service),
     'spec',
     ...JSON.stringify(service.spec, null, 2)
       .split('\n')
       .map((line) => `  ${clean(line)}`),
     ...(placements.length === 0 ? [] : ['placements', ...placements]),
   ].join('\n')
+}
+
+function versionText({ spec, versions, rollout, wanted, ready }: InspectView): string {
+  const doing = spec.kind === 'job' ? 'are done with it' : 'run it'
+  const about =
+    rollout === null ? '' : `, ${rollout.state}${rollout.reason === '' ? '' : ` (${clean(rollout.reason)})`}`
+  const before = versions.previous === null ? '' : `; the one before it of ${versions.previous}`
+  return `version of ${versions.current}${about}: ${ready} of ${wanted} ${doing}${before}`
 }
 
 export function renderResolve(resolved: ResolveView): string {

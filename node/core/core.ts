@@ -15,14 +15,8 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView } from '../../overlay/membership/index.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
-import { encodeSpec, type NodeSummary, PLACEMENT_TIMING } from '../../placement/index.ts'
-import {
-  authorSpec,
-  CLOCK_ZERO,
-  type SealedRecord,
-  type SpecRecord,
-  type StoreView,
-} from '../../services-registry/index.ts'
+import { type NodeSummary, PLACEMENT_TIMING } from '../../placement/index.ts'
+import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
@@ -38,6 +32,7 @@ import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
 import type { SeatView } from './seats.ts'
+import { authorSubmission } from './submission.ts'
 import { createWhereabouts } from './whereabouts.ts'
 
 export interface CoreOptions {
@@ -173,12 +168,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const parts: ReceptionParts = { self, book, roster, hierarchy, neighbours, records, requests, placing }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
-    const { domain, service } = input
-    const store = records.store(domain)
-    const spec = input.spec === null ? null : encodeSpec(input.spec)
-    const held = store?.view.spec(service) ?? pendingSpec(service) ?? input.held ?? null
-    const clock = store?.clock ?? CLOCK_ZERO
-    const message = authorSpec({ domain, service, spec, signer: self, held, clock, wall })
+    const store = records.store(input.domain)
+    const message = authorSubmission(input, { self, store, waiting: pendingSpec(input.service), wall })
     out.push({ kind: 'author', message, topics: [] })
   }
 

@@ -11,7 +11,13 @@ import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { PlacementMessage, RuntimeEvent, RuntimeOperation, ServiceSpec } from '../../placement/index.ts'
 import type { FoundInstance } from '../../placement/runtime.ts'
-import type { PlainRecord, RegistryMessage, SealedRecord, SpecRecord } from '../../services-registry/index.ts'
+import type {
+  PlainRecord,
+  RegistryMessage,
+  RolloutRecord,
+  SealedRecord,
+  SpecRecord,
+} from '../../services-registry/index.ts'
 import type { WhereMessage } from './messages.ts'
 
 /** Everything that nodes say to each other in envelopes. */
@@ -99,6 +105,10 @@ export type CoreInput =
       readonly spec: ServiceSpec | null
       /** The version that somebody else holds, where this node holds no records of the domain. */
       readonly held?: SealedRecord<SpecRecord> | null
+      /** How far that version has come, where this node holds no records of the domain. */
+      readonly rollout?: SealedRecord<RolloutRecord> | null
+      /** The same version in another number: nothing is to be started anew. */
+      readonly isScale?: boolean
     }
   | { readonly kind: 'resolve'; readonly requestId: number; readonly service: ServiceId }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */

@@ -52,6 +52,9 @@ function livedThrough(): World {
   const spec = helloSpec()
   world.node('b2').host.input({ kind: 'submit', domain: '/' as DomainPath, service: serviceIdOf(spec), spec })
   world.run(10_000)
+  const second = { ...spec, environment: { VERSION: '2' } }
+  world.node('b2').host.input({ kind: 'submit', domain: '/' as DomainPath, service: serviceIdOf(spec), spec: second })
+  world.run(10_000)
   world.kill('a1')
   world.run(15_000)
   return world

@@ -41,6 +41,7 @@ export interface ControlClient {
   inspect(service: string): Promise<InspectView>
   remove(service: string): Promise<ServiceView>
   scale(service: string, replicas: number): Promise<ServiceView>
+  rollback(service: string): Promise<ServiceView>
   resolve(address: string): Promise<ResolveView>
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
@@ -76,6 +77,7 @@ export function createControlClient(dataDir: string): ControlClient {
     services: (ids) => ask('GET', withQuery('/v1/services', { id: ids })),
     inspect: (id) => ask('GET', service(id)),
     remove: (id) => ask('DELETE', service(id)),
+    rollback: (id) => ask('POST', `${service(id)}/rollback`),
     scale: (id, replicas) => ask('POST', `${service(id)}/scale`, { replicas }),
     resolve: (address) => ask('GET', withQuery('/v1/resolve', { address })),
     invite: async (options) => (await ask<{ readonly invite: string }>('POST', '/v1/invites', options)).invite,

@@ -18,7 +18,7 @@ import type { NodeControl } from '../control.ts'
 import { CoppiceError } from '../errors.ts'
 import { createControlClient } from './control-client.ts'
 import { serveControl } from './control-server.ts'
-import { bytes, EVENT, fixtureControl, SERVICE, service, status } from './fixture-control.ts'
+import { bytes, EVENT, fixtureControl, inspected, SERVICE, status } from './fixture-control.ts'
 
 const never = new AbortController().signal
 
@@ -60,7 +60,7 @@ test('a client gets what the node answers, field by field', async (t) => {
   assert.deepEqual(await client.status(), status)
   assert.equal((await client.nodes())[0]?.name, 'berlin-1')
   assert.equal((await client.instances())[0]?.state, 'running')
-  assert.deepEqual(await client.inspect(SERVICE), { ...service, spec: { replicas: 1 }, placements: [] })
+  assert.deepEqual(await client.inspect(SERVICE), inspected)
   assert.equal(await client.metrics(), 'coppice_up 1\n')
 })
 
@@ -72,6 +72,7 @@ test('what a client asks reaches the node unchanged', async (t) => {
   await client.services([])
   await client.remove('a.b.c.d')
   await client.scale('a b/c', 3)
+  await client.rollback('a.b.c.d')
   await client.resolve('x.local:80')
   await client.ping('berlin-2')
   await client.revoke('berlin-2')
@@ -86,6 +87,7 @@ test('what a client asks reaches the node unchanged', async (t) => {
     ['services', []],
     ['remove', 'a.b.c.d'],
     ['scale', 'a b/c', 3],
+    ['rollback', 'a.b.c.d'],
     ['resolve', 'x.local:80'],
     ['ping', 'berlin-2'],
     ['revoke', 'berlin-2'],

@@ -117,6 +117,7 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
   app.post('/v1/services/:id/scale', (request) =>
     control.scale(serviceOf(request), readRequest(requestSchemas.scale, request.body).replicas),
   )
+  app.post('/v1/services/:id/rollback', (request) => control.rollback(serviceOf(request)))
   app.post('/v1/invites', async (request) => ({
     invite: await control.invite(readRequest(requestSchemas.invite, request.body)),
   }))

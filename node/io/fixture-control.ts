@@ -37,7 +37,15 @@ export const service: ServiceView = {
   instances: [instance],
 }
 
-const inspected: InspectView = { ...service, spec: { replicas: 1 }, placements: [] }
+export const inspected: InspectView = {
+  ...service,
+  rollout: null,
+  versions: { current: '2026-11-21T10:00:00.000Z', previous: null },
+  wanted: 1,
+  ready: 1,
+  spec: { replicas: 1 },
+  placements: [],
+}
 
 export const status: StatusView = {
   node: NODE,
@@ -75,6 +83,7 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
       throw new CoppiceError('no-such-service', `there is no service ${id}`, 'See `coppice ps`.')
     },
     remove: async (id) => noted({ ...service, instances: [] }, 'remove', id),
+    rollback: async (id) => noted(service, 'rollback', id),
     scale: async (id, replicas) => noted(service, 'scale', id, replicas),
     resolve: async (address) => noted(resolved, 'resolve', address),
     invite: async (options) => noted('coppice1:abc', 'invite', options),

@@ -18,6 +18,7 @@ export interface RuntimesOptions {
   readonly self: NodeId
   /** The runtimes to offer; null takes all that answer. */
   readonly wanted: readonly string[] | null
+  readonly imageOffers: NonNullable<RuntimeDriverOptions['imageOffers']>
   readonly onInput: (input: CoreInput) => void
   readonly onWarning: (text: string) => void
 }
@@ -30,6 +31,8 @@ export interface Runtimes {
   logs(service: ServiceId, number: number, options: LogOptions): Duplex | null
   /** A program in an instance of this device, as frames (placement/exec-frames.ts); null when no runtime has it. */
   exec(service: ServiceId, number: number): Duplex | null
+  /** An image of this device, as ImageOffer has it; null when no runtime has it. */
+  image(reference: string): Promise<Duplex | null>
   offered(): readonly RuntimeInfo[]
   stop(): Promise<void>
 }
@@ -58,8 +61,8 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
   const onEvent = (event: RuntimeEvent): void => onInput({ kind: 'runtime', event })
   for (const name of wanted ?? Object.keys(MAKERS)) {
     const maker = MAKERS[name] as DriverMaker
-    const { dataDir, self, onWarning } = options
-    drivers.set(name, await maker({ dataDir, nodeId: self, onEvent, onWarning }))
+    const { dataDir, self, imageOffers, onWarning } = options
+    drivers.set(name, await maker({ dataDir, nodeId: self, onEvent, onWarning, imageOffers }))
   }
 
   const probe = async (): Promise<void> => {
@@ -116,6 +119,13 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
       const key = instanceKey(service, number)
       const driver = drivers.get(startedBy.get(key) ?? '')
       return driver === undefined ? null : serveExec((request) => driver.exec(key, request))
+    },
+    image: async (reference) => {
+      for (const driver of drivers.values()) {
+        const image = (await driver.image?.(reference).catch(() => null)) ?? null
+        if (image !== null) return readOnly(image)
+      }
+      return null
     },
     offered: () => offered,
     stop: async () => {

@@ -11,6 +11,7 @@ import { networkName } from '../docker-options.ts'
 import { containerName } from '../instance-name.ts'
 import { bench, container, HTTP_PORT, IMAGE, shell } from './docker-bench.ts'
 import { awaitOutput, collect } from './driver-bench.ts'
+import { serveFiles } from './file-server.ts'
 
 const NANOSECONDS_PER_MS = 1_000_000
 
@@ -86,6 +87,18 @@ test('folders of the device, named volumes and device files are there', async (t
   assert.equal(await awaitOutput(driver, second.key), 'from outside\n')
   driver.stop(second.key, 0)
   await next('exited')
+})
+
+test('added files stand in the container before its start, also in folders that its image does not have', async (t) => {
+  const base = await serveFiles(t, { '/note': 'good day\n' })
+  const { driver, next } = await bench(t)
+  const addedFiles = [{ url: `${base}/note`, path: '/new/folder/note' }]
+  const launch = container({ ...shell('cat /new/folder/note; sleep 60'), addedFiles, stopGraceMs: 0 })
+  driver.start(launch)
+  await next('running')
+  assert.equal(await awaitOutput(driver, launch.key), 'good day\n')
+  driver.start(container({ ...shell('true'), addedFiles: [{ url: `${base}/none`, path: '/a' }] }, 1))
+  assert.match((await next('failed')).detail, /the server answered 404/)
 })
 
 test('a graphics card that this device does not have is a reason in words', async (t) => {

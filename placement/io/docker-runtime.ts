@@ -1,6 +1,7 @@
 // Runs instances as containers of a Docker engine. The containers carry labels, so a node that comes back finds its
 // own again; it never touches one without them.
 
+import type { Readable } from 'node:stream'
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
@@ -17,6 +18,7 @@ import type {
   RuntimeEvent,
   RuntimeLimits,
 } from '../runtime.ts'
+import { type FetchedFile, fetchAddedFiles, forgetAddedFiles, packFiles } from './added-files.ts'
 import { messageOf } from './deadline.ts'
 import {
   answerWithin,
@@ -27,7 +29,7 @@ import {
   pullImage,
 } from './docker-engine.ts'
 import { execInContainer } from './docker-exec.ts'
-
+import { imageFromPeers, offerImage } from './docker-images.ts'
 import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
 import { readContainerLog } from './docker-logs.ts'
 import { provideNetwork } from './docker-network.ts'
@@ -160,6 +162,10 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
+  async image(reference: string): Promise<Readable | null> {
+    return await offerImage(await this.#engine.client(), reference)
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
     const attended = [...this.#attended.values()]
@@ -201,12 +207,16 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
     const image = imageReference(spec.code)
-    if (!(await this.#provideImage(docker, image, key))) return
-    const container = await this.#create(docker, launch)
+    const provided = await this.#provideImage(docker, image, key)
+    if (provided === null) return
+    const { dataDir, onWarning } = this.#options
+    const files = await fetchAddedFiles(dataDir, launch, onWarning, this.#closing.signal)
+    const container = await this.#create(docker, launch, provided, files)
     this.#greet(this.#attend(launch, container.id), launch, false)
   }
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
+    await forgetAddedFiles(this.#options.dataDir, key)
     let known = await this.#known(key)
     if (known === undefined) {
       const { signal } = this.#closing
@@ -241,28 +251,44 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  /** Makes sure that the image is there; what cannot be pulled may still be there. */
-  async #provideImage(docker: Docker, image: string, key: InstanceKey): Promise<boolean> {
-    if ((await orNull(docker.getImage(image).inspect())) !== null) return true
+  /**
+   * Makes sure that the image is there: from its registry, else from a peer; what cannot be had may still be there.
+   * Null when it is not.
+   */
+  async #provideImage(docker: Docker, image: string, key: InstanceKey): Promise<string | null> {
+    if ((await orNull(docker.getImage(image).inspect())) !== null) return image
     const onProgress = (detail: string): void => this.#tell({ kind: 'pulling', key, detail })
+    const { signal } = this.#closing
     try {
-      await pullImage(docker, image, onProgress, this.#closing.signal)
-      return true
+      await pullImage(docker, image, onProgress, signal)
+      return image
     } catch (error) {
-      if ((await orNull(docker.getImage(image).inspect())) !== null) return true
-      this.#tell({
-        kind: 'failed',
-        key,
-        detail: `image ${image} cannot be pulled: ${engineProblem(error, this.#engine.address)}`,
-      })
-      return false
+      if ((await orNull(docker.getImage(image).inspect())) !== null) return image
+      const { imageOffers, onWarning } = this.#options
+      if (imageOffers !== undefined) {
+        const offers = imageOffers(image, signal)
+        const copied = await imageFromPeers(docker, image, offers, { onProgress, onProblem: onWarning }, signal)
+        if (copied !== null) return copied
+      }
+      const others = imageOffers === undefined ? '' : '; no device nearby has it either'
+      const problem = engineProblem(error, this.#engine.address)
+      this.#tell({ kind: 'failed', key, detail: `image ${image} cannot be pulled: ${problem}${others}` })
+      return null
     }
   }
 
-  async #create(docker: Docker, launch: Launch): Promise<Docker.Container> {
+  async #create(
+    docker: Docker,
+    launch: Launch,
+    image: string,
+    files: readonly FetchedFile[],
+  ): Promise<Docker.Container> {
     await this.#provideNetwork(docker)
-    const container = await answerWithin(docker.createContainer(containerOptions(launch, this.#options.nodeId)))
+    const container = await answerWithin(
+      docker.createContainer({ ...containerOptions(launch, this.#options.nodeId), Image: image }),
+    )
     try {
+      await packFiles(files, container)
       await answerWithin(container.start())
       return container
     } catch (error) {

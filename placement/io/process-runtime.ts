@@ -20,6 +20,7 @@ import type {
   RuntimeLimits,
 } from '../runtime.ts'
 import type { ServiceSpec } from '../spec.ts'
+import { forgetAddedFiles } from './added-files.ts'
 import { dissolve, findCgroups } from './cgroups.ts'
 import { messageOf } from './deadline.ts'
 import {
@@ -68,6 +69,7 @@ class ProcessRuntime implements RuntimeDriver {
   readonly #attended = new Map<InstanceKey, Attended>()
   readonly #warned = new Set<string>()
   #surroundings: Promise<Surroundings> | null = null
+  readonly #closing = new AbortController()
   #closed = false
 
   constructor(options: ProcessRuntimeOptions) {
@@ -147,6 +149,7 @@ class ProcessRuntime implements RuntimeDriver {
 
   async close(): Promise<void> {
     this.#closed = true
+    this.#closing.abort()
     const attended = [...this.#attended.values()]
     for (const { watched } of attended) {
       watched.released = true
@@ -184,6 +187,7 @@ class ProcessRuntime implements RuntimeDriver {
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
     const known = await this.#known(key)
     const context = await this.#startContext()
+    await forgetAddedFiles(context.dataDir, key)
     const folder = instanceFolder(context.dataDir, key)
     const kept = await readInstance(folder, context.bootId)
     const found = known ?? (kept !== null && kept.watcher !== null ? this.#adopt(kept, kept.watcher, context) : null)
@@ -249,7 +253,13 @@ class ProcessRuntime implements RuntimeDriver {
 
   async #startContext(): Promise<StartContext> {
     const { dataDir, nodeId } = this.#options
-    return { dataDir, nodeId, ...(await this.#look()), onWarning: (text) => this.#warnOnce(text) }
+    return {
+      dataDir,
+      nodeId,
+      ...(await this.#look()),
+      onWarning: (text) => this.#warnOnce(text),
+      closing: this.#closing.signal,
+    }
   }
 
   #look(): Promise<Surroundings> {

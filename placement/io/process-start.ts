@@ -13,6 +13,7 @@ import { type CgroupLayout, type CgroupPlan, cgroupPlan, NO_GROUPS, type Process
 import { nameProblem, plainName } from '../instance-name.ts'
 import { identityOf, processEnvironment, watcherArguments } from '../process-launch.ts'
 import type { Launch } from '../runtime.ts'
+import { fetchAddedFiles, placeFiles } from './added-files.ts'
 import { dissolve, enforce } from './cgroups.ts'
 import { messageOf } from './deadline.ts'
 import { instanceFolder, isNoted, outputFile, prepareFolder, workFolder } from './instance-folder.ts'
@@ -36,6 +37,8 @@ export interface StartContext {
   readonly bootId: string
   readonly cgroups: CgroupLayout
   readonly onWarning: (text: string) => void
+  /** Aborts when the driver closes. */
+  readonly closing: AbortSignal
 }
 
 export interface StartedProcess {
@@ -74,6 +77,7 @@ export async function startProcess(launch: Launch, context: StartContext): Promi
   const isOwn = cwd === base || cwd.startsWith(`${workFolder(folder)}/`)
   if (!isOwn && !(await isFolder(cwd))) return err(`there is no folder ${cwd} on this device to work in`)
   killAll(await findMarked(identityOf(key, context.nodeId)))
+  const files = await fetchAddedFiles(context.dataDir, launch, context.onWarning, context.closing)
   const endpoint = await allocateEndpoint(spec.ports)
   const environment = processEnvironment(launch, endpoint, context.nodeId, process.env)
   if ((await findProgram(program, cwd, environment.PATH ?? '')) === null) {
@@ -83,6 +87,7 @@ export async function startProcess(launch: Launch, context: StartContext): Promi
   const limits = { memoryMb: spec.memoryMb, vcpus: spec.vcpus, pidsMax: spec.pidsMax }
   await prepareFolder(folder, { key, specId, endpoint, bootId: context.bootId, limits })
   if (isOwn) await mkdir(cwd, { recursive: true })
+  await placeFiles(files, cwd)
   const child = await spawnWatched(folder, cwd, environment, [...watcherArguments(folder, groupFiles, command)])
   await untilNoted(folder, child)
   const pid = child.pid ?? 0

@@ -74,11 +74,32 @@ function descriptor(key: string, authorized: string): string {
     service('redis', '6379', shell('exec redis-server --port "$PORT" --bind 127.0.0.1 --save ""')),
     service('ssh', '22', shell(sshd)),
   ]
-  return JSON.stringify({
-    sla_version: 'v2.0',
-    applications: [{ application_name: 'shop', application_namespace: 'demo', microservices }],
+  const application = (namespace: string, inside: readonly object[]) => ({
+    application_name: 'shop',
+    application_namespace: namespace,
+    microservices: inside,
   })
+  // Tells whoever asks it what it hears itself when it calls hello; it learns the proxy from the file beside the test.
+  const asker = {
+    ...service('asker', '8080', ['node', '-e', ASKER]),
+    constraints: [{ type: 'clusters', allowed: ['b'] }],
+  }
+  const open = { ...service('open', '8080', ['node', '-e', HELLO]), callers: ['test'] }
+  const applications = [application('demo', [...microservices, open, asker]), application('test', [asker])]
+  return JSON.stringify({ sla_version: 'v2.0', applications })
 }
+
+/** Calls the address that its URL's path names, through the proxy that the query names, and passes the answer on. */
+const ASKER = `const { request, createServer } = require('http')
+createServer((incoming, response) => {
+  const { pathname, searchParams } = new URL(incoming.url, 'http://x')
+  const { hostname, port } = new URL(searchParams.get('proxy'))
+  const target = pathname.slice(1)
+  request({ hostname, port, path: 'http://' + target + '/', headers: { host: target } }, (answer) => {
+    response.writeHead(answer.statusCode)
+    answer.pipe(response)
+  }).end()
+}).listen(process.env.PORT, '127.0.0.1')`
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'names-'))
@@ -144,6 +165,18 @@ test('curl hears why a service was not reached', async () => {
   const url = `http://${nameOf('hello')}:99/`
   const { out } = await run('curl', ['-sS', '--noproxy', '', '--proxy', proxies.http ?? '', url])
   assert.match(out, /"code":"no-such-port".*declares no tcp port 99; it has 8080\/tcp/)
+})
+
+test('an instance is refused by a service of another namespace, with the reason, unless that lets it in', async () => {
+  const asked = async (namespace: string, service: string): Promise<string> => {
+    const host = `shop.${namespace}.asker.web.any.rr.local:8080`
+    const url = `http://${host}/${nameOf(service)}:8080?proxy=${encodeURIComponent(proxies.http ?? '')}`
+    return (await run('curl', ['-sS', '--noproxy', '', '--proxy', proxies.http ?? '', url])).out
+  }
+  assert.match(await asked('demo', 'hello'), /^hello [01]$/)
+  const refused = await asked('test', 'hello')
+  assert.match(refused, /"code":"not-allowed".*may be called from the namespace \\"demo\\", not from \\"shop\.test\\"/)
+  assert.equal(await asked('test', 'open'), 'hello 0')
 })
 
 test('nc sends datagrams to a UDP service, by its address and through a forward', async () => {

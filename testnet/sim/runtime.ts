@@ -19,6 +19,8 @@ export interface Instance {
   readonly specId: string
   readonly need: Resources
   readonly endpoint: Endpoint
+  /** Its VERSION, as far as it has one. */
+  readonly version: string
   readonly isRunning: boolean
   /** What it may use since the node restricted it; null as long as that is what it declared. */
   readonly limits: RuntimeLimits | null
@@ -72,14 +74,29 @@ export function createRuntime(
       if (known !== undefined) return known.isRunning ? sayRunning(key, specId, true) : undefined
       const ports = spec.ports.map(({ declared, protocol }) => ({ declared, actual: declared, protocol }))
       const endpoint: Endpoint = { host: '127.0.0.1', ports }
-      instances.set(key, { key, specId, need: needOf(spec), endpoint, isRunning: false, limits: null })
+      const version = spec.environment.VERSION ?? ''
+      instances.set(key, { key, specId, need: needOf(spec), endpoint, version, isRunning: false, limits: null })
       onStarted()
     })
     inTurn(key, between(random, START_MS.min, START_MS.max), () => {
       const instance = instances.get(key)
       if (instance === undefined || instance.isRunning) return
-      instances.set(key, { ...instance, isRunning: true })
+      const running = { ...instance, isRunning: true }
+      instances.set(key, running)
       sayRunning(key, specId, false)
+      endInTime(running, spec)
+    })
+  }
+
+  /** `run MS CODE` ends by itself; any other command runs until it is stopped. */
+  const endInTime = ({ key, specId }: Instance, { command }: Launch['spec']): void => {
+    const [name, ms, code] = command
+    if (name !== 'run') return
+    const poweredIn = power
+    agenda.at(agenda.now() + Number(ms), () => {
+      if (power !== poweredIn || instances.get(key)?.specId !== specId) return
+      instances.delete(key)
+      say({ kind: 'exited', key, code: Number(code), detail: 'came to its end' })
     })
   }
 

@@ -1,4 +1,5 @@
-// What people do meanwhile: they deploy, scale and remove services, on whatever device they happen to stand at.
+// What people do meanwhile: they deploy, update, scale and remove services, jobs and daemons, on whatever device they
+// happen to stand at.
 
 import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
@@ -20,6 +21,10 @@ const SERVICES_MAX = 4
 const REPLICAS_MAX = 3
 const REQUESTS_PER_SERVICE_MAX = 4
 const REMOVALS = 0.25
+const JOBS = 0.15
+const DAEMONS = 0.15
+/** A new version is watched for so long; short, so that runs end. */
+const MONITOR_MS = 1_000
 
 export function planRequests(
   random: Random,
@@ -38,16 +43,19 @@ export function planRequests(
       const isRemoval = request > 0 && chance(random, REMOVALS)
       // A later version may need more than the first: instances are replaced, not only added.
       const vcpus = chance(random, 0.3) ? 0.2 : spec.vcpus
-      requests.push({ at, domain, spec: { ...spec, replicas, vcpus }, isRemoval })
+      const environment = spec.kind === 'service' ? { VERSION: `${randomInt(random, 1, 4)}` } : {}
+      requests.push({ at, domain, spec: { ...spec, replicas, vcpus, environment }, isRemoval })
     }
   }
   return requests
 }
 
-const drawSpec = (random: Random, number: number): ServiceSpec => ({
-  ...simpleSpec(`s${number}`),
-  memoryMb: randomInt(random, 5, 30) * 10,
-})
+/** Mostly services; a job that takes some seconds, and a daemon that is small enough for every device, now and then. */
+function drawSpec(random: Random, number: number): ServiceSpec {
+  const spec = { ...simpleSpec(`s${number}`), memoryMb: randomInt(random, 5, 30) * 10 }
+  if (chance(random, JOBS)) return { ...spec, kind: 'job', command: ['run', `${randomInt(random, 100, 8_000)}`, '0'] }
+  return chance(random, DAEMONS) ? { ...spec, kind: 'daemon', memoryMb: 20 } : spec
+}
 
 /** A service that fits anywhere. */
 export const simpleSpec = (name: string): ServiceSpec => ({
@@ -65,6 +73,7 @@ export const simpleSpec = (name: string): ServiceSpec => ({
   vgpus: 0,
   storageMb: 0,
   ...SPEC_DEFAULTS,
+  update: { ...SPEC_DEFAULTS.update, monitorMs: MONITOR_MS, onFailure: 'continue' },
   ports: [{ declared: 80, internal: 8_080, protocol: 'tcp' }],
   volumes: [],
   privileged: false,

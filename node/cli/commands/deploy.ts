@@ -1,5 +1,5 @@
 // `coppice deploy`: hands a descriptor to the node and says where each instance went and why; with --wait it stays
-// until they run.
+// until they run in their new version, or are done, and says when that went wrong.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FieldWarning } from '../../../placement/descriptor-report.ts'
@@ -65,6 +65,7 @@ async function untilRunning(
   for (;;) {
     const seen = await Promise.all(deployed.services.map((service) => inspected(client, service)))
     const services = seen.filter((service) => service !== null)
+    for (const service of services) throwIfFailed(service)
     const missing = seen.flatMap((service, index) =>
       service === null ? [`${deployed.services[index]?.id}: no word of it yet`] : missingOf(service),
     )
@@ -77,21 +78,44 @@ async function untilRunning(
   }
 }
 
-/** One line for each instance that does not run yet. */
+/** A version that came to nothing, or a job that failed for good: no waiting helps. */
+function throwIfFailed({ id, rollout, placements }: InspectView): void {
+  const reason = clean(rollout?.reason ?? '')
+  if (rollout?.state === 'rolled-back') {
+    const hint = 'The version before it runs. Deploy a better one, or the same once more.'
+    throw new CoppiceError('rolled-back', `${id} was rolled back: ${reason}`, hint)
+  }
+  if (rollout?.state === 'paused') {
+    const hint = '`coppice rollback SERVICE` goes back, `coppice deploy` tries another version.'
+    throw new CoppiceError('rollout-paused', `the new version of ${id} is paused: ${reason}`, hint)
+  }
+  const failed = placements.find(({ outcome }) => outcome === 'failed')
+  if (failed === undefined) return
+  const problem = `${id} #${failed.number} has failed: ${clean(String(failed.reason))}`
+  throw new CoppiceError('job-failed', problem, '`coppice logs` shows what it wrote; `coppice deploy` tries again.')
+}
+
+/** One line for each instance that does not run yet; none once all run what was deployed, or are done with it. */
 function missingOf(service: InspectView): readonly string[] {
-  const wanted = Number(service.spec.replicas ?? 1)
-  const unseen = wanted - new Set(service.instances.map((instance) => instance.number)).size
+  const { id, rollout, wanted, ready } = service
+  if (ready >= wanted && rollout?.state !== 'rolling' && (wanted > 0 || service.spec.kind !== 'daemon')) return []
+  const numbers = new Set(service.instances.map((instance) => instance.number))
+  const unseen = Math.max(0, wanted - numbers.size)
   const waiting = service.instances
-    .filter((instance) => !runs(service, instance.number))
+    .filter((instance) => !isUp(service, instance.number))
     .map((instance) =>
-      clean(`${service.id} #${instance.number}: ${instance.state}${instance.reason && `, ${instance.reason}`}`),
+      clean(`${id} #${instance.number}: ${instance.state}${instance.reason && `, ${instance.reason}`}`),
     )
-  return unseen > 0 ? [...waiting, `${service.id}: ${unseen} of ${wanted} instances are not placed yet`] : waiting
+  const missing = unseen > 0 ? [`${id}: ${unseen} of ${wanted} instances are not placed yet`] : []
+  const doing = service.spec.kind === 'job' ? 'are done' : 'run the new version'
+  const progress =
+    wanted === 0 ? `${id}: no device that it is for is known yet` : `${id}: ${ready} of ${wanted} ${doing}`
+  return [progress, ...waiting, ...missing]
 }
 
 /** An instance that moves is there twice, on its old node and on its new one; one that runs is enough. */
-const runs = (service: InspectView, number: number): boolean =>
-  service.instances.some((instance) => instance.number === number && instance.state === 'running')
+const isUp = (service: InspectView, number: number): boolean =>
+  service.instances.some((one) => one.number === number && (one.state === 'running' || one.state === 'done'))
 
 function withoutDetails({ id, address, domain, accepted, instances }: InspectView): ServiceView {
   return { id, address, domain, accepted, instances }

@@ -1,4 +1,5 @@
-// One service or all instances: seeing them, changing how many there are, removing them.
+// One service or all instances: seeing them, changing how many there are, going back to the version before, removing
+// them.
 
 import type { CliContext } from '../context.ts'
 import { renderInspect, renderInstances, renderService } from '../render.ts'
@@ -17,4 +18,8 @@ export async function scale(context: CliContext, service: string, replicas: numb
 
 export async function remove(context: CliContext, service: string): Promise<void> {
   context.answer(await (await context.client()).remove(service), (removed) => `${removed.id} is being removed`)
+}
+
+export async function rollback(context: CliContext, service: string): Promise<void> {
+  context.answer(await (await context.client()).rollback(service), renderService)
 }

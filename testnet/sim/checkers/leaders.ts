@@ -32,7 +32,8 @@ export function checkLeaders(): Leaders {
     elections: () => leaders.size,
     onSealed: (device, { message }) => {
       if (message.kind === 'election/announcement') claim(device, message.domain, message, 'announces that it leads')
-      if (message.kind === 'record/placement') claim(device, message.domain, message.fence, 'gives orders in')
+      if (message.kind === 'record/placement' || message.kind === 'record/rollout')
+        claim(device, message.domain, message.fence, 'gives orders in')
     },
     onSeats: (device) => {
       for (const { domain, fence } of device.core?.view.seats() ?? []) {

@@ -2,15 +2,14 @@
 // in words, or null; the run ends as soon as nothing is.
 
 import { ELECTION_TIMINGS } from '../../../election/index.ts'
-import type { Core } from '../../../node/core/core.ts'
 import type { Preset } from '../../../node/options.ts'
-import { chainOf, type DomainPath, instanceKey, type ServiceId } from '../../../overlay/kernel/ids.ts'
+import { chainOf, type DomainPath, type ServiceId } from '../../../overlay/kernel/ids.ts'
 import type { Millis } from '../../../overlay/kernel/time.ts'
-import { decodeSpec } from '../../../placement/spec.ts'
 import { isTombstone } from '../../../services-registry/version.ts'
 import type { StoreView } from '../../../services-registry/view.ts'
 import { hashBytes } from '../hash.ts'
 import type { DeviceView } from './checker.ts'
+import { type Live, placementProblem } from './placements.ts'
 
 /**
  * By when a healed federation must have settled, in the longest election timeouts of its place (2.5 s
@@ -22,8 +21,6 @@ import type { DeviceView } from './checker.ts'
 export const SETTLED_TIMEOUTS = 80
 
 export const settledMsMax = (preset: Preset): Millis => SETTLED_TIMEOUTS * ELECTION_TIMINGS[preset].electionTimeoutMsMax
-
-type Live = DeviceView & { readonly core: Core }
 
 /** What is still missing, or null. */
 export function unsettled(devices: readonly DeviceView[]): string | null {
@@ -101,10 +98,13 @@ function outboxProblem({ node, core }: Live): string | null {
 
 /** All who hold a domain's records hold the same. */
 function storeProblem(domain: DomainPath, live: readonly Live[]): string | null {
-  const prints = live.flatMap((device) => {
-    const store = device.core.view.stores().find((one) => one.domain === domain)
-    return store === undefined ? [] : [{ node: device.node, print: fingerprintOf(store) }]
+  const held = live.flatMap(({ node, core }) => {
+    const store = core.view.stores().find((one) => one.domain === domain)
+    return store === undefined ? [] : [{ node, store }]
   })
+  // A job that is done leaves placements, of which a device that came later holds neither spec nor instance.
+  const services = new Set(held.flatMap(({ store }) => [...servicesOf(store)]))
+  const prints = held.map(({ node, store }) => ({ node, print: fingerprintOf(store, services) }))
   if (prints.length === 0) return `nobody holds the records of ${domain}`
   for (const { node, print } of prints) {
     const difference = differenceOf(print, prints[0]?.print ?? new Map())
@@ -113,25 +113,29 @@ function storeProblem(domain: DomainPath, live: readonly Live[]): string | null 
   return null
 }
 
+function* servicesOf(store: StoreView): Iterable<ServiceId> {
+  for (const { message } of store.specs()) yield message.service
+  for (const { message } of store.allInstances()) yield message.service
+}
+
 /**
  * What stands; a deletion is told only to who holds what it deletes (services-registry/README.md), so some never hear
  * of it.
  */
-function fingerprintOf(store: StoreView): ReadonlyMap<string, number> {
+function fingerprintOf(store: StoreView, services: ReadonlySet<ServiceId>): ReadonlyMap<string, number> {
   const print = new Map<string, number>()
-  const services = new Set<ServiceId>()
   for (const spec of store.specs()) {
-    services.add(spec.message.service)
     if (isTombstone(spec)) continue
     print.set(`spec ${spec.message.service}`, hashBytes(spec.bytes, 0).low)
   }
   for (const instance of store.allInstances()) {
     const { service, number } = instance.message
-    services.add(service)
     if (isTombstone(instance)) continue
     print.set(`instance ${service}#${number} on ${instance.from}`, hashBytes(instance.bytes, 0).low)
   }
   for (const service of services) {
+    const rollout = store.rollout(service)
+    if (rollout !== null && !isTombstone(rollout)) print.set(`rollout ${service}`, hashBytes(rollout.bytes, 0).low)
     for (const placement of store.placements(service)) {
       if (isTombstone(placement)) continue
       print.set(`placement ${service}#${placement.message.number}`, hashBytes(placement.bytes, 0).low)
@@ -142,36 +146,5 @@ function fingerprintOf(store: StoreView): ReadonlyMap<string, number> {
 
 function differenceOf(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): string | null {
   for (const key of new Set([...a.keys(), ...b.keys()])) if (a.get(key) !== b.get(key)) return key
-  return null
-}
-
-/** Each service runs exactly as often as it should, one of each number, and nothing else runs. */
-function placementProblem(live: readonly Live[]): string | null {
-  const wanted = new Set<string>()
-  for (const { core } of live) {
-    for (const store of core.view.stores()) {
-      for (const { message } of store.specs()) {
-        const spec = message.spec === null ? null : decodeSpec(message.spec)
-        if (!spec?.ok) continue
-        for (let number = 0; number < spec.value.replicas; number++) wanted.add(instanceKey(message.service, number))
-      }
-    }
-  }
-  const running = new Map<string, string[]>()
-  for (const { node, instances } of live) {
-    for (const key of instances.keys()) running.set(key, [...(running.get(key) ?? []), node])
-  }
-  for (const [key, nodes] of running) {
-    if (!wanted.has(key)) return `${key} runs on ${nodes.join(' and ')} though nobody wants it`
-    if (nodes.length > 1) return `${key} runs on ${nodes.join(' and ')}`
-  }
-  for (const key of wanted) {
-    if (running.has(key)) continue
-    const reasons = live.flatMap(({ core }) =>
-      core.view.pending().filter((one) => instanceKey(one.service, one.number) === key),
-    )
-    const given = reasons.map((one) => `${one.domain}: ${one.reason}`).join('; ')
-    return `${key} runs nowhere (${given || 'no reason given'})`
-  }
   return null
 }

@@ -42,7 +42,8 @@ export function checkSilence(now: () => Millis): SafetyChecker {
     onSealed: (device, { message }) => {
       if (message.kind === 'election/announcement')
         checkOrder(device, message.domain, message, 'announces that it leads')
-      if (message.kind === 'record/placement') checkOrder(device, message.domain, message.fence, 'gives orders in')
+      if (message.kind === 'record/placement' || message.kind === 'record/rollout')
+        checkOrder(device, message.domain, message.fence, 'gives orders in')
       if (message.kind !== 'election/heartbeat-answer') return
       const { domain, epoch, term, child, promiseMs } = message
       promise(domain, `${epoch}.${term}`, child, promiseMs * LEASE_SHARE)

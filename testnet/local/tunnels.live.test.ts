@@ -1,0 +1,173 @@
+// Tunnels in bulk between two real nodes: much at once, many at once, readers that stop, and ends that are halves. The
+// caller's device runs nothing, so every byte crosses from one process to the other.
+
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, before, test } from 'node:test'
+import type { ResolveView } from '../../node/control.ts'
+import { answer, coppice } from './command-fixture.ts'
+import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+
+const PATIENCE_MS = 30_000
+const MIB = 1_048_576
+const PIECE_BYTES = 256 * 1_024
+const TUNNELS = 1_000
+const BULK_BYTES = 1_024 * MIB
+/** What two nodes, both their windows and four socket buffers may hold of bytes that nobody reads. */
+const HELD_BYTES_MAX = 48 * MIB
+/** What both nodes may grow by meanwhile: the same bytes, and what the collector has not come to yet. */
+const GROWTH_BYTES_MAX = 160 * MIB
+
+let baseDir = ''
+let fleet: Fleet
+let hosts: Readonly<Record<string, string>>
+
+const SERVER = `const { createServer } = require('net'), { createHash } = require('crypto')
+const serve = {
+  echo: (socket) => socket.pipe(socket),
+  hash: (socket) => {
+    const hash = createHash('sha256')
+    socket.on('data', (bytes) => hash.update(bytes)).on('end', () => socket.end(hash.digest('hex')))
+  },
+  deaf: (socket) => socket.pause(),
+}[process.argv[1]]
+createServer({ allowHalfOpen: true }, (socket) => serve(socket.on('error', () => {})))
+  .listen(process.env.PORT, '127.0.0.1')`
+const SERVICES = ['echo', 'hash', 'deaf']
+
+before(async () => {
+  baseDir = await mkdtemp(join(tmpdir(), 'tunnels-'))
+  const clusters = ['a', 'b'].map((name) => ({ path: `/${name}`, names: [`${name}1`] }))
+  fleet = await startFleet({ baseDir, clusters, onProgress: () => undefined })
+  const microservices = SERVICES.map((name) => ({
+    microservice_name: name,
+    microservice_namespace: 'web',
+    virtualization: 'process',
+    cmd: ['node', '-e', SERVER, name],
+    // More than the default: Node's own heap has to hold what is on its way.
+    memory: 512,
+    port: '7000',
+    constraints: [{ type: 'clusters', allowed: ['a'] }],
+  }))
+  const file = join(baseDir, 'bulk.json')
+  const applications = [{ application_name: 'bulk', application_namespace: 'demo', microservices }]
+  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
+  const data = ['--data', node('b1').dataDir]
+  await until('it is ready', async () => (await node('b1').control.status()).ready, PATIENCE_MS)
+  const { exitCode, stderr } = await coppice('deploy', file, '--wait', ...data)
+  assert.equal(exitCode, 0, stderr)
+  const addresses = await Promise.all(
+    SERVICES.map(async (name) => {
+      const resolved: ResolveView = await answer('resolve', `bulk.demo.${name}.web.any.rr.local`, ...data)
+      return [name, resolved.virtualAddress ?? ''] as const
+    }),
+  )
+  hosts = Object.fromEntries(addresses)
+})
+
+after(async () => {
+  await fleet?.stop()
+  await rm(baseDir, { recursive: true, force: true })
+})
+
+const node = (name: string): FleetNode => {
+  const found = fleet.nodes.find((one) => one.name === name)
+  assert.ok(found, name)
+  return found
+}
+
+async function dial(service: string): Promise<Socket> {
+  const socket = connect({ host: hosts[service] ?? '', port: 7_000, allowHalfOpen: true })
+  await once(socket, 'connect', { signal: AbortSignal.timeout(PATIENCE_MS) })
+  return socket
+}
+
+/** Resident bytes of both nodes. */
+async function residentBytes(): Promise<number> {
+  const all = await Promise.all(
+    fleet.nodes.map(async ({ process }) => {
+      const status = await readFile(`/proc/${process.pid}/status`, 'utf8')
+      return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1_024
+    }),
+  )
+  return all.reduce((sum, bytes) => sum + bytes, 0)
+}
+
+test('what a caller ends is answered to its end, with the hash of all that was sent: 1 GiB', async (t) => {
+  const piece = randomBytes(PIECE_BYTES)
+  const hash = createHash('sha256')
+  const socket = await dial('hash')
+  const answered = text(socket)
+  const from = performance.now()
+  let peak = 0
+  for (let sent = 0; sent < BULK_BYTES; sent += PIECE_BYTES) {
+    piece.writeDoubleBE(sent, 0)
+    hash.update(piece)
+    if (!socket.write(Buffer.from(piece))) await once(socket, 'drain')
+    if (sent % (64 * MIB) === 0) peak = Math.max(peak, await residentBytes())
+  }
+  socket.end()
+  assert.equal(await answered, hash.digest('hex'))
+  const seconds = (performance.now() - from) / 1_000
+  t.diagnostic(`${(BULK_BYTES / MIB / seconds).toFixed(0)} MiB/s, both nodes at most ${(peak / MIB).toFixed(0)} MiB`)
+})
+
+test('a reader that stops holds its caller up, and no node fills its memory', async (t) => {
+  const before = await residentBytes()
+  const socket = await dial('deaf')
+  const piece = Buffer.alloc(PIECE_BYTES, 1)
+  const stuck = 2_000
+  let sent = 0
+  for (;;) {
+    assert.ok(sent <= HELD_BYTES_MAX, `${sent / MIB} MiB were taken, and nobody read a byte`)
+    if (socket.write(piece)) sent += piece.length
+    else {
+      const drained = once(socket, 'drain', { signal: AbortSignal.timeout(stuck) })
+      if (
+        !(await drained.then(
+          () => true,
+          () => false,
+        ))
+      )
+        break
+      sent += piece.length
+    }
+  }
+  const grown = (await residentBytes()) - before
+  t.diagnostic(`${(sent / MIB).toFixed(1)} MiB taken, both nodes grew by ${(grown / MIB).toFixed(0)} MiB`)
+  assert.ok(grown <= GROWTH_BYTES_MAX)
+  socket.destroy()
+})
+
+test('a thousand tunnels at once through one node each carry their own bytes', async (t) => {
+  const before = await residentBytes()
+  const sockets: Socket[] = []
+  // In waves, as a listener's queue of connections is bounded by the system.
+  while (sockets.length < TUNNELS) {
+    sockets.push(...(await Promise.all(Array.from({ length: 50 }, () => dial('echo')))))
+  }
+  const said = sockets.map(async (socket, index) => {
+    const word = `tunnel ${index}`
+    socket.write(word)
+    let heard = ''
+    while (heard.length < word.length) {
+      heard += String((await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) }))[0])
+    }
+    return heard === word
+  })
+  assert.ok((await Promise.all(said)).every(Boolean))
+  const grown = (await residentBytes()) - before
+  t.diagnostic(`both nodes grew by ${(grown / TUNNELS / 1_024).toFixed(0)} KiB a tunnel`)
+  const ended = sockets.map((socket) => {
+    const end = text(socket)
+    socket.end()
+    return end
+  })
+  assert.ok((await Promise.all(ended)).every((rest) => rest === ''))
+})

@@ -1,0 +1,98 @@
+// What of each service must run in a federation that was left in peace: each number of a service once and in the newest
+// version, each number of a job no more because it is done, a daemon once on each device.
+
+import type { Core } from '../../../node/core/core.ts'
+import { instanceKey, isWithin, splitInstanceKey } from '../../../overlay/kernel/ids.ts'
+import { decodeSpec, type ServiceSpec } from '../../../placement/spec.ts'
+import type { SealedRecord, SpecRecord } from '../../../services-registry/record.ts'
+import type { Instance } from '../runtime.ts'
+import type { DeviceView } from './checker.ts'
+
+export type Live = DeviceView & { readonly core: Core }
+
+interface Running {
+  readonly node: string
+  readonly instance: Instance
+}
+
+/** What is missing, or runs though nobody wants it; null when all is as it should be. */
+export function placementProblem(live: readonly Live[]): string | null {
+  const running = new Map<string, Running[]>()
+  for (const { node, instances } of live) {
+    for (const [key, instance] of instances) running.set(key, [...(running.get(key) ?? []), { node, instance }])
+  }
+  const wanted = new Set<string>()
+  for (const { record, spec } of specsOf(live)) {
+    const problem = problemOf(record, spec, live, running, wanted)
+    if (problem !== null) return problem
+  }
+  for (const [key, runs] of running) {
+    if (!wanted.has(key)) return `${key} runs on ${runs.map(({ node }) => node).join(' and ')} though nobody wants it`
+  }
+  return null
+}
+
+/** Each service that somebody wants, as any of its holders has it; stores are compared before this. */
+function specsOf(live: readonly Live[]) {
+  const specs = new Map<string, { readonly record: SealedRecord<SpecRecord>; readonly spec: ServiceSpec }>()
+  for (const { core } of live) {
+    for (const record of core.view.stores().flatMap((store) => [...store.specs()])) {
+      const decoded = record.message.spec === null ? null : decodeSpec(record.message.spec)
+      if (decoded?.ok) specs.set(`${record.message.domain} ${record.message.service}`, { record, spec: decoded.value })
+    }
+  }
+  return specs.values()
+}
+
+function problemOf(
+  { message: { domain, service } }: SealedRecord<SpecRecord>,
+  spec: ServiceSpec,
+  live: readonly Live[],
+  running: ReadonlyMap<string, readonly Running[]>,
+  wanted: Set<string>,
+): string | null {
+  const own = [...running].filter(([key]) => splitInstanceKey(key as never).service === service)
+  const doubled = own.find(([, runs]) => runs.length > 1)
+  if (doubled !== undefined) return `${doubled[0]} runs on ${doubled[1].map(({ node }) => node).join(' and ')}`
+  for (const [key] of spec.kind === 'daemon' ? own : []) wanted.add(key)
+  if (spec.kind === 'daemon')
+    return daemonProblem(
+      live.filter(({ facts }) => isWithin(facts.facts.domain, domain)),
+      own,
+    )
+  const numbers = [...Array(spec.replicas).keys()]
+  if (spec.kind === 'job') {
+    const store = live.flatMap(({ core }) => core.view.stores().filter((one) => one.domain === domain))[0]
+    const open = numbers.find((number) => store?.placement(service, number)?.message.outcome !== 'done')
+    return open === undefined ? null : `${instanceKey(service, open)} is not done${whyNot(live, service, open)}`
+  }
+  for (const number of numbers) {
+    const key = instanceKey(service, number)
+    wanted.add(key)
+    const [run] = running.get(key) ?? []
+    if (run === undefined) return `${key} runs nowhere${whyNot(live, service, number)}`
+    const version = spec.environment.VERSION ?? ''
+    if (run.instance.version !== version) return `${key} runs in version "${run.instance.version}", not "${version}"`
+  }
+  return null
+}
+
+/** Each device of the domain runs one, and only one. */
+function daemonProblem(
+  devices: readonly Live[],
+  own: readonly (readonly [string, readonly Running[]])[],
+): string | null {
+  const nodes = own.flatMap(([, runs]) => runs.map(({ node }) => node))
+  for (const { node } of devices) {
+    const count = nodes.filter((one) => one === node).length
+    if (count !== 1) return `${node} runs ${count} of a daemon`
+  }
+  return null
+}
+
+function whyNot(live: readonly Live[], service: string, number: number): string {
+  const pending = live.flatMap(({ core }) =>
+    core.view.pending().filter((one) => one.service === service && one.number === number),
+  )
+  return ` (${pending.map((one) => `${one.domain}: ${one.reason}`).join('; ') || 'no reason given'})`
+}
