@@ -97,7 +97,7 @@ function decide(instances: number): Decided {
 function answered(effect: SchedulerEffect, table: RecordTable, count: Count): readonly SchedulerInput[] {
   if (effect.kind === 'author') {
     putRecord(table, opened(nodeId('leader'), effect.record), 0)
-    const report = reportOn(effect.record)
+    const report = effect.record.kind === 'record/placement' ? reportOn(effect.record) : null
     if (report === null) return []
     count.placed += 1
     putRecord(table, opened(report.from, report.message), 0)
