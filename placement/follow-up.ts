@@ -4,6 +4,7 @@
 import { type InstanceKey, instanceKey, isDomain, parentOf, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { CHILDREN_PER_NUMBER, compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { besideOf } from './beside.ts'
 import { commit, noteFailure, noteOutcome, repeatOrder } from './commitment.ts'
 import { REMINDERS_MAX } from './constants.ts'
 import { placementOf, type Wish, wishOf } from './desire.ts'
@@ -14,7 +15,7 @@ import { reportUp, sendAsk, speaksFor, startRound, toPending } from './negotiati
 import { change, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
 
 export function commitHeld(turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void {
-  const left = goingOn(turn, key)
+  const left = goingOn(turn, key) ?? besideOf(turn, key, held.known)
   commit(turn, key, held.child, held.known, held.why, left === held.child ? null : left)
 }
 

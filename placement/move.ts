@@ -17,6 +17,7 @@ import {
   type Turn,
   type Work,
 } from './scheduler-state.ts'
+import { findSpec } from './versions.ts'
 
 /** The child of this domain that a move leaves; null when there is none, or only one of another domain. */
 export function leftBy(state: SchedulerState, placed: PlacementRecord | null): ChildId | null {
@@ -99,7 +100,8 @@ export function forgetMove(turn: Turn, key: InstanceKey): void {
 function answers(state: SchedulerState, placed: PlacementRecord, work: Work | undefined): boolean {
   if (placed.child === null || isDomain(placed.child)) return false
   const report = reportOf(state, placed, placed.child, work)
-  return report?.live === true && report.state === 'running'
+  const healthcheck = findSpec(state, placed.service, placed.specClock)?.spec.healthcheck ?? null
+  return report?.live === true && report.state === 'running' && (healthcheck === null || report.healthy === true)
 }
 
 /** Whether the child that it leaves runs it still, as far as is known. */

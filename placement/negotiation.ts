@@ -14,6 +14,7 @@ import {
 } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks } from '../services-registry/record.ts'
+import { besideOf } from './beside.ts'
 import { commit, noteFailure } from './commitment.ts'
 import { ASK_TRIES_CURRENT, ASKS_MAX, RESERVATION_MS } from './constants.ts'
 import { isLost, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
@@ -45,7 +46,7 @@ export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move:
   const { state } = turn
   const name = splitInstanceKey(key)
   const before = state.work.get(key)
-  const { from = null, to = before?.order?.to ?? null } = move
+  const { from = besideOf(turn, key, known), to = before?.order?.to ?? null } = move
   if (before !== undefined) letGo(turn, before)
   change(turn, key, name, { phase: { kind: 'idle' }, goodSince: null })
   if (state.asks.size >= ASKS_MAX) change(turn, key, name, { phase: { kind: 'queued' } })
@@ -76,6 +77,10 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),
   })
   const best = plan.ranked[0]
+  if (best === undefined && round.from !== null && round.from === besideOf(turn, key, round.known)) {
+    askNext(turn, key, { ...round, from: null, tried: new Set(), reasons: [] })
+    return
+  }
   if (best === undefined) {
     exhausted(turn, key, round.known, [...round.reasons, ...plan.ruledOut])
     return

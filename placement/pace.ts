@@ -91,11 +91,13 @@ function lookAt(turn: Turn, service: ServiceId, target: Target, placed: readonly
   const runsSince = new Map<number, Millis>()
   let { lastPassedAt } = pace
   for (const one of placed) {
-    if (!runsSpec(one, target.known)) continue
     const { number } = one
-    turned.add(number)
-    if (passed.has(number)) continue
-    const state = stateOf(one, records, isBack ? null : target.known.spec)
+    const isPlaced = runsSpec(one, target.known)
+    if (isPlaced) turned.add(number)
+    if (passed.has(number) || !turned.has(number)) continue
+    const state = isPlaced
+      ? stateOf(one, records, isBack ? null : target.known.spec)
+      : triedBefore(one, records, target.known)
     const since = pace.runsSince.get(number) ?? now
     const isBad = state.kind === 'failed'
     if (isBad && !isBack && action !== 'continue') return { pace, failure: `#${number}: ${state.reason}` }
@@ -137,6 +139,20 @@ function stateOf(
   // A daemon on a domain without a device for it has nothing to wait for.
   if (placed.each === true) return { kind: live.every(isGood) ? 'runs' : 'starts' }
   return { kind: live.some(isGood) ? 'runs' : 'starts' }
+}
+
+/** Of one that went back to its old place: whether the version has failed at the place that it was tried at. */
+function triedBefore(
+  { number }: PlacementRecord,
+  records: readonly SealedRecord<InstanceRecord>[],
+  { clock }: KnownSpec,
+): RunState {
+  const bad = records.find(
+    ({ message }) => message.number === number && compareClocks(message.specClock, clock) === 0 && hasFailed(message),
+  )
+  if (bad === undefined) return { kind: 'starts' }
+  const { nodeName, reason, state } = bad.message
+  return { kind: 'failed', reason: `${nodeName ?? bad.from}: ${reason || state}`.slice(0, REASON_CHARS_MAX / 2) }
 }
 
 const hasFailed = ({ state, live, restarts }: InstanceRecord): boolean =>

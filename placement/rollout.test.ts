@@ -259,3 +259,43 @@ test('a removed service takes its rollout with it', () => {
   fleet.until('nothing runs', () => fleet.running().length === 0)
   assert.equal(rollout(fleet)?.state, 'gone')
 })
+
+const startFirst = (name: string, replicas = 3): ServiceSpec => version(name, replicas, { order: 'start-first' })
+
+test('start-first: at no moment fewer run than are wanted, and the old one ends once the new one runs', () => {
+  const fleet = running({}, startFirst('1'))
+  fleet.submit(startFirst('2'))
+  watch(
+    fleet,
+    () => rollout(fleet)?.state === 'done',
+    () => assert.ok(fleet.running().length >= 3, `${fleet.running()}`),
+  )
+  fleet.run(3_000)
+  assert.deepEqual(fleet.versionsOf('web'), ['2', '2', '2'])
+})
+
+test('start-first: a version that fails takes nothing away, and the old one is not even restarted', () => {
+  const fleet = running({ script: badSecond(crashes) }, startFirst('1'))
+  const before = fleet.running()
+  fleet.submit(startFirst('2'))
+  watch(
+    fleet,
+    () => rollout(fleet)?.state === 'rolled-back' && fleet.running().length === 3,
+    () => assert.equal(of(fleet, '1'), 3),
+  )
+  fleet.run(30_000)
+  assert.deepEqual([fleet.running(), fleet.versionsOf('web')], [before, ['1', '1', '1']])
+  assert.equal(
+    fleet.log.filter((line) => line.startsWith('start') && before.some((one) => line.endsWith(one))).length,
+    3,
+  )
+})
+
+test('start-first: where no other device has room, the new version takes the place of the old one', () => {
+  const fleet = new Fleet({ clusters: [A], nodesPerCluster: 1 })
+  fleet.submit(startFirst('1', 1), A)
+  fleet.until('it runs', () => of(fleet, '1') === 1)
+  fleet.run(3_000)
+  fleet.submit(startFirst('2', 1), A)
+  fleet.until('the second took its place', () => of(fleet, '2') === 1 && rollout(fleet, A)?.state === 'done')
+})

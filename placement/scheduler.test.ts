@@ -6,8 +6,10 @@ import { test } from 'node:test'
 import { type DomainPath, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
 import { Fleet } from './fleet-harness.ts'
 import { specOf } from './placement-fixtures.ts'
+import { SPEC_DEFAULTS } from './spec.ts'
 
 const WEB = serviceId('shop.prod.web.prod')
+const IN_PLACE = { ...SPEC_DEFAULTS.update, order: 'stop-first' as const }
 const A = '/a' as DomainPath
 const B = '/b' as DomainPath
 
@@ -133,7 +135,7 @@ test('a removed service stops everywhere', () => {
 test('a new version replaces the old one in place', () => {
   const fleet = deployed(3)
   const before = fleet.running()
-  fleet.submit(specOf({ replicas: 3, environment: { VERSION: '2' } }))
+  fleet.submit(specOf({ replicas: 3, environment: { VERSION: '2' }, update: IN_PLACE }))
   fleet.until('all were started again', () => fleet.log.filter((line) => line.startsWith('start')).length === 6)
   fleet.run(3_000)
   assert.deepEqual(fleet.running(), before)
@@ -145,7 +147,7 @@ test('a new version of a service that fills its device replaces the old one in p
   fleet.until('it runs', () => fleet.running().length === 1)
   fleet.run(5_000)
   const before = fleet.running()
-  fleet.submit(specOf({ memoryMb: 3_200 }))
+  fleet.submit(specOf({ memoryMb: 3_200, update: IN_PLACE }))
   fleet.until('it was started again', () => fleet.log.length === 3 && fleet.running().length === 1)
   assert.deepEqual(fleet.running(), before)
 })

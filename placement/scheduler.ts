@@ -15,6 +15,7 @@ import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
+import { besideOf, returnToOld } from './beside.ts'
 import { enterInBooks, nextSilence } from './books.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
 import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
@@ -310,6 +311,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
     awaitOthers(turn, key, wish, waits)
     return
   }
+  if (returnToOld(turn, key, wish)) return
   if (followMove(turn, key, placed, verdict, placed !== null && isOutdated(placed, wish))) return
   switch (verdict.kind) {
     case 'good':
@@ -382,7 +384,7 @@ function replace(
   if (failed !== null && phase?.kind !== 'pending' && phase?.kind !== 'asking')
     noteFailure(turn, key, failed.child, failed.detail)
   if (wish.known === null) toPending(turn, key, null, wish.problem)
-  else startRound(turn, key, wish.known, { from: goingOn(turn, key) })
+  else startRound(turn, key, wish.known, { from: goingOn(turn, key) ?? besideOf(turn, key, wish.known) })
 }
 
 function serveQueue(turn: Turn): void {

@@ -98,10 +98,13 @@ function outboxProblem({ node, core }: Live): string | null {
 
 /** All who hold a domain's records hold the same. */
 function storeProblem(domain: DomainPath, live: readonly Live[]): string | null {
-  const prints = live.flatMap((device) => {
-    const store = device.core.view.stores().find((one) => one.domain === domain)
-    return store === undefined ? [] : [{ node: device.node, print: fingerprintOf(store) }]
+  const held = live.flatMap(({ node, core }) => {
+    const store = core.view.stores().find((one) => one.domain === domain)
+    return store === undefined ? [] : [{ node, store }]
   })
+  // A job that is done leaves placements, of which a device that came later holds neither spec nor instance.
+  const services = new Set(held.flatMap(({ store }) => [...servicesOf(store)]))
+  const prints = held.map(({ node, store }) => ({ node, print: fingerprintOf(store, services) }))
   if (prints.length === 0) return `nobody holds the records of ${domain}`
   for (const { node, print } of prints) {
     const difference = differenceOf(print, prints[0]?.print ?? new Map())
@@ -110,21 +113,23 @@ function storeProblem(domain: DomainPath, live: readonly Live[]): string | null 
   return null
 }
 
+function* servicesOf(store: StoreView): Iterable<ServiceId> {
+  for (const { message } of store.specs()) yield message.service
+  for (const { message } of store.allInstances()) yield message.service
+}
+
 /**
  * What stands; a deletion is told only to who holds what it deletes (services-registry/README.md), so some never hear
  * of it.
  */
-function fingerprintOf(store: StoreView): ReadonlyMap<string, number> {
+function fingerprintOf(store: StoreView, services: ReadonlySet<ServiceId>): ReadonlyMap<string, number> {
   const print = new Map<string, number>()
-  const services = new Set<ServiceId>()
   for (const spec of store.specs()) {
-    services.add(spec.message.service)
     if (isTombstone(spec)) continue
     print.set(`spec ${spec.message.service}`, hashBytes(spec.bytes, 0).low)
   }
   for (const instance of store.allInstances()) {
     const { service, number } = instance.message
-    services.add(service)
     if (isTombstone(instance)) continue
     print.set(`instance ${service}#${number} on ${instance.from}`, hashBytes(instance.bytes, 0).low)
   }
