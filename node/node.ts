@@ -23,7 +23,7 @@ import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
 import { createInside } from './inside.ts'
-import { callerAt } from './io/callers.ts'
+import { callerAt, isLoopback } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
@@ -35,6 +35,7 @@ import { createQuestions, type Questions } from './questions.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
+import { resolverAddress } from './virtual-ways.ts'
 import { openWaysIn, type WaysIn } from './ways-in.ts'
 
 /**
@@ -212,6 +213,7 @@ async function assemble(
   const runtimes = await createRuntimes({
     dataDir,
     self,
+    resolver: options.virtualNetwork ? resolverAddress(self) : null,
     wanted: options.runtimes ?? null,
     imageOffers: (image, signal) => imageOffers(offering, image, signal),
     onInput: (input) => host?.input(input),
@@ -240,7 +242,8 @@ async function assemble(
       runtimes,
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
-    callerAt: (from, protocol) => callerAt(dataDir, from, protocol),
+    callerAt: async (from, protocol) =>
+      (isLoopback(from) ? null : await runtimes.instanceAt(from.address)) ?? callerAt(dataDir, from, protocol),
     random,
   })
 

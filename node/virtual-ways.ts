@@ -22,6 +22,13 @@ const WHY_NOT = 'another name has it, or it is in no network of this node (10.30
 /** Names that were asked for and keep their listeners; the one that was asked for longest ago goes first. */
 const ASKED_NAMES_MAX = 1_000
 
+/** Stands for the node's DNS server in the table of names; no name of a service looks like it. */
+const RESOLVER = 'resolver'
+
+/** Where containers of this node find its DNS server in the virtual network: another one for each node of a device. */
+export const resolverAddress = (self: NodeId): string =>
+  allocateVirtualAddress(createVirtualAddresses([], self, '10.30'), RESOLVER).address
+
 export interface VirtualWays {
   /** Looks at the known services again. */
   readonly refresh: () => void
@@ -42,6 +49,8 @@ export function openVirtual(
   const table = createVirtualAddresses([], self, network)
   /** The addresses that descriptors ask for, by name, and those that were not to be had. */
   const claimed = new Map<string, string>()
+  // The first to have an address keeps it: the one that containers were told never moves.
+  if (network === '10.30') claimed.set(RESOLVER, allocateVirtualAddress(table, RESOLVER).address)
   const refused = new Set<string>()
   const listeners = openVirtualListeners({ connect, onProblem: ({ code, sentence }) => notice(code, sentence) })
   const asked = new Map<string, { readonly spec: ServiceSpec; readonly wanted: VirtualListener }>()
@@ -70,8 +79,9 @@ export function openVirtual(
   const refresh = (): void => {
     const services = [...new Set(knownServices(core.view))].sort().slice(0, KNOWN_NAMES_MAX)
     const specs = services.map((service) => ({ service, spec: readSpec(specOf(core.view, service)) }))
-    for (const name of [...claimed.keys()])
-      if (!specs.some(({ service }) => isNameOf(name, service))) claimed.delete(name)
+    for (const name of [...claimed.keys()]) {
+      if (name !== RESOLVER && !specs.some(({ service }) => isNameOf(name, service))) claimed.delete(name)
+    }
     // Those first that were asked for: they may take an address from a name that only happened to have it.
     const pinned = specs.flatMap(({ service, spec }) => (spec ? claim(service, spec) : []))
     const isPinned = new Set(pinned.map(({ name }) => name))

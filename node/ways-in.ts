@@ -14,10 +14,11 @@ import type { ServiceSpec } from '../placement/index.ts'
 import type { StatusView } from './control.ts'
 import type { Core } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
+import { ownResolver } from './io/own-resolver.ts'
 import { openVirtualNetwork } from './io/virtual-network.ts'
 import type { NodeOptions } from './options.ts'
 import type { Traffic } from './traffic.ts'
-import { openVirtual, type VirtualWays } from './virtual-ways.ts'
+import { openVirtual, resolverAddress, type VirtualWays } from './virtual-ways.ts'
 
 const LOOPBACK = '127.0.0.1'
 const DNS_PORT = 53
@@ -80,6 +81,18 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
         onReason: (name, reason) => notice('name-not-answered', `${name}: ${reason}`),
       }),
     )
+    if (node.virtualNetwork) {
+      const upstream = forwardTo ?? (await ownResolver())
+      opened.push(
+        await openDnsServer({
+          host: resolverAddress(self),
+          port: DNS_PORT,
+          resolve: (name, needsAddress, signal) => lookUpName(traffic, virtual, name, needsAddress, signal),
+          forwardTo: upstream,
+          onReason: (name, reason) => notice('name-not-answered', `${name}: ${reason}`),
+        }),
+      )
+    }
     return {
       proxies: { http, socks, dns },
       refresh: () => virtual?.refresh(),

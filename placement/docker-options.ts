@@ -52,6 +52,7 @@ export interface ContainerOptions {
     readonly Devices: DeviceMapping[]
     readonly DeviceRequests?: { Driver: string; Count: number; Capabilities: string[][] }[]
     readonly NetworkMode: string
+    readonly Dns?: string[]
     readonly PortBindings: Record<string, { HostIp: string; HostPort: string }[]>
     readonly RestartPolicy: { Name: string }
     readonly LogConfig: { Type: string; Config: Record<string, string> }
@@ -67,7 +68,7 @@ export interface DeviceMapping {
 }
 
 /** What to create for a launch. The worker restarts instances, so Docker must not. */
-export function containerOptions(launch: Launch, nodeId: string): ContainerOptions {
+export function containerOptions(launch: Launch, nodeId: string, resolver: string | null = null): ContainerOptions {
   const { spec, key, specId } = launch
   const published = publishedPorts(spec)
   return {
@@ -88,6 +89,7 @@ export function containerOptions(launch: Launch, nodeId: string): ContainerOptio
       Devices: spec.devices.map(deviceMapping),
       ...(spec.vgpus > 0 ? { DeviceRequests: [gpuRequest(spec.vgpus)] } : {}),
       NetworkMode: networkName(nodeId),
+      ...(resolver === null ? {} : { Dns: [resolver] }),
       PortBindings: Object.fromEntries(published.map((port) => [port, [{ HostIp: PUBLISH_HOST, HostPort: '' }]])),
       RestartPolicy: { Name: 'no' },
       LogConfig: {

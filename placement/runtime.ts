@@ -127,6 +127,8 @@ export interface RuntimeDriver {
   exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>
   /** An image for another device, as ImageOffer has it; null when it is not here. Only of drivers that have images. */
   image?(reference: string): Promise<AsyncIterable<Uint8Array> | null>
+  /** The instance that has this address of its own; null where none of this node's has. */
+  instanceAt?(address: string): Promise<InstanceKey | null>
   /** Stops listening and closes handles; instances go on running. */
   close(): Promise<void>
 }
@@ -136,6 +138,8 @@ export interface RuntimeDriverOptions {
   readonly dataDir: string
   /** Tells the instances of several nodes on one machine apart. */
   readonly nodeId: string
+  /** The address of the DNS server that instances with a network of their own ask; the engine's own where absent. */
+  readonly resolver?: string | null
   readonly onEvent: (event: RuntimeEvent) => void
   /** Other devices that have an image, nearest first; asked when its registry cannot be reached. Default: none. */
   readonly imageOffers?: (reference: string, signal: AbortSignal) => AsyncIterable<ImageOffer>

@@ -12,6 +12,9 @@ import { inodeAt } from '../socket-table.ts'
 /** Processes of one instance that are looked at; a guess far above what an instance has. */
 const PROCESSES_MAX = 1_024
 
+/** Whether a call comes from a program in the device's own network; anything else has an address of its own. */
+export const isLoopback = ({ address }: Origin): boolean => /^(?:::ffff:)?127\.|^::1$/.test(address)
+
 /** Resolves to the instance, or to null for anybody else. Never rejects. */
 export async function callerAt(dataDir: string, from: Origin, protocol: Call['protocol']): Promise<InstanceKey | null> {
   const instances = join(dataDir, 'instances')

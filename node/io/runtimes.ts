@@ -1,7 +1,7 @@
 // The runtimes of this device: which drivers there are, which of them answer, and what they find from before a restart.
 
 import { Duplex } from 'node:stream'
-import { instanceKey, type NodeId, type ServiceId } from '../../overlay/kernel/ids.ts'
+import { type InstanceKey, instanceKey, type NodeId, type ServiceId } from '../../overlay/kernel/ids.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
 import { serveExec } from '../../placement/io/exec-serving.ts'
 import type { LogOptions, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from '../../placement/runtime.ts'
@@ -16,6 +16,8 @@ const PROBE_INTERVAL_MS = 30_000
 export interface RuntimesOptions {
   readonly dataDir: string
   readonly self: NodeId
+  /** The DNS server for instances that have a network of their own; null for the engine's. */
+  readonly resolver: string | null
   /** The runtimes to offer; null takes all that answer. */
   readonly wanted: readonly string[] | null
   readonly imageOffers: NonNullable<RuntimeDriverOptions['imageOffers']>
@@ -33,6 +35,8 @@ export interface Runtimes {
   exec(service: ServiceId, number: number): Duplex | null
   /** An image of this device, as ImageOffer has it; null when no runtime has it. */
   image(reference: string): Promise<Duplex | null>
+  /** The instance of this device that has this address of its own; null for anybody else. */
+  instanceAt(address: string): Promise<InstanceKey | null>
   offered(): readonly RuntimeInfo[]
   stop(): Promise<void>
 }
@@ -61,8 +65,8 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
   const onEvent = (event: RuntimeEvent): void => onInput({ kind: 'runtime', event })
   for (const name of wanted ?? Object.keys(MAKERS)) {
     const maker = MAKERS[name] as DriverMaker
-    const { dataDir, self, imageOffers, onWarning } = options
-    drivers.set(name, await maker({ dataDir, nodeId: self, onEvent, onWarning, imageOffers }))
+    const { dataDir, self, resolver, imageOffers, onWarning } = options
+    drivers.set(name, await maker({ dataDir, nodeId: self, resolver, onEvent, onWarning, imageOffers }))
   }
 
   const probe = async (): Promise<void> => {
@@ -124,6 +128,16 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
       for (const driver of drivers.values()) {
         const image = (await driver.image?.(reference).catch(() => null)) ?? null
         if (image !== null) return readOnly(image)
+      }
+      return null
+    },
+    instanceAt: async (address) => {
+      for (const { name } of offered) {
+        const found = await drivers
+          .get(name)
+          ?.instanceAt?.(address)
+          .catch(() => null)
+        if (found) return found
       }
       return null
     },

@@ -153,6 +153,16 @@ class DockerRuntime implements RuntimeDriver {
     })
   }
 
+  async instanceAt(address: string): Promise<InstanceKey | null> {
+    const docker = await this.#engine.client()
+    const filters = { label: [`${NODE_LABEL}=${this.#options.nodeId}`] }
+    for (const { Labels, NetworkSettings } of await answerWithin(docker.listContainers({ filters }))) {
+      const networks = Object.values(NetworkSettings.Networks)
+      if (networks.some(({ IPAddress }) => IPAddress === address)) return (Labels[KEY_LABEL] as InstanceKey) ?? null
+    }
+    return null
+  }
+
   async *logs(key: InstanceKey, options: LogOptions): AsyncGenerator<Uint8Array> {
     const docker = await this.#engine.client()
     const found = await this.#inspect(docker, key)
@@ -302,7 +312,10 @@ class DockerRuntime implements RuntimeDriver {
   ): Promise<Docker.Container> {
     await this.#provideNetwork(docker)
     const container = await answerWithin(
-      docker.createContainer({ ...containerOptions(launch, this.#options.nodeId), Image: image }),
+      docker.createContainer({
+        ...containerOptions(launch, this.#options.nodeId, this.#options.resolver),
+        Image: image,
+      }),
     )
     try {
       await packFiles(files, container)

@@ -34,6 +34,8 @@ export interface FleetPlan {
   readonly clusters: readonly { readonly path: string; readonly names: readonly string[] }[]
   /** Further flags of `up` and `join`. */
   readonly flags?: readonly string[]
+  /** Those of one node, besides. */
+  readonly flagsOf?: (name: string) => readonly string[]
   /** How many start at a time, the next only when these are ready; default: all at once. */
   readonly waveNodes?: number
   /** What Node is given before the words of the CLI; default: the launcher of this checkout. */
@@ -71,16 +73,28 @@ export async function startFleet(plan: FleetPlan): Promise<Fleet> {
 }
 
 export function createFleet(plan: FleetPlan): Fleet {
-  const { baseDir, clusters, flags = [], program = [COPPICE], waveNodes = Number.POSITIVE_INFINITY, onProgress } = plan
+  const {
+    baseDir,
+    clusters,
+    flags = [],
+    flagsOf = () => [],
+    program = [COPPICE],
+    waveNodes = Number.POSITIVE_INFINITY,
+    onProgress,
+  } = plan
   const nodes: FleetNode[] = []
   const dead = new Set<FleetNode>()
   const common = ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', ...flags]
 
   const launch = (name: string, domain: string, dataDir: string, args: readonly string[]): FleetNode => {
     const log = createWriteStream(join(dataDir, 'node.log'), { flags: 'a' })
-    const child = spawn(process.execPath, [...program, ...args, '--name', name, '--data', dataDir, ...common], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const child = spawn(
+      process.execPath,
+      [...program, ...args, '--name', name, '--data', dataDir, ...common, ...flagsOf(name)],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    )
     child.stdout?.pipe(log, { end: false })
     child.stderr?.pipe(log, { end: false })
     return { name, domain, dataDir, control: createControlClient(dataDir), process: child }
