@@ -185,3 +185,30 @@ test('a node without an engine is told so in a sentence', async (t) => {
   driver.start(container({}))
   assert.equal((await next('failed')).detail, detail)
 })
+
+test('limits of a container that runs are changed and put back, and a start has those that were declared', async (t) => {
+  const { driver, next, nodeId, warnings } = await bench(t)
+  const launch = container({ ...server, memoryMb: 64, vcpus: 0.5 })
+  const limits = async (): Promise<string> => {
+    const { HostConfig } = await new Docker().getContainer(containerName(nodeId, launch.key)).inspect()
+    return `${(HostConfig.NanoCpus ?? 0) / 1e9} ${HostConfig.Memory === 64_000_000 ? 'declared' : 'held'}`
+  }
+  const until = async (wanted: string): Promise<void> => {
+    while ((await limits()) !== wanted) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  driver.start(launch)
+  await next('running')
+  assert.equal(await limits(), '0.5 declared')
+  driver.limit(launch.key, { vcpus: 0.25, memoryMb: 64, holdMemory: true })
+  await until('0.25 held')
+  driver.limit(launch.key, { vcpus: 0.5, memoryMb: 64, holdMemory: false })
+  await until('0.5 declared')
+  driver.limit(launch.key, { vcpus: 0.25, memoryMb: 64, holdMemory: true })
+  await until('0.25 held')
+  await new Docker().getContainer(containerName(nodeId, launch.key)).kill()
+  await next('exited')
+  driver.start(launch)
+  await next('running')
+  assert.equal(await limits(), '0.5 declared')
+  assert.deepEqual(warnings, [])
+})
