@@ -8,7 +8,8 @@ import type { Launch, RuntimeDriver } from '../runtime.ts'
 import { createListener, type Listener } from './driver-bench.ts'
 import { createProcessRuntime, type ProcessRuntimeOptions } from './process-runtime.ts'
 
-const NODE_ID = 'node-under-test'
+/** Of this test process alone: a driver ends whatever bears the mark of its node and instance, others' too. */
+const NODE_ID = `node-under-test-${process.pid}`
 export const shell = (script: string): Partial<Launch['spec']> => ({ command: ['sh', '-c', script] })
 
 export interface Bench extends Listener {
