@@ -44,8 +44,13 @@ export interface NodeOptions {
   readonly dnsPort?: number | null
   /** The resolver, `IP` or `IP:port`, that answers other systems' names; they are refused when it is left out. */
   readonly dnsForward?: string
-  /** Loopback addresses per service (127.30.0.0/16). Default true. */
+  /** Addresses per name, on loopback (127.30.0.0/16) or in the virtual network. Default true. */
   readonly virtualListeners?: boolean
+  /**
+   * Addresses in 10.30.0.0/16 instead of loopback ones, and those of an SLA; adds one route, which needs CAP_NET_ADMIN.
+   * Default false.
+   */
+  readonly virtualNetwork?: boolean
   /**
    * How places are ranked in the domains that this node leads: `best-fit`, `spread`, `ldp`, or the path of a module
    * with the functions `filter` and `score`. Default `best-fit`.

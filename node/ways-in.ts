@@ -14,6 +14,7 @@ import type { ServiceSpec } from '../placement/index.ts'
 import type { StatusView } from './control.ts'
 import type { Core } from './core/core.ts'
 import { CoppiceError } from './errors.ts'
+import { openVirtualNetwork } from './io/virtual-network.ts'
 import type { NodeOptions } from './options.ts'
 import type { Traffic } from './traffic.ts'
 import { openVirtual, type VirtualWays } from './virtual-ways.ts'
@@ -43,11 +44,16 @@ export interface WaysInOptions {
 export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOptions): Promise<WaysIn> {
   const { connect } = traffic
   const onProblem = ({ code, sentence }: ConnectProblem): void => notice(code, sentence)
-  const virtual = node.virtualListeners === false ? null : openVirtual(core, self, connect, notice)
+  const closeNetwork = node.virtualNetwork ? await openVirtualNetwork() : null
+  const virtual =
+    node.virtualListeners === false
+      ? null
+      : openVirtual(core, self, node.virtualNetwork ? '10.30' : '127.30', connect, notice)
   const forwardTo = node.dnsForward === undefined ? null : readUpstream(node.dnsForward)
   const opened: Listener[] = []
   const close = async (): Promise<void> => {
     await Promise.all([...opened.map((listener) => listener.close()), virtual?.close()])
+    await closeNetwork?.()
   }
   const open = async (wanted: number | null | undefined, way: Way, start: (port: number) => Promise<Listener>) => {
     if (wanted === null) return null

@@ -31,6 +31,7 @@ export * as membership from './membership/index.ts'
 export type { TunnelHeader, TunnelRefusal, TunnelRefusalCode } from './tunnel.ts'
 export {
   allocateVirtualAddress,
+  claimVirtualAddress,
   createVirtualAddresses,
   listVirtualAddresses,
   nameAt,

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { serviceId } from './kernel/ids.ts'
 import {
   allocateVirtualAddress,
+  claimVirtualAddress,
   createVirtualAddresses,
   formatVirtualAddress,
   listVirtualAddresses,
@@ -75,4 +76,22 @@ test('only the addresses that are handed out parse', () => {
   for (const text of ['127.30.0.0', '127.30.255.255', '127.30.256.1', '127.31.0.1', '127.30.01.1', '127.30.1', '']) {
     assert.equal(parseVirtualAddress(text), null, text)
   }
+})
+
+test('an address that was asked for goes to its name, and whoever happened to have it gets another', () => {
+  const table = createVirtualAddresses([], '', '10.30')
+  const { address } = allocateVirtualAddress(table, service(1))
+  assert.match(address, /^10\.30\./)
+  const claimed = new Set<string>()
+  const claim = (name: string, wanted: string): boolean => {
+    const isHad = claimVirtualAddress(table, name, wanted, (holder) => claimed.has(holder))
+    if (isHad) claimed.add(name)
+    return isHad
+  }
+  assert.ok(claim(service(2), address))
+  assert.equal(allocateVirtualAddress(table, service(2)).address, address)
+  assert.notEqual(allocateVirtualAddress(table, service(1)).address, address)
+  assert.ok(!claim(service(3), address), 'the first to ask keeps it')
+  assert.ok(claim(service(2), address))
+  for (const foreign of ['127.30.0.7', '10.31.0.7', '10.30.0.0', '192.0.2.1']) assert.ok(!claim(service(4), foreign))
 })

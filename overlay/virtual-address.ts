@@ -5,9 +5,10 @@
 import { hashText } from './membership/watchers.ts'
 
 /**
- * The addresses 127.30.0.1 to 127.30.255.254: loopback, so no route and no privilege is needed (RFC 1122, 3.2.1.3 g).
+ * The first two bytes of the addresses x.y.0.1 to x.y.255.254. On loopback no route and no privilege is needed (RFC
+ * 1122, 3.2.1.3 g); containers reach only the other, which takes a route on the device.
  */
-const NETWORK = '127.30'
+export type VirtualNetwork = '127.30' | '10.30'
 const FIRST = 1
 const LAST = 65_534
 /**
@@ -25,6 +26,7 @@ export interface VirtualAddress {
 
 /** Owned by the node and updated in place; both maps hold the same pairs, the first in the order of last use. */
 export interface VirtualAddresses {
+  readonly network: VirtualNetwork
   /** What tells this node from others on the same device: they should not all want the same address. */
   readonly salt: string
   readonly byName: Map<string, number>
@@ -43,10 +45,14 @@ export interface Allocation {
  * The table as it was kept, longest unused first; entries that are no such address, or twice the same, are passed
  * over.
  */
-export function createVirtualAddresses(kept: readonly VirtualAddress[], salt = ''): VirtualAddresses {
-  const table: VirtualAddresses = { salt, byName: new Map(), byIndex: new Map() }
+export function createVirtualAddresses(
+  kept: readonly VirtualAddress[],
+  salt = '',
+  network: VirtualNetwork = '127.30',
+): VirtualAddresses {
+  const table: VirtualAddresses = { network, salt, byName: new Map(), byIndex: new Map() }
   for (const { name, address } of kept) {
-    const index = parseVirtualAddress(address)
+    const index = parseVirtualAddress(address, network)
     if (index === null || table.byIndex.has(index) || table.byName.has(name)) continue
     table.byName.set(name, index)
     table.byIndex.set(index, name)
@@ -56,7 +62,7 @@ export function createVirtualAddresses(kept: readonly VirtualAddress[], salt = '
 
 /** What to keep across restarts, longest unused first. */
 export const listVirtualAddresses = (table: VirtualAddresses): readonly VirtualAddress[] =>
-  [...table.byName].map(([name, index]) => ({ name, address: formatVirtualAddress(index) }))
+  [...table.byName].map(([name, index]) => ({ name, address: formatVirtualAddress(index, table.network) }))
 
 /** The service's address, now used; a new one where it has none. */
 export function allocateVirtualAddress(table: VirtualAddresses, name: string): Allocation {
@@ -65,13 +71,35 @@ export function allocateVirtualAddress(table: VirtualAddresses, name: string): A
     // Setting it anew moves it to the end of the map: the end that was used last.
     table.byName.delete(name)
     table.byName.set(name, known)
-    return { address: formatVirtualAddress(known), isNew: false, evicted: null }
+    return { address: formatVirtualAddress(known, table.network), isNew: false, evicted: null }
   }
   const evicted = table.byName.size >= VIRTUAL_ADDRESSES_MAX ? evictOldest(table) : null
   const index = freeIndex(table, name)
   table.byName.set(name, index)
   table.byIndex.set(index, name)
-  return { address: formatVirtualAddress(index), isNew: true, evicted }
+  return { address: formatVirtualAddress(index, table.network), isNew: true, evicted }
+}
+
+/**
+ * Gives a name the address that was asked for it; false where that is no address of ours, or another name's that was
+ * asked for as well. A name that only happened to have it gets another one when it is next used.
+ */
+export function claimVirtualAddress(
+  table: VirtualAddresses,
+  name: string,
+  address: string,
+  isClaimed: (name: string) => boolean,
+): boolean {
+  const index = parseVirtualAddress(address, table.network)
+  if (index === null) return false
+  const holder = table.byIndex.get(index)
+  if (holder === name) return true
+  if (holder !== undefined && isClaimed(holder)) return false
+  if (holder !== undefined) releaseVirtualAddress(table, holder)
+  releaseVirtualAddress(table, name)
+  table.byName.set(name, index)
+  table.byIndex.set(index, name)
+  return true
 }
 
 /** Gives an address back; true when there was one. */
@@ -84,15 +112,17 @@ export function releaseVirtualAddress(table: VirtualAddresses, name: string): bo
 
 /** Whose address this is; null for nobody's and for what is none of ours. */
 export function nameAt(table: VirtualAddresses, address: string): string | null {
-  const index = parseVirtualAddress(address)
+  const index = parseVirtualAddress(address, table.network)
   return index === null ? null : (table.byIndex.get(index) ?? null)
 }
 
-export const formatVirtualAddress = (index: number): string => `${NETWORK}.${index >> 8}.${index & 255}`
+export const formatVirtualAddress = (index: number, network: VirtualNetwork = '127.30'): string =>
+  `${network}.${index >> 8}.${index & 255}`
 
-/** The place of an address in 127.30.0.0/16, from 1 to 65534; null for any other text. */
-export function parseVirtualAddress(text: string): number | null {
-  const match = /^127\.30\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$/.exec(text)
+/** The place of an address in its network, from 1 to 65534; null for any other text. */
+export function parseVirtualAddress(text: string, network: VirtualNetwork = '127.30'): number | null {
+  if (!text.startsWith(`${network}.`)) return null
+  const match = /^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$/.exec(text.slice(network.length + 1))
   const [high, low] = [Number(match?.[1] ?? 256), Number(match?.[2] ?? 256)]
   const index = high * 256 + low
   return high > 255 || low > 255 || index < FIRST || index > LAST ? null : index

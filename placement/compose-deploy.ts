@@ -7,11 +7,11 @@ import { fieldOf, isObject, isOpen, type Place, readNumber, refuse, show, textOf
 /** Keys of a microservice in the SLA. */
 export type Fields = Readonly<Record<string, unknown>>
 
-const DEPLOY = ['mode', 'replicas', 'resources', 'placement', 'update_config', 'restart_policy', 'labels']
+const DEPLOY = ['mode', 'replicas', 'resources', 'placement', 'update_config', 'restart_policy']
 
 export function composeDeploy(service: Place): Fields {
   const place = objectAt(service, 'deploy')
-  warnUnsupported(place, DEPLOY, ['endpoint_mode', 'rollback_config', 'job'])
+  warnUnsupported(place, DEPLOY, ['endpoint_mode', 'rollback_config', 'labels'])
   return {
     ...modeOf(place),
     ...(!isOpen(service.raw.scale) && { replicas: service.raw.scale }),
@@ -71,6 +71,7 @@ function gpusOf(place: Place): number {
       warn(place.report, path, `${show(raw)} asks for no gpu and has no effect`)
       return sum
     }
+    warnUnsupported({ ...place, path, raw }, ['capabilities', 'count', 'device_ids', 'driver'], ['options'])
     if (Array.isArray(raw.device_ids)) {
       warn(place.report, `${path}.device_ids`, 'has no effect: as many gpus are given, not these')
       return sum + raw.device_ids.length

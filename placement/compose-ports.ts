@@ -1,7 +1,7 @@
 // Ports of a Compose service. Others call it there by the port inside the container, and people by the published one:
 // both are declared here, because a name has one set of ports for all callers.
 
-import { itemsAt } from './compose-values.ts'
+import { itemsAt, warnUnsupported } from './compose-values.ts'
 import { isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 
 interface Published {
@@ -44,6 +44,11 @@ function shortForm(place: Place, path: string, raw: unknown): readonly Published
 function longForm(place: Place, path: string, raw: Readonly<Record<string, unknown>>): readonly Published[] | null {
   const { target, published, protocol, host_ip: host } = raw
   if (!isOpen(host)) warnHost(place, path)
+  warnUnsupported(
+    { ...place, path, raw },
+    ['target', 'published', 'protocol', 'host_ip', 'name'],
+    ['mode', 'app_protocol'],
+  )
   if (isOpen(target) || !(isOpen(protocol) || protocol === 'tcp' || protocol === 'udp')) return null
   const inner = textOf(target)
   return pairUp(isOpen(published) ? inner : textOf(published), inner, protocol === 'udp' ? 'udp' : 'tcp')

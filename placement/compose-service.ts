@@ -46,6 +46,8 @@ export const COMPOSE_PATHS: Readonly<Record<string, string>> = {
 export interface Project {
   readonly name: string
   readonly volumes: ReadonlyMap<string, string>
+  /** Services whose end others wait for. */
+  readonly jobs: ReadonlySet<string>
 }
 
 /** What Compose has no word for may stand in labels. */
@@ -77,6 +79,7 @@ export function composeService(place: Place, name: string, project: Project): Fi
     volumes: composeVolumes(place, project.volumes, project.name, name),
     devices: raw.devices,
     privileged: raw.privileged,
+    ...(project.jobs.has(name) && { kind: 'job' }),
     ...composeDeploy(place),
     healthcheck: healthOf(place),
     depends_on: dependenciesOf(place),
@@ -117,6 +120,15 @@ function commandOf(test: unknown): readonly unknown[] | null {
   return how === 'CMD-SHELL' && words.length === 1 ? [...SHELL, words[0]] : null
 }
 
+const COMPLETED = 'service_completed_successfully'
+const CONDITIONS: readonly unknown[] = ['service_started', 'service_healthy', COMPLETED]
+
+/** The services that have to end well before this one starts: jobs, in our words. */
+export const awaitedEnds = ({ raw }: Place): readonly string[] =>
+  Object.entries(isObject(raw.depends_on) ? raw.depends_on : {}).flatMap(([name, options]) =>
+    isObject(options) && options.condition === COMPLETED ? [name] : [],
+  )
+
 /** A list, or an object with conditions; each name as the service is called here. */
 function dependenciesOf(place: Place): unknown {
   const raw = place.raw.depends_on
@@ -124,12 +136,11 @@ function dependenciesOf(place: Place): unknown {
   if (!isObject(raw)) return raw
   const field = fieldOf(place, 'depends_on')
   for (const [name, options] of Object.entries(raw)) {
-    const condition = isObject(options) ? options.condition : undefined
-    if (isOpen(condition) || condition === 'service_started' || condition === 'service_healthy') continue
-    const path = `${childPath(field, name)}.condition`
-    if (condition === 'service_completed_successfully')
-      warn(place.report, path, 'is not supported: the service waits until the other one runs')
-    else refuse(place.report, path, `${show(condition)} is no condition`, 'service_started or service_healthy')
+    const path = childPath(field, name)
+    if (!isObject(options)) continue
+    warnUnsupported({ ...place, path, raw: options }, ['condition'], ['restart', 'required'])
+    if (!isOpen(options.condition) && !CONDITIONS.includes(options.condition))
+      refuse(place.report, `${path}.condition`, `${show(options.condition)} is no condition`, CONDITIONS.join(', '))
   }
   return Object.keys(raw).map(labelOf)
 }

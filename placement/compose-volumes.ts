@@ -1,7 +1,7 @@
 // Volumes of a Compose service in Docker's notation. A named volume carries the project's name, as Docker Compose has
 // it, so that two projects on one device share none by chance.
 
-import { itemsAt, objectAt } from './compose-values.ts'
+import { itemsAt, objectAt, warnUnsupported } from './compose-values.ts'
 import { childPath, isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 
 /** The volumes of the project by the name in the file: what each is called on the device. */
@@ -11,15 +11,17 @@ export function composeVolumeNames(root: Place, project: string): ReadonlyMap<st
     const options = isObject(raw) ? raw : {}
     const isExternal = options.external === true || isObject(options.external)
     const named = typeof options.name === 'string' && options.name !== '' ? options.name : null
-    for (const unsupported of ['driver', 'driver_opts'])
-      if (!isOpen(options[unsupported]) && options[unsupported] !== 'local')
-        warn(root.report, `${childPath(volumes.path, key)}.${unsupported}`, 'is not supported and has no effect')
+    const isLocal = options.driver === 'local' || isOpen(options.driver)
+    const place: Place = { report: root.report, path: childPath(volumes.path, key), raw: options }
+    warnUnsupported(place, ['name', 'external', ...(isLocal ? ['driver'] : [])], ['driver', 'driver_opts', 'labels'])
     return [key, named ?? (isExternal ? key : `${project}_${key}`)] as const
   })
   return new Map(names)
 }
 
 const EXPECTED = '"data:/var/lib/data", "/srv/data:/data:ro", or {type: volume, source: data, target: /var/lib/data}'
+
+const OPTIONS = ['bind', 'volume', 'tmpfs', 'image', 'consistency']
 
 /** `service` names volumes that nobody named. */
 export function composeVolumes(
@@ -30,6 +32,7 @@ export function composeVolumes(
 ): readonly string[] {
   return itemsAt(place, 'volumes').flatMap(({ path, raw }) => {
     const mount = isObject(raw) ? longForm(raw) : shortForm(raw)
+    if (isObject(raw)) warnUnsupported({ ...place, path, raw }, ['type', 'source', 'target', 'read_only'], OPTIONS)
     if (mount === null) {
       refuse(place.report, path, `${show(raw)} is no volume`, EXPECTED)
       return []

@@ -242,6 +242,36 @@ test('environment files are those that the services name', () => {
   assert.equal(environmentFilesOf('{"applications": []}', {}), null)
 })
 
+test('a service whose end another one waits for is a job', () => {
+  const depends = { db: { condition: 'service_completed_successfully', restart: true } }
+  const { services, errors, warnings } = parseDescriptor(file({ depends_on: depends }))
+  assert.deepEqual(errors, [])
+  assert.deepEqual(
+    services.map(({ kind }) => kind),
+    ['service', 'job'],
+  )
+  assert.ok(warnings.some(({ field }) => field === '$.services.web.depends_on.db.restart'))
+})
+
+const unsupported: readonly (readonly [keys: object, path: string])[] = [
+  [{ deploy: { labels: { a: 'b' } } }, '.deploy.labels'],
+  [{ deploy: { update_config: { max_failure_ratio: 0.1 } } }, '.deploy.update_config.max_failure_ratio'],
+  [{ deploy: { placement: { preferences: [{ spread: 'x' }] } } }, '.deploy.placement.preferences'],
+  [{ ports: [{ target: 80, mode: 'host' }] }, '.ports[0].mode'],
+  [{ volumes: [{ type: 'bind', source: '/a', target: '/b', bind: { propagation: 'shared' } }] }, '.volumes[0].bind'],
+  [{ healthcheck: { test: 'x', start_interval: '1s' } }, '.healthcheck.start_interval'],
+  [{ logging: { driver: 'none' } }, '.logging'],
+  [{ tmpfs: '/run' }, '.tmpfs'],
+]
+for (const [keys, path] of unsupported) {
+  test(`${JSON.stringify(keys)} is named as not supported`, () => {
+    const { errors, warnings } = parseDescriptor(file(keys), AROUND)
+    assert.deepEqual(errors, [])
+    const found = warnings.find(({ field }) => field === `$.services.web${path}`)
+    assert.match(found?.problem ?? '', /is not supported and has no effect/)
+  })
+}
+
 test('a service of a profile is left out, and one that nobody can call is warned about', () => {
   const { services, warnings } = parseDescriptor(file({ profiles: ['debug'] }))
   assert.deepEqual(

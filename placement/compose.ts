@@ -1,7 +1,14 @@
 // A Compose file becomes the same canonical services as an SLA does: each service is said in the words of the SLA and
 // read by the same rules, and what is found there is told with the path in the Compose file.
 
-import { APP_NAMESPACE_LABEL, COMPOSE_PATHS, composeService, NAMESPACE_LABEL, type Project } from './compose-service.ts'
+import {
+  APP_NAMESPACE_LABEL,
+  awaitedEnds,
+  COMPOSE_PATHS,
+  composeService,
+  NAMESPACE_LABEL,
+  type Project,
+} from './compose-service.ts'
 import { labelOf, warnUnsupported } from './compose-values.ts'
 import { composeVolumeNames } from './compose-volumes.ts'
 import type { Application } from './descriptor-microservice.ts'
@@ -43,10 +50,6 @@ export function readCompose(root: Place): readonly ComposedService[] {
     return []
   }
   const app = projectLabel(root)
-  const project: Project = {
-    name: textOf(root.raw.name),
-    volumes: composeVolumeNames(root, textOf(root.raw.name)),
-  }
   const wanted = services.flatMap(([name, raw]) => {
     const path = childPath('$.services', name)
     if (!isObject(raw)) refuse(root.report, path, `${show(raw)} is no service`, 'an object with an "image"')
@@ -56,6 +59,11 @@ export function readCompose(root: Place): readonly ComposedService[] {
     return []
   })
   warnUncallable(wanted)
+  const project: Project = {
+    name: textOf(root.raw.name),
+    volumes: composeVolumeNames(root, textOf(root.raw.name)),
+    jobs: new Set(wanted.flatMap(({ place }) => awaitedEnds(place))),
+  }
   const all = wanted.map(({ name, place }) => siblingOf(name, place))
   return wanted.map(({ name, place }) => ({
     path: place.path,

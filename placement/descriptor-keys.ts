@@ -9,7 +9,6 @@ import { fieldOf, isSet, type Place, textOf, warn } from './descriptor-report.ts
  * goes when what enforces it comes.
  */
 export const NOT_YET: readonly string[] = [
-  'microservice.addresses',
   'microservice.added_files',
   'microservice.disconnect',
   'microservice.autonomy=manual',

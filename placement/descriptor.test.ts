@@ -40,7 +40,6 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
   const warned = parsed.warnings.map(({ field }) => field.replace('$.applications[0].', ''))
   assert.deepEqual(warned, [
     'application_name',
-    'microservices[0].addresses',
     'microservices[0].added_files',
     'microservices[0].connectivity[0].target_microservice_id',
   ])

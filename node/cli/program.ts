@@ -79,6 +79,7 @@ const addUpOptions = (command: Command): Command =>
     .option('--dns <port>', 'the port of the DNS server on loopback (default: a free one)', port)
     .option('--no-dns', 'no DNS server')
     .option('--dns-forward <resolver>', "who answers other systems' names, as in 192.0.2.1 (default: refused)")
+    .option('--virtual-network', 'addresses in 10.30.0.0/16 and those of descriptors; needs CAP_NET_ADMIN')
     .option('--no-virtual-listeners', 'no loopback address per service')
     .option(
       '--scheduler <name>',

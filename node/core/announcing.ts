@@ -28,7 +28,7 @@ export function createAnnouncer(): (message: Announcement) => readonly Topic[] {
     const before = told.get(domain)
     const isForAll = before === undefined || isNews(before, message)
     if (isForAll) told.set(domain, message)
-    // Who holds the parent's records follows its summaries: the electors of all its children.
+    // Who has a seat in the parent follows its summaries: the leaders of all its children.
     return [own, { domain: parent, topic: isForAll ? 'leader' : 'summary' }]
   }
 }

@@ -29,17 +29,15 @@ test('a file is there before the start, below the working folder, and an absolut
   assert.equal(await awaitOutput(driver, launch.key, 'good day\ngood day\n'), 'good day\ngood day\n')
 })
 
-test('a file that cannot be had, has another digest, or leads out of the instance keeps it from starting', async (t) => {
+test('a file that cannot be had, has another digest, or leads out keeps the instance from starting', async (t) => {
   const { base, driver, next } = await setUp(t)
   const problemWith = async (url: string, path: string, number: number): Promise<string> => {
     driver.start(launchOf({ command: ['true'], addedFiles: [{ url, path }] }, number))
     return (await next('failed')).detail
   }
   assert.match(await problemWith(`${base}/none`, 'a', 0), /cannot be had: the server answered 404/)
-  assert.match(
-    await problemWith(`${base}/note#sha256=${'0'.repeat(64)}`, 'a', 1),
-    /its sha256 is [0-9a-f]{64} and not 0{64}/,
-  )
+  const other = `${base}/note#sha256=${'0'.repeat(64)}`
+  assert.match(await problemWith(other, 'a', 1), /its sha256 is [0-9a-f]{64} and not 0{64}/)
   assert.match(await problemWith(`${base}/note`, '../../a', 2), /cannot be added at "\.\.\/\.\.\/a"/)
 })
 

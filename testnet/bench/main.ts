@@ -1,7 +1,8 @@
-// `npm run bench -- election|failover|idle`: measurements on real processes. Figures in a README come from here.
-// Where a figure has a target and misses it, the command ends with 1.
+// `npm run bench -- election|failover|idle|placement`: measurements on real processes. Figures in a README come from
+// here. Where a figure has a target and misses it, the command ends with 1.
 
 import { parseArgs } from 'node:util'
+import { benchDocker } from './docker.ts'
 import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './election.ts'
 import { benchFailover } from './failover.ts'
 import { isMet, lineOf } from './figures.ts'
@@ -17,6 +18,7 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --loss N      steady: share of messages that get lost (0.05)
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
+npm run bench -- placement --parts docker [--runs N]  (under testnet/lab/with-docker.sh)
 npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
 
 const { positionals, values } = parseArgs({
@@ -63,7 +65,14 @@ async function idle(): Promise<boolean> {
   return figures.every(isMet)
 }
 
-const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle }
+async function placement(): Promise<boolean> {
+  if (values.parts !== 'docker') throw new Error(`no such part: ${values.parts}; there is docker`)
+  const figures = await benchDocker(Number(values.runs ?? 10))
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
+}
+
+const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle, placement }
 const bench = benches[positionals[0] ?? '']
 if (bench === undefined) {
   console.error(USAGE)

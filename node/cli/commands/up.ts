@@ -36,6 +36,7 @@ export interface UpWords {
   readonly dns?: number | false
   readonly dnsForward?: string
   readonly virtualListeners: boolean
+  readonly virtualNetwork?: boolean
   readonly scheduler?: string
   readonly location?: NonNullable<NodeOptions['location']>
   readonly pressureHigh?: number
@@ -75,6 +76,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     pressure: pressureOf(words),
     ...(words.socks !== undefined && { socksPort: words.socks === false ? null : words.socks }),
     ...(words.dns !== undefined && { dnsPort: words.dns === false ? null : words.dns }),
+    ...(words.virtualNetwork && { virtualNetwork: true }),
     ...(words.dnsForward && { dnsForward: words.dnsForward }),
     ...(words.label && { labels: words.label }),
   }

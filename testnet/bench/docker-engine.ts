@@ -1,0 +1,89 @@
+// What the engine alone, and Swarm on it, take for what Coppice does with containers: measured beside it, in the same
+// run on the same machine. Needs an engine of its own (testnet/lab/with-docker.sh), for it makes it a swarm.
+
+import { setTimeout as delay } from 'node:timers/promises'
+import Docker from 'dockerode'
+
+/** How often Swarm is asked whether all tasks run: the resolution of its time, in ms. */
+const POLL_MS = 20
+/** Longer than any of it takes; more means that something hangs. */
+const WAIT_MS_MAX = 120_000
+const NANO_CPUS = 10_000_000
+const MEMORY_BYTES = 16_000_000
+
+const COMMAND = ['sleep', '3600']
+export const BENCH_IMAGE = 'coppice-busybox:latest'
+
+/** Creates and starts a container with limits on a network of its own, as Coppice does; in ms, it is removed after. */
+export async function engineStartMs(network: string): Promise<number> {
+  const docker = new Docker()
+  const begin = performance.now()
+  const made = await docker.createContainer({
+    Image: BENCH_IMAGE,
+    Cmd: COMMAND,
+    HostConfig: {
+      Memory: MEMORY_BYTES,
+      MemorySwap: MEMORY_BYTES,
+      NanoCpus: NANO_CPUS,
+      PidsLimit: 1_024,
+      NetworkMode: network,
+    },
+  })
+  await made.start()
+  const ms = performance.now() - begin
+  await made.remove({ force: true })
+  return ms
+}
+
+/** A swarm of this engine alone, and what its scaling takes; leaves the swarm at the end. */
+export async function swarmScaleMs(from: number, to: number, runs: number): Promise<readonly number[]> {
+  const docker = new Docker()
+  await docker.swarmInit({ ListenAddr: '127.0.0.1:2377', AdvertiseAddr: '127.0.0.1' })
+  const name = 'bench-scale'
+  const spec = (replicas: number) => ({
+    Name: name,
+    TaskTemplate: {
+      ContainerSpec: { Image: BENCH_IMAGE, Command: COMMAND },
+      Resources: { Limits: { MemoryBytes: MEMORY_BYTES, NanoCPUs: NANO_CPUS } },
+    },
+    Mode: { Replicated: { Replicas: replicas } },
+  })
+  const running = async (replicas: number): Promise<void> => {
+    const deadline = performance.now() + WAIT_MS_MAX
+    for (;;) {
+      const filters = { service: [name], 'desired-state': ['running'] }
+      const tasks = (await docker.listTasks({ filters })) as readonly { Status: { State: string } }[]
+      if (tasks.filter(({ Status }) => Status.State === 'running').length === replicas) break
+      if (performance.now() > deadline) throw new Error(`Swarm has not ${replicas} tasks after ${WAIT_MS_MAX} ms`)
+      await delay(POLL_MS)
+    }
+  }
+  const scale = async (replicas: number): Promise<number> => {
+    const service = docker.getService(name)
+    const { Version } = await service.inspect()
+    const begin = performance.now()
+    await service.update({ version: Version.Index, ...spec(replicas) })
+    await running(replicas)
+    return performance.now() - begin
+  }
+  try {
+    await docker.createService(spec(from))
+    await running(from)
+    const times: number[] = []
+    for (let run = 0; run < runs; run++) {
+      times.push(await scale(to))
+      await scale(from)
+      await noContainersBeside(docker, name, from)
+    }
+    await docker.getService(name).remove()
+    return times
+  } finally {
+    await docker.swarmLeave({ force: true })
+  }
+}
+
+/** Tasks that are shut down keep the machine busy until their containers have gone. */
+async function noContainersBeside(docker: Docker, name: string, wanted: number): Promise<void> {
+  const filters = { label: [`com.docker.swarm.service.name=${name}`], status: ['running'] }
+  while ((await docker.listContainers({ filters })).length > wanted) await delay(POLL_MS)
+}

@@ -1,0 +1,83 @@
+// The addresses that an SLA asks for, in a network namespace of their own: nothing outside sees the route. Needs root,
+// `unshare`, `nsenter`, `ip` and curl.
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import type { ResolveView } from '../../node/control.ts'
+import { createControlClient } from '../../node/io/control-client.ts'
+import { answer, COPPICE, coppice, ON_LOOPBACK } from './command-fixture.ts'
+import { until } from './fleet.ts'
+
+const PATIENCE_MS = 30_000
+const HELLO = `require('http').createServer((_, response) => response.end('hello ' + process.env.COPPICE_INSTANCE))
+  .listen(process.env.PORT, '127.0.0.1')`
+
+let baseDir = ''
+let node: ChildProcess
+
+/** Runs a program where the node is. */
+const inside = async (...words: readonly string[]): Promise<string> =>
+  (await promisify(execFile)('nsenter', ['-t', `${node.pid}`, '-n', ...words], { timeout: PATIENCE_MS })).stdout
+
+before(async () => {
+  baseDir = await mkdtemp(join(tmpdir(), 'virtual-network-'))
+  const up = [COPPICE, 'up', '--virtual-network', '--data', baseDir, ...ON_LOOPBACK]
+  const line = 'ip link set lo up && exec "$0" "$@"'
+  node = spawn('unshare', ['--net', 'sh', '-c', line, process.execPath, ...up], { stdio: 'ignore' })
+  const control = createControlClient(baseDir)
+  await until('it is ready', async () => (await control.status()).ready, PATIENCE_MS)
+  const service = (name: string, addresses: object) => ({
+    microservice_name: name,
+    microservice_namespace: 'web',
+    virtualization: 'process',
+    cmd: ['node', '-e', HELLO],
+    port: '8080',
+    replicas: 2,
+    addresses,
+  })
+  const microservices = [
+    service('hello', { rr_ip: '10.30.7.7', closest_ip: '10.30.7.8', instances: [{ number: 1, address: '10.30.7.9' }] }),
+    service('greedy', { rr_ip: '192.0.2.1' }),
+  ]
+  const applications = [{ application_name: 'shop', application_namespace: 'demo', microservices }]
+  const file = join(baseDir, 'descriptor.json')
+  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
+  const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', baseDir)
+  assert.equal(exitCode, 0, stderr)
+})
+
+after(async () => {
+  const gone = once(node, 'exit')
+  await coppice('rm', 'shop.demo.hello.web', '--data', baseDir)
+  await coppice('rm', 'shop.demo.greedy.web', '--data', baseDir)
+  await until('nothing runs', async () => (await createControlClient(baseDir).instances()).length === 0, PATIENCE_MS)
+  node.kill()
+  await gone
+  await rm(baseDir, { recursive: true, force: true })
+})
+
+test('rr_ip, closest_ip and the address of an instance answer as their policies say', async () => {
+  const get = (host: string): Promise<string> => inside('curl', '-sS', '--noproxy', '*', `http://${host}:8080/`)
+  const turns = [await get('10.30.7.7'), await get('10.30.7.7')]
+  assert.deepEqual(turns.toSorted(), ['hello 0', 'hello 1'])
+  assert.match(await get('10.30.7.8'), /^hello [01]$/)
+  assert.deepEqual([await get('10.30.7.9'), await get('10.30.7.9')], ['hello 1', 'hello 1'])
+})
+
+test('an address outside the network is not taken; the service gets one of it', async () => {
+  const greedy: ResolveView = await answer('resolve', 'shop.demo.greedy.web.any.rr.local', '--data', baseDir)
+  assert.match(greedy.virtualAddress ?? '', /^10\.30\./)
+  assert.doesNotMatch(await inside('ip', 'route', 'show', 'table', 'local'), /192\.0\.2\.1/)
+})
+
+test('the route is in the node’s namespace and in no other', async () => {
+  assert.match(await inside('ip', 'route', 'show', 'table', 'local'), /local 10\.30\.0\.0\/16 dev lo/)
+  const { stdout } = await promisify(execFile)('ip', ['route', 'show', 'table', 'local'])
+  assert.doesNotMatch(stdout, /10\.30\.0\.0\/16/)
+})
