@@ -21,7 +21,7 @@ export function readAddedFile({ url, path }: ServiceSpec['addedFiles'][number]):
   if (parsed === null || !['http:', 'https:'].includes(parsed.protocol)) {
     return err(`a file can be added from an http or https address, and "${url}" is none`)
   }
-  const fragment = decodeURIComponent(parsed.hash.slice(1))
+  const fragment = parsed.hash.slice(1)
   const sha256 = DIGEST.exec(fragment)?.[1]?.toLowerCase() ?? null
   if (fragment.startsWith('sha256') && sha256 === null) return err(`"#${fragment}" is no sha256 of 64 digits`)
   parsed.hash = ''

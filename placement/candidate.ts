@@ -58,19 +58,21 @@ export function candidateOf(
     const { summary } = news
     const total = capacityOf(summary)
     const free = minus(total, larger(minus(summary.reserved, promised.own), promised.resources))
-    const runtimes = new Set(summary.runtimes.map(({ name }) => name))
     return {
       ...common,
       kind: 'node',
       devices: 1,
       total,
       free,
-      slotFor: (runtime) => (runtimes.has(runtime) ? free : null),
+      slotFor: (runtime) => (summary.runtimes.some(({ name }) => name === runtime) ? free : null),
       underPressure: summary.pressure >= 2,
       intake: summary.intake ?? 'open',
       clusters: [cluster.path],
       clusterLabels: cluster.labels,
-      labels: Object.entries(summary.labels).map(([label, value]) => `${label}=${value}`),
+      // Only where a selector asks for it: a leader looks at a thousand candidates for each instance.
+      get labels() {
+        return Object.entries(summary.labels).map(([label, value]) => `${label}=${value}`)
+      },
     }
   }
   const { aggregate } = news

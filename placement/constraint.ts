@@ -45,8 +45,9 @@ function clusterSelected(spec: ServiceSpec, candidate: Candidate): Reason | null
 }
 
 function nodeSelected(spec: ServiceSpec, candidate: Candidate): Reason | null {
+  if (isDomain(candidate.child) || spec.constraints.every(({ node }) => node === null)) return null
   const { labels } = candidate
-  if (labels === null || isDomain(candidate.child)) return null
+  if (labels === null) return null
   for (const { node } of spec.constraints) {
     if (node === null) continue
     if (!selectorOf(node)({ names: nodeNames(candidate), labels })) return refusal('node-selector', node)

@@ -1,5 +1,6 @@
 // The fields of a microservice that have a grammar of their own: commands, ports, environment, volumes, devices, files.
 
+import { readAddedFile } from './added-files.ts'
 import { type Field, honoured, orOpen } from './descriptor-field.ts'
 import { fieldOf, isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
 import type { ServiceSpec } from './spec.ts'
@@ -247,7 +248,7 @@ type AddedFile = ServiceSpec['addedFiles'][number]
 const URL_PATTERN = '^https?://[^\\s/?#]+[^\\s]*$'
 const IS_URL = new RegExp(URL_PATTERN)
 
-/** Addresses of files, or `{url, path}`; without a path the file has its own name, in the working folder. */
+/** Addresses of files, or `{url, path}`; without a path the file has its own name. */
 export const addedFiles = (about: string): Field<readonly AddedFile[]> => {
   const url = { type: 'string', pattern: URL_PATTERN, maxLength: 2_048 }
   const path = { type: ['string', 'null'], maxLength: 1_024 }
@@ -272,15 +273,17 @@ function readAddedFiles(place: Place, key: string): readonly AddedFile[] {
       return []
     }
     const path = isOpen(named) ? decodedName(url) : named
-    if (typeof path === 'string' && isPlainPath(path)) return [{ url, path }]
-    const problem = isOpen(named) ? 'the address ends with no file name' : `${show(named)} is no path for a file`
-    refuse(place.report, at, problem, 'a "path" with a file name and without ".."')
+    if (typeof path !== 'string' || path === '' || path.length > 1_024) {
+      const problem = isOpen(named) ? 'the address ends with no file name' : `${show(named)} is no path for a file`
+      refuse(place.report, at, problem, 'a "path" with a file name')
+      return []
+    }
+    const source = readAddedFile({ url, path })
+    if (source.ok) return [{ url, path }]
+    refuse(place.report, at, source.error, expected)
     return []
   })
 }
-
-const isPlainPath = (path: string): boolean =>
-  /^[^\0]{1,1024}$/.test(path) && !path.endsWith('/') && !path.split('/').includes('..')
 
 /** The last part of the path of an address. */
 function decodedName(url: string): string {

@@ -1,5 +1,6 @@
 // One microservice of a descriptor in its canonical form: the fields one by one, then what only holds between them.
 
+import { distanceKm } from '../overlay/coordinates/distance.ts'
 import { SPEC_BYTES_MAX } from '../services-registry/record.ts'
 import { readConnection, readConstraint } from './descriptor-constraints.ts'
 import { readKey } from './descriptor-field.ts'
@@ -136,6 +137,7 @@ function readConstraints(place: Place, siblings: Siblings): ServiceSpec['constra
     ...direct,
     ...read('connectivity').flatMap((inner) => readConnection(inner, siblings)),
   ]
+  warnApart(place, found)
   const strategy = read('sla_violation_strategy')
   if (place.raw.sla_violation_strategy === 'replicate') {
     const problem = 'is read as "migrate": the instance moves; "replicas" says how many there are'
@@ -149,6 +151,16 @@ function readConstraints(place: Place, siblings: Siblings): ServiceSpec['constra
 
 /** Of spec.ts, which no entry of the descriptor may exceed together with the others. */
 const CONSTRAINTS_MAX = 64
+
+/** No device is in two circles that do not touch. */
+function warnApart(place: Place, found: readonly Constraint[]): void {
+  const circles = found.flatMap(({ geo }) => geo ?? [])
+  const apart = circles.some((one, index) =>
+    circles.slice(index + 1).some((other) => distanceKm(one.place, other.place) > one.radiusKm + other.radiusKm),
+  )
+  const problem = 'no device can be within two places that are farther apart than their thresholds: all entries hold'
+  if (apart) warn(place.report, fieldOf(place, 'constraints'), problem)
+}
 
 /** A rigidness of 0 lets the instance stay whatever is measured; where it is placed first still counts. */
 function withoutMoving({ geo, latency, bandwidth, ...constraint }: Constraint): Constraint {

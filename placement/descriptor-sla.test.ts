@@ -251,6 +251,36 @@ test('a descriptor as Oakestra users write it is read whole', () => {
   assert.equal(report?.constraints[0]?.latency?.service, 'pipeline.default.detector.default')
 })
 
+test('places that no device can be near at once are warned about', () => {
+  const near = (location: string, threshold: number) => ({ type: 'geo', location, threshold })
+  const warned = (...constraints: readonly object[]) => {
+    const microservices = [{ microservice_name: 'web', microservice_namespace: 'ns', code: 'image', constraints }]
+    const application = { application_name: 'app', application_namespace: 'ns', microservices }
+    return parseDescriptor(JSON.stringify({ applications: [application] })).warnings.map(({ field }) => field)
+  }
+  // Munich and Berlin are 504 km apart.
+  assert.deepEqual(warned(near('48.137,11.575', 100), near('52.52,13.405', 450)), [])
+  assert.deepEqual(warned(near('48.137,11.575', 100), near('52.52,13.405', 350)), [
+    '$.applications[0].microservices[0].constraints',
+  ])
+})
+
+const files: readonly (readonly [file: unknown, problem: RegExp])[] = [
+  ['ftp://files.example/a', /no address of a file/],
+  ['http://files.example/', /ends with no file name/],
+  [{ url: 'http://files.example/a', path: '../a' }, /without "\.\."/],
+  ['http://files.example/a#sha256=12', /no sha256 of 64 digits/],
+  ['http://files.example/a#%ff', /^$/],
+]
+for (const [file, problem] of files) {
+  test(`the added file ${JSON.stringify(file)} is ${problem.source === '^$' ? 'taken' : 'refused'}`, () => {
+    const service = { microservice_name: 'web', microservice_namespace: 'ns', code: 'image', added_files: [file] }
+    const application = { application_name: 'app', application_namespace: 'ns', microservices: [service] }
+    const { errors } = parseDescriptor(JSON.stringify({ applications: [application] }))
+    assert.match(errors[0]?.problem ?? '', problem)
+  })
+}
+
 test('what an application says of autonomy holds for its services that say nothing', () => {
   const { errors, services } = fixture('additions')
   assert.deepEqual(errors, [])

@@ -89,7 +89,10 @@ export const MICROSERVICE_KEYS = {
   port: ports('80, "80:8080" (callers\' port, then the program\'s), "80:8080/udp", several with ";" or in a list.'),
   addresses: addresses('Virtual addresses that callers may use: rr_ip, closest_ip, instances, and with _v6.'),
   callers: callers('Namespaces besides its own that may call it: "ns", "app.ns", or "*"; a text or a list.'),
-  added_files: addedFiles('Files by address that stand in the working folder, or at "path", before the start.'),
+  added_files: addedFiles(
+    'Files by address that are there before the start, at "path" or by their own name, below the root of the ' +
+      'container or the working folder of the process.',
+  ),
   volumes: volumes('Named volumes and folders of the device.'),
   devices: devices('Device files that it may use.'),
   privileged: flag("A container with all the device's rights."),

@@ -40,8 +40,8 @@ test("a descriptor like those in Oakestra's slides is accepted, and says what is
   const warned = parsed.warnings.map(({ field }) => field.replace('$.applications[0].', ''))
   assert.deepEqual(warned, [
     'application_name',
-    'microservices[0].added_files',
     'microservices[0].connectivity[0].target_microservice_id',
+    'microservices[0].constraints',
   ])
   const [spec] = parsed.services
   assert.equal(spec?.runtime, 'docker')
@@ -221,6 +221,8 @@ function having(table: string, key: string, value: string): string {
       whole.applications[0][key] = raw
       return JSON.stringify(whole)
     }
+    case 'addresses':
+      return descriptor({ addresses: { [key]: 'fdff::1' } })
     case 'constraint':
       return descriptor({ constraints: [{ [key]: raw, ...MEASURED }] })
     case 'connection':

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import Docker from 'dockerode'
 import type { ImageOffer } from '../runtime.ts'
 import { bench, container, IMAGE, shell } from './docker-bench.ts'
+import type { DockerRuntimeOptions } from './docker-runtime.ts'
 import { awaitOutput } from './driver-bench.ts'
 
 /** An image of its own, which is nowhere but in this engine, and its archive as a peer sends it. */
@@ -32,6 +33,10 @@ async function ownImage(t: TestContext, name: string): Promise<{ readonly archiv
 
 /** A driver whose peers offer these archives, in this order, when the registry cannot be reached. */
 function withPeers(t: TestContext, ...archives: readonly Buffer[]) {
+  return peersWith(t, {}, archives)
+}
+
+function peersWith(t: TestContext, parts: Partial<DockerRuntimeOptions>, archives: readonly Buffer[]) {
   async function* imageOffers(): AsyncGenerator<ImageOffer> {
     for (const [index, archive] of archives.entries()) {
       const pieces: Buffer[] = []
@@ -39,7 +44,7 @@ function withPeers(t: TestContext, ...archives: readonly Buffer[]) {
       yield { from: `peer ${index}`, stream: Readable.from(pieces, { objectMode: false }) }
     }
   }
-  return bench(t, { imageOffers })
+  return bench(t, { ...parts, imageOffers })
 }
 
 test('an image that no registry has is copied from a peer that has it, and is the same by its digest', async (t) => {
@@ -80,4 +85,44 @@ test('an image that nobody has is a reason that says so', async (t) => {
   const { driver, next } = await withPeers(t)
   driver.start(container({ code: 'localhost:9/nobody-has-it:1' }))
   assert.match((await next('failed')).detail, /cannot be pulled: .*; no device nearby has it either$/)
+})
+
+test('when the disk is nearly full, images that we brought and nothing uses go, and no others', async (t) => {
+  const docker = new Docker()
+  const isThere = (name: string): Promise<boolean> =>
+    docker
+      .getImage(name)
+      .inspect()
+      .then(
+        () => true,
+        () => false,
+      )
+  const names = ['unused', 'used', 'needed'].map((what) => `kept/${what}-${process.pid}:1`)
+  const archives: Buffer[] = []
+  for (const name of names) {
+    archives.push((await ownImage(t, name)).archive)
+    await docker.getImage(name).remove({ force: true })
+  }
+  const [unused = '', used = '', needed = ''] = names
+  // One that somebody else brought, which nothing uses either.
+  const strange = `kept/strange-${process.pid}:1`
+  await ownImage(t, strange)
+  let free = 100
+  const asked = [...archives]
+  const offers = async function* (): AsyncGenerator<ImageOffer> {
+    yield { from: 'peer', stream: Readable.from([asked.shift() ?? Buffer.alloc(0)], { objectMode: false }) }
+  }
+  const imageRoom = async () => ({ free, total: 100 })
+  const { driver, next } = await bench(t, { imageOffers: offers, imageRoom })
+  const run = async (code: string, number: number): Promise<void> => {
+    driver.start(container({ code, ...shell('sleep 60'), stopGraceMs: 0 }, number))
+    await next('running')
+  }
+  await run(unused, 0)
+  driver.stop(container({}, 0).key, 0)
+  await next('exited')
+  await run(used, 1)
+  free = 5
+  await run(needed, 2)
+  assert.deepEqual(await Promise.all([unused, used, needed, strange].map(isThere)), [false, true, true, true])
 })

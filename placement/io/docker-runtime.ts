@@ -43,6 +43,7 @@ import {
   removeContainer,
   type WatchedContainer,
 } from './docker-watch.ts'
+import { createImageKeeper, type ImageKeeper, type ImageKeeperOptions } from './image-keeper.ts'
 import { createKeyQueue } from './key-queue.ts'
 
 export interface DockerRuntimeOptions extends RuntimeDriverOptions {
@@ -50,6 +51,8 @@ export interface DockerRuntimeOptions extends RuntimeDriverOptions {
   readonly socketPath?: string
   /** How long a started container may take until its first TCP port answers, in ms. Default 2 min. */
   readonly startDeadlineMs?: number
+  /** Room on the disk of the images; default: asked of the engine and the system. */
+  readonly imageRoom?: ImageKeeperOptions['room']
 }
 
 /** A guess: a JVM on a single-board computer. */
@@ -73,12 +76,18 @@ class DockerRuntime implements RuntimeDriver {
   readonly #queue = createKeyQueue()
   readonly #attended = new Map<InstanceKey, Attended>()
   readonly #closing = new AbortController()
+  readonly #images: ImageKeeper
   #engineProblem: string | null = null
   #network: Promise<void> | null = null
 
   constructor(options: DockerRuntimeOptions) {
     this.#options = options
     this.#engine = createDockerEngine(options.socketPath)
+    this.#images = createImageKeeper({
+      dataDir: options.dataDir,
+      onWarning: options.onWarning,
+      ...(options.imageRoom === undefined ? {} : { room: options.imageRoom }),
+    })
     this.#watching = {
       engine: this.#engine,
       startDeadlineMs: options.startDeadlineMs ?? START_DEADLINE_MS,
@@ -256,11 +265,16 @@ class DockerRuntime implements RuntimeDriver {
    * Null when it is not.
    */
   async #provideImage(docker: Docker, image: string, key: InstanceKey): Promise<string | null> {
-    if ((await orNull(docker.getImage(image).inspect())) !== null) return image
+    if ((await orNull(docker.getImage(image).inspect())) !== null) {
+      await this.#images.used(image, false)
+      return image
+    }
+    await this.#images.makeRoom(docker, image)
     const onProgress = (detail: string): void => this.#tell({ kind: 'pulling', key, detail })
     const { signal } = this.#closing
     try {
       await pullImage(docker, image, onProgress, signal)
+      await this.#images.used(image, true)
       return image
     } catch (error) {
       if ((await orNull(docker.getImage(image).inspect())) !== null) return image
@@ -268,7 +282,10 @@ class DockerRuntime implements RuntimeDriver {
       if (imageOffers !== undefined) {
         const offers = imageOffers(image, signal)
         const copied = await imageFromPeers(docker, image, offers, { onProgress, onProblem: onWarning }, signal)
-        if (copied !== null) return copied
+        if (copied !== null) {
+          await this.#images.used(image, true)
+          return copied
+        }
       }
       const others = imageOffers === undefined ? '' : '; no device nearby has it either'
       const problem = engineProblem(error, this.#engine.address)

@@ -7,6 +7,8 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { execPath } from 'node:process'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+
 import { launchOf } from '../launch-fixture.ts'
 import type { RuntimeDriver } from '../runtime.ts'
 import { findCgroups } from './cgroups.ts'
@@ -105,4 +107,30 @@ test('a program beside a process is under the same limits', async (t) => {
   assert.ok(started.ok)
   // 128 and SIGKILL.
   assert.equal(await started.value.exit, 137)
+})
+
+test('limits of a process that runs are changed and put back, and its memory is held near what it uses', async (t) => {
+  const { driver, next, warnings } = await bench(t)
+  const launch = launchOf({ command: ['sh', '-c', 'echo up; exec sleep 60'], vcpus: 0.5, memoryMb: 200 }, 3)
+  const context = { cgroups: await findCgroups(), nodeId: NODE_ID }
+  const { writes } = groupsOf(launch.key, launch.spec, context)
+  const read = (): Promise<string[]> =>
+    Promise.all(writes.map(async ({ file }) => (await readFile(file, 'utf8')).trim()))
+  const untilRead = async (isSo: (texts: readonly string[]) => boolean): Promise<void> => {
+    while (!isSo(await read())) await delay(5)
+  }
+  driver.start(launch)
+  await next('running')
+  await awaitOutput(driver, launch.key)
+  const declared = await read()
+  driver.limit(launch.key, { vcpus: 0.25, memoryMb: 200, holdMemory: true })
+  const { writes: halved } = groupsOf(launch.key, { ...launch.spec, vcpus: 0.25 }, context)
+  const cpu = halved.findIndex(({ file }) => /cfs_quota_us$|cpu\.max$/.test(file))
+  const memory = halved.findIndex(({ file }) => /memory/.test(file))
+  await untilRead((texts) => texts[cpu] === halved[cpu]?.text)
+  const heldBytes = Number((await read())[memory])
+  assert.ok(heldBytes >= 16_000_000 && heldBytes < 100_000_000, `${heldBytes}`)
+  driver.limit(launch.key, { vcpus: 0.5, memoryMb: 200, holdMemory: false })
+  await untilRead((texts) => texts.join() === declared.join())
+  assert.deepEqual(warnings, [])
 })

@@ -7,6 +7,7 @@ import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './electio
 import { benchFailover } from './failover.ts'
 import { isMet, lineOf } from './figures.ts'
 import { benchIdle } from './idle.ts'
+import { measureCore } from './placement.ts'
 
 const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')}]
                           (${ELECTION_PARTS_DEFAULT.join(',')})
@@ -18,7 +19,7 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --loss N      steady: share of messages that get lost (0.05)
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
-npm run bench -- placement --parts docker [--runs N]  (under testnet/lab/with-docker.sh)
+npm run bench -- placement --parts core,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
 npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
 
 const { positionals, values } = parseArgs({
@@ -66,8 +67,13 @@ async function idle(): Promise<boolean> {
 }
 
 async function placement(): Promise<boolean> {
-  if (values.parts !== 'docker') throw new Error(`no such part: ${values.parts}; there is docker`)
-  const figures = await benchDocker(Number(values.runs ?? 10))
+  const parts = values.parts.split(',')
+  const unknown = parts.filter((part) => part !== 'core' && part !== 'docker')
+  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}; there are core and docker`)
+  const figures = [
+    ...(parts.includes('core') ? measureCore() : []),
+    ...(parts.includes('docker') ? await benchDocker(Number(values.runs ?? 10)) : []),
+  ]
   for (const figure of figures) console.log(lineOf(figure))
   return figures.every(isMet)
 }
