@@ -179,6 +179,26 @@ test('what finds no place is pending and says what ruled out how many devices', 
   )
 })
 
+test('the reasons of several clusters add up to all devices, whatever each lacks', () => {
+  const fleet = new Fleet()
+  fleet.devices.forEach((device, id) => {
+    if (id === 'b1' || id === 'c2') device.summary = { ...device.summary, runtimes: [] }
+    if (id === 'a3') device.summary = { ...device.summary, pressure: 2 }
+    if (id === 'c1') device.summary = { ...device.summary, memoryMb: { total: 20_000, free: 20_000 }, cores: 1 }
+  })
+  fleet.run(3_000)
+  fleet.submit(specOf({ memoryMb: 4_096, vcpus: 2 }))
+  fleet.until('it is pending', () => fleet.pending.size > 0)
+  const reason = fleet.pending.get(`${WEB}#0@a1`) ?? ''
+  assert.match(reason, /^0 of 9 devices: /)
+  const counts = reason.replace(/\([^)]*\)/g, '').match(/\d+ (?=lack|do|is |are )/g) ?? []
+  assert.equal(
+    counts.map(Number).reduce((sum, count) => sum + count, 0),
+    9,
+    reason,
+  )
+})
+
 test('a cluster names the device that comes closest', () => {
   const fleet = new Fleet()
   fleet.run(3_000)
