@@ -186,7 +186,7 @@ test('a node without an engine is told so in a sentence', async (t) => {
   assert.equal((await next('failed')).detail, detail)
 })
 
-test('limits of a container that runs are changed and put back, and a start has those that were declared', async (t) => {
+test('limits of a running container are changed and put back, and a start has those that were declared', async (t) => {
   const { driver, next, nodeId, warnings } = await bench(t)
   const launch = container({ ...server, memoryMb: 64, vcpus: 0.5 })
   const limits = async (): Promise<string> => {
