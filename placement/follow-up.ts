@@ -4,6 +4,7 @@
 import { type InstanceKey, instanceKey, isDomain, parentOf, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { CHILDREN_PER_NUMBER, compareFences, type PlacementRecord } from '../services-registry/record.ts'
+import { beginAsk } from './asks.ts'
 import { besideOf } from './beside.ts'
 import { commit, noteFailure, noteOutcome, repeatOrder } from './commitment.ts'
 import { REMINDERS_MAX } from './constants.ts'
@@ -78,7 +79,7 @@ function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): vo
   const { epoch, term } = state.lead.fence
   const askId = `${epoch}.${term}.${state.lead.nextAsk}`
   turn.state = { ...state, lead: { ...state.lead, nextAsk: state.lead.nextAsk + 1 } }
-  state.asks.set(askId, key)
+  beginAsk(state.asks, askId, key)
   change(turn, key, work, { phase: { kind: 'confirming', askId, deadline, reminders } })
   sendAsk(turn, key, placed.child, askId, known)
 }
