@@ -1,3 +1,5 @@
+// The list of images that a node brought, in its folder.
+
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
