@@ -237,7 +237,7 @@ class DockerRuntime implements RuntimeDriver {
 
   #bring(docker: Docker, image: string, key: InstanceKey): Promise<Result<string, string>> {
     const onProgress = (detail: string): void => this.#tell({ kind: 'pulling', key, detail })
-    return this.#images.bring(docker, image, onProgress, this.#closing.signal)
+    return this.#images.bring(docker, { image, key, onProgress, signal: this.#closing.signal })
   }
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
