@@ -60,7 +60,7 @@ export interface NodeOptions {
   readonly location?: { readonly latitude: number; readonly longitude: number }
   /**
    * When this device is short of cpu, load per core, memory or disk: the marks in percent, and how many readings (one
-   * every 5 s) in a row count. Null: it never is. Default 80, 70 and 3.
+   * every 10 s) in a row count. Null: it never is. Default 80, 70 and 3.
    */
   readonly pressure?: { readonly high?: number; readonly low?: number; readonly readings?: number } | null
   /** Labels that selectors may name. */

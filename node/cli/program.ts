@@ -93,7 +93,7 @@ const addUpOptions = (command: Command): Command =>
     .option('--location <lat,lon>', 'where the device stands, as in 52.52,13.405', location)
     .option('--pressure-high <percent>', 'cpu, load, memory or disk above which the node relieves itself', percent)
     .option('--pressure-low <percent>', 'below which it puts back what it changed', percent)
-    .option('--pressure-readings <number>', 'how many readings in a row count, one every 5 s', whole(1, 1_000))
+    .option('--pressure-readings <number>', 'how many readings in a row count, one every 10 s', whole(1, 1_000))
     .option('--no-pressure', 'never relieve the device')
     .option('--label <key=value>', 'a label that selectors may name', labels)
 

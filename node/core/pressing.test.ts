@@ -11,6 +11,8 @@ import { createWorld, READING, type World } from './world.test-kit.ts'
 const A = '/a' as DomainPath
 const FORMING_MS = 20_000
 const READING_MS = 5_000
+/** Every second reading is looked at for pressure. */
+const LOOK_MS = 2 * READING_MS
 const MINUTE_MS = 60_000
 const SHORT: HostReading = { ...READING, cpuUsed: 0.97 }
 
@@ -60,10 +62,10 @@ test('a node under pressure limits what it runs, then ends it, and its leader pl
   const world = started()
   const first = placeOf(world)
   assert.ok(first === 'a2' || first === 'a3')
-  read(world, 3 * READING_MS, [first])
+  read(world, 3 * LOOK_MS, [first])
   assert.equal(pressureOf(world, first), 1)
   assert.ok(world.node(first).run.some(({ kind }) => kind === 'limit'))
-  read(world, 4 * READING_MS, [first])
+  read(world, 4 * LOOK_MS, [first])
   assert.equal(pressureOf(world, first), 2)
   assert.equal(placeOf(world), first === 'a2' ? 'a3' : 'a2')
   const names = world.node(first).events.map(({ name }) => name)
@@ -73,8 +75,8 @@ test('a node under pressure limits what it runs, then ends it, and its leader pl
 test('what was limited is put back when the node recovers', () => {
   const world = started()
   const first = placeOf(world) ?? ''
-  read(world, 3 * READING_MS, [first])
-  read(world, 4 * READING_MS, [])
+  read(world, 3 * LOOK_MS, [first])
+  read(world, 4 * LOOK_MS, [])
   assert.equal(pressureOf(world, first), 0)
   const limits = world.node(first).run.flatMap((operation) => (operation.kind === 'limit' ? [operation.limits] : []))
   assert.deepEqual(

@@ -23,6 +23,12 @@ export interface Pressing {
   ): readonly { readonly key: InstanceKey; readonly reason: string }[]
 }
 
+/**
+ * Every how many readings (one in 5 s) pressure is looked at. Several nodes that start on one machine keep all of it
+ * busy for a while; ending what runs is for what lasts. So level 1 takes half a minute and level 2 a whole one. A guess.
+ */
+const READINGS_PER_LOOK = 2
+
 /** `settings` is null where nobody looks at pressure; what was limited before is then put back. */
 export function createPressing(
   domain: DomainPath,
@@ -30,9 +36,12 @@ export function createPressing(
   kept: Uint8Array | null,
 ): Pressing {
   let state = createPressure(settings ?? NEVER, kept)
+  let readings = 0
   return {
     level: () => state.level,
     onReading: (reading, instances, out) => {
+      readings += 1
+      if (readings % READINGS_PER_LOOK !== 0) return []
       const stepped = step(state, { kind: 'reading', reading, instances })
       state = stepped.state
       for (const effect of stepped.effects) if (effect.kind !== 'evict') out.push(translated(effect, domain))
