@@ -150,6 +150,12 @@ export interface IntakeView {
   readonly stuck: readonly { readonly instance: string; readonly reason: string }[]
 }
 
+/** A login of a registry; its password is told to nobody. */
+export interface RegistryView {
+  readonly registry: string
+  readonly username: string
+}
+
 export interface PingView {
   readonly node: string
   readonly name: string | null
@@ -219,6 +225,11 @@ export interface NodeControl {
   /** Submits the version before the newest once more, as the newest. */
   rollback(service: string): Promise<ServiceView>
   resolve(address: string, signal: AbortSignal): Promise<ResolveView>
+  /** What opens registries, as kept on this node. */
+  registries(): readonly RegistryView[]
+  /** Keeps a login for the operator's pulls, on whichever device; one for the same registry is replaced. */
+  registryLogin(login: RegistryView & { readonly password: string }): Promise<RegistryView>
+  registryLogout(registry: string): Promise<{ readonly registry: string }>
   /** One line of text. */
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   /** Revokes a node's membership; signed with the operator key on this device. */

@@ -5,6 +5,7 @@ import { PassThrough } from 'node:stream'
 import { test } from 'node:test'
 import type { TunnelHeader } from '../overlay/io/network.ts'
 import type { OperatorId } from '../overlay/kernel/ids.ts'
+import { err } from '../overlay/kernel/result.ts'
 import { factsOf } from './core/world.test-kit.ts'
 import { idOf, SERVICE } from './fixture-records.ts'
 import { createInside } from './inside.ts'
@@ -26,7 +27,8 @@ async function answerTo({ operator, capabilities, owner = null, header = exec }:
     logs: () => new PassThrough(),
     exec: (_: string, number: number) => (number === 0 ? new PassThrough() : null),
   }
-  const inside = createInside({ operator: OURS, runtimes, ownerOf: () => owner })
+  const login = () => err({ code: 'not-allowed' as const, detail: '' })
+  const inside = createInside({ operator: OURS, runtimes, login, ownerOf: () => owner })
   const facts = { ...factsOf('caller', '/a'), operator, capabilities }
   const answer = await inside(idOf('caller'), facts, header, new AbortController().signal)
   return answer.ok ? 'ok' : answer.error.code

@@ -1,5 +1,5 @@
 // What other members may ask of this node's runtimes, besides calls of an instance's ports: logs, programs inside
-// instances, and images.
+// instances, images, and what opens the registries of images.
 
 import type { TunnelHandler } from '../overlay/io/network.ts'
 import { instanceKey, type OperatorId, type ServiceId } from '../overlay/kernel/ids.ts'
@@ -7,11 +7,13 @@ import { err, ok } from '../overlay/kernel/result.ts'
 import type { SignerFacts } from '../overlay/wire/envelope.ts'
 import { mayDeploy } from '../services-registry/authority.ts'
 import type { Runtimes } from './io/runtimes.ts'
+import type { AnswerLogin } from './registry-logins.ts'
 
 export interface InsideOptions {
   /** Whose device this is. */
   readonly operator: OperatorId
   readonly runtimes: Pick<Runtimes, 'logs' | 'exec' | 'image'>
+  readonly login: AnswerLogin
   /** Whose service it is; null where this node does not know. */
   readonly ownerOf: (service: ServiceId) => OperatorId | null
 }
@@ -29,6 +31,7 @@ export function createInside(options: InsideOptions): TunnelHandler {
       const detail = `there is no image ${header.image} on this node`
       return image === null ? err({ code: 'no-such-instance', detail }) : ok(image)
     }
+    if (header.kind === 'registry') return options.login(facts, header)
     const { service, number } = header
     if (header.kind === 'exec') {
       const refusal = mayRunIn(facts, service, options)

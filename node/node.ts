@@ -27,11 +27,13 @@ import { callerAt, isLoopback } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
+import { openRegistryFile, type RegistryFile } from './io/registry-file.ts'
 import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
 import { createQuestions, type Questions } from './questions.ts'
+import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './registry-logins.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
@@ -52,6 +54,7 @@ export interface Member {
   readonly host: Host
   readonly network: NetworkPort
   readonly runtimes: Runtimes
+  readonly registries: RegistryFile
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -210,19 +213,27 @@ async function assemble(
     nameOf: (node) => names.get(node) ?? null,
     traffic: () => traffic,
   }
+  const registries = await openRegistryFile(dataDir)
+  const lookups = createLookups((input) => host?.input(input))
+  const logins: LoginOptions = {
+    core: core.view,
+    file: registries,
+    lookUp: lookups.lookUp,
+    traffic: () => traffic,
+  }
   const runtimes = await createRuntimes({
     dataDir,
     self,
     resolver: options.virtualNetwork ? resolverAddress(self) : null,
     wanted: options.runtimes ?? null,
     imageOffers: (image, signal) => imageOffers(offering, image, signal),
+    registryLogins: createRegistryLogins(logins),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),
   })
   closers.push(() => runtimes.stop())
 
   const stopping = new AbortController()
-  const lookups = createLookups((input) => host?.input(input))
   const questions = createQuestions((input) => host?.input(input))
   const traffic = createTraffic({
     self,
@@ -240,6 +251,7 @@ async function assemble(
     inside: createInside({
       operator: gate.facts.operator,
       runtimes,
+      login: createAnswerLogin(logins),
       ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
     }),
     callerAt: async (from, protocol) =>
@@ -326,6 +338,7 @@ async function assemble(
     host: running,
     network: opened,
     runtimes,
+    registries,
     traffic,
     ways,
     options,

@@ -9,8 +9,8 @@ import { decodeBounded, encodeCbor } from './wire/codec.ts'
 import { flag, literal, nullable, object, readWith, type Schema, text, union, whole } from './wire/schema.ts'
 
 /**
- * What a tunnel is for: the bytes of one instance's port, an instance's log, a program inside an instance, or a
- * container image.
+ * What a tunnel is for: the bytes of one instance's port, an instance's log, a program inside an instance, a
+ * container image, or the login of the registry that has one.
  */
 export type TunnelHeader =
   | {
@@ -35,6 +35,8 @@ export type TunnelHeader =
     }
   /** A container image: a line with its id, then an archive (placement/io/docker-images.ts). */
   | { readonly kind: 'image'; readonly image: string }
+  /** What opens a registry, for the image of this instance: one line of JSON (node/registry-logins.ts). */
+  | { readonly kind: 'registry'; readonly registry: string; readonly service: ServiceId; readonly number: number }
   /** What to run, its input and its output are frames in the tunnel (placement/exec-frames.ts). */
   | { readonly kind: 'exec'; readonly service: ServiceId; readonly number: number }
 
@@ -70,6 +72,8 @@ const SERVICE_CHARS_MAX = 255
 const NAMESPACE_CHARS_MAX = 127
 /** A longer image reference is not asked for; Docker's own limit for a name without its registry is 255. */
 export const TUNNEL_IMAGE_CHARS_MAX = 512
+/** A DNS name of 253 characters and a port. */
+const REGISTRY_CHARS_MAX = 259
 const INSTANCE_NUMBER_MAX = 999_999_999
 const TAIL_LINES_MAX = 1_000_000
 /** How far back a log may be asked for: a year, longer than any is kept. A guess. */
@@ -93,6 +97,12 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     sinceMs: nullable(whole(0, SINCE_MS_MAX)),
   }),
   image: object({ kind: literal('image'), image: text(TUNNEL_IMAGE_CHARS_MAX) }),
+  registry: object({
+    kind: literal('registry'),
+    registry: text(REGISTRY_CHARS_MAX),
+    service: text<ServiceId>(SERVICE_CHARS_MAX),
+    number: whole(0, INSTANCE_NUMBER_MAX),
+  }),
   exec: object({
     kind: literal('exec'),
     service: text<ServiceId>(SERVICE_CHARS_MAX),

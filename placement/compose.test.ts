@@ -141,9 +141,9 @@ const rows: readonly Row[] = [
     'restart',
     { policy: 'on-failure', delayMs: 5_000, delayMsMax: 60_000 },
   ],
-  [{ restart: 'unless-stopped' }, 'restart', { policy: 'always', delayMs: 500, delayMsMax: 60_000 }],
-  [{ restart: 'on-failure:3' }, 'restart', { policy: 'on-failure', delayMs: 500, delayMsMax: 60_000 }],
-  [{ restart: false }, 'restart', { policy: 'never', delayMs: 500, delayMsMax: 60_000 }],
+  [{ restart: 'unless-stopped' }, 'restart', { policy: 'always', delayMs: 100, delayMsMax: 60_000 }],
+  [{ restart: 'on-failure:3' }, 'restart', { policy: 'on-failure', delayMs: 100, delayMsMax: 60_000 }],
+  [{ restart: false }, 'restart', { policy: 'never', delayMs: 100, delayMsMax: 60_000 }],
   [
     { healthcheck: { test: ['CMD', 'ok'], start_period: '1m30s' } },
     'healthcheck',

@@ -34,14 +34,17 @@ export const REASON_CHARS_MAX = 480
 /** Share of a device's memory that may be promised; the rest is the system's and Coppice's own. A guess. */
 export const MEMORY_SHARE = 0.9
 
-/**
- * Unplanned ends in a row before a node gives an instance up. With the delays below about 15 s at the default. A guess.
- */
-export const CRASHES_MAX = 5
+/** Unplanned ends in a row before a node gives an instance up: about 13 s of delays at the default. A guess. */
+export const CRASHES_MAX = 7
 /**
  * Starts in a row that never got as far as running before a node gives up: another device may have what this one lacks.
  */
 export const FAILED_STARTS_MAX = 2
+/**
+ * The least delay after a start that failed, in ms: a registry that hiccups or a port that is still taken needs a
+ * moment, and the tries on this device shall not be over before it. A guess.
+ */
+export const FAILED_START_DELAY_MS_MIN = 500
 /** An instance that ran this long is healthy again in the books (Docker's restart policy uses the same 10 s). */
 export const STABLE_RUN_MS = 10_000
 /** How long past its grace a stop may take before the driver is told again. A guess. */

@@ -22,8 +22,8 @@ import { type ServiceSpec, SPEC_DEFAULTS } from './spec.ts'
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 
-/** First and longest delay between restarts. Guesses: a typo is seen at once, a missing database is not hammered. */
-export const RESTART_DELAY_MS = 500
+/** The first delay between restarts is Docker's own; the longest a guess: a missing database is not hammered. */
+export const RESTART_DELAY_MS = 100
 export const RESTART_DELAY_MS_MAX = 60_000
 
 type Policy = ServiceSpec['restart']['policy']

@@ -17,7 +17,7 @@ const update = { parallel: 1, order: 'start-first', delayMs: 0, monitorMs: 5_000
 const addresses = { roundRobin: null, closest: null, roundRobinV6: null, closestV6: null, instances: [] }
 const disconnect = { lostAfterMs: null, replace: true, reconcile: 'keep_replacement', stopAfterMs: null }
 const health = { path: '/', command: [], intervalMs: 10_000, timeoutMs: 3_000, retries: 3, startPeriodMs: 0 }
-const restart = { policy: 'always', delayMs: 500, delayMsMax: 60_000 }
+const restart = { policy: 'always', delayMs: 100, delayMsMax: 60_000 }
 
 type Row = readonly [key: string, raw: unknown, field: keyof ServiceSpec, value: unknown]
 

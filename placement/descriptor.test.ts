@@ -118,7 +118,7 @@ test('what nobody says has the documented default', () => {
       stopGraceMs: spec.stopGraceMs,
     },
   )
-  assert.deepEqual(spec.restart, { policy: 'always', delayMs: 500, delayMsMax: 60_000 })
+  assert.deepEqual(spec.restart, { policy: 'always', delayMs: 100, delayMsMax: 60_000 })
 })
 
 const accepted: readonly (readonly [string, unknown, keyof ServiceSpec, unknown])[] = [
@@ -145,7 +145,7 @@ const accepted: readonly (readonly [string, unknown, keyof ServiceSpec, unknown]
   ['labels', { tier: 'front' }, 'labels', { tier: 'front' }],
   ['privileged', 'true', 'privileged', true],
   ['virtualization', 'Container', 'runtime', 'docker'],
-  ['restart', 'no', 'restart', { policy: 'never', delayMs: 500, delayMsMax: 60_000 }],
+  ['restart', 'no', 'restart', { policy: 'never', delayMs: 100, delayMsMax: 60_000 }],
   ['stop_grace', '500ms', 'stopGraceMs', 500],
   ['stop_grace', 2, 'stopGraceMs', 2_000],
 ]

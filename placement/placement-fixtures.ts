@@ -40,7 +40,7 @@ export const specOf = (changes: Partial<ServiceSpec> = {}): ServiceSpec => ({
   volumes: [],
   privileged: false,
   replicas: 1,
-  restart: { policy: 'always', delayMs: 500, delayMsMax: 60_000 },
+  restart: { policy: 'always', delayMs: 100, delayMsMax: 60_000 },
   healthcheck: null,
   stopGraceMs: 10_000,
   priority: 100,

@@ -213,6 +213,9 @@ test('the restart policy decides what follows an end', () => {
   const third = afterEnd(restart('always'), exit(1), 3)
   assert.ok(third.kind === 'again' && third.delayMs === 300)
   assert.equal(afterEnd(restart('always'), { kind: 'failed', detail: 'no image' }, 3).kind, 'give-up')
+  const patient = { restart: { policy: 'always', delayMs: 100, delayMsMax: 60_000 }, kind: 'service' } as const
+  const failed = afterEnd(patient, { kind: 'failed', detail: 'no image' }, 1)
+  assert.ok(failed.kind === 'again' && failed.delayMs === 500)
   assert.equal(afterEnd(restart('always', 'job'), exit(0), 1).kind, 'done')
   assert.equal(afterEnd(restart('on-failure', 'job'), exit(1), 1).kind, 'again')
   assert.equal(afterEnd(restart('on-failure', 'job'), exit(1), JOB_STARTS_MAX).kind, 'give-up')

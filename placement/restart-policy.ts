@@ -1,6 +1,6 @@
 // What follows when an instance ends by itself: another start after a while, a good end, or giving it up.
 
-import { CRASHES_MAX, FAILED_STARTS_MAX, JOB_STARTS_MAX } from './constants.ts'
+import { CRASHES_MAX, FAILED_START_DELAY_MS_MIN, FAILED_STARTS_MAX, JOB_STARTS_MAX } from './constants.ts'
 import type { ServiceSpec } from './spec.ts'
 
 export type End =
@@ -36,7 +36,8 @@ export function afterEnd(
   const crashesMax = isJob ? Math.min(limit, JOB_STARTS_MAX - 1) : limit
   if (crashes > crashesMax)
     return { kind: 'give-up', reason: `given up after ${crashes} attempts in a row; the last: ${what}` }
-  const delayMs = Math.min(restart.delayMsMax, restart.delayMs * 2 ** (crashes - 1))
+  const firstMs = end.kind === 'failed' ? Math.max(restart.delayMs, FAILED_START_DELAY_MS_MIN) : restart.delayMs
+  const delayMs = Math.min(restart.delayMsMax, firstMs * 2 ** (crashes - 1))
   return { kind: 'again', delayMs, reason: `${what}; starts again in ${(delayMs / 1_000).toFixed(1)} s` }
 }
 

@@ -3,6 +3,7 @@
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import type { Result } from '../overlay/kernel/result.ts'
 import type { Endpoint } from '../services-registry/record.ts'
+import type { RegistryLogins } from './registry-login.ts'
 import type { ServiceSpec } from './spec.ts'
 
 /**
@@ -143,6 +144,8 @@ export interface RuntimeDriverOptions {
   readonly onEvent: (event: RuntimeEvent) => void
   /** Other devices that have an image, nearest first; asked when its registry cannot be reached. Default: none. */
   readonly imageOffers?: (reference: string, signal: AbortSignal) => AsyncIterable<ImageOffer>
+  /** What opens registries that want a login. Default: nothing. */
+  readonly registryLogins?: RegistryLogins
   /** For what a person should see in the log. */
   readonly onWarning: (text: string) => void
 }

@@ -266,7 +266,7 @@ test('an instance that crashes on one device again and again is given to another
     () => fleet.running().length === 1 && !fleet.running().join().endsWith('@a1'),
     90_000,
   )
-  assert.equal(fleet.log.filter((line) => line === `start ${WEB}#0@a1`).length, 6)
+  assert.equal(fleet.log.filter((line) => line === `start ${WEB}#0@a1`).length, 8)
 })
 
 test('a cluster that cannot start an instance hands it back, and the root gives it to another', () => {

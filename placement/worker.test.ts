@@ -137,20 +137,20 @@ test('a crash is followed by another start, later each time, and in the end by g
   const bench = running()
   bench.look()
   const delays: number[] = []
-  for (let crash = 1; crash <= 5; crash++) {
+  for (let crash = 1; crash <= 7; crash++) {
     bench.says({ kind: 'exited', key: KEY, code: 1, detail: '' })
     delays.push((wakeAt(bench.state) as number) - bench.now)
     bench.wake()
     bench.runs()
   }
-  assert.deepEqual(delays, [500, 1_000, 2_000, 4_000, 8_000])
+  assert.deepEqual(delays, [100, 200, 400, 800, 1_600, 3_200, 6_400])
   bench.look()
   bench.says({ kind: 'exited', key: KEY, code: 1, detail: '' })
   const [record] = bench.look().records
   assert.equal(record?.state, 'failed')
   assert.equal(record?.live, false)
-  assert.equal(record?.restarts, 5)
-  assert.equal(record?.reason, 'given up after 6 attempts in a row; the last: exit code 1')
+  assert.equal(record?.restarts, 7)
+  assert.equal(record?.reason, 'given up after 8 attempts in a row; the last: exit code 1')
   assert.equal(workerUse(bench.state).reserved.memoryMb, 0)
 })
 

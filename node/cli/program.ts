@@ -49,6 +49,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addRollback(program)
   addInstanceCommands(program)
   addMoveCommands(program)
+  addRegistryCommands(program)
   addOverlayCommands(program)
   return program
 }
@@ -291,6 +292,32 @@ function addMoveCommands(program: Command): void {
         ),
       )
   }
+}
+
+function addRegistryCommands(program: Command): void {
+  const registry = program.command('registry').description('what opens registries of images')
+  registry
+    .command('login')
+    .description('keep a login on this node, for pulls of its operator on any device')
+    .argument('<host>', 'as in ghcr.io or registry.example:5000')
+    .requiredOption('-u, --username <name>', 'whose login it is')
+    .requiredOption('--password-stdin', 'read the password or token from standard input')
+    .action(async (host: string, words: { readonly username: string }, command: Command) =>
+      (await import('./commands/registry.ts')).login(contextOf(command), host, words.username),
+    )
+  registry
+    .command('logout')
+    .description('forget a login')
+    .argument('<host>', 'the registry')
+    .action(async (host: string, _words: object, command: Command) =>
+      (await import('./commands/registry.ts')).logout(contextOf(command), host),
+    )
+  registry
+    .command('list')
+    .description('the registries that this node has a login of')
+    .action(async (_words: object, command: Command) =>
+      (await import('./commands/registry.ts')).list(contextOf(command)),
+    )
 }
 
 function addOverlayCommands(program: Command): void {

@@ -17,6 +17,7 @@ import type {
   NodeView,
   PingView,
   RecoveryView,
+  RegistryView,
   ResolveView,
   ServiceView,
   StatusView,
@@ -47,6 +48,9 @@ export interface ControlClient {
   intake(node: string, set: IntakeView['intake'] | null): Promise<IntakeView>
   rollback(service: string): Promise<ServiceView>
   resolve(address: string): Promise<ResolveView>
+  registries(): Promise<readonly RegistryView[]>
+  registryLogin(login: RegistryView & { readonly password: string }): Promise<RegistryView>
+  registryLogout(registry: string): Promise<{ readonly registry: string }>
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
   signRecovery(domain: string): Promise<string>
@@ -86,6 +90,9 @@ export function createControlClient(dataDir: string): ControlClient {
     migrate: (id, number, to) => ask('POST', `${service(id)}/migrate`, { number, to }),
     intake: (node, set) => ask('POST', '/v1/intake', { node, set }),
     resolve: (address) => ask('GET', withQuery('/v1/resolve', { address })),
+    registries: () => ask('GET', '/v1/registries'),
+    registryLogin: (login) => ask('POST', '/v1/registries', login),
+    registryLogout: (registry) => ask('DELETE', `/v1/registries/${encodeURIComponent(registry)}`),
     invite: async (options) => (await ask<{ readonly invite: string }>('POST', '/v1/invites', options)).invite,
     revoke: (node) => ask('POST', '/v1/revocations', { node }),
     signRecovery: async (domain) =>

@@ -1,6 +1,7 @@
 // What the control API accepts, field by field; anything else is refused with a sentence that names the field.
 
 import { z } from 'zod'
+import { PASSWORD_CHARS_MAX, REGISTRY_CHARS_MAX, USERNAME_CHARS_MAX } from '../../placement/registry-login.ts'
 import { INSTANCE_NUMBER_MAX } from '../../services-registry/record.ts'
 import { CoppiceError } from '../errors.ts'
 import {
@@ -48,6 +49,14 @@ export const requestSchemas = {
   node: z.strictObject({ node }),
   recoveryOrder: z.strictObject({ domain }),
   recovery: z.strictObject({ domain, order: z.string().min(1).max(ORDER_LENGTH_MAX).nullable().default(null) }),
+  registryLogin: z.strictObject({
+    registry: z
+      .string()
+      .min(1)
+      .max(2 * REGISTRY_CHARS_MAX),
+    username: z.string().min(1).max(USERNAME_CHARS_MAX),
+    password: z.string().min(1).max(PASSWORD_CHARS_MAX),
+  }),
   logs: z.strictObject({
     service,
     number: wholeText(REPLICAS_MAX).optional(),

@@ -96,6 +96,7 @@ function addQuestions(app: FastifyInstance, control: NodeControl): void {
   app.get('/v1/instances', () => control.instances())
   app.get('/v1/services', (request) => control.services(readRequest(requestSchemas.services, request.query).id))
   app.get('/v1/services/:id', (request) => control.inspect(serviceOf(request)))
+  app.get('/v1/registries', () => control.registries())
   app.get('/v1/resolve', (request, reply) =>
     control.resolve(readRequest(requestSchemas.resolve, request.query).address, untilGone(reply)),
   )
@@ -126,6 +127,10 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
     return control.intake(node, set)
   })
   app.post('/v1/services/:id/rollback', (request) => control.rollback(serviceOf(request)))
+  app.post('/v1/registries', (request) =>
+    control.registryLogin(readRequest(requestSchemas.registryLogin, request.body)),
+  )
+  app.delete('/v1/registries/:id', (request) => control.registryLogout(serviceOf(request)))
   app.post('/v1/invites', async (request) => ({
     invite: await control.invite(readRequest(requestSchemas.invite, request.body)),
   }))

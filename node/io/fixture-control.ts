@@ -89,6 +89,10 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     migrate: async (id, number, to) => noted({ service: id, moves: [] }, 'migrate', id, number, to),
     intake: async (node, set) => noted({ ...emptied, node }, 'intake', node, set),
     resolve: async (address) => noted(resolved, 'resolve', address),
+    registries: () => [{ registry: 'ghcr.io', username: 'shop' }],
+    registryLogin: async ({ registry, username, password }) =>
+      noted({ registry, username }, 'registryLogin', registry, username, password),
+    registryLogout: async (registry) => noted({ registry }, 'registryLogout', registry),
     invite: async (options) => noted('coppice1:abc', 'invite', options),
     revoke: async (node) => noted({ node, charterHead: 'aa' }, 'revoke', node),
     signRecovery: async (domain) => noted('eyJ.order', 'signRecovery', domain),

@@ -21,6 +21,7 @@ export interface RuntimesOptions {
   /** The runtimes to offer; null takes all that answer. */
   readonly wanted: readonly string[] | null
   readonly imageOffers: NonNullable<RuntimeDriverOptions['imageOffers']>
+  readonly registryLogins: NonNullable<RuntimeDriverOptions['registryLogins']>
   readonly onInput: (input: CoreInput) => void
   readonly onWarning: (text: string) => void
 }
@@ -65,8 +66,8 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
   const onEvent = (event: RuntimeEvent): void => onInput({ kind: 'runtime', event })
   for (const name of wanted ?? Object.keys(MAKERS)) {
     const maker = MAKERS[name] as DriverMaker
-    const { dataDir, self, resolver, imageOffers, onWarning } = options
-    drivers.set(name, await maker({ dataDir, nodeId: self, resolver, onEvent, onWarning, imageOffers }))
+    const { self: nodeId, ...common } = options
+    drivers.set(name, await maker({ ...common, nodeId, onEvent }))
   }
 
   const probe = async (): Promise<void> => {

@@ -6,6 +6,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type Docker from 'dockerode'
 import { onPullLine, type PullLine, type PullTable, pullSentence } from '../pull-progress.ts'
+import type { RegistryLogin } from '../registry-login.ts'
 import { codeOf, messageOf } from './deadline.ts'
 
 /** For an ordinary call; the engine on a busy single-board computer needs seconds to create a container. A guess. */
@@ -145,6 +146,7 @@ export async function untilStopped(docker: Docker, id: string, signal: AbortSign
 export async function pullImage(
   docker: Docker,
   image: string,
+  login: RegistryLogin | null,
   onProgress: (sentence: string) => void,
   outer: AbortSignal,
 ): Promise<void> {
@@ -155,7 +157,7 @@ export async function pullImage(
   let reportedMs = Number.NEGATIVE_INFINITY
   try {
     onProgress(pullSentence(image, table))
-    const stream = await docker.pull(image, { abortSignal })
+    const stream = await docker.pull(image, { abortSignal, ...(login === null ? {} : { authconfig: asked(login) }) })
     for await (const line of linesOf(stream)) {
       timer.refresh()
       if (line.error !== undefined) throw new Error(line.error)
@@ -171,6 +173,9 @@ export async function pullImage(
     clearTimeout(timer)
   }
 }
+
+/** Goes to the engine in a header; the client keeps it out of the address. */
+const asked = ({ registry, username, password }: RegistryLogin) => ({ username, password, serveraddress: registry })
 
 async function* linesOf(stream: NodeJS.ReadableStream): AsyncGenerator<PullLine> {
   let rest = ''

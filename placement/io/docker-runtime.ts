@@ -20,16 +20,9 @@ import type {
 } from '../runtime.ts'
 import { type FetchedFile, fetchAddedFiles, forgetAddedFiles, packFiles } from './added-files.ts'
 import { messageOf } from './deadline.ts'
-import {
-  answerWithin,
-  createDockerEngine,
-  type DockerEngine,
-  engineProblem,
-  orNull,
-  pullImage,
-} from './docker-engine.ts'
+import { answerWithin, createDockerEngine, type DockerEngine, engineProblem, orNull } from './docker-engine.ts'
 import { execInContainer } from './docker-exec.ts'
-import { imageFromPeers, offerImage } from './docker-images.ts'
+import { offerImage } from './docker-images.ts'
 import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
 import { readContainerLog } from './docker-logs.ts'
 import { provideNetwork } from './docker-network.ts'
@@ -43,7 +36,8 @@ import {
   removeContainer,
   type WatchedContainer,
 } from './docker-watch.ts'
-import { createImageKeeper, type ImageKeeper, type ImageKeeperOptions } from './image-keeper.ts'
+import { createImageKeeper, type ImageKeeperOptions } from './image-keeper.ts'
+import { createImageSource, type ImageSource } from './image-source.ts'
 import { createKeyQueue } from './key-queue.ts'
 
 export interface DockerRuntimeOptions extends RuntimeDriverOptions {
@@ -76,18 +70,19 @@ class DockerRuntime implements RuntimeDriver {
   readonly #queue = createKeyQueue()
   readonly #attended = new Map<InstanceKey, Attended>()
   readonly #closing = new AbortController()
-  readonly #images: ImageKeeper
+  readonly #images: ImageSource
   #engineProblem: string | null = null
   #network: Promise<void> | null = null
 
   constructor(options: DockerRuntimeOptions) {
     this.#options = options
     this.#engine = createDockerEngine(options.socketPath)
-    this.#images = createImageKeeper({
+    const keeper = createImageKeeper({
       dataDir: options.dataDir,
       onWarning: options.onWarning,
       ...(options.imageRoom === undefined ? {} : { room: options.imageRoom }),
     })
+    this.#images = createImageSource({ ...options, keeper, address: this.#engine.address })
     this.#watching = {
       engine: this.#engine,
       startDeadlineMs: options.startDeadlineMs ?? START_DEADLINE_MS,
@@ -209,6 +204,12 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (known !== undefined) await this.#replace(known, spec.stopGraceMs)
     const docker = await this.#engine.client()
+    const image = imageReference(spec.code)
+    // Asked together, because each question waits its turn at a busy engine. What fails is told where it is needed.
+    const isHere = this.#images.isHere(docker, image)
+    const hasNetwork = this.#provideNetwork(docker)
+    isHere.catch(() => undefined)
+    hasNetwork.catch(() => undefined)
     const found = await this.#inspect(docker, key)
     if (found !== null && !this.#isOurs(found, key)) {
       const name = containerName(this.#options.nodeId, key)
@@ -219,19 +220,24 @@ class DockerRuntime implements RuntimeDriver {
       })
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
-      if (found.State.Running) return this.#greet(this.#attend(launch, found.Id), launch, true)
+      if (found.State.Running) return this.#attend(launch, found.Id, 'adopted')
       const isRestricted = hasOtherLimits(found, spec)
       if (!isRestricted && (await this.#restart(docker.getContainer(found.Id))))
-        return this.#greet(this.#attend(launch, found.Id), launch, false)
+        return this.#attend(launch, found.Id, 'started')
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
-    const image = imageReference(spec.code)
-    const provided = await this.#provideImage(docker, image, key)
-    if (provided === null) return
+    const provided = (await isHere) ? ok(image) : await this.#bring(docker, image, key)
+    if (!provided.ok) return this.#tell({ kind: 'failed', key, detail: provided.error })
     const { dataDir, onWarning } = this.#options
     const files = await fetchAddedFiles(dataDir, launch, onWarning, this.#closing.signal)
-    const container = await this.#create(docker, launch, provided, files)
-    this.#greet(this.#attend(launch, container.id), launch, false)
+    await hasNetwork
+    const container = await this.#create(docker, launch, provided.value, files)
+    this.#attend(launch, container.id, 'started')
+  }
+
+  #bring(docker: Docker, image: string, key: InstanceKey): Promise<Result<string, string>> {
+    const onProgress = (detail: string): void => this.#tell({ kind: 'pulling', key, detail })
+    return this.#images.bring(docker, { image, key, onProgress, signal: this.#closing.signal })
   }
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
@@ -244,7 +250,7 @@ class DockerRuntime implements RuntimeDriver {
       if (found === null || !this.#isOurs(found, key)) {
         return this.#tell({ kind: 'exited', key, code: null, detail: 'it was not running' })
       }
-      known = this.#watch(key, found.Config.Labels[SPEC_LABEL] ?? '', found.Id, 0)
+      known = this.#watch(key, found.Config.Labels[SPEC_LABEL] ?? '', found.Id, 0, false)
     }
     known.watched.forgotten = true
     await endContainer(known.watched, graceMs, this.#watching)
@@ -270,47 +276,12 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  /**
-   * Makes sure that the image is there: from its registry, else from a peer; what cannot be had may still be there.
-   * Null when it is not.
-   */
-  async #provideImage(docker: Docker, image: string, key: InstanceKey): Promise<string | null> {
-    if ((await orNull(docker.getImage(image).inspect())) !== null) {
-      await this.#images.used(image, false)
-      return image
-    }
-    await this.#images.makeRoom(docker, image)
-    const onProgress = (detail: string): void => this.#tell({ kind: 'pulling', key, detail })
-    const { signal } = this.#closing
-    try {
-      await pullImage(docker, image, onProgress, signal)
-      await this.#images.used(image, true)
-      return image
-    } catch (error) {
-      if ((await orNull(docker.getImage(image).inspect())) !== null) return image
-      const { imageOffers, onWarning } = this.#options
-      if (imageOffers !== undefined) {
-        const offers = imageOffers(image, signal)
-        const copied = await imageFromPeers(docker, image, offers, { onProgress, onProblem: onWarning }, signal)
-        if (copied !== null) {
-          await this.#images.used(image, true)
-          return copied
-        }
-      }
-      const others = imageOffers === undefined ? '' : '; no device nearby has it either'
-      const problem = engineProblem(error, this.#engine.address)
-      this.#tell({ kind: 'failed', key, detail: `image ${image} cannot be pulled: ${problem}${others}` })
-      return null
-    }
-  }
-
   async #create(
     docker: Docker,
     launch: Launch,
     image: string,
     files: readonly FetchedFile[],
   ): Promise<Docker.Container> {
-    await this.#provideNetwork(docker)
     const container = await answerWithin(
       docker.createContainer({
         ...containerOptions(launch, this.#options.nodeId, this.#options.resolver),
@@ -337,13 +308,17 @@ class DockerRuntime implements RuntimeDriver {
     return this.#network
   }
 
-  #attend({ key, specId, spec }: Launch, id: string): Attended {
-    return this.#watch(key, specId, id, spec.memoryMb)
+  /** Stays with a container, and says when it answers. */
+  #attend({ key, specId, spec }: Launch, id: string, how: 'adopted' | 'started'): void {
+    const { watched } = this.#watch(key, specId, id, spec.memoryMb, how === 'started')
+    greetContainer(watched, spec, how, this.#watching).catch((error: unknown) =>
+      this.#options.onWarning(`${watched.key} is not looked at any more: ${messageOf(error)}`),
+    )
   }
 
-  #watch(key: InstanceKey, specId: string, id: string, memoryMb: number): Attended {
+  #watch(key: InstanceKey, specId: string, id: string, memoryMb: number, isJustStarted: boolean): Attended {
     const watched = createWatchedContainer({ key, specId, id, memoryMb })
-    const over = attendContainer(watched, this.#watching)
+    const over = attendContainer(watched, this.#watching, isJustStarted)
       .catch((error: unknown) =>
         this.#tell({ kind: 'exited', key, code: null, detail: engineProblem(error, this.#engine.address) }),
       )
@@ -353,12 +328,6 @@ class DockerRuntime implements RuntimeDriver {
     const attended = { watched, over }
     this.#attended.set(key, attended)
     return attended
-  }
-
-  #greet({ watched }: Attended, { spec }: Launch, adopted: boolean): void {
-    greetContainer(watched, spec, adopted, this.#watching).catch((error: unknown) =>
-      this.#options.onWarning(`${watched.key} is not looked at any more: ${messageOf(error)}`),
-    )
   }
 
   /** The instance that is attended to; one whose end is just being told is waited for and is none. */

@@ -1,6 +1,7 @@
 // Stays with one container until it is over: says when it answers, how healthy it is, and how it ended; waits where
 // the engine itself goes away and comes back.
 
+import { networkInterfaces } from 'node:os'
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import { ok } from '../../overlay/kernel/result.ts'
@@ -79,15 +80,18 @@ export const createWatchedContainer = (
 export async function greetContainer(
   watched: WatchedContainer,
   spec: ServiceSpec,
-  adopted: boolean,
+  how: 'adopted' | 'started',
   context: DockerWatchContext,
 ): Promise<void> {
   const { key, specId, id, life } = watched
   const docker = await context.engine.client()
-  const found = await orNull(docker.getContainer(id).inspect())
+  const isPlain = spec.ports.length === 0 && (spec.healthcheck === null || spec.healthcheck.kind === 'command')
+  // What was just started and has no ports holds nothing that would have to be asked for.
+  const needsLook = how === 'adopted' || !isPlain
+  const found = needsLook ? await orNull(docker.getContainer(id).inspect()) : null
   // One that has ended already has no ports; its end is told by whoever attends it.
-  if (found === null || !found.State.Running) return
-  const published = found.NetworkSettings.Ports
+  if (life.signal.aborted || (needsLook && !found?.State.Running)) return
+  const published = found?.NetworkSettings.Ports ?? {}
   const { endpoint, missing } = endpointOf(spec, published)
   if (missing.length > 0) {
     watched.verdict = `Docker did not publish port ${missing.join(', ')} on this device`
@@ -96,7 +100,9 @@ export async function greetContainer(
   const first = endpoint.ports.find((port) => port.protocol === 'tcp')
   if (first !== undefined) {
     const signal = limited(life.signal, context.startDeadlineMs)
-    const answered = await awaitAnswer(endpoint.host, first.actual, { holdMs: HOLD_MS, signal })
+    const inner = spec.ports.find((port) => port.declared === first.declared && port.protocol === 'tcp')?.internal
+    const direct = found === null || inner === undefined ? null : directTarget(found, inner)
+    const answered = await awaitFirst(first.actual, direct, signal)
     if (life.signal.aborted || watched.asked.kind !== 'no') return
     if (!answered) {
       const waited = `${context.startDeadlineMs / MS_PER_S} s`
@@ -104,7 +110,7 @@ export async function greetContainer(
       return await endContainer(watched, spec.stopGraceMs, context)
     }
   }
-  watched.running = { kind: 'running', key, specId, endpoint, adopted }
+  watched.running = { kind: 'running', key, specId, endpoint, adopted: how === 'adopted' }
   context.onEvent(watched.running)
   if (spec.healthcheck === null) return
   const port = containerHealthPort(spec, published)
@@ -115,9 +121,45 @@ export async function greetContainer(
   await probeHealth(spec.healthcheck, target, (news) => context.onEvent({ kind: 'health', key, ...news }), life.signal)
 }
 
-/** Looks after a container until it is over or released. */
-export async function attendContainer(watched: WatchedContainer, context: DockerWatchContext): Promise<void> {
+interface DirectTarget {
+  readonly host: string
+  readonly port: number
+}
+
+/** A port of the container on its own address; null where that is not on a bridge of this very device. */
+function directTarget({ NetworkSettings }: Docker.ContainerInspectInfo, port: number): DirectTarget | null {
+  const own = new Set(Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address)))
+  const bridged = Object.values(NetworkSettings.Networks).find(
+    ({ IPAddress, Gateway }) => IPAddress && own.has(Gateway),
+  )
+  return bridged === undefined ? null : { host: bridged.IPAddress, port }
+}
+
+/**
+ * Whichever way says first that the port answers. On the container's own address a connection that is accepted says
+ * it at once; Docker's proxy has to be listened to for a while.
+ */
+async function awaitFirst(published: number, direct: DirectTarget | null, signal: AbortSignal): Promise<boolean> {
+  const enough = new AbortController()
+  const either = AbortSignal.any([signal, enough.signal])
+  const ways = [awaitAnswer(PUBLISH_HOST, published, { holdMs: HOLD_MS, signal: either })]
+  if (direct !== null) ways.push(awaitAnswer(direct.host, direct.port, { holdMs: 0, signal: either }))
+  const answered = await Promise.race(ways)
+  enough.abort()
+  return answered
+}
+
+/** Looks after a container until it is over or released; how one fares that was just started need not be asked. */
+export async function attendContainer(
+  watched: WatchedContainer,
+  context: DockerWatchContext,
+  isJustStarted: boolean,
+): Promise<void> {
   const { id, life } = watched
+  const untilNews = async (): Promise<void> =>
+    // Whatever cuts the waiting short, the next inspection tells what is the matter.
+    untilStopped(await context.engine.client(), id, life.signal).catch(() => pause(RECONNECT_MS_MIN, life.signal))
+  if (isJustStarted) await untilNews()
   for (;;) {
     const info = await persistently(life.signal, context, (docker) => orNull(docker.getContainer(id).inspect()))
     if (info === undefined) return
@@ -125,8 +167,7 @@ export async function attendContainer(watched: WatchedContainer, context: Docker
       life.abort()
       return await conclude(watched, info, context)
     }
-    // Whatever cuts the waiting short, the next inspection tells what is the matter.
-    await untilStopped(await context.engine.client(), id, life.signal).catch(() => pause(RECONNECT_MS_MIN, life.signal))
+    await untilNews()
   }
 }
 

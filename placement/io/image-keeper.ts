@@ -32,16 +32,29 @@ export interface ImageKeeperOptions {
 
 export function createImageKeeper({ dataDir, onWarning, room = roomOf }: ImageKeeperOptions): ImageKeeper {
   const file = join(dataDir, 'images.json')
-  let images: readonly KeptImage[] | null = null
-  const load = async (): Promise<readonly KeptImage[]> => {
-    images ??= parseKeptImages(await readFile(file, 'utf8').catch(() => ''))
-    return images
+  let images: readonly KeptImage[] = []
+  let reading: Promise<void> | null = null
+  /** After it `images` is what the file says and what was noted since. */
+  const load = (): Promise<void> => {
+    reading ??= readFile(file, 'utf8').then(
+      (text) => {
+        images = parseKeptImages(text)
+      },
+      () => undefined,
+    )
+    return reading
   }
-  const save = async (next: readonly KeptImage[]): Promise<void> => {
+  let saving: Promise<void> = Promise.resolve()
+  /** One after the other: many instances that start at once share one file. */
+  const save = (next: readonly KeptImage[]): Promise<void> => {
     images = next
     const draft = `${file}.new`
-    await writeFile(draft, JSON.stringify(next))
-    await rename(draft, file)
+    const write = async (): Promise<void> => {
+      await writeFile(draft, JSON.stringify(next))
+      await rename(draft, file)
+    }
+    saving = saving.then(write, write)
+    return saving
   }
 
   const removeOne = async (docker: Docker, reference: string): Promise<void> => {
@@ -54,19 +67,20 @@ export function createImageKeeper({ dataDir, onWarning, room = roomOf }: ImageKe
       if (status === 409) return
       if (status !== 404) return onWarning(`the image ${reference} could not be removed: ${messageOf(error)}`)
     }
-    await save((await load()).filter((image) => image.reference !== reference))
+    await save(images.filter((image) => image.reference !== reference))
   }
 
   return {
     async used(reference, isNew) {
-      const known = await load()
-      if (!isNew && !known.some((image) => image.reference === reference)) return
-      await save(withUse(known, reference, Date.now()))
+      await load()
+      if (!isNew && !images.some((image) => image.reference === reference)) return
+      await save(withUse(images, reference, Date.now()))
     },
     async makeRoom(docker, needed) {
       const before = await room(docker)
       if (before === null || !isShort(before)) return
-      for (const { reference } of removable(await load(), needed)) {
+      await load()
+      for (const { reference } of removable(images, needed)) {
         await removeOne(docker, reference)
         const now = await room(docker)
         if (now === null || isEnough(now)) return

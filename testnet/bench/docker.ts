@@ -15,6 +15,8 @@ import { type Figure, loadNow, median, medianAndWorst } from './figures.ts'
 
 /** How often the node is asked: the resolution of the times. */
 const POLL_MS = 5
+/** While a service grows: as often as Swarm is asked (docker-engine.ts), because each answer is work for the node. */
+const SCALE_POLL_MS = 20
 const WAIT_MS_MAX = 120_000
 const REPLICAS = 20
 const SCALE_RUNS = 3
@@ -38,7 +40,7 @@ const descriptor = (name: string): string =>
             code: BENCH_IMAGE,
             cmd: ['sleep', '3600'],
             memory: 16,
-            vcpus: 0.01,
+            vcpus: 0,
             stop_grace: 0,
           },
         ],
@@ -47,13 +49,18 @@ const descriptor = (name: string): string =>
   })
 const idOf = (name: string): string => `bench.docker.${name}.bench`
 
-async function reached(control: ControlClient, service: string, isSo: (all: readonly InstanceView[]) => boolean) {
+async function reached(
+  control: ControlClient,
+  service: string,
+  isSo: (all: readonly InstanceView[]) => boolean,
+  pollMs = POLL_MS,
+): Promise<void> {
   const deadline = performance.now() + WAIT_MS_MAX
   for (;;) {
     const all = (await control.instances()).filter((one) => one.service === service)
     if (isSo(all)) return
     if (performance.now() > deadline) throw new Error(`${service} is not there after ${WAIT_MS_MAX} ms`)
-    await delay(POLL_MS)
+    await delay(pollMs)
   }
 }
 
@@ -152,7 +159,7 @@ async function scaleTimes(control: ControlClient): Promise<readonly number[]> {
   for (let run = 0; run < SCALE_RUNS; run++) {
     const begin = performance.now()
     await control.scale(id, REPLICAS)
-    await reached(control, id, allRun(REPLICAS))
+    await reached(control, id, allRun(REPLICAS), SCALE_POLL_MS)
     times.push(performance.now() - begin)
     await control.scale(id, 1)
     await reached(control, id, allRun(1))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the programs of other people that the live tests check names with (testnet/local/names.live.test.ts), where
-# they are missing; Debian, as root. No service of theirs is started: the tests run their own on loopback.
+# Installs the programs of other people that the live tests check names (testnet/local/names.live.test.ts) and logins of
+# registries with, where they are missing; Debian, as root. No service of theirs is started: the tests run their own on loopback.
 set -euo pipefail
 
 missing=()
@@ -12,6 +12,7 @@ need nc netcat-openbsd
 need ssh openssh-client
 need sshd openssh-server
 need redis-server redis-server
+need docker-registry docker-registry
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 command -v apt-get >/dev/null || { printf 'programs: install these first: %s\n' "${missing[*]}" >&2; exit 1; }

@@ -18,11 +18,16 @@ export interface Outcome {
 }
 
 /** Runs a command to its end. */
-export async function coppice(...words: readonly string[]): Promise<Outcome> {
+export const coppice = (...words: readonly string[]): Promise<Outcome> => coppiceReading('', ...words)
+
+/** The same with something on its standard input. */
+export async function coppiceReading(input: string, ...words: readonly string[]): Promise<Outcome> {
   const child = spawn(process.execPath, [COPPICE, ...words], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     timeout: COMMAND_MS_MAX,
   })
+  // One that reads nothing may have ended before.
+  child.stdin.on('error', () => undefined).end(input)
   const [[exitCode], stdout, stderr] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
   return { exitCode, stdout, stderr }
 }

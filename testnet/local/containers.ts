@@ -18,8 +18,7 @@ export async function requireEngine(): Promise<void> {
 }
 
 /** Removes, at once, every container that these nodes started and none besides. */
-export async function removeContainers(nodeIds: readonly string[]): Promise<void> {
-  const docker = new Docker()
+export async function removeContainers(nodeIds: readonly string[], docker = new Docker()): Promise<void> {
   for (const id of nodeIds) {
     const found = await docker.listContainers({ all: true, filters: { label: [`${NODE_LABEL}=${id}`] } })
     await Promise.all(

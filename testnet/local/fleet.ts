@@ -36,6 +36,8 @@ export interface FleetPlan {
   readonly flags?: readonly string[]
   /** Those of one node, besides. */
   readonly flagsOf?: (name: string) => readonly string[]
+  /** What stands in one node's environment, besides this process's. */
+  readonly environmentOf?: (name: string) => Readonly<Record<string, string>>
   /** How many start at a time, the next only when these are ready; default: all at once. */
   readonly waveNodes?: number
   /** What Node is given before the words of the CLI; default: the launcher of this checkout. */
@@ -78,6 +80,7 @@ export function createFleet(plan: FleetPlan): Fleet {
     clusters,
     flags = [],
     flagsOf = () => [],
+    environmentOf = () => ({}),
     program = [COPPICE],
     waveNodes = Number.POSITIVE_INFINITY,
     onProgress,
@@ -93,6 +96,7 @@ export function createFleet(plan: FleetPlan): Fleet {
       [...program, ...args, '--name', name, '--data', dataDir, ...common, ...flagsOf(name)],
       {
         stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...environmentOf(name) },
       },
     )
     child.stdout?.pipe(log, { end: false })
