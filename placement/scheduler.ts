@@ -45,6 +45,7 @@ import { onAsk, onRelease } from './order.ts'
 import { keepPace } from './pace.ts'
 import type { SchedulerPlugin } from './plugin.ts'
 import { bestFit } from './plugins/best-fit.ts'
+import { onMayRun } from './run-on.ts'
 import {
   change,
   drop,
@@ -211,16 +212,16 @@ function onMessage(turn: Turn, opened: Opened<PlacementMessage>): void {
     case 'placement/refuse':
       if (isOwn) onRefuse(turn, opened as Opened<typeof message>)
       return
-    case 'placement/report': {
-      const key = isOwn ? onReport(turn, opened as Opened<typeof message>) : null
-      if (key !== null) examine(turn, key)
+    case 'placement/report':
+      if (isOwn) lookAt(turn, onReport(turn, opened as Opened<typeof message>))
       return
-    }
-    case 'placement/move': {
-      const key = isOwn ? onMove(turn, opened as Opened<typeof message>) : null
-      if (key !== null) examine(turn, key)
+    case 'placement/move':
+      if (isOwn) lookAt(turn, onMove(turn, opened as Opened<typeof message>))
       return
-    }
+    case 'placement/may-run':
+      if (isOwn) onMayRun(turn, opened as Opened<typeof message>)
+      return
+    case 'placement/run-on':
     case 'placement/summary':
     case 'placement/aggregate':
     case 'placement/moved':
@@ -229,6 +230,8 @@ function onMessage(turn: Turn, opened: Opened<PlacementMessage>): void {
       unreachable(message)
   }
 }
+
+const lookAt = (turn: Turn, key: InstanceKey | null): void => (key === null ? undefined : examine(turn, key))
 
 function onWake(turn: Turn): void {
   const { context } = turn

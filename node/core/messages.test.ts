@@ -129,6 +129,8 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
       by: { domain: cluster, fence },
       refused: 'in /a: no',
     },
+    { kind: 'placement/may-run', domain: cluster, service, number: 0, incarnation: 1, askedAt: 5 },
+    { kind: 'placement/run-on', domain: cluster, fence, service, number: 0, incarnation: 1, askedAt: 5 },
     {
       kind: 'placement/moved',
       domain: root,

@@ -98,6 +98,8 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'placement/refuse': 'sealed',
   'placement/release': 'sealed',
   'placement/report': 'sealed',
+  'placement/may-run': 'spoken',
+  'placement/run-on': 'sealed',
   'placement/move': 'sealed',
   'placement/moved': 'spoken',
 
