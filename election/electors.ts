@@ -27,8 +27,8 @@ export function electorsWanted(children: number, max: number): number {
 }
 
 /**
- * The one change to make now, or null. A lost elector goes when a successor is ready, when it lost its memory, or
- * when the set without it needs fewer votes than the set with it.
+ * The one change to make now, or null. An elector that is lost or retires goes when a successor is ready, when it lost
+ * its memory, or when the set without it needs fewer votes than the set with it.
  */
 export function nextElectorChange(
   state: ElectionState,
@@ -43,7 +43,9 @@ export function nextElectorChange(
   })
   if (forgetful !== undefined) return without(electors, forgetful.child)
 
-  const lost = electors.filter(({ child }) => isLost(state, role, child, now))
+  const dead = electors.filter(({ child }) => isLost(state, role, child, now))
+  const retiring = electors.filter((elector) => !dead.includes(elector) && isRetiring(state, elector.child))
+  const lost = [...dead, ...retiring]
   const living = electors.length - lost.length
   const candidates = candidatesOf(state, role, register, now)
   const wanted = electorsWanted(living + candidates.length, state.electorsMax)
@@ -98,6 +100,12 @@ function isLost(state: ElectionState, role: Leading, child: ChildId, now: Millis
   if (child === state.self || state.children.size === 0 || state.children.get(child)?.alive === true) return false
   const heardOf = role.progress.get(child)?.heardOf ?? role.since
   return now - heardOf > state.timing.electionTimeoutMsMax
+}
+
+/** It is here, and is not to lead any more: its device is drained, or its credential says so by now. */
+function isRetiring(state: ElectionState, child: ChildId): boolean {
+  const fact = state.children.get(child)
+  return child !== state.self && fact?.alive === true && !fact.canLead
 }
 
 const without = (electors: readonly Elector[], child: ChildId): ElectorChange => ({

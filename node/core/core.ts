@@ -16,7 +16,7 @@ import type { CoreView } from './core-view.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
 import { holdsStoreOf } from './holding.ts'
-import { createIntake } from './intake.ts'
+import { createIntake, replaceableSeats } from './intake.ts'
 import { createInventories } from './inventories.ts'
 import type { CoreMemory } from './memory.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
@@ -145,6 +145,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     saved: memory.intake,
     running: placing.running,
     leads: () => hierarchy.seats().flatMap(({ domain, fence }) => (fence === null ? [] : [domain])),
+    elects: () => replaceableSeats(self, book, roster.children()),
   })
 
   const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null

@@ -148,6 +148,7 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
       intake: 'draining',
       instances: 1,
       leads: [root],
+      elects: [cluster],
       stuck: [{ instance: `${service}#0`, reason: 'no room' }],
       refused: null,
     },

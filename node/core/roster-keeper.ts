@@ -65,6 +65,8 @@ export interface RosterKeeper {
   onDisconnected(peer: NodeId, ...turn: RosterTurn): void
   onAddresses(addresses: readonly string[], ...turn: RosterTurn): void
   onReading(reading: HostReading, loopDelayMs: Millis, ...turn: RosterTurn): void
+  /** The device was opened or closed. */
+  onIntake(...turn: RosterTurn): void
   onRemoved(node: NodeId, ...turn: RosterTurn): void
   onWake(...turn: RosterTurn): void
   wakeAt(): Millis | null
@@ -109,6 +111,10 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     }
   }
 
+  /** Who is drained gives its vote up to whoever can have it (election/electors.ts). */
+  const sayWhetherCanLead = (...turn: RosterTurn): void =>
+    feed({ kind: 'self-changed', canLead: canLead && !isDrained() }, ...turn)
+
   return {
     view: () => rosterOf(state),
     revision: () => revision,
@@ -152,7 +158,9 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
       fitness = isDrained() ? 0 : measured
       feed({ kind: 'self-health', delayMs: loopDelayMs }, ...turn)
       feed({ kind: 'self-changed', fitness }, ...turn)
+      sayWhetherCanLead(...turn)
     },
+    onIntake: (...turn) => sayWhetherCanLead(...turn),
     onRemoved: (node, ...turn) => feed({ kind: 'removed', node }, ...turn),
     onWake: (...turn) => {
       const due = membershipWakeAt(state)
