@@ -1,7 +1,7 @@
 // For tests only: nodes on loopback whose gate is an allow-list of node ids, and a recorder of what the network told
 // them.
 
-import { Duplex } from 'node:stream'
+import { type Duplex, PassThrough } from 'node:stream'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
@@ -114,21 +114,7 @@ function untilTrue(condition: () => boolean, what: string, waiting: Set<() => vo
 /** Sends back what comes, and ends when the caller ends. */
 export const echoTunnels: TunnelHandler = async () => ok(echo())
 
-export function echo(): Duplex {
-  const duplex: Duplex = new Duplex({
-    allowHalfOpen: true,
-    read: () => {},
-    write: (chunk, _encoding, done) => {
-      if (duplex.push(chunk)) done()
-      else duplex.once('resume', done)
-    },
-    final: (done) => {
-      duplex.push(null)
-      done()
-    },
-  })
-  return duplex
-}
+export const echo = (): Duplex => new PassThrough()
 
 export interface TestNode {
   readonly key: PrivateKey
