@@ -39,7 +39,7 @@ import { concludeJob } from './job.ts'
 import { onMove } from './leave.ts'
 import { createLedger, placedOn } from './ledger.ts'
 import type { PlacementMessage } from './messages.ts'
-import { announce, followMove, forgetMove, goingOn } from './move.ts'
+import { announce, followMove, goingOn, standDown } from './move.ts'
 import { onAskDeadline, onOffer, onRefuse, startRound, toPending } from './negotiation.ts'
 import { onAsk, onRelease } from './order.ts'
 import { keepPace } from './pace.ts'
@@ -296,7 +296,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
   const wish = wishOf(state, service, number)
   if (wish.kind === 'unknown' && placed !== null && placed.child !== null) askWhoOrdered(turn, placed)
   if (wish.kind !== 'wanted') {
-    forgetMove(turn, key)
+    standDown(turn, key)
     if (wish.kind === 'unwanted') takeAway(turn, key, placed, wish.why)
     else if (work !== undefined && work.order === null) drop(turn, key)
     return

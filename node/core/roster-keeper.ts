@@ -54,6 +54,8 @@ export interface RosterKeeper {
   watchPartners(): readonly NodeId[]
   /** The members as candidates for elector. */
   children(): readonly ChildFact[]
+  /** Whether any other member could lead. */
+  hasOtherLeader(): boolean
   /** The members that are not known to be gone. */
   present(): readonly NodeId[]
   isGone(node: NodeId): boolean
@@ -127,6 +129,10 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
         fitness: said,
         canLead: can,
       })),
+    hasOtherLeader: () =>
+      [...rosterOf(state).values()].some(
+        (one) => one.node !== self.node && one.canLead && (one.state === 'alive' || one.state === 'suspect'),
+      ),
     present: () => presentNodes(rosterOf(state)),
     isGone: (node) => {
       const standing = rosterOf(state).get(node)?.state
