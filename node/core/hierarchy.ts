@@ -86,6 +86,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** Until somebody else leads each of the domains that a seat was about, its own and those above, or too late. */
   const lingerOn = (...[{ now }, , events]: Turn): void => {
     for (const [seat, until] of [...lingering]) {
+      // The end of one below it was its own.
+      if (!seats.includes(seat)) continue
       if (now >= until || areSucceeded(seats.slice(seats.indexOf(seat)), book, self)) endLingering(seat, events)
     }
   }
@@ -224,6 +226,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   }
 
   const closeSeatsAbove = (seat: Seat, events: Sink<HierarchyEvent>): void => {
+    invariant(seats.includes(seat), 'only a seat that is there has others above it')
     for (const above of seats.splice(seats.indexOf(seat) + 1)) {
       lingering.delete(above)
       if (above.fence !== null) events.push({ kind: 'unlead', domain: above.domain })

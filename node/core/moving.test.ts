@@ -108,6 +108,31 @@ test('a drained device gives its vote up to a member that has none, and keeps it
   assert.deepEqual(stateOf(world, 'b1').elects, [])
 })
 
+test('a drained leader keeps the seat in its cluster, also where it led everything above', () => {
+  for (const plan of [
+    CLUSTERS,
+    [
+      ['a1', '/a'],
+      ['a2', '/a'],
+      ['b1', '/b'],
+    ] as const,
+    CLUSTERS.slice(0, 3),
+  ]) {
+    const world = createWorld(plan)
+    world.run(FORMING_MS)
+    const root = world.nodes.find(({ core }) =>
+      core.view.seats().some((one) => one.domain === ROOT && one.fence !== null),
+    )
+    assert.ok(root !== undefined)
+    root.host.input({ kind: 'ask', question: { node: root.facts.node, set: 'draining', requestId: 'r1' } })
+    world.run(30_000)
+    const seats = root.core.view.seats()
+    assert.deepEqual([seats[0]?.domain, seats[0]?.fence], [root.facts.domain, null])
+    const leaders = world.nodes.filter(({ core }) => core.view.seats().some((one) => one.fence !== null))
+    assert.ok(leaders.length > 0 && !leaders.includes(root), 'others lead')
+  }
+})
+
 test('a question that nobody answers is said again and given up in the end', () => {
   const self = factsOf('b1', '/b')
   const leader = factsOf('a1', '/a').node
