@@ -145,6 +145,21 @@ test('with a health check the old one goes on until the new one has passed it', 
   assert.ok(isSettled(fleet))
 })
 
+test('a job that is done where it was moved to ends where it was, and its move is over', () => {
+  let home = nodeId('nobody')
+  const fleet = new Fleet({
+    script: (node) => ({ kind: 'exits', code: 0, afterMs: home === 'nobody' || node === home ? 600_000 : 200 }),
+  })
+  fleet.submit(specOf({ kind: 'job' }))
+  fleet.until('it runs', () => fleet.running().length === 1, 30_000)
+  home = homeOf(fleet)
+  fleet.run(12_000)
+  migrate(fleet, WEB, 0)
+  fleet.until('nothing runs any more', () => fleet.running().length === 0, 20_000)
+  fleet.run(5_000)
+  assert.ok(isSettled(fleet), previousPlaces(fleet).join())
+})
+
 test('when the device that it moves to dies first, it stays', () => {
   const fleet = deployed()
   const home = homeOf(fleet)
