@@ -169,7 +169,10 @@ export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecor
   author(turn, key, termsOf(placed))
 }
 
-/** Writes down how a job ended. The order stays, but no copy of it goes on elsewhere; whoever looks at it knows that nothing is left to run. */
+/**
+ * Writes down how a job ended. The order stays, but no other copy goes on; whoever looks at it knows that nothing is
+ * left to run.
+ */
 export function noteOutcome(
   turn: Turn,
   key: InstanceKey,
