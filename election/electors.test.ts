@@ -152,10 +152,17 @@ test('an elector that is not to lead any more gives its vote up where another ch
   assert.equal(next({ ...answered, electors: 'abc', retiring: 'c' }), null)
   assert.equal(next({ ...answered, electors: 'abc', retiring: 'cd', learners: 'd', ready: 'd' }), null)
   assert.equal(next({ ...answered, electors: 'abc', retiring: 'c', learners: 'd' }), '?d')
-  assert.equal(next({ ...answered, electors: 'abc', retiring: 'c', learners: 'd', ready: 'd' }), 'ab')
+  assert.equal(next({ ...answered, electors: 'abc', retiring: 'c', learners: 'd', ready: 'd' }), 'abcd')
+  assert.equal(next({ ...answered, electors: 'abcd', retiring: 'c' }), 'abd')
+  assert.equal(next({ ...answered, electors: 'abcd', retiring: 'bc' }), 'acd')
   assert.equal(next({ ...answered, electors: 'ab', retiring: 'c', learners: 'cd', ready: 'cd' }), 'abd')
   assert.equal(next({ ...answered, electors: 'abcd', retiring: 'd' }), 'abc')
   assert.equal(next({ ...answered, electors: 'ab', retiring: 'b' }), null)
+})
+
+test('an elector that retires stays for as long as another one is not heard', () => {
+  assert.equal(next({ electors: 'abcd', retiring: 'c' }), null)
+  assert.equal(next({ electors: 'abcde', retiring: 'cd' }), null)
 })
 
 test('of an elector that is dead and one that retires, the dead one goes first', () => {

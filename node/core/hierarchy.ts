@@ -47,6 +47,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
    */
   const lingering = new Map<Seat, Millis>()
   let isFeeding = false
+  /** Until when the seat that is fed could count on its electors, as a leader. */
+  let leaseUntil: Millis = Number.NEGATIVE_INFINITY
   let seatsMade = 0
   let tokensMade = 0
   /** When a child domain may stop counting as alive. */
@@ -68,6 +70,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     for (let next = feeds.shift(); next !== undefined; next = feeds.shift()) {
       // What one seat was told may have closed the seats above it before their turn came.
       if (!seats.includes(next.seat)) continue
+      const { role } = next.seat.state
+      leaseUntil = role.kind === 'leader' ? role.leaseUntil : Number.NEGATIVE_INFINITY
       const { state, effects } = step(next.seat.state, next.input, turn[0])
       next.seat.state = state
       for (const effect of effects) carryOut(next.seat, effect, ...turn)
@@ -104,7 +108,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         return
       case 'unlead':
         handOver.onUnlead(turn[0].now)
-        if (handOver.isOngoing) lingering.set(seat, turn[0].now + timing.leaseMs)
+        if (handOver.isOngoing && leaseUntil > turn[0].now)
+          lingering.set(seat, Math.min(leaseUntil, turn[0].now + timing.leaseMs))
         else endLingering(seat, events)
         return
       case 'committed': {
