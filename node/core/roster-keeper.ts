@@ -113,9 +113,14 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     }
   }
 
-  /** Who is drained gives its vote up to whoever can have it (election/electors.ts). */
+  const hasOtherLeader = (): boolean =>
+    [...rosterOf(state).values()].some(
+      (one) => one.node !== self.node && one.canLead && (one.state === 'alive' || one.state === 'suspect'),
+    )
+
+  /** Who is drained gives its vote up to whoever can have it (election/electors.ts); the last one may still found. */
   const sayWhetherCanLead = (...turn: RosterTurn): void =>
-    feed({ kind: 'self-changed', canLead: canLead && !isDrained() }, ...turn)
+    feed({ kind: 'self-changed', canLead: canLead && !(isDrained() && hasOtherLeader()) }, ...turn)
 
   return {
     view: () => rosterOf(state),
@@ -129,10 +134,7 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
         fitness: said,
         canLead: can,
       })),
-    hasOtherLeader: () =>
-      [...rosterOf(state).values()].some(
-        (one) => one.node !== self.node && one.canLead && (one.state === 'alive' || one.state === 'suspect'),
-      ),
+    hasOtherLeader,
     present: () => presentNodes(rosterOf(state)),
     isGone: (node) => {
       const standing = rosterOf(state).get(node)?.state
