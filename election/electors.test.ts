@@ -18,6 +18,8 @@ interface Scene {
   /** One letter for each child; the leader is `a`. */
   readonly electors: string
   readonly dead?: string
+  /** Children that are here and cannot lead. */
+  readonly retiring?: string
   readonly learners?: string
   /** Learners that hold the register. */
   readonly ready?: string
@@ -29,7 +31,16 @@ interface Scene {
 }
 
 function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
-  const { electors, dead = '', learners = '', ready = '', forgetful = '', steadySince = 0, heardOf = 0 } = scene
+  const {
+    electors,
+    dead = '',
+    retiring = '',
+    learners = '',
+    ready = '',
+    forgetful = '',
+    steadySince = 0,
+    heardOf = 0,
+  } = scene
   const register: Register = {
     line: 'line-a',
     epoch: 5,
@@ -44,7 +55,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     alive: !dead.includes(child),
     steadySince,
     fitness: 0.5,
-    canLead: true,
+    canLead: !retiring.includes(child),
   })
   const progress = [...electors, ...ready].map((child) => {
     const forgotAt = ready.includes(child) && forgetful.includes(child) ? NOW - 5_000 : Number.NEGATIVE_INFINITY
@@ -136,6 +147,28 @@ test('electors that are dead go without a successor where the rest alone is stro
   assert.equal(next({ electors: 'abcd', dead: 'd' }), 'abc')
 })
 
+test('an elector that is not to lead any more gives its vote up where another child can have it', () => {
+  const answered = { heardOf: NOW - lan.heartbeatMs }
+  assert.equal(next({ ...answered, electors: 'abc', retiring: 'c' }), null)
+  assert.equal(next({ ...answered, electors: 'abc', retiring: 'cd', learners: 'd', ready: 'd' }), null)
+  assert.equal(next({ ...answered, electors: 'abc', retiring: 'c', learners: 'd' }), '?d')
+  assert.equal(next({ ...answered, electors: 'abc', retiring: 'c', learners: 'd', ready: 'd' }), 'abcd')
+  assert.equal(next({ ...answered, electors: 'abcd', retiring: 'c' }), 'abd')
+  assert.equal(next({ ...answered, electors: 'abcd', retiring: 'bc' }), 'acd')
+  assert.equal(next({ ...answered, electors: 'ab', retiring: 'c', learners: 'cd', ready: 'cd' }), 'abd')
+  assert.equal(next({ ...answered, electors: 'abcd', retiring: 'd' }), 'abc')
+  assert.equal(next({ ...answered, electors: 'ab', retiring: 'b' }), null)
+})
+
+test('an elector that retires stays for as long as another one is not heard', () => {
+  assert.equal(next({ electors: 'abcd', retiring: 'c' }), null)
+  assert.equal(next({ electors: 'abcde', retiring: 'cd' }), null)
+})
+
+test('of an elector that is dead and one that retires, the dead one goes first', () => {
+  assert.equal(next({ electors: 'abcde', retiring: 'b', dead: 'd', learners: 'f', ready: 'f' }), 'abce')
+})
+
 test('an elector that lost its memory loses its vote at once', () => {
   assert.equal(next({ electors: 'abc', forgetful: 'b' }), 'ac')
 })
@@ -148,24 +181,33 @@ test('a child that lost its memory five seconds ago is not steady, whatever the 
 test('two successive sets of electors never differ in more than one', () => {
   const letters = fc.uniqueArray(fc.constantFrom('b', 'c', 'd', 'e', 'f', 'g')).map((all) => all.join(''))
   fc.assert(
-    fc.property(letters, letters, letters, letters, letters, (electors, dead, learners, ready, forgetful) => {
-      const before = `a${electors.slice(0, 4)}`
-      const change = next({
-        electors: before,
-        dead,
-        forgetful,
-        learners: [...learners].filter((child) => !before.includes(child)).join(''),
-        ready: [...ready].filter((child) => !before.includes(child)).join(''),
-      })
-      if (change === null || change.startsWith('?')) return
-      const after = new Set(change)
-      assert.equal(after.size, change.length)
-      assert.ok(after.has('a'), 'a leader never removes itself')
-      assert.equal(Math.abs(after.size - before.length), 1)
-      assert.ok(
-        [...(change.length < before.length ? change : before)].every((child) => (before + change).includes(child)),
-      )
-    }),
+    fc.property(
+      letters,
+      letters,
+      letters,
+      letters,
+      letters,
+      letters,
+      (electors, dead, retiring, learners, ready, forgetful) => {
+        const before = `a${electors.slice(0, 4)}`
+        const change = next({
+          electors: before,
+          dead,
+          retiring,
+          forgetful,
+          learners: [...learners].filter((child) => !before.includes(child)).join(''),
+          ready: [...ready].filter((child) => !before.includes(child)).join(''),
+        })
+        if (change === null || change.startsWith('?')) return
+        const after = new Set(change)
+        assert.equal(after.size, change.length)
+        assert.ok(after.has('a'), 'a leader never removes itself')
+        assert.equal(Math.abs(after.size - before.length), 1)
+        assert.ok(
+          [...(change.length < before.length ? change : before)].every((child) => (before + change).includes(child)),
+        )
+      },
+    ),
     { seed: 20261121, numRuns: 400 },
   )
 })

@@ -27,8 +27,8 @@ export function electorsWanted(children: number, max: number): number {
 }
 
 /**
- * The one change to make now, or null. A lost elector goes when a successor is ready, when it lost its memory, or
- * when the set without it needs fewer votes than the set with it.
+ * The one change to make now, or null. An elector that is lost or retires goes when a successor is ready, when it lost
+ * its memory, or when the set without it needs fewer votes than the set with it.
  */
 export function nextElectorChange(
   state: ElectionState,
@@ -43,7 +43,9 @@ export function nextElectorChange(
   })
   if (forgetful !== undefined) return without(electors, forgetful.child)
 
-  const lost = electors.filter(({ child }) => isLost(state, role, child, now))
+  const dead = electors.filter(({ child }) => isLost(state, role, child, now))
+  const retiring = electors.filter((elector) => !dead.includes(elector) && isRetiring(state, elector.child))
+  const lost = [...dead, ...retiring]
   const living = electors.length - lost.length
   const candidates = candidatesOf(state, role, register, now)
   const wanted = electorsWanted(living + candidates.length, state.electorsMax)
@@ -54,14 +56,20 @@ export function nextElectorChange(
     const waiting = candidates.find(({ child }) => child === role.probation) ?? candidates[0]
     if (ready === undefined) return { kind: 'probe', child: waiting.child }
     // A full set makes room first: the lost elector counts towards the majority that its successor would have to join.
-    if (leaving !== undefined && electors.length >= wanted) return without(electors, leaving.child)
+    // One that retires answers still, and goes only when the set has its successor.
+    if (dead[0] !== undefined && electors.length >= wanted) return without(electors, dead[0].child)
     const ticket = ticketOf(state, role, ready.child) ?? ''
     return { kind: 'electors', electors: [...electors, { child: ready.child, ticket }] }
   }
   // Of an even number, or of a number that two are missing from, the rest has the same majority or a smaller one, and
   // odd is best.
   const isSmallerBetter = living >= 3 && (lost.length >= 2 || electors.length % 2 === 0)
-  return leaving !== undefined && isSmallerBetter ? without(electors, leaving.child) : null
+  if (leaving === undefined || dead.length > 0)
+    return leaving !== undefined && isSmallerBetter ? without(electors, leaving.child) : null
+  const rest = electors.filter(({ child }) => child !== leaving.child)
+  const isHeard = rest.every(({ child }) => child === state.self || !isSilent(state, role, child, now))
+  const isEven = electors.length > 2 && electors.length % 2 === 0
+  return isHeard && (isSmallerBetter || isEven) ? without(electors, leaving.child) : null
 }
 
 /** Who is probed next, so that one that never answers does not keep the others waiting. */
@@ -96,8 +104,16 @@ function ticketOf(state: ElectionState, role: Leading, child: ChildId): string |
  */
 function isLost(state: ElectionState, role: Leading, child: ChildId, now: Millis): boolean {
   if (child === state.self || state.children.size === 0 || state.children.get(child)?.alive === true) return false
-  const heardOf = role.progress.get(child)?.heardOf ?? role.since
-  return now - heardOf > state.timing.electionTimeoutMsMax
+  return isSilent(state, role, child, now)
+}
+
+const isSilent = (state: ElectionState, role: Leading, child: ChildId, now: Millis): boolean =>
+  now - (role.progress.get(child)?.heardOf ?? role.since) > state.timing.electionTimeoutMsMax
+
+/** It is here, and is not to lead any more: its device is drained, or its credential says so by now. */
+function isRetiring(state: ElectionState, child: ChildId): boolean {
+  const fact = state.children.get(child)
+  return child !== state.self && fact?.alive === true && !fact.canLead
 }
 
 const without = (electors: readonly Elector[], child: ChildId): ElectorChange => ({

@@ -47,4 +47,4 @@ export {
   type OwnAnnouncement,
   seatKey,
 } from './state.ts'
-export { addressed, heardAs, objectionTo } from './witness.ts'
+export { addressed, heardAs, isDoubtful, objectionTo } from './witness.ts'

@@ -96,7 +96,7 @@ function mayBeGranted(
   before: Granted | null,
   known: KnownLine,
 ): boolean {
-  if (request.under !== lineOf(state) || isDoubtful(register)) return false
+  if (request.under !== lineOf(state) || isDoubtful({ ...register, electors: electorIds(register) })) return false
   if (before !== null && before.line !== request.line) return false
   if (before === null && grantsOf(register).length >= GRANTS_MAX) return false
   return known.line === request.line && known.electors.includes(request.child)
@@ -106,9 +106,9 @@ function mayBeGranted(
  * A line that began in silence, with neither a witness nor an operator, may have a twin that grants as well; not any
  * more when most of those whom it left behind have joined it.
  */
-function isDoubtful({ predecessor, electors }: Register): boolean {
+export function isDoubtful({ predecessor, electors }: Pick<Announcement, 'predecessor' | 'electors'>): boolean {
   if (predecessor === null || predecessor.cause !== 'silence') return false
-  const joined = predecessor.electors.filter((child) => electors.some((elector) => elector.child === child))
+  const joined = predecessor.electors.filter((child) => electors.includes(child))
   return joined.length < majorityOf(predecessor.electors.length)
 }
 

@@ -146,6 +146,8 @@ export interface IntakeView {
   /** Instances that it runs still, and the domains that it leads. */
   readonly instances: number
   readonly leads: readonly string[]
+  /** Where it votes although another child could: a drained device gives that up too. */
+  readonly elects: readonly string[]
   /** What cannot leave a draining device, and why. */
   readonly stuck: readonly { readonly instance: string; readonly reason: string }[]
 }

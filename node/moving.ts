@@ -52,9 +52,9 @@ export async function setIntake(member: Member, node: NodeId, set: Intake | null
   await reach(member, node)
   const answer = await member.questions.ask({ node, set })
   if (answer === null || answer.kind !== 'node/intake-state') throw unanswered(name ?? node)
-  const { intake, instances, leads, stuck, refused } = answer
+  const { intake, instances, leads, elects = [], stuck, refused } = answer
   if (refused !== null) throw new CoppiceError('not-allowed', `${name ?? node} refuses: ${refused}`, '')
-  return { node, name, intake, instances, leads, stuck }
+  return { node, name, intake, instances, leads, elects, stuck }
 }
 
 async function reach({ core, host, until, stopping }: Member, node: NodeId): Promise<void> {

@@ -19,7 +19,7 @@ export interface Absence {
 
 /** Whether the service waits for the child that is gone; null when it may be replaced now. */
 export function absenceOf(
-  { disconnect, autonomy }: ServiceSpec,
+  { disconnect, autonomy, stopGraceMs }: ServiceSpec,
   { service, number, child }: PlacementRecord,
   absentSince: Millis,
   now: Millis,
@@ -31,7 +31,10 @@ export function absenceOf(
   }
   if (!disconnect.replace)
     return { kind: 'absent', reason: `${gone}, and it waits for its return (disconnect.replace)`, until: null }
-  const until = absentSince + (disconnect.lostAfterMs ?? 0)
+  const { lostAfterMs, stopAfterMs } = disconnect
+  // What ends itself has ended by then; a service that says a time of its own gets that.
+  const untilEnded = stopAfterMs === null ? 0 : stopAfterMs + stopGraceMs
+  const until = absentSince + (lostAfterMs ?? untilEnded)
   if (until <= now) return null
   const seconds = Math.ceil((until - now) / 1_000)
   return { kind: 'absent', reason: `${gone}, and counts as lost in ${seconds} s (disconnect.lost_after)`, until }
@@ -88,9 +91,10 @@ export function reunite(
   if (placed.child === null || isLost(state, original, children, context.now)) return false
   const word = wordOf(state, placed, original)
   const isRestarted = !isDomain(original) && word !== null && word.incarnation !== incarnation
-  const isOver = word !== null && !word.live
+  const isOver = word !== null && (!word.live || word.state === 'stopped')
   if (isRestarted || isOver) {
-    keepReplacement(turn, key, placed, `${original} was started anew meanwhile`)
+    const why = isRestarted ? 'was started anew meanwhile' : 'ended it meanwhile'
+    keepReplacement(turn, key, placed, `${original} ${why}`)
     return true
   }
   const hasObeyed = word !== null && (isDomain(original) || compareFences(word.fence, placed.fence) >= 0)

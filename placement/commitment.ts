@@ -169,7 +169,10 @@ export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecor
   author(turn, key, termsOf(placed))
 }
 
-/** Writes down how a job ended. The order stays as it is; whoever looks at it knows that nothing is left to run. */
+/**
+ * Writes down how a job ended. The order stays, but no other copy goes on; whoever looks at it knows that nothing is
+ * left to run.
+ */
 export function noteOutcome(
   turn: Turn,
   key: InstanceKey,
@@ -177,9 +180,11 @@ export function noteOutcome(
   outcome: Outcome,
   why: string,
 ): void {
-  if (!author(turn, key, { ...termsOf(placed), outcome, reason: why })) return
+  const { previous: _left, replaced: _replaced, ...terms } = termsOf(placed)
+  if (!author(turn, key, { ...terms, outcome, reason: why })) return
   const { service, number, child } = placed
   enterPlaced(turn.state.ledger, key, child, NOTHING)
+  enterLeaving(turn.state.ledger, key, null, NOTHING)
   tell(turn, `job-${outcome}`, { service, number, child, reason: why }, outcome === 'done' ? 'info' : 'warn')
 }
 

@@ -61,6 +61,17 @@ export const EVICTED_MS_MIN = 300_000
 export const EVICTED_MS_MAX = 3_600_000
 
 /**
+ * How often a node asks its leader whether what ends itself (`disconnect.stop_after`) may run on: so many times in that
+ * span, and within these bounds, so that the loss of two messages in a row ends nothing. Guesses.
+ */
+export const RUN_ON_ASKS = 4
+export const RUN_ON_MS_MIN = 500
+export const RUN_ON_MS_MAX = 10_000
+/** The shortest span that a service may give: RUN_ON_ASKS of the fastest. */
+export const STOP_AFTER_MS_MIN = 2_000
+invariant(RUN_ON_ASKS * RUN_ON_MS_MIN <= STOP_AFTER_MS_MIN, 'the shortest span has room for all asks')
+
+/**
  * How long both copies of a moved instance take calls, so that everybody has heard of the new one before the old one
  * ends. A guess, well above what gossip takes.
  */

@@ -1,6 +1,7 @@
 // What a descriptor says of an instance's life: when it is started again, when it counts as healthy, how a new version
 // takes over, and what holds while its device cannot be reached.
 
+import { STOP_AFTER_MS_MIN } from './constants.ts'
 import {
   amount,
   choice,
@@ -197,7 +198,7 @@ export const DISCONNECT_KEYS = {
   ),
   stop_after: duration('After how long without a leader in reach the device itself ends the instance.', {
     fallbackMs: SPEC_DEFAULTS.disconnect.stopAfterMs,
-    minMs: 0,
+    minMs: STOP_AFTER_MS_MIN,
     maxMs: DAY_MS,
   }),
 }

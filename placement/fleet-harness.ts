@@ -213,6 +213,7 @@ export class Fleet {
         inventory: device.inventories.get(domain)?.rows ?? new Map(),
         children: () => childrenOf(domain, [...this.devices.values()], this.#queue.now),
         leaders: this.#leaders,
+        isDoubtful: () => false,
       },
     })
   }

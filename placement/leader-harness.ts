@@ -29,6 +29,7 @@ export class Bench {
   readonly own = createTable(EU)
   readonly parent = createTable(ROOT)
   readonly inventory = createInventory(EU)
+  isDoubtful = false
   effects: SchedulerEffect[] = []
   #sequence = 0
 
@@ -45,6 +46,7 @@ export class Bench {
         inventory: this.inventory.rows,
         children: () => children.map((child) => ({ child, alive: true, canWork: true })),
         leaders,
+        isDoubtful: () => this.isDoubtful,
       },
     })
     this.hearFromBelow(children.filter(isDomain), batches)

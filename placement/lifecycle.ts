@@ -6,6 +6,7 @@ import { compareClocks, compareFences, type Endpoint, type PlacementRecord } fro
 import { whyNot } from './admission.ts'
 import { MISSING_SPEC_REPEAT_MS, STABLE_RUN_MS, STOP_REPEAT_MS } from './constants.ts'
 import { encodeKept, keptKey } from './kept.ts'
+import { mayRun } from './may-run.ts'
 import { larger, NOTHING, needOf } from './need.ts'
 import { refusalSentence } from './refusal.ts'
 import { afterEnd, type End } from './restart-policy.ts'
@@ -118,7 +119,7 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   // Each try of a job counts its own starts.
   const restarts = isSameSpec && spec.kind !== 'job' ? before.restarts : 0
   const fresh = { restarts, crashes: 0, runningSince: null }
-  if (before === undefined || !isLive) {
+  if (before === undefined || !isLive || (before.phase.kind === 'out-of-reach' && before.bytes !== bytes)) {
     const report = reporting(turn, 'reserved', placed.reason)
     launch(turn, { ...common, ...fresh, phase: { kind: 'ended' }, report }, true)
     return
@@ -150,6 +151,9 @@ function conclude(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): 
   turn.state.instances.set(managed.key, next)
   persist(turn, next, true, [reportEffect(turn, next)])
 }
+
+/** Whether it is to run, and no driver has it. */
+const isIdle = ({ kind }: ManagedPhase): boolean => kind === 'waiting-for-runtime' || kind === 'out-of-reach'
 
 type Stopping = ManagedPhase & { readonly kind: 'stopping' }
 
@@ -185,7 +189,7 @@ function isAdmitted(
 /** Ends what a declined order was to replace: it would run on under the older one, which nobody stands by any more. */
 function giveUp(turn: WorkerTurn, before: Managed, last: Managed): void {
   const { key, phase } = before
-  if (phase.kind === 'ended' || phase.kind === 'waiting-for-runtime') {
+  if (phase.kind === 'ended' || isIdle(phase)) {
     turn.state.instances.delete(key)
     authorReport(turn, last)
     turn.effects.push({ kind: 'persist', key: keptKey(key), value: null, sync: false, then: [] })
@@ -205,11 +209,24 @@ export function launch(turn: WorkerTurn, managed: Managed, sync: boolean): void 
     update(turn, { ...managed, need, phase: { kind: 'waiting-for-runtime' }, runningSince: null, report })
     return
   }
+  if (!mayRun(turn, managed)) {
+    awaitReach(turn, { ...managed, need }, sync)
+    return
+  }
   const { key, spec, specId, restarts } = managed
   const operation = { kind: 'start' as const, launch: { key, spec, specId, restarts } }
   persist(turn, managed, sync, [{ kind: 'runtime', runtime, operation }])
   const report = reporting(turn, 'starting', managed.report.reason)
   update(turn, { ...managed, need, phase: { kind: 'started' }, runningSince: null, report })
+}
+
+/** Nothing runs, and the order stands: it starts as soon as the leader says that it may. */
+export function awaitReach(turn: WorkerTurn, managed: Managed, sync: boolean): void {
+  const isNew = managed.report.state === 'reserved'
+  const why = `waits for the leader of ${turn.state.domain} to be in reach (disconnect.stop_after)`
+  const report = isNew ? reporting(turn, 'reserved', why) : reporting(turn, 'stopped', why)
+  persist(turn, managed, sync, [])
+  update(turn, { ...managed, phase: { kind: 'out-of-reach' }, runningSince: null, report })
 }
 
 /** Whether a node goes on with what it runs although another one shall run it. */
@@ -234,7 +251,7 @@ function goOn(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void
 function dismiss(turn: WorkerTurn, managed: Managed, placed: PlacementRecord): void {
   const { phase } = managed
   const why = placed.child === null ? placed.reason : `moved to another device: ${placed.reason}`
-  if (phase.kind === 'waiting-for-runtime') {
+  if (isIdle(phase)) {
     forget(turn, { ...managed, report: reporting(turn, 'stopping', why) })
     return
   }

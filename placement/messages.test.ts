@@ -46,6 +46,8 @@ test('every message survives the wire, and no mutation of one does harm', () => 
       summary: summaryOf('me', { temperatureC: 40 }),
     },
     { kind: 'placement/aggregate', domain: EU, child: A, fence: FENCE, sequence: 2, aggregate },
+    { kind: 'placement/may-run', domain: EU, service: WEB, number: 0, incarnation: 1, askedAt: 5 },
+    { kind: 'placement/run-on', domain: EU, fence: FENCE, service: WEB, number: 0, incarnation: 1, askedAt: 5 },
   ]
   const closed = () => err('nothing nested')
   for (const message of messages) {

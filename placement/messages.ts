@@ -145,6 +145,30 @@ export const movedSchema = object({
 })
 export type MovedMessage = Infer<typeof movedSchema>
 
+export const mayRunSchema = object({
+  kind: literal('placement/may-run'),
+  /** The cluster whose leader says whether the instance may run on. */
+  domain,
+  service,
+  number: instanceNumber,
+  /** When it was asked, by the clock of who asks; together with that start of the node. Both come back. */
+  incarnation: whole(),
+  askedAt: whole(),
+})
+export type MayRunMessage = Infer<typeof mayRunSchema>
+
+export const runOnSchema = object({
+  kind: literal('placement/run-on'),
+  domain,
+  /** Of the leader that says so. */
+  fence: fenceSchema,
+  service,
+  number: instanceNumber,
+  incarnation: whole(),
+  askedAt: whole(),
+})
+export type RunOnMessage = Infer<typeof runOnSchema>
+
 /** Where a message goes: a node, or (a domain path) the node that leads that domain. */
 export type PlacementMessage =
   | SummaryMessage
@@ -154,6 +178,8 @@ export type PlacementMessage =
   | RefuseMessage
   | ReleaseMessage
   | ReportMessage
+  | MayRunMessage
+  | RunOnMessage
   | MoveMessage
   | MovedMessage
 
@@ -165,6 +191,8 @@ export const placementSchemas: MessageSchemas<PlacementMessage> = {
   'placement/refuse': refuseSchema,
   'placement/release': releaseSchema,
   'placement/report': reportSchema,
+  'placement/may-run': mayRunSchema,
+  'placement/run-on': runOnSchema,
   'placement/move': moveSchema,
   'placement/moved': movedSchema,
 }

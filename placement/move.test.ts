@@ -120,6 +120,46 @@ test('what does not run at its new place stays at the old one', () => {
   assert.match(placed?.message.reason ?? '', /it stays here/)
 })
 
+test('with a health check the old one goes on until the new one has passed it', () => {
+  const healthcheck = {
+    kind: 'tcp' as const,
+    port: 80,
+    path: '/',
+    command: [],
+    intervalMs: 1_000,
+    timeoutMs: 100,
+    retries: 2,
+    startPeriodMs: 0,
+  }
+  const fleet = new Fleet()
+  fleet.submit(specOf({ healthcheck }))
+  fleet.until('it runs', () => fleet.running().length === 1, 30_000)
+  fleet.tellHealth('web', true)
+  fleet.run(12_000)
+  const home = homeOf(fleet)
+  migrate(fleet, WEB, 0)
+  fleet.run(20_000)
+  assert.equal(fleet.running().length, 2, 'nobody has said that the new one is healthy')
+  fleet.tellHealth('web', true)
+  movesFrom(fleet, home)
+  assert.ok(isSettled(fleet))
+})
+
+test('a job that is done where it was moved to ends where it was, and its move is over', () => {
+  let home = nodeId('nobody')
+  const fleet = new Fleet({
+    script: (node) => ({ kind: 'exits', code: 0, afterMs: home === 'nobody' || node === home ? 600_000 : 200 }),
+  })
+  fleet.submit(specOf({ kind: 'job' }))
+  fleet.until('it runs', () => fleet.running().length === 1, 30_000)
+  home = homeOf(fleet)
+  fleet.run(12_000)
+  migrate(fleet, WEB, 0)
+  fleet.until('nothing runs any more', () => fleet.running().length === 0, 20_000)
+  fleet.run(5_000)
+  assert.ok(isSettled(fleet), previousPlaces(fleet).join())
+})
+
 test('when the device that it moves to dies first, it stays', () => {
   const fleet = deployed()
   const home = homeOf(fleet)

@@ -100,6 +100,16 @@ export function forgetMove(turn: Turn, key: InstanceKey): void {
   if (work !== undefined && work.move !== null) change(turn, key, work, { move: null })
 }
 
+/**
+ * Nobody wants it here: no move is under way and no next try is due, whatever the parent's leader asks about it
+ * meanwhile.
+ */
+export function standDown(turn: Turn, key: InstanceKey): void {
+  forgetMove(turn, key)
+  const work = turn.state.work.get(key)
+  if (work?.phase.kind === 'pending' && work.order !== null) change(turn, key, work, { phase: { kind: 'idle' } })
+}
+
 /** Whether the node that it is placed on says that it runs. */
 function answers(state: SchedulerState, placed: PlacementRecord, work: Work | undefined): boolean {
   if (placed.child === null || isDomain(placed.child)) return false

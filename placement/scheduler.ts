@@ -41,12 +41,13 @@ import { concludeJob } from './job.ts'
 import { onMove } from './leave.ts'
 import { createLedger, placedOn } from './ledger.ts'
 import type { PlacementMessage } from './messages.ts'
-import { announce, followMove, forgetMove, goingOn } from './move.ts'
+import { announce, followMove, goingOn, standDown } from './move.ts'
 import { onAskDeadline, onOffer, onRefuse, startRound, toPending } from './negotiation.ts'
 import { onAsk, onRelease } from './order.ts'
 import { keepPace } from './pace.ts'
 import type { SchedulerPlugin } from './plugin.ts'
 import { bestFit } from './plugins/best-fit.ts'
+import { onMayRun } from './run-on.ts'
 import {
   change,
   drop,
@@ -213,16 +214,16 @@ function onMessage(turn: Turn, opened: Opened<PlacementMessage>): void {
     case 'placement/refuse':
       if (isOwn) onRefuse(turn, opened as Opened<typeof message>)
       return
-    case 'placement/report': {
-      const key = isOwn ? onReport(turn, opened as Opened<typeof message>) : null
-      if (key !== null) examine(turn, key)
+    case 'placement/report':
+      if (isOwn) lookAt(turn, onReport(turn, opened as Opened<typeof message>))
       return
-    }
-    case 'placement/move': {
-      const key = isOwn ? onMove(turn, opened as Opened<typeof message>) : null
-      if (key !== null) examine(turn, key)
+    case 'placement/move':
+      if (isOwn) lookAt(turn, onMove(turn, opened as Opened<typeof message>))
       return
-    }
+    case 'placement/may-run':
+      if (isOwn) onMayRun(turn, opened as Opened<typeof message>)
+      return
+    case 'placement/run-on':
     case 'placement/summary':
     case 'placement/aggregate':
     case 'placement/moved':
@@ -231,6 +232,8 @@ function onMessage(turn: Turn, opened: Opened<PlacementMessage>): void {
       unreachable(message)
   }
 }
+
+const lookAt = (turn: Turn, key: InstanceKey | null): void => (key === null ? undefined : examine(turn, key))
 
 function onWake(turn: Turn): void {
   const { context } = turn
@@ -295,7 +298,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
   const wish = wishOf(state, service, number)
   if (wish.kind === 'unknown' && placed !== null && placed.child !== null) askWhoOrdered(turn, placed)
   if (wish.kind !== 'wanted') {
-    forgetMove(turn, key)
+    standDown(turn, key)
     if (wish.kind === 'unwanted') takeAway(turn, key, placed, wish.why)
     else if (work !== undefined && work.order === null) drop(turn, key)
     return

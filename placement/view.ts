@@ -21,6 +21,8 @@ export interface SchedulerView {
   readonly inventory: InventoryView
   readonly children: () => readonly ChildView[]
   readonly leaders: LeaderBook
+  /** Whether another side of the domain may have a leader as well: this one went on without a majority, in silence. */
+  readonly isDoubtful: () => boolean
 }
 
 export interface WorkerView {

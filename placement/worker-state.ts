@@ -39,6 +39,8 @@ export interface WorkerState {
   readonly missing: Map<InstanceKey, Millis>
   /** Instances that this node ended to relieve itself: how often, and until when it does not take them back. */
   readonly evicted: Map<InstanceKey, Evicted>
+  /** Of those that end themselves: until when they may run, and when that is asked next. */
+  readonly reach: Map<InstanceKey, Reach>
   /** Placements that were declined, so that each is declined once. */
   readonly declined: Map<InstanceKey, Obeyed>
 }
@@ -46,6 +48,12 @@ export interface WorkerState {
 export interface Evicted {
   readonly times: number
   readonly until: Millis
+}
+
+export interface Reach {
+  /** Null where the leader never said so. */
+  readonly until: Millis | null
+  readonly askAt: Millis
 }
 
 /** Room that is kept for an offer. */
@@ -100,6 +108,8 @@ export type ManagedPhase =
   /** Its runtime has not said yet what is running already. */
   | { readonly kind: 'waiting-for-runtime' }
   | { readonly kind: 'backing-off'; readonly until: Millis }
+  /** It ended itself, or has not begun: it waits until a leader in reach says that it may run. */
+  | { readonly kind: 'out-of-reach' }
   /** The driver has it: starting, pulling, running or unhealthy. */
   | { readonly kind: 'started' }
   /** The driver was told to end it; `then` is what follows. */

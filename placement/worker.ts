@@ -12,7 +12,7 @@ import {
   splitInstanceKey,
 } from '../overlay/kernel/ids.ts'
 import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../overlay/kernel/time.ts'
+import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type InstanceRecord } from '../services-registry/record.ts'
 import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
@@ -22,6 +22,7 @@ import { decodeKept, type Kept, keptKey } from './kept.ts'
 import { askForSpec, launch, onRuntime, reconcile, relaunch, replaceFound, stopAgain } from './lifecycle.ts'
 import type { PlacementMessage } from './messages.ts'
 import { NOTHING, needOf, type Resources } from './need.ts'
+import { followReach, onRunOn, reachDueAt, takeOver } from './reach.ts'
 import type { FoundInstance } from './runtime.ts'
 import { decodeSpec } from './spec.ts'
 import { specIdOf } from './spec-id.ts'
@@ -70,6 +71,7 @@ export function createWorker(options: WorkerOptions): WorkerState {
     instances: new Map(),
     missing: new Map(),
     evicted: new Map(),
+    reach: new Map(),
     declined: new Map(),
   }
 }
@@ -120,7 +122,7 @@ export function wakeAt(state: WorkerState): Millis | null {
     if (phase.kind === 'backing-off') first = earliest(first, phase.until)
     if (phase.kind === 'stopping') first = earliest(first, phase.repeatAt)
   }
-  return first
+  return earlier(first, reachDueAt(state))
 }
 
 /** What the node's summary says of it: instances that run or will, and what is promised in all. */
@@ -203,6 +205,10 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
     case 'placement/release':
       onRelease(turn, opened as Opened<typeof message>)
       return
+    case 'placement/run-on':
+      onRunOn(turn, opened as Opened<typeof message>)
+      return
+    case 'placement/may-run':
     case 'placement/summary':
     case 'placement/aggregate':
     case 'placement/offer':
@@ -237,6 +243,7 @@ function sortOut(turn: WorkerTurn, runtime: string, { key, specId, running }: Fo
   const isWaiting = managed?.phase.kind === 'waiting-for-runtime' && managed.spec.runtime === runtime
   if (managed !== undefined && isWaiting) {
     if (managed.specId !== specId && running) replaceFound(turn, managed)
+    else if (running) takeOver(turn, managed)
     return
   }
   const { service, number } = splitInstanceKey(key)
@@ -253,6 +260,7 @@ const STRAY_GRACE_MS = 10_000
 function onWake(turn: WorkerTurn): void {
   const { state, context } = turn
   for (const [key, { expiresAt }] of state.reservations) if (expiresAt <= context.now) state.reservations.delete(key)
+  followReach(turn)
   for (const managed of [...state.instances.values()]) {
     const { phase } = managed
     if (phase.kind === 'backing-off' && phase.until <= context.now) relaunch(turn, managed)

@@ -155,15 +155,16 @@ export const renderMove = ({ service, moves }: MoveView): string =>
     )
     .join('\n')
 
-export function renderIntake({ node, name, intake, instances, leads, stuck }: IntakeView): string {
+export function renderIntake({ node, name, intake, instances, leads, elects, stuck }: IntakeView): string {
   const who = name ?? shortId(node)
   if (intake === 'open') return `${who} takes work`
   const runs = `${instances} ${instances === 1 ? 'instance' : 'instances'}`
   if (intake === 'cordoned') return `${who} is cordoned: it takes nothing new and keeps ${runs}`
-  if (instances === 0 && leads.length === 0) return `${who} is drained: it runs and leads nothing`
+  if (instances + leads.length + elects.length === 0) return `${who} is drained: it runs and leads nothing`
   const leading = leads.length === 0 ? '' : `, leads ${leads.join(' and ')}`
+  const voting = elects.length === 0 ? '' : `, votes in ${elects.join(' and ')}`
   const held = stuck.map(({ instance, reason }) => clean(`  ${instance} cannot leave: ${reason}`))
-  return [`${who} is draining: it runs ${runs}${leading}`, ...held].join('\n')
+  return [`${who} is draining: it runs ${runs}${leading}${voting}`, ...held].join('\n')
 }
 
 export function renderInstances(instances: readonly InstanceView[], nowMs: number): string {

@@ -16,7 +16,7 @@ import type { CoreView } from './core-view.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
 import { holdsStoreOf } from './holding.ts'
-import { createIntake } from './intake.ts'
+import { createIntake, replaceableSeats } from './intake.ts'
 import { createInventories } from './inventories.ts'
 import type { CoreMemory } from './memory.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
@@ -145,6 +145,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     saved: memory.intake,
     running: placing.running,
     leads: () => hierarchy.seats().flatMap(({ domain, fence }) => (fence === null ? [] : [domain])),
+    elects: () => replaceableSeats(self, book, roster.children()),
   })
 
   const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
@@ -224,7 +225,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         roster.onReading(input.reading, input.loopDelayMs, at, out, news)
         placing.onReading(input.reading, at, out)
         // Whoever is drained may be elected all the same, where nobody else stood in time.
-        if (intake.current() === 'draining' && chain.some(leads)) hierarchy.handOver(at, out, news)
+        if (intake.current() === 'draining' && chain.some(leads) && roster.hasOtherLeader())
+          hierarchy.handOver(at, out, news)
         return
       case 'runtimes':
         return placing.onRuntimes(input.runtimes, at, out)

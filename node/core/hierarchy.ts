@@ -47,6 +47,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
    */
   const lingering = new Map<Seat, Millis>()
   let isFeeding = false
+  /** Until when the seat that is fed could count on its electors, as a leader. */
+  let leaseUntil: Millis = Number.NEGATIVE_INFINITY
   let seatsMade = 0
   let tokensMade = 0
   /** When a child domain may stop counting as alive. */
@@ -68,6 +70,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     for (let next = feeds.shift(); next !== undefined; next = feeds.shift()) {
       // What one seat was told may have closed the seats above it before their turn came.
       if (!seats.includes(next.seat)) continue
+      const { role } = next.seat.state
+      leaseUntil = role.kind === 'leader' ? role.leaseUntil : Number.NEGATIVE_INFINITY
       const { state, effects } = step(next.seat.state, next.input, turn[0])
       next.seat.state = state
       for (const effect of effects) carryOut(next.seat, effect, ...turn)
@@ -86,6 +90,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** Until somebody else leads each of the domains that a seat was about, its own and those above, or too late. */
   const lingerOn = (...[{ now }, , events]: Turn): void => {
     for (const [seat, until] of [...lingering]) {
+      // The end of one below it was its own.
+      if (!seats.includes(seat)) continue
       if (now >= until || areSucceeded(seats.slice(seats.indexOf(seat)), book, self)) endLingering(seat, events)
     }
   }
@@ -102,7 +108,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
         return
       case 'unlead':
         handOver.onUnlead(turn[0].now)
-        if (handOver.isOngoing) lingering.set(seat, turn[0].now + timing.leaseMs)
+        if (handOver.isOngoing && leaseUntil > turn[0].now)
+          lingering.set(seat, Math.min(leaseUntil, turn[0].now + timing.leaseMs))
         else endLingering(seat, events)
         return
       case 'committed': {
@@ -224,6 +231,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   }
 
   const closeSeatsAbove = (seat: Seat, events: Sink<HierarchyEvent>): void => {
+    invariant(seats.includes(seat), 'only a seat that is there has others above it')
     for (const above of seats.splice(seats.indexOf(seat) + 1)) {
       lingering.delete(above)
       if (above.fence !== null) events.push({ kind: 'unlead', domain: above.domain })

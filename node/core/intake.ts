@@ -1,6 +1,7 @@
 // Whether this device takes work: a setting of the node itself, which a member of its operator may change from
 // anywhere, and which a restart does not forget.
 
+import type { ChildFact, LeaderBookView } from '../../election/index.ts'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { MovedMessage } from '../../placement/messages.ts'
@@ -25,6 +26,8 @@ export interface IntakeOptions {
   /** What the device runs now, as `service#number`. */
   readonly running: () => readonly string[]
   readonly leads: () => readonly DomainPath[]
+  /** Where it is an elector although another child could be. */
+  readonly elects: () => readonly DomainPath[]
 }
 
 export const encodeIntake = (intake: Intake): Uint8Array => new TextEncoder().encode(intake)
@@ -35,7 +38,7 @@ export function decodeIntake(value: Uint8Array | null): Intake {
   return INTAKES.find((one) => one === text) ?? 'open'
 }
 
-export function createIntake({ self, saved, running, leads }: IntakeOptions): IntakeKeeper {
+export function createIntake({ self, saved, running, leads, elects }: IntakeOptions): IntakeKeeper {
   let intake = decodeIntake(saved)
   const stuck = new Map<string, string>()
 
@@ -49,6 +52,7 @@ export function createIntake({ self, saved, running, leads }: IntakeOptions): In
       intake,
       instances: keys.length,
       leads: leads(),
+      elects: elects(),
       stuck: why.map(([instance, reason]) => ({ instance, reason })),
       refused,
     }
@@ -76,6 +80,18 @@ export function createIntake({ self, saved, running, leads }: IntakeOptions): In
       else stuck.delete(key)
     },
   }
+}
+
+/** The node's cluster, where it is an elector and a member is not that could be; what it speaks for above is led. */
+export function replaceableSeats(
+  self: Pick<SignerFacts, 'node' | 'domain'>,
+  book: Pick<LeaderBookView, 'leaderOf'>,
+  members: readonly Pick<ChildFact, 'child' | 'alive' | 'canLead'>[],
+): readonly DomainPath[] {
+  const electors = book.leaderOf(self.domain)?.announcement.electors ?? []
+  const isFree = ({ child, alive, canLead }: (typeof members)[number]): boolean =>
+    alive && canLead && child !== self.node && !electors.includes(child)
+  return electors.includes(self.node) && members.some(isFree) ? [self.domain] : []
 }
 
 /** Devices are their operator's: another one may leave them alone, not close them. */

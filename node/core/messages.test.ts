@@ -129,6 +129,8 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
       by: { domain: cluster, fence },
       refused: 'in /a: no',
     },
+    { kind: 'placement/may-run', domain: cluster, service, number: 0, incarnation: 1, askedAt: 5 },
+    { kind: 'placement/run-on', domain: cluster, fence, service, number: 0, incarnation: 1, askedAt: 5 },
     {
       kind: 'placement/moved',
       domain: root,
@@ -146,6 +148,7 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
       intake: 'draining',
       instances: 1,
       leads: [root],
+      elects: [cluster],
       stuck: [{ instance: `${service}#0`, reason: 'no room' }],
       refused: null,
     },

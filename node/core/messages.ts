@@ -5,7 +5,7 @@ import { electionSchemas } from '../../election/index.ts'
 import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { membershipSchemas } from '../../overlay/membership/index.ts'
 import { createCodec, type Manner, type MessageSchemas } from '../../overlay/wire/codec.ts'
-import { type Infer, list, literal, nullable, object, text, whole } from '../../overlay/wire/schema.ts'
+import { type Infer, list, literal, nullable, object, optional, text, whole } from '../../overlay/wire/schema.ts'
 import { placementSchemas } from '../../placement/index.ts'
 import { recordSchemas, registrySchemas } from '../../services-registry/index.ts'
 import type { CoreMessage } from './effects.ts'
@@ -36,6 +36,8 @@ const intakeStateSchema = object({
   /** Instances that it runs still, and the domains that it leads. */
   instances: whole(0, 100_000),
   leads: list(text<DomainPath>(256), 16),
+  /** Where it votes although another child could. */
+  elects: optional(list(text<DomainPath>(256), 16)),
   /** What cannot leave a draining device, and why. */
   stuck: list(object({ instance: text(300), reason: text(500) }), 32),
   /** Why nothing was changed; null when it was, or nothing was to be. */
@@ -98,6 +100,8 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'placement/refuse': 'sealed',
   'placement/release': 'sealed',
   'placement/report': 'sealed',
+  'placement/may-run': 'spoken',
+  'placement/run-on': 'sealed',
   'placement/move': 'sealed',
   'placement/moved': 'spoken',
 

@@ -78,6 +78,61 @@ test('a drained device hands over what it leads and what it runs, and says so', 
   assert.equal(world.node(home).core.view.intake(), 'draining')
 })
 
+test('a drained device gives its vote up to a member that has none, and keeps it where there is no other', () => {
+  const world = createWorld([...CLUSTERS, ['a4', '/a']])
+  world.run(FORMING_MS)
+  const electorsOf = (domain: string): readonly string[] =>
+    (
+      world
+        .node('b1')
+        .core.view.leaders()
+        .leaderOf(domain as DomainPath)?.announcement.electors ?? []
+    ).map((child) => child.slice(9))
+  world.run(15_000)
+  const [drained = ''] = electorsOf('/a')
+  const free = ['a1', 'a2', 'a3', 'a4'].find((name) => !electorsOf('/a').includes(name)) ?? ''
+  const ask = (name: string, requestId: string, set: 'draining' | null): void =>
+    world.node('b1').host.input({ kind: 'ask', question: { node: world.node(name).facts.node, set, requestId } })
+  ask(drained, 'r1', 'draining')
+  world.run(100)
+  assert.deepEqual(stateOf(world, 'b1').elects, ['/a'])
+  world.run(30_000)
+  assert.ok(electorsOf('/a').includes(free) && !electorsOf('/a').includes(drained), electorsOf('/a').join())
+  assert.equal(electorsOf('/a').length, 3)
+  ask(drained, 'r2', null)
+  world.run(100)
+  assert.deepEqual(stateOf(world, 'b1').elects, [])
+  ask('b2', 'r3', 'draining')
+  world.run(30_000)
+  assert.ok(electorsOf('/b').includes('b2'), 'there is nobody else')
+  assert.deepEqual(stateOf(world, 'b1').elects, [])
+})
+
+test('a drained leader keeps the seat in its cluster, also where it led everything above', () => {
+  for (const plan of [
+    CLUSTERS,
+    [
+      ['a1', '/a'],
+      ['a2', '/a'],
+      ['b1', '/b'],
+    ] as const,
+    CLUSTERS.slice(0, 3),
+  ]) {
+    const world = createWorld(plan)
+    world.run(FORMING_MS)
+    const root = world.nodes.find(({ core }) =>
+      core.view.seats().some((one) => one.domain === ROOT && one.fence !== null),
+    )
+    assert.ok(root !== undefined)
+    root.host.input({ kind: 'ask', question: { node: root.facts.node, set: 'draining', requestId: 'r1' } })
+    world.run(30_000)
+    const seats = root.core.view.seats()
+    assert.deepEqual([seats[0]?.domain, seats[0]?.fence], [root.facts.domain, null])
+    const leaders = world.nodes.filter(({ core }) => core.view.seats().some((one) => one.fence !== null))
+    assert.ok(leaders.length > 0 && !leaders.includes(root), 'others lead')
+  }
+})
+
 test('a question that nobody answers is said again and given up in the end', () => {
   const self = factsOf('b1', '/b')
   const leader = factsOf('a1', '/a').node
@@ -109,7 +164,7 @@ test('who leads a domain that nobody here knows is asked of the leader above', (
 
 test('a device is closed by members of its operator only, and says so once that is on the disk', () => {
   const self = factsOf('b1', '/b')
-  const options = { self, saved: null, running: () => ['a.b.c.d#0'], leads: () => [] }
+  const options = { self, saved: null, running: () => ['a.b.c.d#0'], leads: () => [], elects: () => [] }
   const intake = createIntake(options)
   const member = factsOf('a1', '/a')
   const stranger = { ...member, operator: 'somebody else' as never }
@@ -132,7 +187,13 @@ test('a device is closed by members of its operator only, and says so once that 
 test('what cannot leave is told with its reason until it has left', () => {
   let running = ['a.b.c.d#0', 'a.b.c.d#1']
   const self = factsOf('b1', '/b')
-  const intake = createIntake({ self, saved: encodeIntake('draining'), running: () => running, leads: () => [] })
+  const intake = createIntake({
+    self,
+    saved: encodeIntake('draining'),
+    running: () => running,
+    leads: () => [],
+    elects: () => [],
+  })
   const said = { domain: ROOT, requestId: 'x', service: 'a.b.c.d' as ServiceId, number: 0, child: null }
   intake.onMoved({ kind: 'placement/moved', ...said, outcome: 'refused', reason: 'no room' })
   const stuck = (): IntakeStateMessage['stuck'] => {

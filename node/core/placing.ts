@@ -1,7 +1,7 @@
 // Who runs what: this node's worker, and one scheduler for each domain that it leads. They speak to each other in
 // messages and records, also when they live in the same node.
 
-import type { Fence, LeaderBookView } from '../../election/index.ts'
+import { type Fence, isDoubtful, type LeaderBookView } from '../../election/index.ts'
 import type { Place } from '../../overlay/coordinates/distance.ts'
 import type { Coordinate } from '../../overlay/coordinates/vivaldi.ts'
 import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
@@ -212,6 +212,7 @@ export function createPlacing(options: PlacingOptions): Placing {
       case 'placement/moved':
         return
       case 'placement/ask':
+      case 'placement/run-on':
       case 'placement/release': {
         if (message.domain === self.domain) return feedWorker({ kind: 'message', opened }, context, out)
         const below = [...schedulers.keys()].find((domain) => parentOf(domain) === message.domain)
@@ -221,6 +222,7 @@ export function createPlacing(options: PlacingOptions): Placing {
       case 'placement/offer':
       case 'placement/refuse':
       case 'placement/report':
+      case 'placement/may-run':
       case 'placement/move':
         return feed(message.domain, { kind: 'message', opened }, context, out)
     }
@@ -255,6 +257,10 @@ export function createPlacing(options: PlacingOptions): Placing {
         inventory: inventories.view(domain),
         children: () => childrenOf(domain),
         leaders: book,
+        isDoubtful: () => {
+          const known = book.leaderOf(domain)?.announcement
+          return known?.node !== self.node || isDoubtful(known)
+        },
       }
       schedulers.set(
         domain,

@@ -157,11 +157,12 @@ function onNode(parts: ReceptionParts, opened: Opened<CoreMessage>, ...turn: Rec
 
 /** Everybody hears of it with the next summary; what a drained device leads goes to others, its work by their word. */
 function onIntake(
-  { intake, placing, hierarchy }: ReceptionParts,
+  { intake, roster, placing, hierarchy }: ReceptionParts,
   opened: Opened<IntakeMessage>,
   ...[context, out, news]: ReceptionTurn
 ): void {
   if (!intake.onMessage(opened, out)) return
+  roster.onIntake(context, out, news)
   placing.onIntake(context, out)
   if (intake.current() === 'draining') hierarchy.handOver(context, out, news)
 }

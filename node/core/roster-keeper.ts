@@ -54,6 +54,8 @@ export interface RosterKeeper {
   watchPartners(): readonly NodeId[]
   /** The members as candidates for elector. */
   children(): readonly ChildFact[]
+  /** Whether any other member could lead. */
+  hasOtherLeader(): boolean
   /** The members that are not known to be gone. */
   present(): readonly NodeId[]
   isGone(node: NodeId): boolean
@@ -65,6 +67,8 @@ export interface RosterKeeper {
   onDisconnected(peer: NodeId, ...turn: RosterTurn): void
   onAddresses(addresses: readonly string[], ...turn: RosterTurn): void
   onReading(reading: HostReading, loopDelayMs: Millis, ...turn: RosterTurn): void
+  /** The device was opened or closed. */
+  onIntake(...turn: RosterTurn): void
   onRemoved(node: NodeId, ...turn: RosterTurn): void
   onWake(...turn: RosterTurn): void
   wakeAt(): Millis | null
@@ -109,6 +113,15 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     }
   }
 
+  const hasOtherLeader = (): boolean =>
+    [...rosterOf(state).values()].some(
+      (one) => one.node !== self.node && one.canLead && (one.state === 'alive' || one.state === 'suspect'),
+    )
+
+  /** Who is drained gives its vote up to whoever can have it (election/electors.ts); the last one may still found. */
+  const sayWhetherCanLead = (...turn: RosterTurn): void =>
+    feed({ kind: 'self-changed', canLead: canLead && !(isDrained() && hasOtherLeader()) }, ...turn)
+
   return {
     view: () => rosterOf(state),
     revision: () => revision,
@@ -121,6 +134,7 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
         fitness: said,
         canLead: can,
       })),
+    hasOtherLeader,
     present: () => presentNodes(rosterOf(state)),
     isGone: (node) => {
       const standing = rosterOf(state).get(node)?.state
@@ -152,7 +166,9 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
       fitness = isDrained() ? 0 : measured
       feed({ kind: 'self-health', delayMs: loopDelayMs }, ...turn)
       feed({ kind: 'self-changed', fitness }, ...turn)
+      sayWhetherCanLead(...turn)
     },
+    onIntake: (...turn) => sayWhetherCanLead(...turn),
     onRemoved: (node, ...turn) => feed({ kind: 'removed', node }, ...turn),
     onWake: (...turn) => {
       const due = membershipWakeAt(state)

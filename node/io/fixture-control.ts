@@ -119,7 +119,7 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
   }
 }
 
-const emptied = { name: null, intake: 'draining', instances: 0, leads: [], stuck: [] } as const
+const emptied = { name: null, intake: 'draining', instances: 0, leads: [], elects: [], stuck: [] } as const
 
 const resolved = {
   service: SERVICE,

@@ -98,8 +98,10 @@ export function onSelfChanged(turn: Turn, input: Extract<MembershipInput, { kind
   const addresses = fitting ?? own.addresses
   const isFitter = input.fitness !== undefined && Math.abs(input.fitness - own.fitness) >= FITNESS_STEP_MIN
   const fitness = isFitter ? Math.min(1, Math.max(0, input.fitness ?? 0)) : own.fitness
-  if (!isFitter && name === own.name && isSameList(addresses, own.addresses)) return
-  become(turn, { own: { ...own, name, addresses, fitness }, hasNews: true })
+  const canLead = input.canLead ?? turn.state.canLead
+  const isSame = name === own.name && isSameList(addresses, own.addresses) && canLead === turn.state.canLead
+  if (!isFitter && isSame) return
+  become(turn, { own: { ...own, name, addresses, fitness }, canLead, hasNews: true })
   sayWhatIsDue(turn)
 }
 

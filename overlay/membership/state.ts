@@ -96,6 +96,7 @@ export type MembershipInput =
       readonly addresses?: readonly string[]
       readonly fitness?: number
       readonly name?: string
+      readonly canLead?: boolean
     }
   /** How late this node's event loop runs. */
   | { readonly kind: 'self-health'; readonly delayMs: number }

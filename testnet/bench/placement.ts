@@ -163,6 +163,7 @@ function createLeader(table: RecordTable, fence: typeof FENCE) {
       inventory: inventory.rows,
       children: () => children,
       leaders: { leaderAt: () => null },
+      isDoubtful: () => false,
     },
   })
   const random = seededRandom(1)

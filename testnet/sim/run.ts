@@ -7,6 +7,7 @@ import { BrokenRule } from './checkers/checker.ts'
 import { settledMsMax, unsettled } from './checkers/liveness.ts'
 import { planFaults } from './fault-plan.ts'
 import { calm, type FaultKind, type FaultWorld, inflict, mendAll, type PlannedFault, springAmbush } from './faults.ts'
+import { operate, planOperations } from './operations.ts'
 import { paceOf, type Setting, settingOf } from './setting.ts'
 import { streamOf } from './streams.ts'
 import { drawTopology } from './topology.ts'
@@ -147,8 +148,15 @@ function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, kept, kinds
     })
   }
   const chooser = streamOf(seed, 'requests')
-  for (const planned of planRequests(streamOf(seed, 'workload'), domains, faultsMs)) {
-    agenda.at(planned.at, () => request(chooser, devices, planned))
+  const requests = planRequests(streamOf(seed, 'workload'), domains, faultsMs)
+  for (const planned of requests) agenda.at(planned.at, () => request(chooser, devices, planned))
+  const facts = devices.map((device) => device.facts)
+  const operator = streamOf(seed, 'operator')
+  for (const [number, { at, operation }] of planOperations(operator, requests, facts, faultsMs).entries()) {
+    agenda.at(at, () => {
+      world.trace.note(agenda.now(), 'operation', number, () => JSON.stringify(operation))
+      operate(operator, devices, operation, `operation-${number}`)
+    })
   }
   world.run(faultsMs)
 }

@@ -23,6 +23,8 @@ const REQUESTS_PER_SERVICE_MAX = 4
 const REMOVALS = 0.25
 const JOBS = 0.15
 const DAEMONS = 0.15
+/** The last service ends itself where no leader is in reach for so long. */
+const STOP_AFTER_MS = 5_000
 /** A new version is watched for so long; short, so that runs end. */
 const MONITOR_MS = 1_000
 
@@ -52,7 +54,9 @@ export function planRequests(
 
 /** Mostly services; a job that takes some seconds, and a daemon that is small enough for every device, now and then. */
 function drawSpec(random: Random, number: number): ServiceSpec {
-  const spec = { ...simpleSpec(`s${number}`), memoryMb: randomInt(random, 5, 30) * 10 }
+  const plain = { ...simpleSpec(`s${number}`), memoryMb: randomInt(random, 5, 30) * 10 }
+  const isLast = number === SERVICES_MAX - 1
+  const spec = isLast ? { ...plain, disconnect: { ...plain.disconnect, stopAfterMs: STOP_AFTER_MS } } : plain
   if (chance(random, JOBS)) return { ...spec, kind: 'job', command: ['run', `${randomInt(random, 100, 8_000)}`, '0'] }
   return chance(random, DAEMONS) ? { ...spec, kind: 'daemon', memoryMb: 20 } : spec
 }

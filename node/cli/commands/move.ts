@@ -93,7 +93,7 @@ async function untilEmpty(
   const started = performance.now()
   let told = ''
   for (let now = begun; ; now = await client.intake(begun.node, null)) {
-    if (now.instances === 0 && now.leads.length === 0) return now
+    if (now.instances + now.leads.length + now.elects.length === 0) return now
     const words = renderIntake(now)
     if (performance.now() - started >= timeoutMs)
       throw new CoppiceError('not-empty', `not empty after ${timeoutMs / 1_000} s: ${words}`, 'It goes on giving away.')

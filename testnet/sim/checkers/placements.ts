@@ -2,7 +2,9 @@
 // version, each number of a job no more because it is done, a daemon once on each device.
 
 import type { Core } from '../../../node/core/core.ts'
-import { instanceKey, isWithin, splitInstanceKey } from '../../../overlay/kernel/ids.ts'
+import { type DomainPath, instanceKey, isWithin, splitInstanceKey } from '../../../overlay/kernel/ids.ts'
+import { MEMORY_SHARE } from '../../../placement/constants.ts'
+import { fits, NOTHING, needOf, plus } from '../../../placement/need.ts'
 import { decodeSpec, type ServiceSpec } from '../../../placement/spec.ts'
 import type { SealedRecord, SpecRecord } from '../../../services-registry/record.ts'
 import type { Instance } from '../runtime.ts'
@@ -29,7 +31,39 @@ export function placementProblem(live: readonly Live[]): string | null {
   for (const [key, runs] of running) {
     if (!wanted.has(key)) return `${key} runs on ${runs.map(({ node }) => node).join(' and ')} though nobody wants it`
   }
+  return movingProblem(live)
+}
+
+/** No move is still under way. */
+function movingProblem(live: readonly Live[]): string | null {
+  for (const store of live.flatMap(({ core }) => core.view.stores())) {
+    const services = new Set([...store.specs(), ...store.allInstances()].map(({ message }) => message.service))
+    for (const { message } of [...services].flatMap((service) => store.placements(service))) {
+      const { service, number, child, previous } = message
+      if (previous !== undefined) return `${instanceKey(service, number)} is on its way from ${previous} to ${child}`
+    }
+  }
   return null
+}
+
+/** Whether an open device of the domain could take one more; less than there is, since others may take some first. */
+function hasRoom(live: readonly Live[], domain: DomainPath, spec: ServiceSpec): boolean {
+  const need = needOf(spec)
+  return live.some(({ core, facts, instances }) => {
+    if (core.view.intake() !== 'open' || !isWithin(facts.facts.domain, domain)) return false
+    const use = [...instances.values()].reduce((sum, one) => plus(sum, one.need), plus(need, need))
+    const { cores, memoryMb } = facts
+    return fits({ ...NOTHING, vcpus: cores, memoryMb: memoryMb * MEMORY_SHARE, storageMb: Number.MAX_VALUE }, use)
+  })
+}
+
+const isDrained = (live: readonly Live[], run: Running): boolean =>
+  live.find(({ node }) => node === run.node)?.core.view.intake() === 'draining'
+
+/** What is wrong with where it runs; a device that is drained keeps only what nobody else can take. */
+function drainProblem(live: readonly Live[], domain: DomainPath, spec: ServiceSpec, run: Running): string | null {
+  if (!isDrained(live, run) || !hasRoom(live, domain, spec)) return null
+  return `${run.instance.key} runs on ${run.node}, which is drained`
 }
 
 /** Each service that somebody wants, as any of its holders has it; stores are compared before this. */
@@ -64,28 +98,39 @@ function problemOf(
   if (spec.kind === 'job') {
     const store = live.flatMap(({ core }) => core.view.stores().filter((one) => one.domain === domain))[0]
     const open = numbers.find((number) => store?.placement(service, number)?.message.outcome !== 'done')
+    if (open !== undefined && isClosedOut(live, domain, spec)) return null
     return open === undefined ? null : `${instanceKey(service, open)} is not done${whyNot(live, service, open)}`
   }
   for (const number of numbers) {
     const key = instanceKey(service, number)
     wanted.add(key)
     const [run] = running.get(key) ?? []
+    if (run === undefined && isClosedOut(live, domain, spec)) continue
     if (run === undefined) return `${key} runs nowhere${whyNot(live, service, number)}`
     const version = spec.environment.VERSION ?? ''
-    if (run.instance.version !== version) return `${key} runs in version "${run.instance.version}", not "${version}"`
+    const isKept = isDrained(live, run) && !hasRoom(live, domain, spec)
+    if (run.instance.version !== version && !isKept)
+      return `${key} runs in version "${run.instance.version}", not "${version}"`
+    const left = drainProblem(live, domain, spec, run)
+    if (left !== null) return left
   }
   return null
 }
 
-/** Each device of the domain runs one, and only one. */
+/** Whether nothing can be placed because devices are closed. */
+const isClosedOut = (live: readonly Live[], domain: DomainPath, spec: ServiceSpec): boolean =>
+  live.some(({ core }) => core.view.intake() !== 'open') && !hasRoom(live, domain, spec)
+
+/** Each device of the domain runs one, and only one; a closed one need not begin one. */
 function daemonProblem(
   devices: readonly Live[],
   own: readonly (readonly [string, readonly Running[]])[],
 ): string | null {
   const nodes = own.flatMap(([, runs]) => runs.map(({ node }) => node))
-  for (const { node } of devices) {
+  for (const { node, core } of devices) {
     const count = nodes.filter((one) => one === node).length
-    if (count !== 1) return `${node} runs ${count} of a daemon`
+    const isClosed = core.view.intake() !== 'open'
+    if (count > 1 || (count === 0 && !isClosed)) return `${node} runs ${count} of a daemon`
   }
   return null
 }
