@@ -5,7 +5,7 @@ import { addressOf, parseAddress } from '../overlay/address.ts'
 import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { decodeSpec, parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
-import type { SpecRecord } from '../services-registry/index.ts'
+import { isSpec, type SealedRecord, type SpecRecord } from '../services-registry/index.ts'
 import { asCoppiceError } from './boot.ts'
 import type {
   DeployView,
@@ -37,6 +37,7 @@ import {
   readSpec,
   serviceView,
   specOf,
+  versionText,
   waitingFor,
 } from './view.ts'
 
@@ -84,10 +85,13 @@ export function createControl(member: Member): NodeControl {
     }
   }
 
-  /** What this node knows, and of a service whose records it does not hold what those say who do. */
+  /**
+   * What this node knows, and of a service whose records it does not hold what those say now who do: a change that is
+   * made to what was true a minute ago would take back what came since.
+   */
   const knowing = async (service: ServiceId): Promise<CoreView> => {
     if (specOf(view, service) !== null) return view
-    const { records } = await member.lookUp(service, member.stopping)
+    const { records } = await member.lookUp(service, member.stopping, true)
     return records === null ? view : withFound(view, records)
   }
 
@@ -106,7 +110,7 @@ export function createControl(member: Member): NodeControl {
     service: ServiceId,
     spec: ServiceSpec | null,
     isScale = false,
-  ): Promise<void> => {
+  ): Promise<string | null> => {
     const known = await knowing(service)
     const held = specOf(known, service)
     const rollout = known.stores().flatMap((store) => store.rollout(service) ?? [])[0] ?? null
@@ -116,6 +120,8 @@ export function createControl(member: Member): NodeControl {
       if (name === 'submission-answered' && fields.key === `spec/${service}`) refusal = fields.refusal as string | null
     })
     host.input({ kind: 'submit', domain, service, spec, held, rollout, isScale })
+    const isOwn = (record: SealedRecord<SpecRecord>): boolean => record.message.service === service
+    const own = view.unaccepted().filter(isSpec).find(isOwn) ?? specOf(view, service)
     const isHolder = view.stores().some((store) => store.domain === domain)
     const isDone = (): boolean => {
       const now = specOf(view, service)
@@ -125,6 +131,7 @@ export function createControl(member: Member): NodeControl {
     await settled(member, isDone, ACCEPT_MS_MAX)
     stop()
     if (refusal !== null) throw submissionRefused(service, refusal)
+    return own === null ? null : versionText(own.message)
   }
 
   /** The service as it is known after a submission; news of it may still be on its way here. */
@@ -165,8 +172,14 @@ export function createControl(member: Member): NodeControl {
       )
     }
     const into = readDomain(domain)
-    for (const spec of parsed.services) await submit(into, serviceIdOf(spec), spec)
-    const services = await Promise.all(parsed.services.map((spec) => submitted(into, serviceIdOf(spec), spec)))
+    const versions: (string | null)[] = []
+    for (const spec of parsed.services) versions.push(await submit(into, serviceIdOf(spec), spec))
+    const services = await Promise.all(
+      parsed.services.map(async (spec, index) => ({
+        ...(await submitted(into, serviceIdOf(spec), spec)),
+        version: versions[index] ?? null,
+      })),
+    )
     return { services, warnings: parsed.warnings }
   }
 

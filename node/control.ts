@@ -90,7 +90,8 @@ export interface ServiceView {
 }
 
 export interface DeployView {
-  readonly services: readonly ServiceView[]
+  /** `version`: when what was deployed was submitted, ISO 8601; the same word as in `versions` of InspectView. */
+  readonly services: readonly (ServiceView & { readonly version?: string | null })[]
   readonly warnings: readonly { readonly field: string; readonly problem: string }[]
 }
 

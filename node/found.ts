@@ -41,6 +41,7 @@ function foundStore(domain: DomainPath, found: readonly SealedRecord[]): StoreVi
     placement: (service, number) => of(placements, service).find(({ message }) => message.number === number) ?? null,
     instances: (service) => of(instances, service),
     allInstances: () => instances,
+    instancesOf: (service, number) => of(instances, service).filter(({ message }) => message.number === number),
     placedOn: (child) => placements.filter(({ message }) => message.child === child || message.previous === child),
   }
 }

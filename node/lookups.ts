@@ -10,8 +10,10 @@ import type { CoreInput, ResolvedService } from './core/effects.ts'
 export const LOOKUP_MS_MAX = 5_000
 
 export interface Lookups {
-  /** All that is known of a service, here or by asking its leaders; never rejects. */
-  lookUp(service: ServiceId, signal: AbortSignal): Promise<ResolvedService>
+  /**
+   * All that is known of a service, here or by asking its leaders, of late or (`isFresh`) now; never rejects.
+   */
+  lookUp(service: ServiceId, signal: AbortSignal, isFresh?: boolean): Promise<ResolvedService>
   onResolved(requestId: number, answer: ResolvedService): void
 }
 
@@ -19,7 +21,7 @@ export function createLookups(ask: (input: CoreInput) => void): Lookups {
   const waiting = new Map<number, (answer: ResolvedService) => void>()
   let requests = 0
   return {
-    lookUp: (service, signal) =>
+    lookUp: (service, signal, isFresh = false) =>
       new Promise((resolve) => {
         requests += 1
         const requestId = requests
@@ -34,7 +36,7 @@ export function createLookups(ask: (input: CoreInput) => void): Lookups {
           bounded.removeEventListener('abort', onAbort)
           resolve(answer)
         })
-        ask({ kind: 'resolve', requestId, service })
+        ask({ kind: 'resolve', requestId, service, isFresh })
       }),
     onResolved: (requestId, answer) => waiting.get(requestId)?.(answer),
   }

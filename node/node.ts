@@ -10,13 +10,13 @@ import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
 import { METERED_LIVENESS } from '../overlay/io/round-trips.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
-import { type NodeId, nodeId, type ServiceId } from '../overlay/kernel/ids.ts'
+import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
 import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
-import type { ResolvedService, WantedNode } from './core/effects.ts'
+import type { WantedNode } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
@@ -28,7 +28,7 @@ import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
 import { createRuntimes, type Runtimes } from './io/runtimes.ts'
-import { createLookups, LOOKUP_MS_MAX } from './lookups.ts'
+import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
 import { createQuestions, type Questions } from './questions.ts'
@@ -60,7 +60,7 @@ export interface Member {
   readonly names: ReadonlyMap<NodeId, string>
   readonly counters: ReadonlyMap<string, number>
   /** All that is known of a service, here or by asking its leaders. */
-  lookUp(service: ServiceId, signal: AbortSignal): Promise<ResolvedService>
+  lookUp: Lookups['lookUp']
   /** What other nodes are asked to do. */
   readonly questions: Questions
   /** Aborts when the node stops. */

@@ -317,7 +317,7 @@ export function inspectView(core: CoreView, service: ServiceId): InspectView | n
     ...view,
     rollout: record === null ? null : rolloutView(core, record),
     versions: {
-      current: new Date(record === null ? 0 : versionOf(record).wall).toISOString(),
+      current: record === null ? NO_VERSION : versionText(record),
       previous: previous === null ? null : new Date(previous).toISOString(),
     },
     wanted: wantedNumbers(core, service).size,
@@ -326,6 +326,10 @@ export function inspectView(core: CoreView, service: ServiceId): InspectView | n
     placements,
   }
 }
+
+/** Versions in the order of their texts. */
+export const versionText = (spec: SpecRecord): string => new Date(versionOf(spec).wall).toISOString()
+const NO_VERSION = new Date(0).toISOString()
 
 /** What the leader says of the newest version. */
 function rolloutView(core: CoreView, spec: SpecRecord): InspectView['rollout'] {

@@ -151,8 +151,6 @@ function wordOf(
   child: ChildId,
 ): InstanceRecord | null {
   if (!isDomain(child)) return lastWordOf(state, service, number, child)
-  const below = state.view.store
-    .instances(service)
-    .filter(({ message }) => message.number === number && isWithin(message.domain, child))
+  const below = state.view.store.instancesOf(service, number).filter(({ message }) => isWithin(message.domain, child))
   return (below.find(({ message }) => message.live) ?? below[0])?.message ?? null
 }

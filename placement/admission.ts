@@ -5,6 +5,7 @@ import { type InstanceKey, instanceKey, type NodeId, type OperatorId, splitInsta
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareFences, type Fence } from '../services-registry/record.ts'
+import { roomIn } from './batch.ts'
 import { RESERVATION_MS, RESERVATIONS_MAX } from './constants.ts'
 import { shortOf } from './constraint.ts'
 import type { AskMessage, ReleaseMessage } from './messages.ts'
@@ -62,7 +63,7 @@ export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey
   if (domain !== state.domain || state.view.leaders.leaderAt(domain, fence) !== opened.from) return null
   const key = instanceKey(service, number)
   const decoded = decodeSpec(bytes)
-  const common = { domain, askId, service, number, child: state.self }
+  const common = { domain, askId, service, number, child: state.self, ...roomIn(opened.message) }
   const reason = decoded.ok
     ? whyRefused(state, key, decoded.value, fence, avoid, operator, context.now)
     : refusal('bad-spec', decoded.error)

@@ -118,8 +118,8 @@ function versionAt(
   child: ChildId,
 ): Pick<Terms, 'specClock' | 'specId'> {
   const isThere = ({ from, message }: SealedRecord<InstanceRecord>): boolean =>
-    message.number === number && message.live && (isDomain(child) ? isWithin(message.domain, child) : from === child)
-  const clock = state.view.store.instances(service).find(isThere)?.message.specClock ?? specClock
+    message.live && (isDomain(child) ? isWithin(message.domain, child) : from === child)
+  const clock = state.view.store.instancesOf(service, number).find(isThere)?.message.specClock ?? specClock
   const id = compareClocks(clock, specClock) === 0 ? specId : findSpec(state, service, clock)?.id
   return { specClock: clock, ...(id !== undefined && { specId: id }) }
 }

@@ -7,16 +7,25 @@ import { invariant } from '../overlay/kernel/assert.ts'
 export const RESERVATION_MS = 10_000
 /**
  * Offers that a node keeps room for at once; an ask beyond is refused as `busy`. A guess: far above what a device can
- * run.
+ * run, and four full batches.
  */
-export const RESERVATIONS_MAX = 256
+export const RESERVATIONS_MAX = 1_024
+/** Instances that one message asks for, offers, refuses or lets go: with a spec of 32 KB it stays far below 64 KiB. */
+export const BATCH_MAX = 256
 /**
- * Asks that a leader has under way at once; further instances wait their turn. Bounds memory and bursts: 64 x 32 KB. A
- * guess.
+ * Services that a leader asks for at once; those of further ones wait their turn. Bounds bursts, as each ask carries
+ * 32 KB of spec at most. A guess.
  */
-export const ASKS_MAX = 64
-/** Orders of the parent that a leader works on at once; further ones are refused as `busy`. Four bursts of ASKS_MAX. */
-export const ORDERS_MAX = 256
+export const SERVICES_ASKED_MAX = 64
+/**
+ * Instances that a leader asks for at once; further ones wait until half of these are answered, so that they too go out
+ * in batches and not one by one. Bounds memory: about 1 KB each. A guess.
+ */
+export const ASKS_MAX = 4_096
+/** Orders of the parent that a leader works on at once; further ones are refused as `busy`: all that a parent asks. */
+export const ORDERS_MAX = 4_096
+invariant(ORDERS_MAX >= ASKS_MAX, 'a parent asks its only child for no more than that child takes')
+invariant(RESERVATIONS_MAX >= BATCH_MAX, 'a node can keep room for one batch')
 /** Failures of one kind that a refusal can name; there are fewer kinds than this. */
 export const REASONS_MAX = 32
 /** Characters of a reason in a record (services-registry/record.ts allows 500). */

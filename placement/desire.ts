@@ -226,14 +226,14 @@ export function lastWordOf(
   number: number,
   child: ChildId,
 ): InstanceRecord | null {
-  const records = state.view.store.instances(service)
-  return records.find((record) => record.message.number === number && record.from === child)?.message ?? null
+  const records = state.view.store.instancesOf(service, number)
+  return records.find((record) => record.from === child)?.message ?? null
 }
 
 /** What a node of this cluster says that it runs, whoever told it to. */
 export function runBelow(state: SchedulerState, service: ServiceId, number: number): InstanceRecord | null {
-  const records = state.view.store.instances(service)
-  const isMeant = (one: InstanceRecord): boolean => one.number === number && one.live && one.domain === state.domain
+  const records = state.view.store.instancesOf(service, number)
+  const isMeant = (one: InstanceRecord): boolean => one.live && one.domain === state.domain
   return records.find(({ message }) => isMeant(message))?.message ?? null
 }
 

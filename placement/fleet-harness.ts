@@ -45,22 +45,23 @@ export class Fleet {
   /** Every start and stop that a driver was told, in order. */
   readonly log: string[] = []
   readonly moved: MovedMessage[] = []
-  sent = 0
+  readonly sent: PlacementMessage['kind'][] = []
   loss: number
   readonly #random: Random
   readonly #script: Script
   readonly #queue = new EventQueue()
   readonly #leaders = new LeaderTable()
   readonly #islands = new Set<DomainPath>()
+  readonly #untold = new Set<string>()
   #clock = 0
 
   constructor(options: FleetOptions = {}) {
     this.#random = seededRandom(options.seed ?? 1)
     this.loss = options.loss ?? 0
     this.#script = options.script ?? (() => ({ kind: 'runs' }))
-    const clusters = options.clusters ?? (['/a', '/b', '/c'] as DomainPath[])
+    const { clusters = ['/a', '/b', '/c'] as DomainPath[], nodesPerCluster = 3 } = options
     for (const domain of clusters) {
-      for (let number = 1; number <= (options.nodesPerCluster ?? 3); number++) {
+      for (let number = 1; number <= nodesPerCluster; number++) {
         const id = nodeId(`${domain.slice(1)}${number}`)
         this.devices.set(id, this.#createDevice(id, domain, summaryOf(id, options.summary)))
       }
@@ -211,8 +212,7 @@ export class Fleet {
         parentStore: () => (domain === ROOT ? null : viewOf(this.#table(device, ROOT))),
         inventory: device.inventories.get(domain)?.rows ?? new Map(),
         children: () => childrenOf(domain, [...this.devices.values()], this.#queue.now),
-        leaders: this.#leaders,
-        isDoubtful: () => false,
+        ...{ leaders: this.#leaders, isDoubtful: () => false },
       },
     })
   }
@@ -285,15 +285,13 @@ export class Fleet {
   #delay = (): number => 1 + Math.floor(this.#random.next() * 20)
 
   #mayPass(from: Device, to: Device): boolean {
-    if (!to.isUp) return false
-    if (from.id === to.id) return true
-    const isApart = from.domain !== to.domain
-    const isCut = isApart && (this.#islands.has(from.domain) || this.#islands.has(to.domain))
+    if (!to.isUp || from.id === to.id) return to.isUp
+    const isCut = from.domain !== to.domain && (this.#islands.has(from.domain) || this.#islands.has(to.domain))
     return !isCut && this.#random.next() >= this.loss
   }
 
   #send(from: Device, to: ChildId, message: PlacementMessage): void {
-    this.sent += 1
+    this.sent.push(message.kind)
     const bytes = codec.encode(message)
     const target = this.devices.get(isDomain(to) ? this.leaderOf(to) : to)
     if (target === undefined || !this.#mayPass(from, target)) return
@@ -339,7 +337,12 @@ export class Fleet {
     putRecord(table, sealed, Number.MAX_SAFE_INTEGER)
     const { service } = sealed.message
     if (domain !== ROOT) this.#passUp(device, service)
+    // Once for all that changes at one time.
+    const news = `${device.id} ${domain} ${service}`
+    if (this.#untold.has(news)) return
+    this.#untold.add(news)
     this.#queue.after(0, () => {
+      this.#untold.delete(news)
       for (const one of device.schedulers.keys()) this.#decide(device.id, one, { kind: 'service-changed', service })
       if (domain === device.domain) this.#work(device, { kind: 'service-changed', service })
     })

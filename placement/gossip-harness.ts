@@ -43,7 +43,8 @@ export interface Speaker {
 }
 
 export function summaryBy({ id, domain, incarnation, sequence, summary }: Speaker): Opened<SummaryMessage> {
-  const message = { kind: 'placement/summary' as const, domain, child: id, incarnation, sequence, summary }
+  const from = { domain, child: id, incarnation, sequence }
+  const message = { kind: 'placement/summary' as const, ...from, summary, batches: true }
   return openedBy(factsOf(id, domain), message)
 }
 
@@ -52,6 +53,7 @@ export function aggregateBy(speaker: Speaker, fence: Fence, rows: InventoryView)
   const { id, domain: child, sequence } = speaker
   const summaries = [...rows.values()].flatMap(({ news }) => (news.kind === 'node' ? [news.summary] : []))
   const aggregate = foldAggregate(summaries, child)
-  const message = { kind: 'placement/aggregate' as const, domain: ROOT, child, fence, sequence, aggregate }
+  const from = { domain: ROOT, child, fence, sequence }
+  const message = { kind: 'placement/aggregate' as const, ...from, aggregate, batches: true }
   return openedBy(factsOf(id, child), message)
 }

@@ -31,11 +31,11 @@ export const createInventory = (domain: DomainPath): Inventory => ({ domain, row
 
 /** Notes a node's summary. A node speaks for itself only, and in its own cluster. */
 export function noteSummary(inventory: Inventory, opened: Opened<SummaryMessage>, now: Millis): NoteOutcome {
-  const { domain, child, incarnation, sequence, summary } = opened.message
+  const { domain, child, incarnation, sequence, summary, batches = false } = opened.message
   const own = opened.from === child && opened.signer.domain === domain && domain === inventory.domain
   if (!own) return 'not-its-own'
   return note(inventory, {
-    news: { kind: 'node', child, summary },
+    news: { kind: 'node', child, summary, batches },
     arrivedAt: now,
     fence: { epoch: incarnation, term: 0 },
     sequence,
@@ -49,11 +49,11 @@ export function noteAggregate(
   leaders: LeaderBook,
   now: Millis,
 ): NoteOutcome {
-  const { domain, child, fence, sequence, aggregate } = opened.message
+  const { domain, child, fence, sequence, aggregate, batches = false } = opened.message
   const own = domain === inventory.domain && child !== domain && isWithin(child, domain)
   if (!own || !isWithin(opened.signer.domain, child)) return 'not-its-own'
   if (leaders.leaderAt(child, fence) !== opened.from) return 'unproven'
-  return note(inventory, { news: { kind: 'domain', child, aggregate }, arrivedAt: now, fence, sequence })
+  return note(inventory, { news: { kind: 'domain', child, aggregate, batches }, arrivedAt: now, fence, sequence })
 }
 
 /** Forgets a child that is gone for good. */

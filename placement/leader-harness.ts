@@ -33,8 +33,8 @@ export class Bench {
   effects: SchedulerEffect[] = []
   #sequence = 0
 
-  /** Children that are nodes make it the leader of a cluster. */
-  constructor(children: readonly ChildId[] = [A, B]) {
+  /** Children that are nodes make it the leader of a cluster; `batches`: whether child domains read them. */
+  constructor(children: readonly ChildId[] = [A, B], batches = false) {
     const leaders = { leaderAt: (domain: DomainPath) => (domain === ROOT ? ABOVE : nodeId(`leader-of-${domain}`)) }
     this.state = createScheduler({
       domain: EU,
@@ -49,13 +49,13 @@ export class Bench {
         isDoubtful: () => this.isDoubtful,
       },
     })
-    this.hearFromBelow(children.filter(isDomain))
+    this.hearFromBelow(children.filter(isDomain), batches)
     this.give({ kind: 'lead', fence: FENCE })
     this.now = TIMING.listenMs
     this.give({ kind: 'wake' })
   }
 
-  hearFromBelow(children: readonly DomainPath[] = [A, B]): void {
+  hearFromBelow(children: readonly DomainPath[] = [A, B], batches = false): void {
     this.#sequence += 1
     for (const child of children) {
       const aggregate = foldAggregate([summaryOf('1'), summaryOf('2')], child)
@@ -66,6 +66,7 @@ export class Bench {
         fence: FENCE,
         sequence: this.#sequence,
         aggregate,
+        ...(batches && { batches }),
       }
       const leaders = { leaderAt: () => nodeId(`leader-of-${child}`) }
       noteAggregate(this.inventory, openedBy(factsOf(`leader-of-${child}`, child), message), leaders, this.now)

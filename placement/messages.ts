@@ -15,7 +15,7 @@ import {
   whole,
 } from '../overlay/wire/schema.ts'
 import { clockSchema, fenceSchema, INSTANCE_NUMBER_MAX, SPEC_BYTES_MAX } from '../services-registry/record.ts'
-import { RESERVATION_MS } from './constants.ts'
+import { BATCH_MAX, RESERVATION_MS } from './constants.ts'
 import { reasonsSchema } from './refusal.ts'
 import { SELECTOR_CHARS_MAX } from './selector.ts'
 import { type AggregateMessage, aggregateSchema, type SummaryMessage, summarySchema } from './summary.ts'
@@ -24,6 +24,13 @@ const domain = text<DomainPath>(256)
 const service = text<ServiceId>(255)
 const instanceNumber = whole(0, INSTANCE_NUMBER_MAX)
 const askId = text(64)
+
+/**
+ * Further instances of the same service that all else of the message holds for as well; of an offer, the score of the
+ * least and the time of the first to run out. Who says this field, also empty, reads it too; whoever does not know it
+ * is spoken to of one instance at a time (`batch.ts`).
+ */
+const further = optional(list(object({ askId, number: instanceNumber }), BATCH_MAX - 1))
 
 export const askSchema = object({
   kind: literal('placement/ask'),
@@ -41,6 +48,7 @@ export const askSchema = object({
   avoid: list(text<NodeId>(128), 64),
   /** A selector of nodes and clusters: whoever asked for the move wants it there. */
   to: optional(text(SELECTOR_CHARS_MAX)),
+  also: further,
 })
 export type AskMessage = Infer<typeof askSchema>
 
@@ -57,6 +65,7 @@ export const offerSchema = object({
   node: text<NodeId>(128),
   nodeName: text(63),
   expiresInMs: whole(0, RESERVATION_MS),
+  also: further,
 })
 export type OfferMessage = Infer<typeof offerSchema>
 
@@ -70,10 +79,17 @@ export const refuseSchema = object({
   /** How many devices were considered. */
   devices: whole(0, 1_000_000),
   reasons: reasonsSchema,
+  also: further,
 })
 export type RefuseMessage = Infer<typeof refuseSchema>
 
-export const releaseSchema = object({ kind: literal('placement/release'), domain, askId })
+export const releaseSchema = object({
+  kind: literal('placement/release'),
+  domain,
+  askId,
+  /** Further asks that are let go; as above, said only to who knows the field. */
+  also: optional(list(askId, BATCH_MAX - 1)),
+})
 export type ReleaseMessage = Infer<typeof releaseSchema>
 
 export const reportSchema = object({

@@ -9,7 +9,7 @@ export function migrate(
   service: ServiceId,
   number: number,
   to: string | null = null,
-  { domain = ROOT, requestId = `request-${fleet.sent}` }: { domain?: DomainPath; requestId?: string } = {},
+  { domain = ROOT, requestId = `request-${fleet.sent.length}` }: { domain?: DomainPath; requestId?: string } = {},
 ): void {
   const requester = fleet.leaderOf(domain)
   const asked = { domain, requestId, requester, service, number, to, by: null, refused: '' }

@@ -14,9 +14,11 @@ import {
 } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks } from '../services-registry/record.ts'
+import { beginAsk, mayAsk } from './asks.ts'
+import { roomFor, roomIn } from './batch.ts'
 import { besideOf } from './beside.ts'
 import { commit, noteFailure } from './commitment.ts'
-import { ASK_TRIES_CURRENT, ASKS_MAX, RESERVATION_MS } from './constants.ts'
+import { ASK_TRIES_CURRENT, RESERVATION_MS } from './constants.ts'
 import { isLost, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
 import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
@@ -49,7 +51,7 @@ export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move:
   const { from = besideOf(turn, key, known), to = before?.order?.to ?? null } = move
   if (before !== undefined) letGo(turn, before)
   change(turn, key, name, { phase: { kind: 'idle' }, goodSince: null })
-  if (state.asks.size >= ASKS_MAX) change(turn, key, name, { phase: { kind: 'queued' } })
+  if (!mayAsk(state.asks, name.service)) change(turn, key, name, { phase: { kind: 'queued' } })
   else askNext(turn, key, { known, from, to, tried: new Set(), reasons: [] })
 }
 
@@ -88,7 +90,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
   const { epoch, term } = lead.fence
   const askId = `${epoch}.${term}.${lead.nextAsk}`
   turn.state = { ...state, lead: { ...lead, nextAsk: lead.nextAsk + 1 } }
-  state.asks.set(askId, key)
+  beginAsk(state.asks, askId, key)
   const deadline = context.now + askMs(turn, best.child)
   change(turn, key, work, {
     phase: { kind: 'asking', askId, child: best.child, deadline, tries: 1, why: best.reason, round },
@@ -134,6 +136,7 @@ export function sendAsk(
     ...(operator !== null && { operator }),
     avoid: state.work.get(key)?.order?.avoid ?? [],
     ...(to !== null && { to }),
+    ...roomFor(state.view.inventory, child),
   })
 }
 
@@ -148,7 +151,7 @@ function operatorOf({ state }: Turn, key: InstanceKey): OperatorId | null {
 export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
   const { state, context } = turn
   const { askId, child, node, nodeName, score, expiresInMs } = opened.message
-  const key = state.asks.get(askId)
+  const key = state.asks.byId.get(askId)
   const work = key === undefined ? undefined : state.work.get(key)
   if (key === undefined || work === undefined || !speaksFor(opened, child)) {
     release(turn, opened)
@@ -186,7 +189,7 @@ export function onOffer(turn: Turn, opened: Opened<OfferMessage>): void {
 /** A child cannot: its reasons are kept for the sentence at the end, and the next one is asked. */
 export function onRefuse(turn: Turn, opened: Opened<RefuseMessage>): void {
   const { askId, child, reasons, devices } = opened.message
-  const key = turn.state.asks.get(askId)
+  const key = turn.state.asks.byId.get(askId)
   const work = key === undefined ? undefined : turn.state.work.get(key)
   if (key === undefined || work === undefined || !speaksFor(opened, child)) return
   const given = reasons.length > 0 ? reasons : [refusal('no-devices', '', Math.max(1, devices))]
@@ -312,7 +315,7 @@ function release(turn: Turn, opened: Opened<OfferMessage>): void {
   const isRepeated = phase?.kind === 'held' && phase.askId === askId
   if (isRepeated || placementOf(turn.state, key)?.child === child) return
   const to = speaksFor(opened, child) ? child : opened.from
-  send(turn, to, { kind: 'placement/release', domain: turn.state.domain, askId })
+  send(turn, to, { kind: 'placement/release', domain: turn.state.domain, askId, ...roomIn(opened.message) })
 }
 
 export function answerOffer(
@@ -334,13 +337,14 @@ export function answerOffer(
     node: offer.node,
     nodeName: offer.nodeName,
     expiresInMs: Math.min(RESERVATION_MS, Math.max(0, Math.floor(expiresInMs))),
+    ...order.room,
   })
 }
 
 export function answerRefuse(
   turn: Turn,
   name: { readonly service: Work['service']; readonly number: number },
-  order: Pick<Order, 'askId' | 'leader'>,
+  order: Pick<Order, 'askId' | 'leader' | 'room'>,
   devices: number,
   reasons: readonly Reason[],
 ): void {
@@ -353,5 +357,6 @@ export function answerRefuse(
     child: turn.state.domain,
     devices,
     reasons: tally(reasons),
+    ...order.room,
   })
 }

@@ -5,11 +5,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DomainPath, nodeId, ROOT } from '../overlay/kernel/ids.ts'
 import { putRecord } from '../services-registry/table.ts'
-import { ASKS_MAX } from './constants.ts'
+import { ASKS_MAX, SERVICES_ASKED_MAX } from './constants.ts'
 import { A, ABOVE, asked, Bench, CLOCK, EU, FENCE, ME, TIMING, WEB } from './leader-harness.ts'
 import { factsOf, openedBy, specOf, specRecord } from './placement-fixtures.ts'
 import { wakeAt } from './scheduler.ts'
-import { encodeSpec } from './spec.ts'
+import { encodeSpec, serviceIdOf } from './spec.ts'
 
 test('an ask goes down, the offer goes up with the device that keeps room, and nothing is placed yet', () => {
   const { bench, ask, child } = asked()
@@ -213,14 +213,27 @@ test('a leader that is no longer one does nothing, and keeps nothing', () => {
   assert.equal(bench.state.work.size, 0)
 })
 
-test('a burst is worked off a limited number of asks at a time', () => {
+test('a limited number of services is asked for at a time', () => {
   const bench = new Bench()
-  putRecord(bench.own, specRecord(specOf({ replicas: 2 * ASKS_MAX, vcpus: 0.01, memoryMb: 1 }), EU, CLOCK), 0)
+  const submitted = Array.from({ length: SERVICES_ASKED_MAX + 2 }, (_, index) => specOf({ name: `web${index}` }))
+  for (const spec of submitted) putRecord(bench.own, specRecord({ ...spec, vcpus: 0, memoryMb: 0 }, EU, CLOCK), 0)
+  for (const spec of submitted) bench.give({ kind: 'service-changed', service: serviceIdOf(spec) })
+  const [first, ...others] = bench.sent('placement/ask')
+  assert.equal(others.length + 1, SERVICES_ASKED_MAX)
+  if (first !== undefined) bench.offer(first.message, first.to as DomainPath)
+  assert.equal(bench.sent('placement/ask').length, 1)
+})
+
+test('a limited number of instances is asked for at a time, and the others when half of them are answered', () => {
+  const bench = new Bench()
+  putRecord(bench.own, specRecord(specOf({ replicas: ASKS_MAX + 8, vcpus: 0, memoryMb: 0 }), EU, CLOCK), 0)
   bench.give({ kind: 'service-changed', service: WEB })
   const first = bench.sent('placement/ask')
   assert.equal(first.length, ASKS_MAX)
-  for (const { message, to } of first) bench.offer(message, to as DomainPath)
-  assert.equal(bench.sent('placement/ask').length, ASKS_MAX)
+  for (const { message, to } of first.slice(1, ASKS_MAX / 2)) bench.offer(message, to as DomainPath)
+  assert.deepEqual(bench.sent('placement/ask'), [])
+  for (const { message, to } of first.slice(0, 1)) bench.offer(message, to as DomainPath)
+  assert.equal(bench.sent('placement/ask').length, 8)
 })
 
 test('an instance that nobody here knows to be ordered is asked about above, and left alone meanwhile', () => {

@@ -4,6 +4,7 @@
 import { type InstanceKey, instanceKey, isDomain, type NodeId, parentOf } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences } from '../services-registry/record.ts'
+import { roomIn } from './batch.ts'
 import { ORDERS_MAX, RESERVATION_MS } from './constants.ts'
 import { isNameTaken, placementOf, reportOf } from './desire.ts'
 import type { AskMessage, ReleaseMessage } from './messages.ts'
@@ -17,10 +18,10 @@ export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
   const { state, context } = turn
   const { domain, fence, askId, service, number, spec, specClock, avoid, operator = null, to = null } = opened.message
   if (domain !== parentOf(state.domain) || state.view.leaders.leaderAt(domain, fence) !== opened.from) return
-  const key = instanceKey(service, number)
+  const [key, room] = [instanceKey(service, number), roomIn(opened.message)]
   const refuse = (code: RefusalCode): void => {
     const devices = Math.max(1, turn.children.size)
-    answerRefuse(turn, { service, number }, { askId, leader: opened.from }, devices, [refusal(code, '', devices)])
+    answerRefuse(turn, { service, number }, { askId, leader: opened.from, room }, devices, [refusal(code, '', devices)])
   }
   const known = learnSpec(state, service, specClock, spec)
   if (known === null) {
@@ -41,7 +42,7 @@ export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
     return
   }
   const until = context.now + state.timing.askDomainMs
-  takeOrder(turn, key, service, number, { askId, fence, leader: opened.from, known, avoid, operator, to, until })
+  takeOrder(turn, key, service, number, { askId, fence, leader: opened.from, known, avoid, operator, to, room, until })
 }
 
 /** Answers from what is there, goes on with what is under way for the same spec, or begins a round. */

@@ -13,8 +13,8 @@ export function outcomeOf(store: StoreView, placed: PlacementRecord): Outcome | 
 
 /** The word of the node on which this version ended well. */
 export function doneBy(store: StoreView, { service, number, specClock }: PlacementRecord): InstanceRecord | null {
-  const records = store.instances(service)
+  const records = store.instancesOf(service, number)
   const isIt = ({ message }: (typeof records)[number]): boolean =>
-    message.number === number && message.done === true && compareClocks(message.specClock, specClock) === 0
+    message.done === true && compareClocks(message.specClock, specClock) === 0
   return records.find(isIt)?.message ?? null
 }

@@ -1,20 +1,23 @@
 // For the tests of this folder only: things that happen at a time, in order, without any real time passing.
 
-interface Event {
-  readonly at: number
-  readonly act: () => void
-}
-
 export class EventQueue {
   now = 1_000
-  readonly #events: Event[] = []
+  /** What happens at a time, and all those times in order. */
+  readonly #acts = new Map<number, (() => void)[]>()
+  readonly #times: number[] = []
 
   /** Does something in `ms`; of several at one time, what was asked for first. */
   after(ms: number, act: () => void): void {
     const at = this.now + Math.max(0, ms)
-    let place = this.#events.length
-    while (place > 0 && (this.#events[place - 1] as Event).at > at) place -= 1
-    this.#events.splice(place, 0, { at, act })
+    const acts = this.#acts.get(at)
+    if (acts !== undefined) {
+      acts.push(act)
+      return
+    }
+    this.#acts.set(at, [act])
+    let place = this.#times.length
+    while (place > 0 && (this.#times[place - 1] as number) > at) place -= 1
+    this.#times.splice(place, 0, at)
   }
 
   every(ms: number, act: () => void): void {
@@ -26,12 +29,12 @@ export class EventQueue {
 
   run(ms: number): void {
     const until = this.now + ms
-    for (;;) {
-      const next = this.#events[0]
-      if (next === undefined || next.at > until) break
-      this.#events.shift()
-      this.now = Math.max(this.now, next.at)
-      next.act()
+    for (let at = this.#times[0]; at !== undefined && at <= until; at = this.#times[0]) {
+      this.now = Math.max(this.now, at)
+      // What is added to this time while it passes is done too: the list is read as it grows.
+      for (const act of this.#acts.get(at) ?? []) act()
+      this.#acts.delete(at)
+      this.#times.shift()
     }
     this.now = until
   }

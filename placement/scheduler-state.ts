@@ -8,6 +8,8 @@ import type { StepContext } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import type { Clock, Fence, PlacementRecord, RolloutRecord } from '../services-registry/record.ts'
+import { type Asks, endAsk } from './asks.ts'
+import { roomFor } from './batch.ts'
 import { MOVE_MS_MAX, type PlacementTiming } from './constants.ts'
 import type { Watched } from './constraint-watch.ts'
 import { enterAsked, type Ledger } from './ledger.ts'
@@ -32,8 +34,8 @@ export interface SchedulerState {
   readonly ledger: Ledger
   readonly work: Map<InstanceKey, Work>
   /** Which instance an ask under way is about. */
-  readonly asks: Map<string, InstanceKey>
-  /** Instances that wait for one of ASKS_MAX to be answered, in order. */
+  readonly asks: Asks
+  /** Instances that wait until others were answered, in order. */
   readonly queue: Set<InstanceKey>
   /** Own placements that the store does not show yet. */
   readonly authored: Map<InstanceKey, { readonly record: PlacementRecord; readonly at: Millis }>
@@ -193,6 +195,8 @@ export interface Order {
   /** Of who submitted it; null where the parent's leader did not say. */
   readonly operator: OperatorId | null
   readonly to: string | null
+  /** Room for further instances in the answer, where the parent's leader reads it. */
+  readonly room: { readonly also?: readonly [] }
   /** Until when the parent's leader waits. */
   readonly until: Millis
 }
@@ -253,7 +257,7 @@ export function change(turn: Turn, key: InstanceKey, name: Named, changes: Parti
   const after = { ...before, ...changes }
   work.set(key, after)
   const asked = askIdOf(before.phase)
-  if (asked !== null && asked !== askIdOf(after.phase)) asks.delete(asked)
+  if (asked !== null && asked !== askIdOf(after.phase)) endAsk(asks, asked)
   if (after.phase.kind === 'queued') queue.add(key)
   else queue.delete(key)
   const holds = after.phase.kind === 'asking' || after.phase.kind === 'held'
@@ -280,7 +284,9 @@ export function drop(turn: Turn, key: InstanceKey): void {
 export function letGo(turn: Turn, work: Work): void {
   const { phase } = work
   if (phase.kind !== 'asking' && phase.kind !== 'held') return
-  send(turn, phase.child, { kind: 'placement/release', domain: turn.state.domain, askId: phase.askId })
+  const { domain, view } = turn.state
+  const room = roomFor(view.inventory, phase.child)
+  send(turn, phase.child, { kind: 'placement/release', domain, askId: phase.askId, ...room })
 }
 
 /** Shows people why an instance has no place; null takes it back. */

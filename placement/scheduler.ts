@@ -16,10 +16,12 @@ import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
 import { noteAbsence, reunite, stayAbsent } from './absence.ts'
+import { createAsks, mayAsk, mayServe } from './asks.ts'
+import { foldSends, unfold } from './batch.ts'
 import { besideOf, returnToOld } from './beside.ts'
 import { enterInBooks, nextSilence } from './books.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
-import { ASKS_MAX, AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
+import { AUTHORED_MS_MAX, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { watchConstraints } from './constraint-watch.ts'
 import { askForDaemon, giveNumbers } from './daemon.ts'
 import { awaitOthers, waitsFor } from './dependency.ts'
@@ -34,7 +36,7 @@ import {
   type Wish,
   wishOf,
 } from './desire.ts'
-import { askWhoOrdered, awaitWord, commitHeld, depart, onConfirmDeadline, onReport } from './follow-up.ts'
+import { askWhoOrdered, awaitWord, commitHeld, depart, onConfirmDeadline, onReport, settle } from './follow-up.ts'
 import { concludeJob } from './job.ts'
 import { onMove } from './leave.ts'
 import { createLedger, placedOn } from './ledger.ts'
@@ -55,7 +57,6 @@ import {
   type SchedulerEffect,
   type SchedulerInput,
   type SchedulerState,
-  show,
   type Turn,
   type Work,
 } from './scheduler-state.ts'
@@ -87,7 +88,7 @@ export function createScheduler(options: SchedulerOptions): SchedulerState {
 const emptyTables = () => ({
   ledger: createLedger(),
   work: new Map(),
-  asks: new Map(),
+  asks: createAsks(),
   queue: new Set<InstanceKey>(),
   authored: new Map(),
   specs: new Map(),
@@ -119,7 +120,7 @@ export function step(
       onChildrenChanged(turn, input.child)
       break
     case 'message':
-      onMessage(turn, input.opened)
+      for (const opened of unfold(input.opened)) onMessage(turn, opened)
       break
     case 'wake':
       onWake(turn)
@@ -129,7 +130,7 @@ export function step(
   }
   serveQueue(turn)
   turn.state = { ...turn.state, silenceAt: nextSilence(turn) }
-  return { state: turn.state, effects: turn.effects }
+  return { state: turn.state, effects: foldSends(turn.effects) }
 }
 
 /**
@@ -337,29 +338,6 @@ export function examine(turn: Turn, key: InstanceKey): void {
   }
 }
 
-/** It is where it should be. Its failures are remembered until it has run for a while. */
-function settle(turn: Turn, key: InstanceKey, work: Work | undefined): void {
-  if (work === undefined) return
-  if (work.order !== null && (work.phase.kind === 'asking' || work.phase.kind === 'held')) return
-  const goodSince = work.goodSince ?? turn.context.now
-  const isForgiven = work.failures === 0 || turn.context.now - goodSince >= FORGIVE_MS
-  if (work.order === null && isForgiven) {
-    drop(turn, key)
-    return
-  }
-  letGo(turn, work)
-  show(turn, key, null)
-  const memory = isForgiven ? { failures: 0, avoid: new Map() } : {}
-  change(turn, key, work, {
-    phase: { kind: 'idle' },
-    goodSince,
-    rounds: 0,
-    stuckSince: null,
-    baseline: null,
-    ...memory,
-  })
-}
-
 function replace(
   turn: Turn,
   key: InstanceKey,
@@ -387,8 +365,10 @@ function replace(
 }
 
 function serveQueue(turn: Turn): void {
-  for (const key of turn.state.queue) {
-    if (turn.state.asks.size >= ASKS_MAX) return
+  const { asks, queue } = turn.state
+  if (!mayServe(asks)) return
+  for (const key of queue) {
+    if (!mayAsk(asks, splitInstanceKey(key).service)) return
     const work = turn.state.work.get(key)
     turn.state.queue.delete(key)
     if (work === undefined) continue

@@ -105,6 +105,7 @@ export const summarySchema = object({
   incarnation: whole(),
   sequence: whole(),
   summary: nodeSummarySchema,
+  batches: optional(flag),
 })
 export type SummaryMessage = Infer<typeof summarySchema>
 
@@ -117,13 +118,18 @@ export const aggregateSchema = object({
   fence: fenceSchema,
   sequence: whole(),
   aggregate: domainAggregateSchema,
+  batches: optional(flag),
 })
 export type AggregateMessage = Infer<typeof aggregateSchema>
 
 /** What a child can take: a node exactly, a domain by its totals and its largest slots. */
-export type ChildNews =
+export type ChildNews = (
   | { readonly kind: 'node'; readonly child: NodeId; readonly summary: NodeSummary }
   | { readonly kind: 'domain'; readonly child: DomainPath; readonly aggregate: DomainAggregate }
+) & {
+  /** Whether it reads asks for several instances; one that says nothing is asked for each by itself. */
+  readonly batches?: boolean
+}
 
 /** What a device may promise in all; a share of its memory stays with its system. */
 export const capacityOf = (summary: NodeSummary): Resources => ({

@@ -16,6 +16,7 @@ import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type InstanceRecord } from '../services-registry/record.ts'
 import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
+import { foldSends, unfold } from './batch.ts'
 import { evict } from './eviction.ts'
 import { decodeKept, type Kept, keptKey } from './kept.ts'
 import { askForSpec, launch, onRuntime, reconcile, relaunch, replaceFound, stopAgain } from './lifecycle.ts'
@@ -89,7 +90,7 @@ export function step(
       onCapacity(turn, input.summary)
       break
     case 'message':
-      onMessage(turn, input.opened)
+      for (const opened of unfold(input.opened)) onMessage(turn, opened)
       break
     case 'service-changed':
       onServiceChanged(turn, input.service)
@@ -109,7 +110,7 @@ export function step(
     default:
       return unreachable(input)
   }
-  return { state: turn.state, effects: turn.effects }
+  return { state: turn.state, effects: foldSends(turn.effects) }
 }
 
 /** When something is due: an offer runs out, a back-off or a stop is over, a spec is asked for again. */
@@ -181,9 +182,7 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
 /** What this node said last of this very order, or of this version of a job that it has done, where that is the end. */
 function lastWord(state: WorkerState, { key, fence, specClock }: Kept): InstanceRecord | null {
   const { service, number } = splitInstanceKey(key)
-  const own = state.view.store
-    .instances(service)
-    .find(({ message, from }) => message.number === number && from === state.self)?.message
+  const own = state.view.store.instancesOf(service, number).find(({ from }) => from === state.self)?.message
   if (own === undefined || own.live || compareClocks(own.specClock, specClock) !== 0) return null
   return own.done === true || compareFences(own.fence, fence) === 0 ? own : null
 }

@@ -106,6 +106,18 @@ test('the leader of the cluster is asked, and its answer serves all who wait and
   assert.equal(looker.give(resolve(4), 10 + LOOKUP_CACHE_MS)[0]?.kind, 'send')
 })
 
+test('who wants to change a service asks anew, and takes the earlier answer only when nobody can be asked', () => {
+  const [looker, answerer] = [createLooker(asker), createLooker(leader)]
+  answerer.put(spec)
+  looker.give(led(BERLIN, nodeId('leader')), 0)
+  looker.give(heard(answerer, answerer.give(heard(looker, looker.give(resolve(1), 0)), 1)), 2)
+  assert.equal(looker.give(resolve(2), 3)[0]?.kind, 'resolved')
+  const fresh = (requestId: number): LookupInput => ({ kind: 'resolve', service: WEB, requestId, isFresh: true })
+  assert.equal(looker.give(fresh(3), 4)[0]?.kind, 'send')
+  const late = outcomesIn(looker.give({ kind: 'wake' }, 4 + LOOKUP_DEADLINE_MS))
+  assert.deepEqual(namesIn(late[0]), ['record/spec'])
+})
+
 test('where the first leader knows nothing or is silent, the next one up the tree is asked', () => {
   for (const isSilent of [true, false]) {
     const [looker, near, far] = [createLooker(asker), createLooker(leader), createLooker(root)]

@@ -68,7 +68,8 @@ interface KnownAnswer {
 }
 
 export type LookupInput =
-  | { readonly kind: 'resolve'; readonly service: ServiceId; readonly requestId: number }
+  /** `isFresh`: an earlier answer is only for when nobody can be asked. */
+  | { readonly kind: 'resolve'; readonly service: ServiceId; readonly requestId: number; readonly isFresh?: boolean }
   | { readonly kind: 'message'; readonly opened: Opened<LookupMessage | AnswerMessage> }
   /** A record of a service changed in a store that this node holds. */
   | { readonly kind: 'record-changed'; readonly service: ServiceId }
@@ -107,7 +108,7 @@ export const createLookup = (options: LookupOptions): LookupState => ({
 export function step(state: LookupState, input: LookupInput, context: StepContext): LookupStep {
   switch (input.kind) {
     case 'resolve':
-      return onResolve(state, input.service, input.requestId, context)
+      return onResolve(state, input, context)
     case 'message':
       return onMessage(state, input.opened, context)
     case 'record-changed':
@@ -127,11 +128,15 @@ export function wakeAt(state: LookupState): Millis | null {
   return earliest(search?.deadline ?? null, tellAt ?? null)
 }
 
-function onResolve(state: LookupState, service: ServiceId, requestId: number, context: StepContext): LookupStep {
+function onResolve(
+  state: LookupState,
+  { service, requestId, isFresh = false }: Extract<LookupInput, { readonly kind: 'resolve' }>,
+  context: StepContext,
+): LookupStep {
   const held = knownOf(state.stores(), service)
   if (held !== null) return { state, effects: [resolved(requestId, service, held, null)] }
   const answer = state.answers.get(service)
-  if (answer !== undefined && answer.expiresAt > context.now) {
+  if (!isFresh && answer !== undefined && answer.expiresAt > context.now) {
     return { state, effects: [fromAnswer(requestId, service, answer)] }
   }
   const search = state.searches.get(service)

@@ -26,7 +26,7 @@ import {
 } from './record-fixtures.ts'
 import { createStore, step } from './store.ts'
 import { contentsOf } from './store-harness.ts'
-import { slotOf } from './version.ts'
+import { isPlacement, slotOf } from './version.ts'
 
 const federation = createFederation()
 const a = federation.addNode('a', BERLIN)
@@ -101,6 +101,34 @@ test('any order and any repetition of the same records makes the same store, and
       }
     }),
     { seed: 4, numRuns: 150 },
+  )
+})
+
+test('what is shown after any history is what is left, however often it was looked at', () => {
+  const services = [0, 1, 2].map(serviceNumber)
+  fc.assert(
+    fc.property(fc.array(anyRecord, { maxLength: 20 }), (records) => {
+      const options = { domain: ROOT_DOMAIN, self: a.facts, loaded: [], leaders, preset: 'lan' as const }
+      let state = createStore(options, contextAt(0))
+      for (const opened of records) {
+        for (const service of services) state.view.placements(service)
+        state = step(state, { kind: 'record', opened, from: nodeId('x') }, contextAt(1)).state
+      }
+      const left = [...state.table.entries.values()].map((entry) => entry.record)
+      const { placements, instances, instancesOf } = state.view
+      for (const service of services) {
+        const placed = left.filter(isPlacement).filter(({ message }) => message.service === service)
+        assert.deepEqual(
+          placements(service),
+          placed.sort((one, other) => one.message.number - other.message.number),
+        )
+        for (const number of [0, 1, 2]) {
+          const ofNumber = instances(service).filter(({ message }) => message.number === number)
+          assert.deepEqual(instancesOf(service, number), ofNumber)
+        }
+      }
+    }),
+    { seed: 5, numRuns: 150 },
   )
 })
 

@@ -1,7 +1,15 @@
 // The records of one store and every index over them. It belongs to the store's machine, which alone changes it, in
 // place; everyone else gets `viewOf`. Each question of the view costs as much as its answer is long.
 
-import type { ChildId, DomainPath, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
+import {
+  type ChildId,
+  type DomainPath,
+  type InstanceKey,
+  instanceKey,
+  type NodeId,
+  type OperatorId,
+  type ServiceId,
+} from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { BUCKETS } from './constants.ts'
 import { bucketOf, type Digest, emptyDigest, type Hash, hashText, markOf, type Row, toggle } from './digest.ts'
@@ -41,7 +49,11 @@ export interface RecordTable {
   readonly revoked: Set<NodeId>
   readonly specs: Map<ServiceId, Map<OperatorId, SealedRecord<SpecRecord>>>
   readonly placements: Map<ServiceId, Map<number, SealedRecord<PlacementRecord>>>
+  /** The same by number, made when first asked for after a change. */
+  readonly byNumber: Map<ServiceId, readonly SealedRecord<PlacementRecord>[]>
   readonly instances: Map<ServiceId, Map<string, SealedRecord<InstanceRecord>>>
+  /** The same by the instance that they are about. */
+  readonly ofInstance: Map<InstanceKey, Map<string, SealedRecord<InstanceRecord>>>
   readonly placed: Map<ChildId, Map<string, SealedRecord<PlacementRecord>>>
 }
 
@@ -55,7 +67,9 @@ export const createTable = (domain: DomainPath): RecordTable => ({
   revoked: new Set(),
   specs: new Map(),
   placements: new Map(),
+  byNumber: new Map(),
   instances: new Map(),
+  ofInstance: new Map(),
   placed: new Map(),
 })
 
@@ -124,19 +138,23 @@ function slotsOfSigner(table: RecordTable, record: SealedRecord): Set<string> {
 
 function indexRecord(table: RecordTable, slot: string, record: SealedRecord): void {
   const { service } = record.message
+  if (isInstance(record)) inner(table.ofInstance, instanceKey(service, record.message.number)).set(slot, record)
   if (isSpec(record)) inner(table.specs, service).set(record.signer.operator, record)
   if (isInstance(record)) inner(table.instances, service).set(slot, record)
   if (!isPlacement(record)) return
   inner(table.placements, service).set(record.message.number, record)
+  table.byNumber.delete(service)
   for (const child of namedIn(record)) inner(table.placed, child).set(slot, record)
 }
 
 function unindexRecord(table: RecordTable, slot: string, record: SealedRecord): void {
   const { service } = record.message
+  if (isInstance(record)) deleteInner(table.ofInstance, instanceKey(service, record.message.number), slot)
   if (isSpec(record)) deleteInner(table.specs, service, record.signer.operator)
   if (isInstance(record)) deleteInner(table.instances, service, slot)
   if (!isPlacement(record)) return
   deleteInner(table.placements, service, record.message.number)
+  table.byNumber.delete(service)
   for (const child of namedIn(record)) deleteInner(table.placed, child, slot)
 }
 
@@ -175,15 +193,24 @@ export function viewOf(table: RecordTable): StoreView {
     },
     rollout: (service) =>
       (table.entries.get(`rollout/${service}`)?.record as SealedRecord<RolloutRecord> | undefined) ?? null,
-    placements: (service) =>
-      [...(table.placements.get(service)?.values() ?? [])].sort((a, b) => a.message.number - b.message.number),
+    placements: (service) => table.byNumber.get(service) ?? sortPlacements(table, service),
     placement: (service, number) => table.placements.get(service)?.get(number) ?? null,
     instances: (service) => [...(table.instances.get(service)?.values() ?? [])].sort(byNumberThenNode),
+    instancesOf: (service, number) =>
+      [...(table.ofInstance.get(instanceKey(service, number))?.values() ?? [])].sort(byNumberThenNode),
     allInstances: function* () {
       for (const ofService of table.instances.values()) yield* ofService.values()
     },
     placedOn: (child) => [...(table.placed.get(child)?.values() ?? [])],
   }
+}
+
+function sortPlacements(table: RecordTable, service: ServiceId): readonly SealedRecord<PlacementRecord>[] {
+  const found = table.placements.get(service)
+  if (found === undefined) return []
+  const sorted = [...found.values()].sort((a, b) => a.message.number - b.message.number)
+  table.byNumber.set(service, sorted)
+  return sorted
 }
 
 const byNumberThenNode = (a: SealedRecord<InstanceRecord>, b: SealedRecord<InstanceRecord>): number =>

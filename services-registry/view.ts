@@ -26,6 +26,8 @@ export interface StoreView {
   placement(service: ServiceId, number: number): SealedRecord<PlacementRecord> | null
   /** By number, then by node; those with `live` false are over. */
   instances(service: ServiceId): readonly SealedRecord<InstanceRecord>[]
+  /** What is said of one of them, by node. */
+  instancesOf(service: ServiceId, number: number): readonly SealedRecord<InstanceRecord>[]
   allInstances(): Iterable<SealedRecord<InstanceRecord>>
   /** The placements that name this child, as the one that shall run it or as the one that does until then. */
   placedOn(child: ChildId): readonly SealedRecord<PlacementRecord>[]

@@ -236,7 +236,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'submit':
         return onSubmit(input, at)
       case 'resolve':
-        return requests.resolve(input.requestId, input.service, at, out)
+        return requests.resolve(input, at, out)
       case 'ask':
         return asking.ask(input.question, at, out)
       case 'reach':

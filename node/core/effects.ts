@@ -114,7 +114,13 @@ export type CoreInput =
       /** The same version in another number: nothing is to be started anew. */
       readonly isScale?: boolean
     }
-  | { readonly kind: 'resolve'; readonly requestId: number; readonly service: ServiceId }
+  | {
+      readonly kind: 'resolve'
+      readonly requestId: number
+      readonly service: ServiceId
+      /** Asks even where an earlier answer still holds; that one is for when nobody can be asked. */
+      readonly isFresh?: boolean
+    }
   /** Somebody on this device asks another node to do something. */
   | { readonly kind: 'ask'; readonly question: Question }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */

@@ -117,7 +117,8 @@ export function createInventories(options: InventoriesOptions): Inventories {
 
   const nextSummary = (summary: NodeSummary): SummaryMessage => {
     sequence += 1
-    return { kind: 'placement/summary', domain: self.domain, child: self.node, incarnation, sequence, summary }
+    const from = { domain: self.domain, child: self.node, incarnation, sequence }
+    return { kind: 'placement/summary', ...from, summary, batches: true }
   }
 
   const saySummary = ({ now }: StepContext, out: CoreEffect[]): void => {
@@ -164,7 +165,8 @@ export function createInventories(options: InventoriesOptions): Inventories {
       lead.said = { at: now, value: aggregate, sequence }
       lead.isNews = null
       const { fence } = lead
-      const message: AggregateMessage = { kind: 'placement/aggregate', domain, child, fence, sequence, aggregate }
+      const from = { domain, child, fence, sequence }
+      const message: AggregateMessage = { kind: 'placement/aggregate', ...from, aggregate, batches: true }
       out.push({ kind: 'author', message, topics: [{ domain, topic: 'summary' }] })
     }
   }

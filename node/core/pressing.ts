@@ -25,7 +25,8 @@ export interface Pressing {
 
 /**
  * Every how many readings (one in 5 s) pressure is looked at. Several nodes that start on one machine keep all of it
- * busy for a while; ending what runs is for what lasts. So level 1 takes half a minute, level 2 a whole one. A guess.
+ * busy for a while; ending what runs is for what lasts. So level 1 takes half a minute and level 2 a whole one. A
+ * guess.
  */
 const READINGS_PER_LOOK = 2
 

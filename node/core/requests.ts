@@ -24,7 +24,7 @@ import {
   stepLookup,
   stepOutbox,
 } from '../../services-registry/index.ts'
-import type { CoreEffect } from './effects.ts'
+import type { CoreEffect, CoreInput } from './effects.ts'
 
 /** Asks for the newest proof of a domain's leader, at whatever fence. */
 const NEWEST = { epoch: 0, term: 0 }
@@ -40,7 +40,7 @@ export interface RequestsOptions {
 
 export interface Requests {
   submit(domain: DomainPath, opened: SealedRecord, context: StepContext, out: CoreEffect[]): void
-  resolve(requestId: number, service: ServiceId, context: StepContext, out: CoreEffect[]): void
+  resolve(input: Extract<CoreInput, { readonly kind: 'resolve' }>, context: StepContext, out: CoreEffect[]): void
   onMessage(
     opened: Opened<LookupMessage | AnswerMessage | PushedMessage>,
     context: StepContext,
@@ -132,7 +132,7 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
       feedOutbox({ kind: 'submit', domain, opened }, context, out)
       askForLeaders(context, out)
     },
-    resolve: (requestId, service, context, out) => feedLookup({ kind: 'resolve', requestId, service }, context, out),
+    resolve: feedLookup,
     onMessage: (opened, context, out) => {
       const { message } = opened
       if (message.kind === 'registry/pushed')

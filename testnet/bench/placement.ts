@@ -104,10 +104,10 @@ function answered(effect: SchedulerEffect, table: RecordTable, count: Count): re
     return []
   }
   if (effect.kind !== 'send' || effect.message.kind !== 'placement/ask') return []
-  const { domain, askId, service, number } = effect.message
+  const { domain, askId, service, number, also } = effect.message
   const child = nodeId(effect.to)
   const common = { domain, askId, service, number, child, node: child, nodeName: child.slice(0, 63) }
-  const offer = { kind: 'placement/offer' as const, ...common, score: 0.5, expiresInMs: 10_000 }
+  const offer = { kind: 'placement/offer' as const, ...common, score: 0.5, expiresInMs: 10_000, ...(also && { also }) }
   return [{ kind: 'message', opened: opened(child, offer) }]
 }
 
@@ -147,7 +147,8 @@ function createLeader(table: RecordTable, fence: typeof FENCE) {
       instances: 0,
       reserved: NOTHING,
     }
-    const message = { kind: 'placement/summary' as const, domain: CLUSTER, child, incarnation: 1, sequence: 1, summary }
+    const from = { domain: CLUSTER, child, incarnation: 1, sequence: 1 }
+    const message = { kind: 'placement/summary' as const, ...from, summary, batches: true }
     noteSummary(inventory, opened(child, message), 0)
   }
   const children = ids.map((child) => ({ child, alive: true, canWork: true }))

@@ -47,11 +47,17 @@ async function settled(
 }
 
 /** Null where the device has not heard of it again so far: it does not hold the records and asks for them. */
-const inspected = (client: ControlClient, { id }: ServiceView): Promise<InspectView | null> =>
-  client.inspect(id).catch((problem: unknown) => {
+async function inspected(
+  client: ControlClient,
+  { id, version = null }: DeployView['services'][number],
+): Promise<InspectView | null> {
+  const found = await client.inspect(id).catch((problem: unknown) => {
     if (problem instanceof CoppiceError && problem.code === 'no-such-service') return null
     throw problem
   })
+  // What is told of the version before it says nothing of this one.
+  return found !== null && version !== null && found.versions.current < version ? null : found
+}
 
 /** Looks until every wanted instance runs; rejects with what is missing when `timeoutMs` have passed. */
 async function untilRunning(
