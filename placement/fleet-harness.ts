@@ -212,8 +212,7 @@ export class Fleet {
         parentStore: () => (domain === ROOT ? null : viewOf(this.#table(device, ROOT))),
         inventory: device.inventories.get(domain)?.rows ?? new Map(),
         children: () => childrenOf(domain, [...this.devices.values()], this.#queue.now),
-        leaders: this.#leaders,
-        isDoubtful: () => false,
+        ...{ leaders: this.#leaders, isDoubtful: () => false },
       },
     })
   }

@@ -7,13 +7,13 @@ import { CHILDREN_PER_NUMBER, compareFences, type PlacementRecord } from '../ser
 import { beginAsk } from './asks.ts'
 import { besideOf } from './beside.ts'
 import { commit, noteFailure, noteOutcome, repeatOrder } from './commitment.ts'
-import { REMINDERS_MAX } from './constants.ts'
+import { FORGIVE_MS, REMINDERS_MAX } from './constants.ts'
 import { placementOf, type Wish, wishOf } from './desire.ts'
 import { leaveOf } from './leave.ts'
 import type { ReportMessage } from './messages.ts'
 import { goingOn, onRunning } from './move.ts'
 import { reportUp, sendAsk, speaksFor, startRound, toPending } from './negotiation.ts'
-import { change, letGo, type Phase, send, type Turn, type Work } from './scheduler-state.ts'
+import { change, drop, letGo, type Phase, send, show, type Turn, type Work } from './scheduler-state.ts'
 
 export function commitHeld(turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void {
   const left = goingOn(turn, key) ?? besideOf(turn, key, held.known)
@@ -143,4 +143,27 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
 function orderedNumber({ state }: Turn, { service, number }: ReportMessage): number {
   const above = Math.floor(number / CHILDREN_PER_NUMBER)
   return placementOf(state, instanceKey(service, above))?.each === true ? above : number
+}
+
+/** It is where it should be. Its failures are remembered until it has run for a while. */
+export function settle(turn: Turn, key: InstanceKey, work: Work | undefined): void {
+  if (work === undefined) return
+  if (work.order !== null && (work.phase.kind === 'asking' || work.phase.kind === 'held')) return
+  const goodSince = work.goodSince ?? turn.context.now
+  const isForgiven = work.failures === 0 || turn.context.now - goodSince >= FORGIVE_MS
+  if (work.order === null && isForgiven) {
+    drop(turn, key)
+    return
+  }
+  letGo(turn, work)
+  show(turn, key, null)
+  const memory = isForgiven ? { failures: 0, avoid: new Map() } : {}
+  change(turn, key, work, {
+    phase: { kind: 'idle' },
+    goodSince,
+    rounds: 0,
+    stuckSince: null,
+    baseline: null,
+    ...memory,
+  })
 }

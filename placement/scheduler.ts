@@ -21,7 +21,7 @@ import { foldSends, unfold } from './batch.ts'
 import { besideOf, returnToOld } from './beside.ts'
 import { enterInBooks, nextSilence } from './books.ts'
 import { noteFailure, renew, takeAway } from './commitment.ts'
-import { AUTHORED_MS_MAX, FORGIVE_MS, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
+import { AUTHORED_MS_MAX, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { watchConstraints } from './constraint-watch.ts'
 import { askForDaemon, giveNumbers } from './daemon.ts'
 import { awaitOthers, waitsFor } from './dependency.ts'
@@ -36,7 +36,7 @@ import {
   type Wish,
   wishOf,
 } from './desire.ts'
-import { askWhoOrdered, awaitWord, commitHeld, depart, onConfirmDeadline, onReport } from './follow-up.ts'
+import { askWhoOrdered, awaitWord, commitHeld, depart, onConfirmDeadline, onReport, settle } from './follow-up.ts'
 import { concludeJob } from './job.ts'
 import { onMove } from './leave.ts'
 import { createLedger, placedOn } from './ledger.ts'
@@ -57,7 +57,6 @@ import {
   type SchedulerEffect,
   type SchedulerInput,
   type SchedulerState,
-  show,
   type Turn,
   type Work,
 } from './scheduler-state.ts'
@@ -337,29 +336,6 @@ export function examine(turn: Turn, key: InstanceKey): void {
       replace(turn, key, work, wish, verdict.failed)
       return
   }
-}
-
-/** It is where it should be. Its failures are remembered until it has run for a while. */
-function settle(turn: Turn, key: InstanceKey, work: Work | undefined): void {
-  if (work === undefined) return
-  if (work.order !== null && (work.phase.kind === 'asking' || work.phase.kind === 'held')) return
-  const goodSince = work.goodSince ?? turn.context.now
-  const isForgiven = work.failures === 0 || turn.context.now - goodSince >= FORGIVE_MS
-  if (work.order === null && isForgiven) {
-    drop(turn, key)
-    return
-  }
-  letGo(turn, work)
-  show(turn, key, null)
-  const memory = isForgiven ? { failures: 0, avoid: new Map() } : {}
-  change(turn, key, work, {
-    phase: { kind: 'idle' },
-    goodSince,
-    rounds: 0,
-    stuckSince: null,
-    baseline: null,
-    ...memory,
-  })
 }
 
 function replace(
