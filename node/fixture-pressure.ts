@@ -1,0 +1,114 @@
+// For live tests only: a node of its own on this device, a real load on all its cores, and what is limited and put back
+// under it. What counts is the load average, of which others may make a part: the marks stand above what it is when the
+// test begins. About two minutes a test.
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { execPath } from 'node:process'
+import type { TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { instanceKey, serviceId } from '../overlay/kernel/ids.ts'
+import { createNode, type RunningNode } from './index.ts'
+
+/** Above the load per core of before, in percent; and how many times a core the test itself is. */
+const HIGH = 150
+const LOW = 110
+const LOOPS_PER_CORE = 3
+const STEP_MS_MAX = 240_000
+const LOOK_MS = 100
+
+export const serviceOf = (name: string, runtime: 'process' | 'container', priority: number): object => ({
+  microservice_name: name,
+  microservice_namespace: 'test',
+  virtualization: runtime,
+  ...(runtime === 'process' ? { cmd: [execPath, '-e', 'setInterval(() => {}, 1000)'] } : {}),
+  ...(runtime === 'container' ? { code: 'coppice-busybox:latest', cmd: ['sleep', '3600'] } : {}),
+  memory: 120,
+  vcpus: 0.4,
+  stop_grace: 0,
+  priority,
+})
+
+export async function started(t: TestContext, services: readonly object[]): Promise<RunningNode> {
+  const before = Math.max(100, Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 100))
+  const dataDir = await mkdtemp(join(tmpdir(), 'pressure-'))
+  const node = await createNode({
+    dataDir,
+    name: 'pressed',
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    mdns: false,
+    httpProxyPort: null,
+    virtualListeners: false,
+    pressure: { high: before + HIGH, low: before + LOW },
+  })
+  t.after(async () => {
+    for (const { service } of node.control.instances()) await node.control.remove(service).catch(() => {})
+    await until(async () => node.control.instances().every(({ state }) => state !== 'running'))
+    await node.stop()
+    await rm(dataDir, { recursive: true })
+  })
+  await node.ready(AbortSignal.timeout(STEP_MS_MAX))
+  const application = { application_name: 'load', application_namespace: 'test', microservices: services }
+  const sla = { sla_version: 'v2.0', customerID: 'me', applications: [application] }
+  await node.control.deploy(JSON.stringify(sla), { domain: null })
+  await until(async () => running(node).length === services.length)
+  return node
+}
+
+export const running = (node: RunningNode): readonly string[] =>
+  node.control.instances().flatMap(({ service, state }) => (state === 'running' ? [service.split('.')[2] ?? ''] : []))
+
+export async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + STEP_MS_MAX
+  while (!(await isSo())) {
+    assert.ok(performance.now() < end, 'it did not come about in time')
+    await delay(LOOK_MS)
+  }
+}
+
+/** Loops that keep every core busy, last in line for it. */
+export function startLoad(t: TestContext): () => void {
+  const count = availableParallelism() * LOOPS_PER_CORE
+  const loops = Array.from(
+    { length: count },
+    (): ChildProcess => spawn('nice', ['-n', '19', execPath, '-e', 'for (;;);'], { stdio: 'ignore' }),
+  )
+  const stop = (): void => {
+    for (const loop of loops) loop.kill('SIGKILL')
+  }
+  t.after(stop)
+  return stop
+}
+
+/** Resolves with the event of that name, from the moment on at which it is called. */
+export async function nextEvent(node: RunningNode, wanted: string) {
+  const signal = AbortSignal.timeout(STEP_MS_MAX)
+  for await (const event of node.control.events(signal)) if (event.name === wanted) return event
+  throw new Error(`there was no ${wanted}`)
+}
+
+/** The only instance of `serviceOf('web', …)`. */
+export const WEB = instanceKey(serviceId('load.test.web.test'), 0)
+
+/** Under load an instance has half of its cores, and afterwards all of them; `coresOf` asks whoever enforces them. */
+export async function checkRestriction(
+  t: TestContext,
+  runtime: 'process' | 'container',
+  coresOf: (node: string) => Promise<number>,
+): Promise<void> {
+  const node = await started(t, [serviceOf('web', runtime, 500)])
+  const self = node.control.status().node
+  assert.equal(await coresOf(self), 0.4)
+  const stop = startLoad(t)
+  await nextEvent(node, 'pressure-restricted')
+  stop()
+  assert.equal(node.control.status().pressure, 1)
+  await until(async () => (await coresOf(self)) === 0.2)
+  await nextEvent(node, 'pressure-relieved')
+  assert.equal(node.control.status().pressure, 0)
+  await until(async () => (await coresOf(self)) === 0.4)
+  assert.deepEqual(running(node), ['web'])
+}
