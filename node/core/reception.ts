@@ -48,7 +48,7 @@ export function receive(
   if (opened.from !== parts.self.node && folder !== 'record' && !isForRoster) parts.roster.onHeard(opened.from, ...turn)
   switch (folder) {
     case 'election':
-      return onElection(parts, opened as Opened<ElectionMessage>, gossipedIn === null ? deliveredBy : null, ...turn)
+      return onElection(parts, opened as Opened<ElectionMessage>, deliveredBy, ...turn)
     case 'membership':
       return onMembership(parts, opened as Opened<MembershipMessage>, ...turn)
     case 'record':
@@ -72,19 +72,19 @@ function onPlacement(parts: ReceptionParts, opened: Opened<PlacementMessage>, ..
 }
 
 /**
- * News of a leader that a node of another cluster had for this one is passed on inside. What comes by gossip is not:
- * the members hear it by themselves, and each of thousands would tell all others of its cluster what they know.
+ * News of a leader that came from outside the cluster is passed on inside: gossip reaches only who was linked before
+ * it.
  */
 function onElection(
   { self, book, hierarchy, neighbours }: ReceptionParts,
   opened: Opened<ElectionMessage>,
-  handedBy: NodeId | null,
+  deliveredBy: NodeId,
   ...[context, out, news]: ReceptionTurn
 ): void {
   const learned: HierarchyEvent[] = []
   hierarchy.onMessage(opened, context, out, learned)
   news.push(...learned)
-  if (handedBy === null || (neighbours.connected().get(handedBy)?.domain ?? self.domain) === self.domain) return
+  if ((neighbours.connected().get(deliveredBy)?.domain ?? self.domain) === self.domain) return
   for (const event of learned) {
     const known = event.kind === 'leader-news' ? book.leaderOf(event.domain) : null
     if (known === null) continue
