@@ -67,9 +67,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   let out: CoreEffect[] = []
   const roundTrips = new Map<NodeId, Millis>()
   const chain = chainOf(self.domain)
-  /** The domains held, and the number of seats, when the topics to follow were said last. */
+  /** The domains held when the topics to follow were said last. */
   let followedFor: readonly DomainPath[] = []
-  let seatsFollowedFor = 0
   /** The roster changed, and those who look at all of it have not yet. */
   let isRosterNew = false
 
@@ -331,25 +330,20 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   }
 
   const hold = (held: readonly DomainPath[], at: StepContext): void => {
-    const seats = hierarchy.seats().map(({ domain }) => domain)
     followedFor = held
-    seatsFollowedFor = seats.length
     if (held.join() !== records.held().join()) {
       const left = records.hold(held, [...neighbours.connected().keys()], at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)
       requests.onLeaders(at, out)
     }
-    out.push({ kind: 'follow', topics: topicsOf(self.domain, held, seats) })
+    out.push({ kind: 'follow', topics: topicsOf(self.domain, held) })
   }
 
   /** What follows from how things stand now, said only when it changed. */
   const settle = (at: StepContext): void => {
     const held = chain.filter((domain) => holdsStoreOf(hierarchy, book, domain, self.domain))
     const isAsBefore =
-      // A node's seats are a chain that begins in its cluster, so their number says which they are.
-      hierarchy.seats().length === seatsFollowedFor &&
-      held.length === followedFor.length &&
-      held.every((domain, index) => domain === followedFor[index])
+      held.length === followedFor.length && held.every((domain, index) => domain === followedFor[index])
     if (!isAsBefore) hold(held, at)
     neighbours.onSettled(at.now, hierarchy.seats(), out)
   }

@@ -229,21 +229,20 @@ function isMine(domain: DomainPath, cluster: DomainPath, seats: readonly DomainP
 }
 
 /**
- * The topics of a node: all of its cluster, who leads on the way up, the records of what it holds, and what the
- * children say of themselves where it has a seat. An elector that leads nothing would hear the signs of life of a
- * hundred clusters for the sake of a seat that it may have one day; it then waits one interval for them.
+ * The topics of a node: all of its cluster, who leads on the way up, and what it holds: the records there, and what the
+ * children say of themselves, so that whoever leads next can place at once.
  */
-export function topicsOf(
-  cluster: DomainPath,
-  held: readonly DomainPath[],
-  seats: readonly DomainPath[],
-): readonly Topic[] {
+export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): readonly Topic[] {
   const own: Topic[] = (['summary', 'record', 'alert', 'leader'] as const).map((topic) => ({ domain: cluster, topic }))
   const above = chainOf(cluster).slice(1)
   return [
     ...own,
     ...above.map((domain): Topic => ({ domain, topic: 'leader' })),
-    ...above.filter((domain) => held.includes(domain)).map((domain): Topic => ({ domain, topic: 'record' })),
-    ...above.filter((domain) => seats.includes(domain)).map((domain): Topic => ({ domain, topic: 'summary' })),
+    ...above
+      .filter((domain) => held.includes(domain))
+      .flatMap((domain): Topic[] => [
+        { domain, topic: 'record' },
+        { domain, topic: 'summary' },
+      ]),
   ]
 }
