@@ -165,8 +165,8 @@ const BROKEN_WORLDS: readonly Canary[] = [
   {
     name: 'a worker that wakes up with the first order it ever got',
     defects: { ...NO_DEFECTS, disk: { ignoresSync: false, forgets: isLaterOrder } },
-    // What is forgotten may be a spec as well as an order.
-    rules: ['fences-grow', 'specs-kept'],
+    // What is forgotten may be a spec as well as an order, or an order for another version than the one that runs.
+    rules: ['fences-grow', 'specs-kept', 'liveness'],
   },
   {
     name: 'a runtime that reports the end of what goes on running',
