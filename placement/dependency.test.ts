@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nodeId, serviceId } from '../overlay/kernel/ids.ts'
 import { Fleet } from './fleet-harness.ts'
-import { specOf } from './placement-fixtures.ts'
+import { HEALTHCHECK, specOf } from './placement-fixtures.ts'
 
 const DB = serviceId('shop.prod.db.prod')
 const api = specOf({ name: 'api', dependsOn: [DB] })
@@ -29,17 +29,7 @@ test('a service waits, with the reason, until what it depends on runs in all its
 
 test('a dependency with a health check has to pass it', () => {
   const fleet = new Fleet()
-  const healthcheck = {
-    kind: 'tcp' as const,
-    port: 80,
-    path: '/',
-    command: [],
-    intervalMs: 1_000,
-    timeoutMs: 100,
-    retries: 1,
-    startPeriodMs: 0,
-  }
-  fleet.submit(specOf({ name: 'db', healthcheck }))
+  fleet.submit(specOf({ name: 'db', healthcheck: HEALTHCHECK }))
   fleet.submit(api)
   fleet.run(20_000)
   assert.equal(startsOf(fleet, 'api'), 0)

@@ -7,7 +7,7 @@ import { type DomainPath, type NodeId, nodeId, ROOT, serviceId } from '../overla
 import type { FleetOptions } from './device-harness.ts'
 import { Fleet } from './fleet-harness.ts'
 import { migrate, previousPlaces, setIntake } from './move-harness.ts'
-import { specOf } from './placement-fixtures.ts'
+import { HEALTHCHECK, specOf } from './placement-fixtures.ts'
 
 const WEB = serviceId('shop.prod.web.prod')
 
@@ -121,18 +121,8 @@ test('what does not run at its new place stays at the old one', () => {
 })
 
 test('with a health check the old one goes on until the new one has passed it', () => {
-  const healthcheck = {
-    kind: 'tcp' as const,
-    port: 80,
-    path: '/',
-    command: [],
-    intervalMs: 1_000,
-    timeoutMs: 100,
-    retries: 2,
-    startPeriodMs: 0,
-  }
   const fleet = new Fleet()
-  fleet.submit(specOf({ healthcheck }))
+  fleet.submit(specOf({ healthcheck: HEALTHCHECK }))
   fleet.until('it runs', () => fleet.running().length === 1, 30_000)
   fleet.tellHealth('web', true)
   fleet.run(12_000)

@@ -129,10 +129,7 @@ function stateOf(
   const isOfVersion = ({ message }: SealedRecord<InstanceRecord>): boolean =>
     compareClocks(message.specClock, placed.specClock) === 0
   const bad = here.find((one) => isOfVersion(one) && hasFailed(one.message))
-  if (bad !== undefined) {
-    const { nodeName, reason, state } = bad.message
-    return { kind: 'failed', reason: `${nodeName ?? bad.from}: ${reason || state}`.slice(0, REASON_CHARS_MAX / 2) }
-  }
+  if (bad !== undefined) return failedAs(bad)
   const live = here.filter(({ message }) => message.live)
   const isGood = (one: SealedRecord<InstanceRecord>): boolean =>
     isOfVersion(one) && (spec === null ? hasStarted(one.message) : isServing(one.message, spec))
@@ -150,9 +147,12 @@ function triedBefore(
   const bad = records.find(
     ({ message }) => message.number === number && compareClocks(message.specClock, clock) === 0 && hasFailed(message),
   )
-  if (bad === undefined) return { kind: 'starts' }
-  const { nodeName, reason, state } = bad.message
-  return { kind: 'failed', reason: `${nodeName ?? bad.from}: ${reason || state}`.slice(0, REASON_CHARS_MAX / 2) }
+  return bad === undefined ? { kind: 'starts' } : failedAs(bad)
+}
+
+const failedAs = ({ from, message }: SealedRecord<InstanceRecord>): RunState => {
+  const { nodeName, reason, state } = message
+  return { kind: 'failed', reason: `${nodeName ?? from}: ${reason || state}`.slice(0, REASON_CHARS_MAX / 2) }
 }
 
 const hasFailed = ({ state, live, restarts }: InstanceRecord): boolean =>
@@ -202,7 +202,10 @@ function advance(turn: Turn, service: ServiceId, target: Target, placed: readonl
   state.paces.set(service, { ...pace, turned, dueAt })
 }
 
-/** Whether what is placed does not run, and so needs another place anyway. */
+/**
+ * Whether what is placed does not run, and cannot run again as it was: its version is not known here any more. With a
+ * known one it gets that one back first.
+ */
 function isUnwell({ state, children, context }: Turn, placed: PlacementRecord): boolean {
   const key: InstanceKey = instanceKey(placed.service, placed.number)
   const wish = wishOf(state, placed.service, placed.number)

@@ -49,6 +49,17 @@ export const specOf = (changes: Partial<ServiceSpec> = {}): ServiceSpec => ({
   ...changes,
 })
 
+export const HEALTHCHECK: NonNullable<ServiceSpec['healthcheck']> = {
+  kind: 'tcp',
+  port: 80,
+  path: '/',
+  command: [],
+  intervalMs: 1_000,
+  timeoutMs: 100,
+  retries: 2,
+  startPeriodMs: 0,
+}
+
 export const summaryOf = (id: string, changes: Partial<NodeSummary> = {}): NodeSummary => ({
   name: `device-${id}`,
   cores: 4,

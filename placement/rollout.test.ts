@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { type DomainPath, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
 import type { FleetOptions } from './device-harness.ts'
 import { Fleet } from './fleet-harness.ts'
-import { type Outcome, type Script, specOf } from './placement-fixtures.ts'
+import { HEALTHCHECK, type Outcome, type Script, specOf } from './placement-fixtures.ts'
 import { type ServiceSpec, SPEC_DEFAULTS } from './spec.ts'
 
 const WEB = serviceId('shop.prod.web.prod')
@@ -229,17 +229,7 @@ test('a device that dies in the middle gets its instance back in the version tha
 })
 
 test('with a health check a new instance counts once it has passed it', () => {
-  const healthcheck = {
-    kind: 'tcp' as const,
-    port: 80,
-    path: '/',
-    command: [],
-    intervalMs: 1_000,
-    timeoutMs: 100,
-    retries: 2,
-    startPeriodMs: 0,
-  }
-  const withCheck = (name: string): ServiceSpec => ({ ...version(name, 2), healthcheck })
+  const withCheck = (name: string): ServiceSpec => ({ ...version(name, 2), healthcheck: HEALTHCHECK })
   const fleet = running({}, withCheck('1'))
   fleet.submit(withCheck('2'))
   fleet.run(20_000)

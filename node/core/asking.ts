@@ -2,11 +2,12 @@
 // said again until it is answered, and is given up in the end; whoever answers knows a repeated question.
 
 import type { LeaderBookView } from '../../election/index.ts'
-import { chainOf, type DomainPath, type NodeId } from '../../overlay/kernel/ids.ts'
+import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { MovedMessage, MoveMessage } from '../../placement/messages.ts'
 import type { CoreEffect } from './effects.ts'
+import { askWhoLeads } from './guide.ts'
 import type { IntakeMessage, IntakeStateMessage } from './messages.ts'
 
 /** How often a question is said again: a little more than a slow round trip takes. A guess. */
@@ -15,9 +16,6 @@ export const QUESTION_REPEAT_MS = 2_000
 export const QUESTION_MS_MAX = 20_000
 /** Questions under way at once; what comes beyond is given up at once. */
 export const QUESTIONS_MAX = 1_024
-
-/** Asks for the newest proof of a domain's leader, at whatever fence. */
-const NEWEST = { epoch: 0, term: 0 }
 
 export type Question =
   | Pick<MoveMessage, 'domain' | 'requestId' | 'service' | 'number' | 'to'>
@@ -53,17 +51,9 @@ export function createAsking(
       return
     }
     const leader = book.nodeOf(question.domain)
-    if (leader === null) return askWhoLeads(question.domain, out)
+    if (leader === null) return askWhoLeads(question.domain, self.node, book.nodeOf, out)
     const asked = { ...question, requester: self.node, by: null, refused: '' }
     out.push({ kind: 'send', to: leader, message: { kind: 'placement/move', ...asked } })
-  }
-
-  /** A leader in another part of the tree is known to whoever leads the domain above. */
-  const askWhoLeads = (domain: DomainPath, out: CoreEffect[]): void => {
-    const guide = chainOf(domain)
-      .map(book.nodeOf)
-      .find((node) => node !== null && node !== self.node)
-    if (guide) out.push({ kind: 'send', to: guide, message: { kind: 'election/proof-wanted', domain, ...NEWEST } })
   }
 
   const end = (requestId: string, answer: Answer, out: CoreEffect[]): void => {

@@ -25,9 +25,7 @@ import {
   stepOutbox,
 } from '../../services-registry/index.ts'
 import type { CoreEffect, CoreInput } from './effects.ts'
-
-/** Asks for the newest proof of a domain's leader, at whatever fence. */
-const NEWEST = { epoch: 0, term: 0 }
+import { askWhoLeads } from './guide.ts'
 
 export interface RequestsOptions {
   readonly self: SignerFacts
@@ -113,17 +111,11 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
   /** When to ask again who leads the domains that nobody told this node of. */
   let askAt: Millis | null = null
 
-  /** A leader in another part of the tree is known to whoever leads the domain above. */
   const askForLeaders = ({ now }: StepContext, out: CoreEffect[]): void => {
     const domains = new Set([...outbox.pending.values()].map((push) => push.domain))
     const unknown = [...domains].filter((domain) => holdersOf(domain).length === 0)
     askAt = unknown.length === 0 ? null : now + PUSH_RETRY_MS_MAX
-    for (const domain of unknown) {
-      const guide = chainOf(domain)
-        .map(book.nodeOf)
-        .find((node) => node !== null && node !== self.node)
-      if (guide) out.push({ kind: 'send', to: guide, message: { kind: 'election/proof-wanted', domain, ...NEWEST } })
-    }
+    for (const domain of unknown) askWhoLeads(domain, self.node, book.nodeOf, out)
   }
 
   return {
