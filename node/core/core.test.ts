@@ -233,3 +233,23 @@ test('whoever is revoked leaves the roster at once', () => {
   world.node('a1').host.input({ kind: 'revoked', node })
   assert.equal(world.node('a1').core.view.roster().has(node), false)
 })
+
+test('whoever leads the root next knows what all clusters have, and places in each of them at once', () => {
+  const world = createWorld([...CLUSTERS, ['b3', '/b']])
+  world.run(FORMING_MS)
+  // All who had a seat in the root: whoever leads it next had none before.
+  for (const name of ['a1', 'b1']) world.kill(name)
+  const isLed = (name: string): boolean =>
+    world
+      .node(name)
+      .core.view.seats()
+      .some(({ domain, fence }) => domain === ROOT && fence !== null)
+  for (let passed = 0; !['a2', 'a3', 'b2', 'b3'].some(isLed); passed += 50) {
+    assert.ok(passed < 10_000, 'somebody leads the root again')
+    world.run(50)
+  }
+  const service = submit(world, 'b2', specOf('spread', 2))
+  world.run(10_000)
+  const clusters = runningOn(world, service).map((one) => one.slice(3, 4))
+  assert.deepEqual(clusters.toSorted(), ['a', 'b'])
+})
