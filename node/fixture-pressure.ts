@@ -1,6 +1,6 @@
 // For live tests only: a node of its own on this device, a real load on all its cores, and what is limited and put back
-// under it. What counts is the load average, of which others may make a part: the marks stand above what it is when the
-// test begins. About two minutes a test.
+// under it. What counts is the load average, of which others may make a part that goes away meanwhile: the marks stand
+// above what it is when the test begins, and the load reaches them by itself. About two minutes a test.
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -13,10 +13,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { instanceKey, serviceId } from '../overlay/kernel/ids.ts'
 import { createNode, type RunningNode } from './index.ts'
 
-/** Above the load per core of before, in percent; and how many times a core the test itself is. */
+/** Above the load per core of before, in percent; and how many times the high mark the test's own load is. */
 const HIGH = 150
 const LOW = 110
-const LOOPS_PER_CORE = 3
+const LOOPS_OVER_HIGH = 2
 const STEP_MS_MAX = 240_000
 const LOOK_MS = 100
 
@@ -32,8 +32,15 @@ export const serviceOf = (name: string, runtime: 'process' | 'container', priori
   priority,
 })
 
-export async function started(t: TestContext, services: readonly object[]): Promise<RunningNode> {
+export interface Pressed {
+  readonly node: RunningNode
+  /** Loads every core until it is called again, or the test has ended. */
+  readonly load: () => () => void
+}
+
+export async function started(t: TestContext, services: readonly object[]): Promise<Pressed> {
   const before = Math.max(100, Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 100))
+  const high = before + HIGH
   const dataDir = await mkdtemp(join(tmpdir(), 'pressure-'))
   const node = await createNode({
     dataDir,
@@ -42,20 +49,20 @@ export async function started(t: TestContext, services: readonly object[]): Prom
     mdns: false,
     httpProxyPort: null,
     virtualListeners: false,
-    pressure: { high: before + HIGH, low: before + LOW },
+    pressure: { high, low: before + LOW },
   })
   t.after(async () => {
     for (const { service } of node.control.instances()) await node.control.remove(service).catch(() => {})
     await until(async () => node.control.instances().every(({ state }) => state !== 'running'))
     await node.stop()
-    await rm(dataDir, { recursive: true })
+    await rm(dataDir, { recursive: true, maxRetries: 10 }) // a supervisor may still be writing how its program ended
   })
   await node.ready(AbortSignal.timeout(STEP_MS_MAX))
   const application = { application_name: 'load', application_namespace: 'test', microservices: services }
   const sla = { sla_version: 'v2.0', customerID: 'me', applications: [application] }
   await node.control.deploy(JSON.stringify(sla), { domain: null })
   await until(async () => running(node).length === services.length)
-  return node
+  return { node, load: () => startLoad(t, Math.ceil((high / 100) * LOOPS_OVER_HIGH * availableParallelism())) }
 }
 
 export const running = (node: RunningNode): readonly string[] =>
@@ -70,8 +77,7 @@ export async function until(isSo: () => Promise<boolean>): Promise<void> {
 }
 
 /** Loops that keep every core busy, last in line for it. */
-export function startLoad(t: TestContext): () => void {
-  const count = availableParallelism() * LOOPS_PER_CORE
+function startLoad(t: TestContext, count: number): () => void {
   const loops = Array.from(
     { length: count },
     (): ChildProcess => spawn('nice', ['-n', '19', execPath, '-e', 'for (;;);'], { stdio: 'ignore' }),
@@ -99,10 +105,10 @@ export async function checkRestriction(
   runtime: 'process' | 'container',
   coresOf: (node: string) => Promise<number>,
 ): Promise<void> {
-  const node = await started(t, [serviceOf('web', runtime, 500)])
+  const { node, load } = await started(t, [serviceOf('web', runtime, 500)])
   const self = node.control.status().node
   assert.equal(await coresOf(self), 0.4)
-  const stop = startLoad(t)
+  const stop = load()
   await nextEvent(node, 'pressure-restricted')
   stop()
   assert.equal(node.control.status().pressure, 1)
