@@ -2,6 +2,7 @@
 // line says why.
 
 import { createHash } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { gossipsub } from '@chainsafe/libp2p-gossipsub'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
@@ -21,6 +22,7 @@ import { invariant } from '../kernel/assert.ts'
 import type { FederationId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
 import { encryption } from './encryption.ts'
+import { sharingPort } from './line-tls.ts'
 import { multiplexer } from './multiplexer.ts'
 
 export interface Libp2pOptions {
@@ -37,6 +39,8 @@ export interface Libp2pOptions {
   readonly clientMode: boolean
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
+  /** Takes the lines that come in on the ports that libp2p listens on; they begin like TLS. */
+  readonly onLine?: (socket: Socket) => void
 }
 
 /** Two windows of a relay or NAT must hold a whole fleet behind one address; libp2p's defaults are 300, 5/s and 10. */
@@ -86,7 +90,7 @@ export const createNode = async (options: Libp2pOptions) =>
       // Trusted at once; what AutoNAT would have to confirm first is never announced in a small private fleet.
       appendAnnounce: [...options.announce],
     },
-    transports: [tcp(), relayTransport],
+    transports: [options.onLine === undefined ? tcp() : sharingPort(tcp(), options.onLine), relayTransport],
     // A relay that is down at start must not keep the node from starting; the transport reports ports in use itself.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     // Another federation, or a stranger, does not get past the handshake.

@@ -17,6 +17,7 @@ import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { serveJoins } from './join.ts'
+import { type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
 import { managePeers, type PeerManager } from './peer-manager.ts'
@@ -26,10 +27,11 @@ import {
   HELLO_PROTOCOL,
   HELLO_TIMEOUT_MS,
   JOIN_PROTOCOL,
+  LINE_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
 import { LIVENESS, type Liveness, measureRoundTrips, type RoundTrips } from './round-trips.ts'
-import { openTunnelOver, serveTunnels } from './tunnel-streams.ts'
+import { openTunnelOver, serveTunnels, type TunnelServer } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
   readonly privateKey: PrivateKey
@@ -50,6 +52,8 @@ export interface NetworkOptions {
   readonly clientMode?: boolean
   /** How long a peer has to prove membership; default HELLO_TIMEOUT_MS. */
   readonly helloTimeoutMs?: number
+  /** Carries tunnels on lines where the path allows it. Default true. */
+  readonly lines?: boolean
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
 }
@@ -59,6 +63,7 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
   TUNNEL_PROTOCOL,
+  LINE_PROTOCOL,
   '/meshsub/1.0.0',
   '/meshsub/1.1.0',
   '/meshsub/1.2.0',
@@ -100,6 +105,7 @@ interface Parts {
   readonly connections: Connections
   readonly manager: PeerManager
   readonly control: ControlStreams
+  readonly lines: Lines
   readonly wanted: Set<NodeId>
 }
 
@@ -113,6 +119,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     relay,
     clientMode: options.clientMode ?? !relay,
+    ...(options.lines === false ? {} : { onLine: (socket) => lines.accept(socket) }),
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
@@ -125,10 +132,14 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     },
     onDisconnected: (peer) => {
       quiet.begin(peer)
+      lines.doubt(peer)
       manager.tell({ kind: 'disconnected', peer })
       events.onDisconnected(peer)
     },
-    onLeaned: (_peer, remaining) => void introduce(node, remaining),
+    onLeaned: (peer, remaining) => {
+      lines.doubt(peer)
+      void introduce(node, remaining)
+    },
   })
   const desk = await installHello(node, gate, options.helloTimeoutMs ?? HELLO_TIMEOUT_MS, {
     onAdmitted: (connection, member) => {
@@ -149,10 +160,17 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     },
     onMessage: (bytes, from) => events.onMessage(bytes, from, null),
   })
-  const parts: Parts = { options, node, self, counters, connections, manager, control, wanted: new Set() }
+  const tunnels: TunnelServer = await serveTunnels({
+    node,
+    counters,
+    handler: options.tunnels,
+    factsOf: (peer) => (gate.isRevoked(peer) ? null : (connections.member(peer)?.facts ?? null)),
+  })
+  const lines =
+    options.lines === false ? NO_LINES : await openLines({ node, connections, counters, onTunnel: tunnels.serve })
+  const parts: Parts = { options, node, self, counters, connections, manager, control, lines, wanted: new Set() }
   await serveJoins(node, gate, desk)
   await serveCredentials(node, gate)
-  await serveTunnels({ node, counters, handler: options.tunnels, caller: (connection) => callerOf(parts, connection) })
   return await start(parts)
 }
 
@@ -191,7 +209,7 @@ async function start(parts: Parts): Promise<NetworkPort> {
 }
 
 function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void): NetworkPort {
-  const { node, self, counters, connections, manager, control, wanted, options } = parts
+  const { node, self, counters, connections, manager, control, lines, wanted, options } = parts
   return {
     self,
     addresses: () => node.getMultiaddrs().map((address) => address.toString()),
@@ -209,11 +227,15 @@ function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void):
     connectedPeers: connections.peers,
     cut: async (peer) => {
       control.forget(peer)
+      lines.cut(peer)
       await closeAll(node, peer)
     },
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
-    openTunnel: (to, header, signal) => openTunnelOver((bounded) => manager.connect(to, bounded), header, signal),
+    openTunnel: (to, header, signal) => {
+      const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
+      return openTunnelOver({ counters, connect, line: (bounded) => lines.openTunnel(to, bounded) }, header, signal)
+    },
     ping: async (to, signal) => roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,
     stop: async () => {
@@ -221,6 +243,7 @@ function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void):
       unwatchRelay()
       manager.close()
       control.close()
+      lines.close()
       await node.stop()
     },
   }
@@ -271,12 +294,6 @@ function reportRefusal(
   counters.add(`hello-refused-by-${problem.by}-${problem.code}`)
   const who = problem.by === 'us' ? 'refused' : 'was refused by'
   events.onNotice(problem.code, `${who} ${peerOf(connection)} at ${connection.remoteAddr}: ${problem.message}`)
-}
-
-function callerOf({ connections }: Parts, connection: Connection) {
-  const peer = peerOf(connection)
-  const member = connections.member(peer)
-  return member === null ? null : { peer, facts: member.facts }
 }
 
 async function closeAll(node: Libp2pNode, peer: NodeId): Promise<void> {

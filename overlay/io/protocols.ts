@@ -5,6 +5,7 @@ export const JOIN_PROTOCOL = '/coppice/join/1.0.0'
 export const CONTROL_PROTOCOL = '/coppice/control/2.0.0'
 export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
+export const LINE_PROTOCOL = '/coppice/line/1.0.0'
 /** libp2p's own. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 

@@ -1,5 +1,5 @@
-// Tunnels on libp2p streams: a header, an answer, then the bytes of one connection (overlay/tunnel.ts says what is in
-// them).
+// Tunnels: a header, an answer, then the bytes of one connection (overlay/tunnel.ts says what is in them). They run on
+// lines where there is one, and on libp2p streams everywhere else.
 
 import type { Duplex } from 'node:stream'
 import type { Connection, Stream } from '@libp2p/interface'
@@ -14,6 +14,7 @@ import {
   TUNNEL_HEADER_BYTES_MAX,
 } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
+import { peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
@@ -33,37 +34,40 @@ export interface TunnelService {
   readonly node: Libp2pNode
   readonly counters: Counters
   readonly handler: TunnelHandler
-  caller(connection: Connection): { readonly peer: NodeId; readonly facts: SignerFacts } | null
+  /** What a peer proved; null for who is no member any more. */
+  factsOf(peer: NodeId): SignerFacts | null
 }
 
-/** Serves tunnels: asks the handler for the other end, answers, and carries bytes. */
-export async function serveTunnels(service: TunnelService): Promise<void> {
+export interface TunnelServer {
+  /** Serves a tunnel that a peer opened: asks the handler for the other end, answers, and carries bytes. */
+  serve(peer: NodeId, duplex: Duplex): void
+}
+
+/** Serves tunnels that come as libp2p streams, and hands out the same for those that come over lines. */
+export async function serveTunnels(service: TunnelService): Promise<TunnelServer> {
   let open = 0
-  await service.node.handle(
-    TUNNEL_PROTOCOL,
-    (stream, connection) => {
-      const duplex = libp2pDuplex(stream)
-      open += 1
-      duplex.once('close', () => {
-        open -= 1
-      })
-      duplex.on('error', () => {})
-      void serveOne(service, duplex, connection, open > TUNNELS_SERVED_MAX)
-    },
-    {
-      maxInboundStreams: TUNNELS_SERVED_MAX + 1,
-      maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
-      runOnLimitedConnection: true,
-    },
-  )
+  const serve: TunnelServer['serve'] = (peer, duplex) => {
+    open += 1
+    duplex.once('close', () => {
+      open -= 1
+    })
+    duplex.on('error', () => {})
+    void serveOne(service, duplex, peer, open > TUNNELS_SERVED_MAX)
+  }
+  await service.node.handle(TUNNEL_PROTOCOL, (stream, connection) => serve(peerOf(connection), libp2pDuplex(stream)), {
+    maxInboundStreams: TUNNELS_SERVED_MAX + 1,
+    maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
+    runOnLimitedConnection: true,
+  })
+  return { serve }
 }
 
-async function serveOne(service: TunnelService, duplex: Duplex, connection: Connection, full: boolean): Promise<void> {
+async function serveOne(service: TunnelService, duplex: Duplex, peer: NodeId, full: boolean): Promise<void> {
   const gone = new AbortController()
   duplex.once('close', () => gone.abort())
   try {
     const bytes = await readFrame(duplex, TUNNEL_HEADER_BYTES_MAX, AbortSignal.timeout(HEADER_TIMEOUT_MS))
-    const inner = await otherEnd(service, bytes, connection, full, gone.signal)
+    const inner = await otherEnd(service, bytes, peer, full, gone.signal)
     service.counters.add(inner.ok ? 'tunnels-served' : `tunnels-refused-${inner.error.code}`)
     if (duplex.destroyed) {
       if (inner.ok) inner.value.destroy()
@@ -79,44 +83,76 @@ async function serveOne(service: TunnelService, duplex: Duplex, connection: Conn
 }
 
 async function otherEnd(
-  { handler, caller }: TunnelService,
+  { handler, factsOf }: TunnelService,
   bytes: Uint8Array,
-  connection: Connection,
+  peer: NodeId,
   full: boolean,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelRefusal>> {
-  const from = caller(connection)
-  if (from === null) return err({ code: 'not-allowed', detail: 'the caller is no member' })
+  const facts = factsOf(peer)
+  if (facts === null) return err({ code: 'not-allowed', detail: 'the caller is no member' })
   if (full) return err({ code: 'limit', detail: `this node serves at most ${TUNNELS_SERVED_MAX} tunnels` })
   const header = decodeHeader(bytes)
-  return header.ok ? await handler(from.peer, from.facts, header.value, signal) : header
+  return header.ok ? await handler(peer, facts, header.value, signal) : header
 }
 
-/** Opens a tunnel over a connection. Never rejects: what goes wrong is a refusal, and nothing was carried. */
+export interface TunnelWays {
+  readonly counters: Counters
+  connect(signal: AbortSignal): Promise<Connection>
+  /** A tunnel on a line; null where there is none. */
+  line(signal: AbortSignal): Promise<Duplex | null>
+}
+
+/**
+ * Opens a tunnel: on a line, or else as a libp2p stream. Never rejects: what goes wrong is a refusal, and nothing was
+ * carried.
+ */
 export async function openTunnelOver(
-  connect: (signal: AbortSignal) => Promise<Connection>,
+  ways: TunnelWays,
   header: TunnelHeader,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelRefusal>> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(TUNNEL_OPEN_TIMEOUT_MS)])
-  let duplex: Duplex | null = null
   try {
-    const connection = await connect(bounded)
+    const connection = await ways.connect(bounded)
+    const onLine = await ways.line(bounded)
+    if (onLine !== null) {
+      const opened = await askFor(onLine, header, bounded).catch(() => null)
+      if (opened !== null) {
+        ways.counters.add('tunnels-on-lines')
+        return opened
+      }
+      // The line was lost, or closed at the very moment.
+      bounded.throwIfAborted()
+      ways.counters.add('tunnels-line-lost')
+    }
     const stream: Stream = await connection.newStream(TUNNEL_PROTOCOL, {
       signal: bounded,
       runOnLimitedConnection: true,
       maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
     })
-    duplex = libp2pDuplex(stream)
-    // Until the answer is here nobody else listens; afterwards the holder of the duplex does.
-    duplex.on('error', () => {})
+    return await askFor(libp2pDuplex(stream), header, bounded)
+  } catch (problem) {
+    return err({ code: 'unreachable', detail: problem instanceof Error ? problem.message : String(problem) })
+  }
+}
+
+/** Says what the tunnel is for and reads the answer. Rejects when there is none; the tunnel is cut then. */
+async function askFor(
+  duplex: Duplex,
+  header: TunnelHeader,
+  signal: AbortSignal,
+): Promise<Result<Duplex, TunnelRefusal>> {
+  // Until the answer is here nobody else listens; afterwards the holder of the duplex does.
+  duplex.on('error', () => {})
+  try {
     writeFrame(duplex, encodeHeader(header))
-    const answer = decodeAnswer(await readFrame(duplex, TUNNEL_ANSWER_BYTES_MAX, bounded))
+    const answer = decodeAnswer(await readFrame(duplex, TUNNEL_ANSWER_BYTES_MAX, signal))
     if (answer.ok) return ok(duplex)
     duplex.end().resume()
     return answer
   } catch (problem) {
-    duplex?.destroy()
-    return err({ code: 'unreachable', detail: problem instanceof Error ? problem.message : String(problem) })
+    duplex.destroy()
+    throw problem
   }
 }
