@@ -10,7 +10,7 @@ import { GROWTH_BYTES_MAX, type Purse } from '../line-window.ts'
 import type { Connections } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { createLine, type Line } from './line.ts'
+import { Line } from './line.ts'
 import { arrangeMeetings, isTcp, type Meeting, reachOf } from './line-meeting.ts'
 import { openLineDoor } from './line-tls.ts'
 
@@ -38,7 +38,7 @@ export interface Lines {
   openTunnel(peer: NodeId, signal: AbortSignal): Promise<Duplex | null>
   /** A connection that began like a line. */
   accept(socket: Socket): void
-  /** A connection to the peer closed: its lines have to show that they still work. */
+  /** A connection to the peer closed: its lines have to show that they still work, and refusals are forgotten. */
   doubt(peer: NodeId): void
   /** Cuts all lines to a peer at once. */
   cut(peer: NodeId): void
@@ -82,14 +82,16 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     return peer
   }
   const loads = ({ held }: Peer) =>
-    [...held].map(({ line, isDoubted }) => ({ tunnels: line.tunnels(), isBulky: line.isBulky(), isDoubted }))
+    [...held].map(({ line, isDoubted }) => ({ tunnels: line.tunnels, isBulky: line.isBulky, isDoubted }))
   const choose = (peer: Peer): Held | null => {
     const index = chooseLine(loads(peer))
     return index === null ? null : ([...peer.held][index] ?? null)
   }
 
+  const isRefused = ({ refusedUntil }: Peer): boolean => refusedUntil > performance.now()
+
   const attach = (id: NodeId, socket: TLSSocket, isDialler: boolean): void => {
-    const line = createLine({
+    const line = new Line({
       socket,
       isDialler,
       purse,
@@ -112,14 +114,14 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     if (held.idle !== null) clearTimeout(held.idle)
     const peer = peers.get(id)
     peer?.held.delete(held)
-    if (peer?.held.size === 0 && peer.opening === null && peer.refusedUntil < performance.now()) peers.delete(id)
+    if (peer?.held.size === 0 && peer.opening === null && !isRefused(peer)) peers.delete(id)
   }
   const onChange = (id: NodeId, held: Held): void => {
     if (held.idle !== null) clearTimeout(held.idle)
     held.idle = null
     const peer = peerAt(id)
-    if (held.line.tunnels() > 0) {
-      if (wantsAnother(loads(peer))) more(id, peer).catch(() => {})
+    if (held.line.tunnels > 0) {
+      if (wantsAnother(loads(peer)) && !isRefused(peer)) more(id, peer).catch(() => {})
       return
     }
     held.idle = setTimeout(() => held.line.destroy(), IDLE_MS)
@@ -176,16 +178,21 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
 
   return {
     openTunnel: async (id, signal) => {
+      if (!connections.all(id).some(isTcp)) return null
       const peer = peerAt(id)
       const ready = choose(peer)
       if (ready !== null) return ready.line.open()
-      if (peer.refusedUntil > performance.now() || !connections.all(id).some(isTcp)) return null
+      if (isRefused(peer)) return null
       await Promise.race([more(id, peer).catch(() => {}), aborted(signal)])
       return choose(peer)?.line.open() ?? null
     },
     accept: door.enter,
     doubt: (id) => {
-      for (const held of peers.get(id)?.held ?? []) if (!held.isDoubted) void doubt(held)
+      const peer = peers.get(id)
+      if (peer === undefined) return
+      // Another connection may lead where the last one did not.
+      peer.refusedUntil = Number.NEGATIVE_INFINITY
+      for (const held of peer.held) if (!held.isDoubted) void doubt(held)
     },
     cut: (id) => {
       for (const held of [...(peers.get(id)?.held ?? [])]) held.line.destroy(new Error('the peer was cut off'))
