@@ -9,6 +9,7 @@ import type { NodeOptions, Preset } from '../../options.ts'
 import type { CliContext } from '../context.ts'
 import { clean } from '../render.ts'
 import { onFirstSignal } from '../signals.ts'
+import { keepYoungHeapSmall } from '../young-heap.ts'
 
 /** How often what the node waits for is looked at: quick for a person's eye, nothing for the node. */
 const PROGRESS_MS = 250
@@ -47,11 +48,13 @@ export interface UpWords {
 }
 
 export async function up(context: CliContext, words: UpWords): Promise<void> {
+  keepYoungHeapSmall()
   const { createNode } = await import('../../index.ts')
   await inForeground(context, () => createNode(optionsOf(context.dataDir, words)))
 }
 
 export async function join(context: CliContext, invite: string, words: UpWords): Promise<void> {
+  keepYoungHeapSmall()
   const { joinNode } = await import('../../index.ts')
   await inForeground(context, () => joinNode({ ...optionsOf(context.dataDir, words), invite, onProgress: context.say }))
 }
