@@ -1,12 +1,13 @@
-// `npm run bench -- election|failover|idle|placement`: measurements on real processes. Figures in a README come from
-// here. Where a figure has a target and misses it, the command ends with 1.
+// `npm run bench -- election|failover|idle|overlay|placement`: measurements on real processes. Figures in a README come
+// from here. Where a figure has a target and misses it, the command ends with 1.
 
 import { parseArgs } from 'node:util'
 import { benchDocker } from './docker.ts'
 import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './election.ts'
 import { benchFailover } from './failover.ts'
 import { isMet, lineOf } from './figures.ts'
-import { benchIdle } from './idle.ts'
+import { BUNDLED, benchIdle, buildBundle } from './idle.ts'
+import { benchOverlay } from './overlay.ts'
 import { measureCore } from './placement.ts'
 
 const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')}]
@@ -20,7 +21,8 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
 npm run bench -- placement --parts core,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
-npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
+npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]
+npm run bench -- overlay [--runs N] [--mebibytes N] [--bundled]`
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -33,6 +35,7 @@ const { positionals, values } = parseArgs({
     sizes: { type: 'string', default: '1,3' },
     hours: { type: 'string', default: '24' },
     loss: { type: 'string', default: '0.05' },
+    mebibytes: { type: 'string', default: '512' },
     bundled: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -78,7 +81,19 @@ async function placement(): Promise<boolean> {
   return figures.every(isMet)
 }
 
-const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle, placement }
+async function overlay(): Promise<boolean> {
+  if (values.bundled) buildBundle()
+  const figures = await benchOverlay({
+    runs: Number(values.runs ?? 5),
+    mebibytes: Number(values.mebibytes),
+    ...(values.bundled && { program: BUNDLED }),
+  })
+  console.log('')
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
+}
+
+const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle, placement, overlay }
 const bench = benches[positionals[0] ?? '']
 if (bench === undefined) {
   console.error(USAGE)
