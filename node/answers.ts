@@ -26,6 +26,7 @@ import { metricsOf } from './io/metrics.ts'
 import { logsOf } from './logs.ts'
 import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
+import { ownerControl } from './owner-answers.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
 import {
   domainViews,
@@ -241,6 +242,7 @@ export function createControl(member: Member): NodeControl {
     },
     intake: (who, set) => setIntake(member, findNode(member, who), set),
     resolve,
+    ...ownerControl(member, { knowing, findNode: (who) => findNode(member, who) }),
     invite: async ({ domain, uses, ttlMs }) => {
       const addresses = network.addresses().slice(0, 8)
       const into = domain ?? view.self.domain

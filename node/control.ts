@@ -152,6 +152,33 @@ export interface IntakeView {
   readonly stuck: readonly { readonly instance: string; readonly reason: string }[]
 }
 
+/** What this node's operator lets others do on its devices. */
+export interface PolicyView {
+  readonly operator: string
+  /** 0 where the operator never set one. */
+  readonly version: number
+  /** When it was signed, ISO 8601. */
+  readonly at: string | null
+  /** As the operator wrote it. */
+  readonly policy: Readonly<Record<string, unknown>>
+  /** As it was signed; `policy set` takes it on any device of the operator. */
+  readonly statement: string | null
+}
+
+export interface PolicyExplanation {
+  readonly service: string
+  readonly node: string
+  readonly name: string | null
+  /** Whose service it is, and whose device. */
+  readonly operator: string
+  readonly owner: string
+  /** Null where only the device knows. */
+  readonly allowed: boolean | null
+  /** The part of the policy that decides: `own`, `others` or `rules.N`. */
+  readonly rule: string | null
+  readonly reason: string | null
+}
+
 /** A login of a registry; its password is told to nobody. */
 export interface RegistryView {
   readonly registry: string
@@ -232,6 +259,12 @@ export interface NodeControl {
   /** Keeps a login for the operator's pulls, on whichever device; one for the same registry is replaced. */
   registryLogin(login: RegistryView & { readonly password: string }): Promise<RegistryView>
   registryLogout(registry: string): Promise<{ readonly registry: string }>
+  /** The policy of this node's operator. */
+  policy(): PolicyView
+  /** Signs a policy with the operator key on this device, or takes in one that was signed elsewhere. */
+  setPolicy(text: string): Promise<PolicyView>
+  /** What a device's owner has against a service. */
+  explainPolicy(service: string, node: string): Promise<PolicyExplanation>
   /** One line of text. */
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   /** Revokes a node's membership; signed with the operator key on this device. */

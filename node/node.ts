@@ -32,6 +32,7 @@ import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { openPolicyKeeper, type PolicyKeeper } from './policy-keeper.ts'
 import { createQuestions, type Questions } from './questions.ts'
 import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './registry-logins.ts'
 import { loadScheduler } from './schedulers.ts'
@@ -55,6 +56,7 @@ export interface Member {
   readonly network: NetworkPort
   readonly runtimes: Runtimes
   readonly registries: RegistryFile
+  readonly policy: PolicyKeeper
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -214,6 +216,7 @@ async function assemble(
     traffic: () => traffic,
   }
   const registries = await openRegistryFile(dataDir)
+  const policy = await openPolicyKeeper({ store: disk, gate, operatorKey, wall: Date.now, onNotice: notice })
   const lookups = createLookups((input) => host?.input(input))
   const logins: LoginOptions = {
     core: core.view,
@@ -316,10 +319,12 @@ async function assemble(
       onCharter: (chain) => {
         gate.offerCharter(chain).catch((problem: unknown) => notice('charter-refused', String(problem)))
       },
+      onPolicy: policy.offer,
     },
   }
   host = createHost({ self, federation, core, sealer, ports })
   const running = host
+  policy.tellFrom(running.input)
   closers.push(async () => running.stop())
   running.input({ kind: 'addresses', addresses: opened.addresses() })
   running.input({ kind: 'start' })
@@ -339,6 +344,7 @@ async function assemble(
     network: opened,
     runtimes,
     registries,
+    policy,
     traffic,
     ways,
     options,

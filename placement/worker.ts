@@ -22,6 +22,8 @@ import { decodeKept, type Kept, keptKey } from './kept.ts'
 import { askForSpec, launch, onRuntime, reconcile, relaunch, replaceFound, stopAgain } from './lifecycle.ts'
 import type { PlacementMessage } from './messages.ts'
 import { NOTHING, needOf, type Resources } from './need.ts'
+import { NO_POLICY } from './policy.ts'
+import { enforce } from './policy-keeping.ts'
 import { followReach, onRunOn, reachDueAt, takeOver } from './reach.ts'
 import type { FoundInstance } from './runtime.ts'
 import { decodeSpec } from './spec.ts'
@@ -62,6 +64,7 @@ export function createWorker(options: WorkerOptions): WorkerState {
     domain,
     incarnation,
     view,
+    policy: NO_POLICY,
     summary: null,
     ready: new Set(),
     isStarted: false,
@@ -100,6 +103,10 @@ export function step(
       break
     case 'found':
       onFound(turn, input.runtime, input.instances)
+      break
+    case 'policy':
+      turn.state = { ...turn.state, policy: input.policy }
+      enforce(turn)
       break
     case 'evict':
       evict(turn, input.key, input.reason)
@@ -167,6 +174,8 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
     spec: decoded.value,
     specId: specIdOf(decoded.value),
     need: needOf(decoded.value),
+    // Older versions did not write it down: what this device ran then was its operator's, or let in by its hand.
+    owner: kept.owner ?? state.operator,
     phase: { kind: 'ended' },
     restarts,
     crashes: 0,
@@ -192,6 +201,7 @@ function onCapacity(turn: WorkerTurn, summary: NodeSummary): void {
   const isNews = names(turn.state.summary) !== names(summary)
   turn.state = { ...turn.state, summary }
   if (isNews) reconcileOwn(turn)
+  enforce(turn)
 }
 
 function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {

@@ -15,9 +15,12 @@ import {
   type ChildView,
   createScheduler,
   createWorker,
+  NO_POLICY,
   type NodeSummary,
+  othersOfferOf,
   type PlacementMessage,
   type PlacementTiming,
+  type PolicyFile,
   PRESSURE_DEFAULTS,
   type PressureSettings,
   pressedInstances,
@@ -97,6 +100,8 @@ export interface Placing {
   pending(): readonly PendingInstance[]
   /** What the device runs or will, as `service#number`. */
   running(): readonly string[]
+  /** The operator's policy is another one. */
+  onPolicy(policy: PolicyFile, context: StepContext, out: CoreEffect[]): void
   /** The device was opened or closed. */
   onIntake(context: StepContext, out: CoreEffect[]): void
   onWake(context: StepContext, out: CoreEffect[]): void
@@ -125,6 +130,7 @@ export function createPlacing(options: PlacingOptions): Placing {
   let reading: HostReading | null = null
   let runtimes: readonly RuntimeInfo[] = []
   let shownUse = ''
+  let policy = NO_POLICY
 
   const feedWorker = (input: WorkerInput, context: StepContext, out: CoreEffect[]): void => {
     const stepped = stepWorker(worker, input, context)
@@ -198,7 +204,9 @@ export function createPlacing(options: PlacingOptions): Placing {
     if (reading === null) return
     const use = workerUse(worker)
     shownUse = JSON.stringify(use)
-    const summary = summaryOf(options, reading, runtimes, { ...use, pressure: pressing.level() })
+    const ground = { owner: self.operator, wall: context.wall, power: reading.power ?? null }
+    const others = othersOfferOf(policy, ground)
+    const summary = summaryOf(options, reading, runtimes, { ...use, others, pressure: pressing.level() })
     inventories.onSummary(summary, context, out)
     feedWorker({ kind: 'capacity', summary }, context, out)
   }
@@ -264,7 +272,14 @@ export function createPlacing(options: PlacingOptions): Placing {
       }
       schedulers.set(
         domain,
-        createScheduler({ domain, self: self.node, timing, view, plugin: settings.scheduler ?? bestFit }),
+        createScheduler({
+          domain,
+          self: self.node,
+          operator: self.operator,
+          timing,
+          view,
+          plugin: settings.scheduler ?? bestFit,
+        }),
       )
       feed(domain, { kind: 'lead', fence }, context, out)
     },
@@ -286,6 +301,11 @@ export function createPlacing(options: PlacingOptions): Placing {
     },
     pending: () => [...pending.values()],
     running: () => runningKeys(worker),
+    onPolicy: (next, context, out) => {
+      policy = next
+      feedWorker({ kind: 'policy', policy }, context, out)
+      summarize(context, out)
+    },
     onIntake: summarize,
     onWake: (context, out) => {
       if ((workerWakeAt(worker) ?? Infinity) <= context.now) feedWorker({ kind: 'wake' }, context, out)
@@ -308,7 +328,7 @@ const summaryOf = (
   { name, labels, self, intake, settings, coordinate }: PlacingOptions,
   reading: HostReading,
   runtimes: readonly RuntimeInfo[],
-  promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure'>,
+  promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure' | 'others'>,
 ): NodeSummary => ({
   ...reading,
   name: name.slice(0, 63),

@@ -1,6 +1,7 @@
 // What the control API accepts, field by field; anything else is refused with a sentence that names the field.
 
 import { z } from 'zod'
+import { POLICY_STATEMENT_BYTES_MAX } from '../../bootstrap/policy-statement.ts'
 import { PASSWORD_CHARS_MAX, REGISTRY_CHARS_MAX, USERNAME_CHARS_MAX } from '../../placement/registry-login.ts'
 import { INSTANCE_NUMBER_MAX } from '../../services-registry/record.ts'
 import { CoppiceError } from '../errors.ts'
@@ -47,6 +48,8 @@ export const requestSchemas = {
     ttlMs: z.int().min(1_000).max(INVITE_TTL_MS_MAX).default(3_600_000),
   }),
   node: z.strictObject({ node }),
+  policy: z.strictObject({ text: z.string().min(1).max(POLICY_STATEMENT_BYTES_MAX) }),
+  explanation: z.strictObject({ service, node }),
   recoveryOrder: z.strictObject({ domain }),
   recovery: z.strictObject({ domain, order: z.string().min(1).max(ORDER_LENGTH_MAX).nullable().default(null) }),
   registryLogin: z.strictObject({

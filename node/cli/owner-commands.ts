@@ -1,0 +1,43 @@
+// The commands of an operator that is sovereign over its devices.
+
+import type { Command } from 'commander'
+import type { CliContext } from './context.ts'
+
+export function addOwnerCommands(program: Command, contextOf: (command: Command) => CliContext): void {
+  const policy = program.command('policy').description("what may run on this operator's devices, and whose")
+  policy
+    .command('check')
+    .description('check a policy file; needs no node')
+    .argument('<file>', 'the policy, or - for standard input')
+    .action(async (file: string, _words: object, command: Command) =>
+      (await import('./commands/policy.ts')).check(contextOf(command), file),
+    )
+  policy
+    .command('set')
+    .description("sign a policy with the operator key on this device, for all of the operator's devices")
+    .argument('<file>', 'the policy, or one that `policy show --signed` printed, or - for standard input')
+    .action(async (file: string, _words: object, command: Command) =>
+      (await import('./commands/policy.ts')).set(contextOf(command), file),
+    )
+  policy
+    .command('show')
+    .description('the policy that holds on this device')
+    .option('--signed', 'as it was signed, to be carried to other devices of the operator')
+    .action(async (words: { readonly signed?: boolean }, command: Command) =>
+      (await import('./commands/policy.ts')).show(contextOf(command), words),
+    )
+  policy
+    .command('explain')
+    .description("what a device's owner has against a service")
+    .argument('<service>', 'app.namespace.service.namespace')
+    .argument('<node>', "the node's id or name")
+    .action(async (service: string, node: string, _words: object, command: Command) =>
+      (await import('./commands/policy.ts')).explain(contextOf(command), service, node),
+    )
+  policy
+    .command('schema')
+    .description('print the JSON Schema of a policy; needs no node')
+    .action(async (_words: object, command: Command) =>
+      (await import('./commands/policy.ts')).schema(contextOf(command)),
+    )
+}
