@@ -179,6 +179,19 @@ export interface PolicyExplanation {
   readonly reason: string | null
 }
 
+/** A secret of this node's operator; what it is is told to nobody. */
+export interface SecretView {
+  readonly name: string
+  /** When it was set, ISO 8601. */
+  readonly at: string
+}
+
+export interface SecretChange {
+  readonly name: string
+  /** Devices of the operator that know, this one among them. */
+  readonly devices: number
+}
+
 /** A login of a registry; its password is told to nobody. */
 export interface RegistryView {
   readonly registry: string
@@ -265,6 +278,10 @@ export interface NodeControl {
   setPolicy(text: string): Promise<PolicyView>
   /** What a device's owner has against a service. */
   explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  secrets(): readonly SecretView[]
+  /** Keeps a secret on this operator's devices of the cluster; its value in base64. */
+  setSecret(name: string, value: string): Promise<SecretChange>
+  removeSecret(name: string): Promise<SecretChange>
   /** One line of text. */
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   /** Revokes a node's membership; signed with the operator key on this device. */

@@ -21,22 +21,25 @@ import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
-import { createInside } from './inside.ts'
+import { createInside, isAllowed } from './inside.ts'
 import { callerAt, isLoopback } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
 import { openRegistryFile, type RegistryFile } from './io/registry-file.ts'
 import { createRuntimes, type Runtimes } from './io/runtimes.ts'
+import { openSecretFile } from './io/secret-file.ts'
 import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { ownerRights } from './policy-answers.ts'
 import { openPolicyKeeper, type PolicyKeeper } from './policy-keeper.ts'
 import { createQuestions, type Questions } from './questions.ts'
 import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './registry-logins.ts'
 import { loadScheduler } from './schedulers.ts'
+import { createSecrets, type Secrets } from './secrets.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
+import { knownServices, type PathView, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
 import { openWaysIn, type WaysIn } from './ways-in.ts'
 
@@ -56,6 +59,7 @@ export interface Member {
   readonly runtimes: Runtimes
   readonly registries: RegistryFile
   readonly policy: PolicyKeeper
+  readonly secrets: Secrets
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -223,7 +227,9 @@ async function assemble(
     lookUp: lookups.lookUp,
     traffic: () => traffic,
   }
+  const secrets = createSecrets({ ...logins, file: await openSecretFile(dataDir), nodeKey, wall: Date.now })
   const runtimes = await createRuntimes({
+    secrets: secrets.source,
     dataDir,
     self,
     resolver: options.virtualNetwork ? resolverAddress(self) : null,
@@ -235,6 +241,7 @@ async function assemble(
   })
   closers.push(() => runtimes.stop())
 
+  const rights = ownerRights(core.view, policy)
   const stopping = new AbortController()
   const questions = createQuestions((input) => host?.input(input))
   const traffic = createTraffic({
@@ -251,11 +258,12 @@ async function assemble(
     },
     local: (service) => recordsOf(core.view, service),
     inside: createInside({
-      operator: gate.facts.operator,
       runtimes,
       login: createAnswerLogin(logins),
-      ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
+      secret: secrets.serve,
+      ...rights,
     }),
+    mayReach: (caller, service) => isAllowed(rights, 'reach', caller, service),
     callerAt: async (from, protocol) =>
       (isLoopback(from) ? null : await runtimes.instanceAt(from.address)) ?? callerAt(dataDir, from, protocol),
     random,
@@ -344,6 +352,7 @@ async function assemble(
     runtimes,
     registries,
     policy,
+    secrets,
     traffic,
     ways,
     options,

@@ -1,4 +1,4 @@
-// What a running member answers to the people of its operator about what is theirs: their policy.
+// What a running member answers to the people of its operator about what is theirs: their policy, their secrets.
 
 import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { NodeControl } from './control.ts'
@@ -16,11 +16,15 @@ export interface OwnerLookups {
 export function ownerControl(
   member: Member,
   { knowing, findNode }: OwnerLookups,
-): Pick<NodeControl, 'policy' | 'setPolicy' | 'explainPolicy'> {
+): Pick<NodeControl, 'policy' | 'setPolicy' | 'explainPolicy' | 'secrets' | 'setSecret' | 'removeSecret'> {
   const { operator } = member.core.view.self
+  const { secrets } = member
   return {
     policy: () => policyView(operator, member.policy.current()),
     setPolicy: async (text) => policyView(operator, await member.policy.set(text)),
+    secrets: () => secrets.list(),
+    setSecret: async (name, value) => ({ name, devices: await secrets.set(name, Buffer.from(value, 'base64')) }),
+    removeSecret: async (name) => ({ name, devices: await secrets.remove(name) }),
     explainPolicy: async (id, who) => {
       const service = id as ServiceId
       return explainPolicy(await knowing(service), member.policy.current(), service, findNode(who), Date.now())

@@ -1,14 +1,25 @@
 // What people ask about their operator's policy: what it says, and what it would say to a service on a device.
 
-import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
-import { rulingFor, type ServiceSpec, whyNotOffered, whyPolicyRefuses } from '../placement/index.ts'
+import type { NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
+import { type Deed, mayDo, rulingFor, type ServiceSpec, whyNotOffered, whyPolicyRefuses } from '../placement/index.ts'
 import { NOTHING, needOf, plus } from '../placement/need.ts'
 import { capacityOf } from '../placement/summary.ts'
 import type { PolicyExplanation, PolicyView } from './control.ts'
 import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
-import type { HeldPolicy } from './policy-keeper.ts'
+import type { HeldPolicy, PolicyKeeper } from './policy-keeper.ts'
 import { nameOf, readSpec, specOf } from './view.ts'
+
+/** Whose services run on this device, and what its operator lets people of others do with its own. */
+export const ownerRights = (view: CoreView, policy: Pick<PolicyKeeper, 'current'>) => ({
+  operator: view.self.operator,
+  ownerOf: (service: ServiceId) => specOf(view, service)?.signer.operator ?? view.ownerOf(service),
+  mayDo: (deed: Deed, operator: OperatorId, service: ServiceId): boolean => {
+    const [app = '', appNamespace = '', name = '', namespace = ''] = service.split('.')
+    const applicant = { operator, spec: { app, appNamespace, name, namespace } }
+    return mayDo(policy.current().policy, deed, applicant, view.self.operator)
+  },
+})
 
 export const policyView = (operator: string, held: HeldPolicy): PolicyView => ({
   operator,

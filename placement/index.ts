@@ -82,6 +82,7 @@ export { nextVersion } from './versions.ts'
 export type { ChildView, SchedulerView, WorkerView } from './view.ts'
 export {
   createWorker,
+  ownerHere,
   runningKeys,
   step as stepWorker,
   type WorkerOptions,

@@ -132,7 +132,7 @@ test('a hold takes nothing from anybody, a lock keeps what runs as it is; both e
 
 test('what others may do with services of the operator is nothing unless it is said', () => {
   const applicant = { operator: THEIRS ?? null, spec: specOf() }
-  for (const deed of ['see', 'reach', 'logs', 'exec'] as const) {
+  for (const deed of ['reach', 'logs', 'exec'] as const) {
     assert.equal(mayDo(NO_POLICY, deed, applicant, owner), false)
     assert.equal(mayDo(NO_POLICY, deed, { ...applicant, operator: owner }, owner), true)
   }

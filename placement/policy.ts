@@ -39,8 +39,8 @@ const limitSchema = z.strictObject({
   instances: z.int().min(0).max(100_000).optional().describe('Instances at one time'),
 })
 
-const MAY = ['see', 'reach', 'logs', 'exec'] as const
-/** What a member of another operator may do with services of this one: nothing unless it is said. */
+const MAY = ['reach', 'logs', 'exec'] as const
+/** What people of another operator may do with services of this one on its devices: nothing unless it is said. */
 export type Deed = (typeof MAY)[number]
 
 const grantFields = {

@@ -142,6 +142,10 @@ export const workerUse = (state: WorkerState): { readonly instances: number; rea
 export const runningKeys = ({ instances }: WorkerState): readonly InstanceKey[] =>
   [...instances].filter(([, { phase }]) => phase.kind !== 'ended').map(([key]) => key)
 
+/** Whose service it is that runs here; null where none does, or nobody showed whose it is. */
+export const ownerHere = ({ instances }: WorkerState, service: ServiceId): OperatorId | null =>
+  [...instances.values()].find((managed) => managed.service === service)?.owner ?? null
+
 /** Takes up what was running before the node stopped; no network is needed for it. */
 function onStart(turn: WorkerTurn): void {
   if (turn.state.isStarted) return

@@ -3,7 +3,37 @@
 import type { Command } from 'commander'
 import type { CliContext } from './context.ts'
 
-export function addOwnerCommands(program: Command, contextOf: (command: Command) => CliContext): void {
+type ContextOf = (command: Command) => CliContext
+
+export function addOwnerCommands(program: Command, contextOf: ContextOf): void {
+  addPolicyCommands(program, contextOf)
+  addSecretCommands(program, contextOf)
+}
+
+function addSecretCommands(program: Command, contextOf: ContextOf): void {
+  const secret = program.command('secret').description("what this operator's services need and nobody else may know")
+  secret
+    .command('set')
+    .description("keep a secret on this operator's devices of the cluster; read from standard input")
+    .argument('<name>', 'as descriptors name it')
+    .option('--file <file>', 'read it from a file')
+    .action(async (name: string, words: { readonly file?: string }, command: Command) =>
+      (await import('./commands/secret.ts')).set(contextOf(command), name, words.file ?? null),
+    )
+  secret
+    .command('list')
+    .description('the names of the secrets that this node keeps')
+    .action(async (_words: object, command: Command) => (await import('./commands/secret.ts')).list(contextOf(command)))
+  secret
+    .command('rm')
+    .description('forget a secret; instances that have it keep it until their next start')
+    .argument('<name>', 'the secret')
+    .action(async (name: string, _words: object, command: Command) =>
+      (await import('./commands/secret.ts')).remove(contextOf(command), name),
+    )
+}
+
+function addPolicyCommands(program: Command, contextOf: ContextOf): void {
   const policy = program.command('policy').description("what may run on this operator's devices, and whose")
   policy
     .command('check')

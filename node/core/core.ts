@@ -383,6 +383,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,
+      ownerOf: placing.ownerOf,
       intake: intake.current,
       unaccepted: requests.pending,
       addressesOf: neighbours.addressesOf,

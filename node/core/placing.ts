@@ -4,7 +4,14 @@
 import { type Fence, isDoubtful, type LeaderBookView } from '../../election/index.ts'
 import type { Place } from '../../overlay/coordinates/distance.ts'
 import type { Coordinate } from '../../overlay/coordinates/vivaldi.ts'
-import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
+import {
+  type ChildId,
+  type DomainPath,
+  isDomain,
+  type OperatorId,
+  parentOf,
+  type ServiceId,
+} from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView } from '../../overlay/membership/index.ts'
@@ -18,6 +25,7 @@ import {
   NO_POLICY,
   type NodeSummary,
   othersOfferOf,
+  ownerHere,
   type PlacementMessage,
   type PlacementTiming,
   type PolicyFile,
@@ -100,6 +108,8 @@ export interface Placing {
   pending(): readonly PendingInstance[]
   /** What the device runs or will, as `service#number`. */
   running(): readonly string[]
+  /** Whose service it is that the device runs, as far as that was shown. */
+  ownerOf(service: ServiceId): OperatorId | null
   /** The operator's policy is another one. */
   onPolicy(policy: PolicyFile, context: StepContext, out: CoreEffect[]): void
   /** The device was opened or closed. */
@@ -301,6 +311,7 @@ export function createPlacing(options: PlacingOptions): Placing {
     },
     pending: () => [...pending.values()],
     running: () => runningKeys(worker),
+    ownerOf: (service) => ownerHere(worker, service),
     onPolicy: (next, context, out) => {
       policy = next
       feedWorker({ kind: 'policy', policy }, context, out)

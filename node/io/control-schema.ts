@@ -19,6 +19,9 @@ const ADDRESS_LENGTH_MAX = 300
 /** bootstrap/recovery-order.ts */
 const ORDER_LENGTH_MAX = 2_048
 
+/** node/secrets.ts: 64,000 bytes in base64. */
+const SECRET_LENGTH_MAX = 86_000
+
 const service = z.string().min(1).max(SERVICE_LENGTH_MAX)
 const node = z.string().min(1).max(SERVICE_LENGTH_MAX)
 const domain = z.string().min(1).max(256)
@@ -49,6 +52,7 @@ export const requestSchemas = {
   }),
   node: z.strictObject({ node }),
   policy: z.strictObject({ text: z.string().min(1).max(POLICY_STATEMENT_BYTES_MAX) }),
+  secret: z.strictObject({ name: z.string().min(1).max(255), value: z.base64().max(SECRET_LENGTH_MAX) }),
   explanation: z.strictObject({ service, node }),
   recoveryOrder: z.strictObject({ domain }),
   recovery: z.strictObject({ domain, order: z.string().min(1).max(ORDER_LENGTH_MAX).nullable().default(null) }),

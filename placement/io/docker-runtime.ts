@@ -39,6 +39,7 @@ import {
 import { createImageKeeper, type ImageKeeperOptions } from './image-keeper.ts'
 import { createImageSource, type ImageSource } from './image-source.ts'
 import { createKeyQueue } from './key-queue.ts'
+import { forgetSecrets, provideSecrets, withSecrets } from './secret-files.ts'
 
 export interface DockerRuntimeOptions extends RuntimeDriverOptions {
   /** The engine's socket; default what DOCKER_HOST says, else the usual place. */
@@ -221,8 +222,9 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
       if (found.State.Running) return this.#attend(launch, found.Id, 'adopted')
-      const isRestricted = hasOtherLimits(found, spec)
-      if (!isRestricted && (await this.#restart(docker.getContainer(found.Id))))
+      // One with secrets is made anew: they may be others by now, and a container keeps its variables.
+      const isAsItWas = !hasOtherLimits(found, spec) && (spec.secrets ?? []).length === 0
+      if (isAsItWas && (await this.#restart(docker.getContainer(found.Id))))
         return this.#attend(launch, found.Id, 'started')
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
@@ -230,8 +232,9 @@ class DockerRuntime implements RuntimeDriver {
     if (!provided.ok) return this.#tell({ kind: 'failed', key, detail: provided.error })
     const { dataDir, onWarning } = this.#options
     const files = await fetchAddedFiles(dataDir, launch, onWarning, this.#closing.signal)
+    const secrets = await provideSecrets(dataDir, launch, this.#options.secrets, this.#closing.signal)
     await hasNetwork
-    const container = await this.#create(docker, launch, provided.value, files)
+    const container = await this.#create(docker, { ...launch, spec: withSecrets(spec, secrets) }, provided.value, files)
     this.#attend(launch, container.id, 'started')
   }
 
@@ -242,6 +245,7 @@ class DockerRuntime implements RuntimeDriver {
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
     await forgetAddedFiles(this.#options.dataDir, key)
+    await forgetSecrets(this.#options.dataDir, key)
     let known = await this.#known(key)
     if (known === undefined) {
       const { signal } = this.#closing
