@@ -17,6 +17,7 @@ import type { MovedMessage, PlacementMessage } from './messages.ts'
 import { NOTHING } from './need.ts'
 import type { Avoided } from './plan.ts'
 import type { SchedulerPlugin } from './plugin.ts'
+import type { Rankings } from './ranking.ts'
 import type { Reason } from './refusal.ts'
 import type { ServiceSpec } from './spec.ts'
 import type { ChildView, SchedulerView } from './view.ts'
@@ -33,6 +34,8 @@ export interface SchedulerState {
   readonly silenceAt: Millis | null
   readonly ledger: Ledger
   readonly work: Map<InstanceKey, Work>
+  /** How the children were judged for the demands of late. */
+  readonly rankings: Rankings
   /** Which instance an ask under way is about. */
   readonly asks: Asks
   /** Instances that wait until others were answered, in order. */
@@ -231,6 +234,8 @@ export interface Turn {
   readonly context: StepContext
   /** The children by id, read once per step. */
   readonly children: ReadonlyMap<ChildId, ChildView>
+  /** The same as those who could be asked, without those that are lost; null until somebody looks for a place. */
+  present: readonly ChildView[] | null
 }
 
 export const NEW_WORK: Omit<Work, 'service' | 'number'> = {

@@ -87,6 +87,7 @@ export function createScheduler(options: SchedulerOptions): SchedulerState {
 
 const emptyTables = () => ({
   ledger: createLedger(),
+  rankings: new Map(),
   work: new Map(),
   asks: createAsks(),
   queue: new Set<InstanceKey>(),
@@ -106,7 +107,7 @@ export function step(
 ): Transition<SchedulerState, SchedulerEffect> {
   if (state.lead === null && input.kind !== 'lead') return { state, effects: [] }
   const children = new Map(state.view.children().map((child) => [child.child, child]))
-  const turn: Turn = { state, effects: [], context, children }
+  const turn: Turn = { state, effects: [], context, children, present: null }
   switch (input.kind) {
     case 'lead':
       onLead(turn, input.fence)
