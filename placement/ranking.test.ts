@@ -86,18 +86,21 @@ interface Circumstances {
 }
 
 const child = fc.nat(5)
-const few = fc.array(child, { maxLength: 2 })
-const spec = fc.nat(SPECS.length - 1)
+const few = fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.array(child, { maxLength: 2 }))
+/** Mostly the plain one, so that a judgement is used again before it changes. */
+const spec = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(SPECS.length - 1))
 const key = fc.nat(5)
 const circumstances = fc.record<Circumstances>({
-  current: fc.option(child),
-  leaving: fc.option(child),
+  current: fc.option(child, { freq: 1 }),
+  leaving: fc.option(child, { freq: 1 }),
   tried: few,
   avoid: few,
   avoidNodes: few,
-  to: fc.option(fc.constantFrom('n1', 'n*', 'zone=b'), { freq: 9 }),
+  to: fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, fc.constantFrom('n1', 'n*', 'zone=b')),
   now: fc.nat(20),
 })
+const enters = fc.record({ kind: fc.constant('enters' as const), where: fc.nat(2), key, child: fc.option(child), spec })
+const chooses = fc.record({ kind: fc.constant('chooses' as const), key, spec, on: circumstances })
 const happening: fc.Arbitrary<Happening> = fc.oneof(
   fc.record({
     kind: fc.constant('says' as const),
@@ -107,8 +110,8 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     docker: fc.boolean(),
   }),
   fc.record({ kind: fc.constant('silent' as const), child, alive: fc.boolean(), canWork: fc.boolean() }),
-  fc.record({ kind: fc.constant('enters' as const), where: fc.nat(2), key, child: fc.option(child), spec }),
-  fc.record({ kind: fc.constant('chooses' as const), key, spec, on: circumstances }),
+  { weight: 3, arbitrary: enters },
+  { weight: 5, arbitrary: chooses },
 )
 
 class Stage {
@@ -118,13 +121,18 @@ class Stage {
   readonly #rows = new Map<ChildId, InventoryRow>()
   readonly #views = new Map<ChildId, ChildView>()
   readonly #ledger = createLedger()
+  /** One array for all choices of a step. */
+  #children: readonly ChildView[] | null = null
   readonly rankings: Rankings = new Map()
 
   constructor(ids: readonly ChildId[], plugin: SchedulerPlugin) {
     this.#ids = ids
     this.#domain = ids === NODES ? ('/a' as DomainPath) : ROOT
     this.#plugin = plugin
-    for (const id of ids) this.#views.set(id, { child: id, alive: true, canWork: true })
+    for (const [child, id] of ids.entries()) {
+      this.#views.set(id, { child: id, alive: true, canWork: true })
+      this.happens({ kind: 'says', child, cores: 4 + child, zone: 'a', docker: child === 0 })
+    }
   }
 
   #id = (index: number): ChildId => this.#ids[index % this.#ids.length] as ChildId
@@ -132,6 +140,9 @@ class Stage {
 
   happens(what: Exclude<Happening, { readonly kind: 'chooses' }>): void {
     const id = what.child === null ? null : this.#id(what.child)
+    // Whatever is said begins another step.
+    if (what.kind !== 'enters') this.#children = null
+    if (what.kind !== 'enters') this.#ledger.touched.length = 0
     if (what.kind === 'silent' && id !== null) {
       this.#views.set(id, { child: id, alive: what.alive, canWork: what.canWork })
     } else if (what.kind === 'says' && id !== null) {
@@ -150,11 +161,12 @@ class Stage {
   }
 
   inputOf({ key, spec, on }: Extract<Happening, { readonly kind: 'chooses' }>): PlanInput {
+    this.#children ??= [...this.#views.values()]
     return {
       key: this.#key(key),
       spec: SPECS[spec] ?? specOf(),
       domain: this.#domain,
-      children: [...this.#views.values()],
+      children: this.#children,
       inventory: this.#rows,
       ledger: this.#ledger,
       plugin: this.#plugin,

@@ -2,8 +2,7 @@
 // until something that it was judged by is different. Between two replicas of a service that is one child of a
 // thousand. The outcome is planInstance's, always; whatever cannot be kept is left to that.
 
-import type { ChildId } from '../overlay/kernel/ids.ts'
-import { splitInstanceKey } from '../overlay/kernel/ids.ts'
+import { type ChildId, instanceKey, type ServiceId, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import { RANKINGS_MAX } from './constants.ts'
 import { demandKey } from './demand.ts'
 import type { InventoryRow } from './inventory.ts'
@@ -14,8 +13,24 @@ import { refusedBy, type SchedulerFunctions } from './plugin.ts'
 import type { Reason } from './refusal.ts'
 import type { ChildView } from './view.ts'
 
-/** Judgements by demand, the one that was used last at the end. A scheduler has one table, for one domain and plugin. */
-export type Rankings = Map<string, Map<ChildId, Judged>>
+/** By demand, the one that was used last at the end. A scheduler has one table, for its domain and plugin. */
+export type Rankings = Map<string, Ranking>
+
+interface Ranking {
+  readonly judged: Map<ChildId, Judged>
+  /** What was judged in this step, which changes only with what this step promises; null before. */
+  current: Current | null
+}
+
+interface Current {
+  readonly children: readonly ChildView[]
+  readonly service: ServiceId
+  /** In the order of the children. */
+  readonly verdicts: Verdict[]
+  readonly indexOf: ReadonlyMap<ChildId, number>
+  /** How much of the ledger's list of touched children is in it. */
+  touched: number
+}
 
 /** A judgement and all that it was made by. */
 interface Judged {
@@ -47,61 +62,122 @@ export function choosePlace(input: PlanInput, rankings: Rankings): Choice {
     return { best, ruledOut: best === null ? ruledOut : [] }
   }
   const labels = clusterLabels(input.spec, input.inventory)
-  const judge = (view: ChildView): Verdict => verdictOn(input, each, view, labels)
-  const kept = judgedFor(rankings, `${demandKey(input.spec)} ${labels.join()}`, input.children.length)
-  const verdictFor = remembering(input, kept, judge)
-  let best: { readonly child: ChildId; readonly score: number } | null = null
-  let view: ChildView | null = null
-  for (const one of input.children) {
-    if (input.tried.has(one.child)) continue
-    const verdict = verdictFor(one)
-    if (verdict.kind === 'out') continue
-    const ranked = { child: one.child, score: verdict.score }
-    if (best !== null && !isBefore(ranked, best, input.current)) continue
-    best = ranked
-    view = one
+  const ranking = rankingFor(rankings, `${demandKey(input.spec)} ${labels.join()}`, input.children.length)
+  const anyone = forAnyone(input)
+  const { verdicts, indexOf } = upToDate(anyone, ranking, (view) => verdictOn(anyone, each, view, labels))
+  const own = new Map<number, Verdict | null>()
+  for (const child of childrenApart(input)) {
+    const index = indexOf.get(child)
+    const view = index === undefined ? undefined : input.children[index]
+    if (index === undefined || view === undefined) continue
+    own.set(index, input.tried.has(child) ? null : verdictOn(input, each, view, labels))
   }
-  if (best === null || view === null) return { best: null, ruledOut: reasonsOf(input, verdictFor) }
-  const candidate = candidateFor(input, view, labels)
-  const reason = 'code' in candidate ? '' : each.reason(input.spec, candidate)
+  const best = bestOf(input, verdicts, own)
+  if (best === null) return { best: null, ruledOut: reasonsOf(verdicts, own) }
+  const view = input.children[indexOf.get(best.child) ?? -1]
+  const candidate = view === undefined ? null : candidateFor(input, view, labels)
+  const reason = candidate === null || 'code' in candidate ? '' : each.reason(input.spec, candidate)
   return { best: { ...best, reason }, ruledOut: [] }
 }
 
+/** An instance of the service that has no place, no past, and is asked for nowhere. */
+const forAnyone = (input: PlanInput): PlanInput => ({
+  ...input,
+  key: instanceKey(splitInstanceKey(input.key).service, Number.MAX_SAFE_INTEGER),
+  current: null,
+  leaving: null,
+  tried: new Set(),
+  avoid: new Map(),
+  avoidNodes: [],
+})
+
+/** Children that are something else to this instance than to others, or that it has asked already. */
+function childrenApart({ ledger, key, current, leaving, avoid, avoidNodes, tried }: PlanInput): ReadonlySet<ChildId> {
+  const children = new Set<ChildId>([...avoid.keys(), ...avoidNodes, ...tried])
+  const places = [ledger.placed, ledger.leaving, ledger.asked].map((entries) => entries.get(key)?.child)
+  for (const child of [current, leaving, ...places]) if (child !== null && child !== undefined) children.add(child)
+  return children
+}
+
+/** `own` has the verdicts that hold for this instance alone, by index; null for a child that is not asked again. */
+function bestOf(
+  { children, current }: PlanInput,
+  verdicts: readonly Verdict[],
+  own: ReadonlyMap<number, Verdict | null>,
+): Omit<RankedChild, 'reason'> | null {
+  let best: { readonly child: ChildId; readonly score: number } | null = null
+  const consider = (index: number, verdict: Verdict | null | undefined): void => {
+    const child = children[index]?.child
+    if (child === undefined || verdict?.kind !== 'fits') return
+    if (best === null || isBefore({ child, score: verdict.score }, best, current))
+      best = { child, score: verdict.score }
+  }
+  for (let index = 0, least = 0; index < verdicts.length; index++) {
+    const verdict = verdicts[index]
+    if (verdict?.kind !== 'fits' || verdict.score < least || own.has(index)) continue
+    consider(index, verdict)
+    least = verdict.score
+  }
+  for (const [index, verdict] of own) consider(index, verdict)
+  return best
+}
+
 /** Those of the rules first, as planInstance has them. */
-function reasonsOf(input: PlanInput, verdictFor: (view: ChildView) => Verdict): readonly Reason[] {
-  const verdicts = input.children.filter(({ child }) => !input.tried.has(child)).map(verdictFor)
+function reasonsOf(verdicts: readonly Verdict[], own: ReadonlyMap<number, Verdict | null>): readonly Reason[] {
+  const all = verdicts.map((verdict, index) => (own.has(index) ? own.get(index) : verdict))
   const by = (who: 'rule' | 'scheduler'): readonly Reason[] =>
-    verdicts.flatMap((verdict) => (verdict.kind === 'out' && verdict.by === who ? [verdict.reason] : []))
+    all.flatMap((verdict) => (verdict?.kind === 'out' && verdict.by === who ? [verdict.reason] : []))
   return [...by('rule'), ...by('scheduler')]
 }
 
-/** Judges by what is kept; a child that is something else to this instance than to others, by itself. */
+/** All verdicts by what is known now: in the step that looked at all children, only those of children touched since. */
+function upToDate(input: PlanInput, ranking: Ranking, judge: (view: ChildView) => Verdict): Current {
+  const { ledger, children, key } = input
+  const { service } = splitInstanceKey(key)
+  const verdictFor = remembering(input, ranking, service, judge)
+  const before = ranking.current
+  const isSameStep = before?.children === children && before.service === service
+  if (isSameStep && before.touched <= ledger.touched.length) {
+    for (const child of ledger.touched.slice(before.touched)) {
+      const index = before.indexOf.get(child)
+      const view = index === undefined ? undefined : children[index]
+      if (index !== undefined && view !== undefined) before.verdicts[index] = verdictFor(view)
+    }
+    before.touched = ledger.touched.length
+    return before
+  }
+  const indexOf = before?.children === children ? before.indexOf : indexed(children)
+  ranking.current = { children, service, indexOf, verdicts: children.map(verdictFor), touched: ledger.touched.length }
+  return ranking.current
+}
+
+const indexed = (children: readonly ChildView[]): ReadonlyMap<ChildId, number> =>
+  new Map(children.map(({ child }, index) => [child, index]))
+
+/** Judges as for an instance that has no place yet, by what is kept where that still holds. */
 function remembering(
-  input: PlanInput,
-  kept: Map<ChildId, Judged>,
+  { ledger, inventory }: PlanInput,
+  { judged }: Ranking,
+  service: ServiceId,
   judge: (view: ChildView) => Verdict,
 ): (view: ChildView) => Verdict {
-  const { ledger, inventory, key } = input
-  const siblings = ledger.siblings.get(splitInstanceKey(key).service)
-  const apart = new Set<ChildId | null>([input.current, input.leaving, ...input.avoid.keys(), ...input.avoidNodes])
-  for (const entries of [ledger.placed, ledger.leaving, ledger.asked]) apart.add(entries.get(key)?.child ?? null)
+  const besides = ledger.siblings.get(service)
   return (view) => {
     const { child, alive, canWork } = view
-    if (apart.has(child)) return judge(view)
-    const before = kept.get(child)
+    const before = judged.get(child)
     const row = inventory.get(child)
     const promised = ledger.sums.get(child)
-    const beside = siblings?.get(child) ?? 0
+    const siblings = besides?.get(child) ?? 0
     const isSame =
       before !== undefined &&
       before.row === row &&
       before.promised === promised &&
-      before.siblings === beside &&
+      before.siblings === siblings &&
       before.alive === alive &&
       before.canWork === canWork
     if (isSame) return before.verdict
     const verdict = judge(view)
-    kept.set(child, { alive, canWork, row, promised, siblings: beside, verdict })
+    judged.set(child, { alive, canWork, row, promised, siblings, verdict })
     return verdict
   }
 }
@@ -115,13 +191,13 @@ function verdictOn(input: PlanInput, each: SchedulerFunctions, view: ChildView, 
 }
 
 /** What is kept for a demand, which becomes the one that was used last; the one that was not used for longest goes. */
-function judgedFor(rankings: Rankings, demand: string, children: number): Map<ChildId, Judged> {
-  const kept = rankings.get(demand) ?? new Map<ChildId, Judged>()
+function rankingFor(rankings: Rankings, demand: string, children: number): Ranking {
+  const ranking = rankings.get(demand) ?? { judged: new Map(), current: null }
   // Most of them are of children that are gone for good.
-  if (kept.size > 2 * children) kept.clear()
+  if (ranking.judged.size > 2 * children) ranking.judged.clear()
   rankings.delete(demand)
-  rankings.set(demand, kept)
+  rankings.set(demand, ranking)
   const [oldest] = rankings.keys()
   if (rankings.size > RANKINGS_MAX && oldest !== undefined) rankings.delete(oldest)
-  return kept
+  return ranking
 }

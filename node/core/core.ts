@@ -310,7 +310,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
         requests.onRecordChanged(one.service, at, out)
-        return placing.onRecord(one.domain, one.service, at, out)
+        return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:
         return unreachable(one)
     }
