@@ -9,8 +9,9 @@ import { decodeBounded, encodeCbor } from '../wire/codec.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
+import { spareWindowUpdates } from './multiplexer.ts'
 import type { Gate } from './network.ts'
-import { HELLO_BYTES_MAX, HELLO_PROTOCOL, VERDICT_BYTES_MAX } from './protocols.ts'
+import { GOSSIP_PROTOCOLS_PREFIX, HELLO_BYTES_MAX, HELLO_PROTOCOL, VERDICT_BYTES_MAX } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
 /** What a peer proved. */
@@ -174,6 +175,7 @@ function waitForHello(
     node.use(protocol, guard)
     await visitOf(connection).member
     if (gate.isRevoked(nodeId(connection.remotePeer.toString()))) throw new HelloRefused('us', 'revoked', 'was revoked')
+    if (connection.direct && protocol.startsWith(GOSSIP_PROTOCOLS_PREFIX)) spareWindowUpdates(stream)
     next(stream, connection)
   }
   return guard

@@ -2,6 +2,7 @@
 // is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
+import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
@@ -28,7 +29,7 @@ import {
   JOIN_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
-import { LIVENESS, type Liveness, measureRoundTrips, type RoundTrips } from './round-trips.ts'
+import { LIVENESS, type Liveness, METERED_LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
 import { openTunnelOver, serveTunnels } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
@@ -52,6 +53,17 @@ export interface NetworkOptions {
   readonly helloTimeoutMs?: number
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
+  /**
+   * Up to how long what came by gossip waits until it is handed on, in ms. Most peers have it by then, and are spared.
+   * Default 0.
+   */
+  readonly gossipPatienceMs?: number
+}
+
+/** Where each byte is paid for. A second is several round trips of a radio link, and no hurry for gossip. */
+export const METERED_NETWORK: Pick<NetworkOptions, 'liveness' | 'gossipPatienceMs'> = {
+  liveness: METERED_LIVENESS,
+  gossipPatienceMs: 1_000,
 }
 
 /** Protocols that are served only after the hello; libp2p's own besides ours. */
@@ -113,6 +125,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     relay,
     clientMode: options.clientMode ?? !relay,
+    gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
@@ -170,6 +183,7 @@ function createQuiet(): { begin(peer: NodeId): void; holds(peer: NodeId): boolea
 
 async function start(parts: Parts): Promise<NetworkPort> {
   const { node, options, counters } = parts
+  const patienceMs = options.gossipPatienceMs ?? 0
   try {
     await node.start()
     const problems = await checkListening(node, options.listen)
@@ -181,13 +195,26 @@ async function start(parts: Parts): Promise<NetworkPort> {
   const served = new Set([...OPEN_PROTOCOLS, ...guardedProtocols(options.federation)])
   const unguarded = node.getProtocols().filter((protocol) => !served.has(protocol))
   invariant(unguarded.length === 0, `protocols that nothing guards: ${unguarded.join(', ')}`)
-  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, propagationSource } }) => {
+  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
+    if (patienceMs > 0) handOnLater(node, msgId, propagationSource.toString(), patienceMs)
     if (msg.data.length <= GOSSIP_NONCE_BYTES) return counters.add('gossip-malformed')
     const bytes = msg.data.subarray(GOSSIP_NONCE_BYTES)
     options.events.onMessage(bytes, nodeId(propagationSource.toString()), msg.topic)
   })
   listenForNeighbours(parts)
   return portOf(parts, measureConnections(parts), watchRelayAddress(parts))
+}
+
+/** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
+interface WaitingGossip {
+  reportMessageValidationResult(message: string, from: string, result: TopicValidatorResult): void
+}
+
+/** At a moment of its own: where all waited equally long, all would hand on to each other at once. */
+function handOnLater({ services }: Libp2pNode, message: string, from: string, patienceMs: number): void {
+  const gossip = services.pubsub as typeof services.pubsub & WaitingGossip
+  const accept = (): void => gossip.reportMessageValidationResult(message, from, TopicValidatorResult.Accept)
+  setTimeout(accept, randomInt(patienceMs)).unref()
 }
 
 function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void): NetworkPort {
