@@ -52,7 +52,7 @@ export const foldOffers = (offers: readonly OthersOffer[]): OthersOffer => ({
 })
 
 /** Why nobody who makes such an offer takes a service of another operator; null where somebody may. */
-export function whyNotOffered(offer: OthersOffer, spec: ServiceSpec): Reason | null {
+export function whyNotOffered(offer: OthersOffer, spec: Pick<ServiceSpec, 'runtime' | 'privileged'>): Reason | null {
   if (!offer.open) return refusal('policy', 'takes no work of other operators')
   if (!anyMatches(offer.runtimes, spec.runtime)) {
     return refusal('policy', `runs by ${spec.runtime}; allowed is ${offer.runtimes.join(', ') || 'nothing'}`)

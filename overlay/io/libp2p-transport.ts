@@ -2,11 +2,12 @@
 // is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
-import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import { type TopicValidatorFn, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
+import { createAllowances, GOSSIP_MESSAGES_PER_MEMBER } from '../allowance.ts'
 import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
@@ -218,6 +219,7 @@ function handOnLater({ services }: Libp2pNode, message: string, from: string, pa
 }
 
 function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void): NetworkPort {
+  const gossipPace = paceOfGossip(parts.counters)
   const { node, self, counters, connections, manager, control, wanted, options } = parts
   return {
     self,
@@ -227,7 +229,7 @@ function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void):
       else counters.add('send-too-large')
     },
     publish: (topic, bytes) => publish(parts, topic, bytes),
-    follow: (topics) => follow(node, topics),
+    follow: (topics) => follow(node, topics, gossipPace),
     want: (peers) => {
       wanted.clear()
       for (const { peer } of peers) wanted.add(peer)
@@ -265,11 +267,27 @@ function publish({ node, counters }: Parts, topic: string, bytes: Uint8Array): v
   setImmediate(() => node.services.pubsub.publish(topic, data).catch(() => counters.add('publish-failed')))
 }
 
-function follow(node: Libp2pNode, topics: readonly string[]): void {
+/** Lets so much gossip in of each member that brings it; what is beyond goes no further either. */
+function paceOfGossip(counters: Counters): TopicValidatorFn {
+  const allowances = createAllowances(GOSSIP_MESSAGES_PER_MEMBER)
+  return (source) => {
+    if (allowances.tryTake(nodeId(source.toString()), 1, performance.now())) return TopicValidatorResult.Accept
+    counters.add('gossip-held-off')
+    return TopicValidatorResult.Ignore
+  }
+}
+
+function follow(node: Libp2pNode, topics: readonly string[], pace: TopicValidatorFn): void {
   const { pubsub } = node.services
   const followed = new Set(pubsub.getTopics())
-  for (const topic of topics) if (!followed.delete(topic)) pubsub.subscribe(topic)
-  for (const topic of followed) pubsub.unsubscribe(topic)
+  for (const topic of topics) {
+    pubsub.topicValidators.set(topic, pace)
+    if (!followed.delete(topic)) pubsub.subscribe(topic)
+  }
+  for (const topic of followed) {
+    pubsub.unsubscribe(topic)
+    pubsub.topicValidators.delete(topic)
+  }
 }
 
 /**

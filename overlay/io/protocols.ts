@@ -7,6 +7,7 @@ export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
 /** libp2p's own. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
+export const GOSSIP_PROTOCOLS_PREFIX = '/meshsub/'
 
 /** A hello carries a credential and, while it is small, the charter (32 KiB); twice that is the bound. */
 export const HELLO_BYTES_MAX = 65_536
