@@ -99,9 +99,10 @@ export function onSelfChanged(turn: Turn, input: Extract<MembershipInput, { kind
   const isFitter = input.fitness !== undefined && Math.abs(input.fitness - own.fitness) >= FITNESS_STEP_MIN
   const fitness = isFitter ? Math.min(1, Math.max(0, input.fitness ?? 0)) : own.fitness
   const canLead = input.canLead ?? turn.state.canLead
-  const isSame = name === own.name && isSameList(addresses, own.addresses) && canLead === turn.state.canLead
-  if (!isFitter && isSame) return
-  become(turn, { own: { ...own, name, addresses, fitness }, canLead, hasNews: true })
+  const isRelay = input.isRelay ?? turn.state.isRelay
+  const isAbleAsBefore = canLead === turn.state.canLead && isRelay === turn.state.isRelay
+  if (!isFitter && isAbleAsBefore && name === own.name && isSameList(addresses, own.addresses)) return
+  become(turn, { own: { ...own, name, addresses, fitness }, canLead, isRelay, hasNews: true })
   sayWhatIsDue(turn)
 }
 
