@@ -8,6 +8,7 @@ import { decodeBounded } from './wire/codec.ts'
 /** An offer and its answer have at most this many bytes. */
 export const PUNCH_BYTES_MAX = 1_024
 const ADDRESS_CHARS_MAX = 64
+const EXCUSE_CHARS_MAX = 200
 
 export interface PunchOffer {
   /** An IP address and a port as members see them. */
@@ -19,10 +20,14 @@ export interface PunchOffer {
 
 export const encodeOffer = ({ host, port, isSteady }: PunchOffer): Uint8Array => encodeCbor({ host, port, isSteady })
 
+/** What is said instead of an offer. */
+export const encodeExcuse = (reason: string): Uint8Array => encodeCbor({ excuse: reason.slice(0, EXCUSE_CHARS_MAX) })
+
 export function decodeOffer(bytes: Uint8Array): Result<PunchOffer, string> {
   const raw = decodeBounded(bytes)
   if (!raw.ok || typeof raw.value !== 'object' || raw.value === null) return err('not an offer')
-  const { host, port, isSteady } = raw.value as Readonly<Record<string, unknown>>
+  const { host, port, isSteady, excuse } = raw.value as Readonly<Record<string, unknown>>
+  if (typeof excuse === 'string') return err(excuse.slice(0, EXCUSE_CHARS_MAX))
   if (typeof host !== 'string' || host.length > ADDRESS_CHARS_MAX || !/^[0-9a-f.:]+$/i.test(host)) {
     return err('host: expected an IP address')
   }

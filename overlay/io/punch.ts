@@ -3,11 +3,20 @@
 // have. What comes of it is an ordinary TCP connection with Noise and hello on it.
 
 import { createServer, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
-import { decodeOffer, encodeOffer, isIpv6, PUNCH_BYTES_MAX, type PunchOffer, whyNotPunched } from '../punch.ts'
+import {
+  decodeOffer,
+  encodeExcuse,
+  encodeOffer,
+  isIpv6,
+  PUNCH_BYTES_MAX,
+  type PunchOffer,
+  whyNotPunched,
+} from '../punch.ts'
 import type { Connections } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
@@ -42,80 +51,109 @@ export interface PuncherSetup {
 }
 
 export async function installPunching(setup: PuncherSetup): Promise<Puncher> {
-  const { node, desk, connections, observers, roundTripMs, onFailed } = setup
+  const { node, connections, onFailed } = setup
   const running = new Set<NodeId>()
-
   await node.handle(
     PUNCH_PROTOCOL,
     async (stream, connection) => {
       const peer = nodeId(connection.remotePeer.toString())
       const duplex = libp2pDuplex(stream)
       duplex.on('error', () => {})
-      if (running.has(peer) || running.size >= PUNCHES_AT_ONCE_MAX) {
-        duplex.destroy()
-        return
-      }
+      if (running.has(peer) || running.size >= PUNCHES_AT_ONCE_MAX) return excuse(duplex, 'it is dialling already')
       running.add(peer)
-      const signal = AbortSignal.timeout(AGREE_MS_MAX)
-      const mapping = openMapping(node, observers(), signal)
-      mapping.catch(() => {})
       try {
-        const theirs = await readOffer(readFrame(duplex, PUNCH_BYTES_MAX, signal))
-        writeFrame(duplex, encodeOffer((await mapping).offer))
-        await readFrame(duplex, 0, signal)
-        duplex.end()
-        await meet(node, desk, peer, await mapping, theirs, 'responder')
+        await respond(setup, peer, duplex)
       } catch (problem) {
-        duplex.destroy()
         if (connections.best(peer)?.direct !== true) onFailed(peer, messageOf(problem))
       } finally {
         running.delete(peer)
-        mapping.then((opened) => opened.close()).catch(() => {})
       }
     },
     { runOnLimitedConnection: true },
   )
-
-  const punch: Puncher['punch'] = async (peer, stop) => {
-    const relayed = connections.best(peer)
-    if (relayed === null) throw new Error('not connected')
-    if (relayed.direct) return relayed
-    if (running.has(peer)) throw new Error('both sides are dialling each other')
-    running.add(peer)
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(AGREE_MS_MAX)])
-    const duplex = libp2pDuplex(await relayed.newStream(PUNCH_PROTOCOL, { signal, runOnLimitedConnection: true }))
-    duplex.on('error', () => {})
-    const mapping = openMapping(node, observers(), signal)
-    mapping.catch(() => {})
-    try {
-      const rttMs = roundTripMs(relayed, signal)
-      rttMs.catch(() => {})
-      writeFrame(duplex, encodeOffer((await mapping).offer))
-      const theirs = await readOffer(readFrame(duplex, PUNCH_BYTES_MAX, signal))
-      const halfway = (await rttMs) / 2
-      writeFrame(duplex, new Uint8Array(0))
-      duplex.end()
-      await delay(halfway, undefined, { signal })
-      return await meet(node, desk, peer, await mapping, theirs, 'initiator')
-    } finally {
-      duplex.destroy()
-      running.delete(peer)
-      mapping.then((opened) => opened.close()).catch(() => {})
-    }
+  return {
+    punch: async (peer, signal) => {
+      const relayed = connections.best(peer)
+      if (relayed === null) throw new Error('not connected')
+      if (relayed.direct) return relayed
+      if (running.has(peer)) throw new Error('the other side is dialling already')
+      running.add(peer)
+      try {
+        return await initiate(setup, peer, relayed, signal)
+      } finally {
+        running.delete(peer)
+      }
+    },
   }
-  return { punch }
+}
+
+async function respond(setup: PuncherSetup, peer: NodeId, duplex: Duplex): Promise<void> {
+  const signal = AbortSignal.timeout(AGREE_MS_MAX)
+  const mapping = mapPort(setup, signal)
+  try {
+    const theirs = await readOffer(readFrame(duplex, PUNCH_BYTES_MAX, signal))
+    writeFrame(duplex, encodeOffer((await mapping).offer))
+    await readFrame(duplex, 0, signal)
+    duplex.end().resume()
+    await meet(setup, peer, await mapping, theirs, 'responder')
+  } catch (problem) {
+    excuse(duplex, messageOf(problem))
+    throw problem
+  } finally {
+    mapping.then((opened) => opened.close()).catch(() => {})
+  }
+}
+
+async function initiate(
+  setup: PuncherSetup,
+  peer: NodeId,
+  relayed: Connection,
+  stop: AbortSignal,
+): Promise<Connection> {
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(AGREE_MS_MAX)])
+  const mapping = mapPort(setup, signal)
+  const duplex = libp2pDuplex(await relayed.newStream(PUNCH_PROTOCOL, { signal, runOnLimitedConnection: true }))
+  duplex.on('error', () => {})
+  try {
+    const rttMs = setup.roundTripMs(relayed, signal)
+    rttMs.catch(() => {})
+    writeFrame(duplex, encodeOffer((await mapping).offer))
+    const theirs = await readOffer(readFrame(duplex, PUNCH_BYTES_MAX, signal))
+    // The other side begins when it reads this, half a round trip from now.
+    const untilReadMs = (await rttMs) / 2
+    writeFrame(duplex, new Uint8Array(0))
+    duplex.end()
+    await delay(untilReadMs, undefined, { signal })
+    return await meet(setup, peer, await mapping, theirs, 'initiator')
+  } finally {
+    duplex.destroy()
+    mapping.then((opened) => opened.close()).catch(() => {})
+  }
+}
+
+/** The mapping is waited for later; until then its failure is nobody's. */
+function mapPort({ node, observers }: PuncherSetup, signal: AbortSignal): Promise<PortMapping> {
+  const mapping = openMapping(node, observers(), signal)
+  mapping.catch(() => {})
+  return mapping
+}
+
+/** Says why there will be no offer, where anybody still listens. */
+function excuse(duplex: Duplex, reason: string): void {
+  if (duplex.writableEnded || duplex.destroyed) return
+  writeFrame(duplex, encodeExcuse(reason))
+  duplex.end().resume()
 }
 
 async function readOffer(frame: Promise<Uint8Array>): Promise<PunchOffer> {
   const offer = decodeOffer(await frame)
-  if (!offer.ok) throw new Error(`the other side made no offer (${offer.error})`)
+  if (!offer.ok) throw new Error(`the other side did not dial: ${offer.error}`)
   return offer.value
 }
 
 /** The first connection that both sides make of what reaches them. Rejects with the reason when nothing does. */
 async function meet(
-  node: Libp2pNode,
-  desk: HelloDesk,
+  { node, desk }: PuncherSetup,
   peer: NodeId,
   mapping: PortMapping,
   theirs: PunchOffer,

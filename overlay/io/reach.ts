@@ -60,6 +60,8 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   let timer: NodeJS.Timeout | undefined
   let told = ''
   let isClosed = false
+  /** Where those that carry connections can be dialled. */
+  const dialled = new Map<NodeId, string>()
 
   const context = (): StepContext => ({ now: performance.now(), wall: Date.now(), random })
   const tellReach = (input: reachability.ReachabilityInput): void => {
@@ -135,13 +137,16 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     if (hosts.join() !== reach.own.join()) tellReach({ kind: 'own-addresses', addresses: hosts })
     settled()
   }
-  node.addEventListener('peer:identify', ({ detail: { peerId, protocols, observedAddr, connection } }) => {
+  node.addEventListener('peer:identify', ({ detail: { peerId, protocols, listenAddrs, observedAddr, connection } }) => {
     if (!connection.direct) return
     const peer = nodeId(peerId.toString())
     const seen = observedAddr === undefined ? null : hostAndPortOf(observedAddr.toString())
     if (seen !== null && observedAddr !== undefined && !isLoopback(observedAddr)) {
       tellReach({ kind: 'seen', peer, address: seen.host })
     }
+    const theirs = hostAndPortOf(connection.remoteAddr.toString())
+    const listening = listenAddrs.find((address) => hostAndPortOf(address.toString())?.host === theirs?.host)
+    if (listening !== undefined) dialled.set(peer, `${listening}/p2p/${peer}`)
     tellChoice({ kind: 'offer', peer, isOffered: protocols.includes(RELAY_HOP_PROTOCOL) })
   })
   relayClient.onChanged(() => {
@@ -156,12 +161,10 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   return {
     now,
     observers: () =>
-      choice.byDistance(relays).flatMap((peer) => {
-        const connection = connections.best(peer)
-        return connection?.direct && connection.direction === 'outbound' ? [connection.remoteAddr.toString()] : []
-      }),
+      choice.byDistance(relays).flatMap((peer) => (connections.best(peer)?.direct ? (dialled.get(peer) ?? []) : [])),
     onRoundTrip: (peer, ms) => tellChoice({ kind: 'round-trip', peer, ms }),
     onNotDirect: (peer) => {
+      dialled.delete(peer)
       tellReach({ kind: 'gone', peer })
       tellChoice({ kind: 'offer', peer, isOffered: false })
     },

@@ -22,15 +22,17 @@ const DEVICES: readonly Device[] = [
   { name: 'ipv6', place: { kind: 'ipv6-only' } },
 ]
 /** The time after the last device came in which the pairs may still become direct, as the issue allows. */
-const SETTLE_MS = 12_000
+const SETTLE_MS = Number(process.env.SETTLE ?? 12_000)
 
-const [baseDir = '', json = ''] = process.argv.slice(2)
+const [baseDir = '', json = '', only = ''] = process.argv.slice(2)
+const names = only.split(',')
+const devices = only === '' ? DEVICES : DEVICES.filter(({ name }) => names.includes(name))
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
-const network = await createLabNetwork(DEVICES)
+const network = await createLabNetwork(devices)
 const fleet = createLabFleet(baseDir)
 try {
-  await fleet.start(DEVICES, network, say)
+  await fleet.start(devices, network, say)
   const settledAtMs = Date.now() + SETTLE_MS
   await until('the paths have settled', async () => Date.now() >= settledAtMs, SETTLE_MS * 2)
   const pairs = await readMatrix(fleet)

@@ -1,11 +1,13 @@
-// `npm run lab`: paths across real NATs. Needs root, `ip` and `nft`. Everything happens in network, mount and process
-// namespaces that end with this process, however it ends; nothing of it is visible outside.
+// `npm run lab -- [--json] [--only NAME,NAME] [--keep]`: paths across real NATs. Needs root, `ip` and `nft`. Everything
+// happens in network, mount and process namespaces that end with this process, however it ends; nothing of it is visible
+// outside.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 
 const INSIDE = fileURLToPath(new URL('./inside.ts', import.meta.url))
 const WRONG_USAGE = 2
@@ -18,8 +20,20 @@ const refuse = (text: string): never => {
   process.exit(WRONG_USAGE)
 }
 
-const words = process.argv.slice(2)
-if (words.some((word) => word !== '--json')) refuse(`unknown words: ${words.join(' ')}; the lab knows --json`)
+const readWords = () => {
+  try {
+    const options = {
+      json: { type: 'boolean', default: false },
+      only: { type: 'string', default: '' },
+      keep: { type: 'boolean', default: false },
+    } as const
+    return parseArgs({ options }).values
+  } catch (problem) {
+    return refuse((problem as Error).message)
+  }
+}
+
+const words = readWords()
 if (process.getuid?.() !== 0) refuse('needs root, for network namespaces and NAT; run it as root: sudo npm run lab')
 const missing = PROGRAMS.filter((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0)
 if (missing.length > 0) refuse(`needs ${missing.join(', ')}; testnet/lab/programs.sh installs what is missing`)
@@ -28,11 +42,12 @@ const baseDir = await mkdtemp(join(tmpdir(), 'coppice-lab-'))
 const spaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
 const lab = spawn(
   'unshare',
-  [...spaces, 'sh', '-c', ENTER, process.execPath, INSIDE, baseDir, words.includes('--json') ? 'json' : 'text'],
+  [...spaces, 'sh', '-c', ENTER, process.execPath, INSIDE, baseDir, words.json ? 'json' : 'text', words.only],
   { stdio: ['ignore', 'inherit', 'inherit'] },
 )
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => lab.kill('SIGKILL'))
 lab.once('exit', async (code) => {
-  await rm(baseDir, { recursive: true, force: true })
+  if (words.keep) process.stderr.write(`the nodes' folders and logs are in ${baseDir}\n`)
+  else await rm(baseDir, { recursive: true, force: true })
   process.exitCode = code ?? 1
 })

@@ -73,7 +73,8 @@ function sums(pairs: readonly PairReport[]): string {
   const slowest = Math.max(0, ...pairs.map(({ connectedS }) => connectedS ?? Number.POSITIVE_INFINITY))
   const slowestDirect = Math.max(0, ...pairs.map(({ directS }) => directS ?? 0))
   const slow = `the slowest connected after ${seconds(slowest)}, direct after ${seconds(slowestDirect)}`
-  return `${pairs.length} pairs: ${direct} direct, ${relay} through a relay, ${pairs.length - direct - relay} not at all; ${slow}`
+  const none = pairs.length - direct - relay
+  return `${pairs.length} pairs: ${direct} direct, ${relay} through a relay, ${none} not at all; ${slow}`
 }
 
 const seconds = (value: number | null): string => (value === null ? '-' : `${value.toFixed(1)} s`)
