@@ -11,6 +11,7 @@ export const PUNCH_PROTOCOL = '/coppice/punch/1.0.0'
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 export const RELAY_HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop'
 export const RELAY_STOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/stop'
+export const GOSSIP_PROTOCOLS_PREFIX = '/meshsub/'
 
 /** A hello carries a credential and, while it is small, the charter (32 KiB); twice that is the bound. */
 export const HELLO_BYTES_MAX = 65_536
