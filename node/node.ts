@@ -143,7 +143,7 @@ async function assemble(
   const { dataDir, disk, nodeKey, operatorKey } = folder
   const { domain, federation } = membership
   const { preset = 'lan', electors: electorsMax = ELECTORS_MAX_DEFAULT, autonomy = 'automatic' } = options
-  const { labels = {}, relay = false } = options
+  const { labels = {} } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
   const observers = createObservers()
@@ -196,7 +196,6 @@ async function assemble(
       preset,
       electorsMax,
       autonomy,
-      isRelay: relay,
       labels,
       placing: { scheduler: scheduler.plugin, pressure: pressureOf(options), ...whereabouts(options) },
       seeds,
@@ -278,18 +277,27 @@ async function assemble(
     listen,
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
-    relay,
+    ...(options.relay === undefined ? {} : { relay: options.relay }),
     ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onConnected: (peer) => {
-        paths.set(peer.peer, { path: peer.path, via: peer.via })
+        paths.set(peer.peer, { path: peer.path, via: peer.via, reason: null })
         names.set(peer.peer, peer.name)
+        const { peer: node, name: called, path, via } = peer
+        observers.tell({ name: 'path-changed', level: 'info', fields: { node, name: called, path, via } })
         host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
       },
       onDisconnected: (peer) => {
         paths.delete(peer)
         host?.input({ kind: 'disconnected', peer })
+      },
+      onNotDirect: (peer, reason) => {
+        const known = paths.get(peer)
+        if (known?.path === 'relay') paths.set(peer, { ...known, reason })
+      },
+      onReachChanged: () => {
+        if (network !== null && host !== null) tellReach(host, network)
       },
       onRoundTrip: (peer, ms) => host?.input({ kind: 'round-trip', peer, ms }),
       onNotice: notice,
@@ -333,9 +341,9 @@ async function assemble(
   const running = host
   policy.tellFrom(running.input)
   closers.push(async () => running.stop())
-  running.input({ kind: 'addresses', addresses: opened.addresses() })
+  tellReach(running, opened)
   running.input({ kind: 'start' })
-  closers.push(readDevice(dataDir, running, opened.addresses))
+  closers.push(readDevice(dataDir, running))
   await runtimes.start()
 
   const ways = await openWaysIn({ node: options, core, self, traffic, notice })
@@ -375,6 +383,9 @@ async function assemble(
     },
   }
 }
+
+const tellReach = (host: Host, network: NetworkPort): void =>
+  host.input({ kind: 'addresses', addresses: network.addresses(), isRelay: network.reach().isRelay })
 
 /** Leads nothing when it goes, where somebody else can take over; until then all connections stay open. */
 async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {

@@ -222,7 +222,7 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
     const name = plan[index]?.[0] ?? ''
     const context = { now, wall: WALL_AT_START as UnixMillis, random }
     const core = createCore(
-      { self: facts, name, preset: 'lan', isRelay: false, labels: {}, seeds, isFounding: index === 0 },
+      { self: facts, name, preset: 'lan', labels: {}, seeds, isFounding: index === 0 },
       memory,
       context,
     )
@@ -244,7 +244,7 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       received: [],
     })
     later(index, () => {
-      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`] })
+      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`], isRelay: false })
       host.input({ kind: 'start' })
       host.input({ kind: 'reading', reading: READING, loopDelayMs: 1 })
       host.input({ kind: 'runtimes', runtimes: [{ name: 'process', version: '1' }] })
