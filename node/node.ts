@@ -3,8 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
-import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
-import { type Place, parsePlace } from '../overlay/coordinates/distance.ts'
+import { ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
@@ -12,7 +11,6 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
-import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { WantedNode } from './core/effects.ts'
@@ -38,6 +36,7 @@ import { createQuestions, type Questions } from './questions.ts'
 import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './registry-logins.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
+import { checkElectors, pressureOf, whereabouts } from './settings.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
@@ -100,39 +99,6 @@ export async function startMember(admission: Admission, options: NodeOptions): P
       'Stop what listens there, or give another address with --listen.',
     )
   }
-}
-
-/** Where the device stands: as it was told, else as its label says. */
-function whereabouts({ location, labels }: NodeOptions): { readonly location?: Place } {
-  const place = location ?? parsePlace(labels?.location ?? '')
-  return place === null ? {} : { location: place }
-}
-
-/** Percent from people, shares for the machine. */
-function pressureOf({ pressure = {} }: NodeOptions): PressureSettings | null {
-  if (pressure === null) return null
-  const { high, low, readings } = PRESSURE_DEFAULTS
-  const share = (percent: number | undefined, usual: number): number => (percent === undefined ? usual : percent / 100)
-  const chosen = {
-    high: share(pressure.high, high),
-    low: share(pressure.low, low),
-    readings: pressure.readings ?? readings,
-  }
-  if (chosen.low <= chosen.high) return chosen
-  throw new CoppiceError(
-    'wrong-option',
-    `pressure cannot end at ${chosen.low * 100} % and begin at ${chosen.high * 100} %`,
-    'Choose a low mark below the high one.',
-  )
-}
-
-function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
-  if (ELECTORS_MAX_CHOICES.includes(electors)) return
-  throw new CoppiceError(
-    'wrong-option',
-    `a domain cannot have ${electors} electors`,
-    `Choose ${ELECTORS_MAX_CHOICES.join(', ')}.`,
-  )
 }
 
 async function assemble(
