@@ -5,7 +5,14 @@ import type { Readable } from 'node:stream'
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
-import { containerOptions, imageReference, KEY_LABEL, NODE_LABEL, SPEC_LABEL } from '../docker-options.ts'
+import {
+  containerOptions,
+  imageReference,
+  isImageReference,
+  KEY_LABEL,
+  NODE_LABEL,
+  SPEC_LABEL,
+} from '../docker-options.ts'
 import { containerName, nameProblem } from '../instance-name.ts'
 import type {
   ExecRequest,
@@ -207,6 +214,8 @@ class DockerRuntime implements RuntimeDriver {
     const { key, spec, specId } = launch
     const tooLong = nameProblem(key)
     if (tooLong !== null) return this.#tell({ kind: 'failed', key, detail: tooLong })
+    if (!isImageReference(spec.code))
+      return this.#tell({ kind: 'failed', key, detail: `"${spec.code}" is no image reference` })
     const known = await this.#known(key)
     if (known !== undefined && known.watched.specId === specId && known.watched.asked.kind === 'no') {
       // One that has not answered yet will say `running` itself.
