@@ -83,6 +83,12 @@ export interface World {
   kill(name: string): void
 }
 
+export interface WorldOptions {
+  /** What a node calls itself; default: as in the plan, which its id is made of. */
+  readonly nameOf?: (name: string) => string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
 interface Due {
   readonly at: Millis
   readonly sequence: number
@@ -90,7 +96,10 @@ interface Due {
 }
 
 /** Starts nodes by name, domain and, where it is not the usual one, operator; the first founds the federation. */
-export function createWorld(plan: readonly (readonly [name: string, domain: string, operator?: string])[]): World {
+export function createWorld(
+  plan: readonly (readonly [name: string, domain: string, operator?: string])[],
+  more: WorldOptions = {},
+): World {
   const members = plan.map(([name, domain, operator]) => ({
     ...factsOf(name, domain),
     ...(operator !== undefined && { operator: operator as OperatorId }),
@@ -219,10 +228,12 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
     const first = members[0] as SignerFacts
     const seeds = index === 0 ? [] : [{ peer: first.node, addresses: ['/ip4/192.0.2.1/tcp/1'] }]
     const { memory } = readMemory(new Map(), facts.domain, sealer)
-    const name = plan[index]?.[0] ?? ''
+    const called = plan[index]?.[0] ?? ''
+    const name = more.nameOf?.(called) ?? called
+    const labels = more.labels ?? {}
     const context = { now, wall: WALL_AT_START as UnixMillis, random }
     const core = createCore(
-      { self: facts, name, preset: 'lan', isRelay: false, labels: {}, seeds, isFounding: index === 0 },
+      { self: facts, name, preset: 'lan', isRelay: false, labels, seeds, isFounding: index === 0 },
       memory,
       context,
     )
