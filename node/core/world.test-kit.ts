@@ -9,6 +9,7 @@ import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
 import { createSealer, type Opened, type Sealer, type SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
+import type { SealedRecord } from '../../services-registry/index.ts'
 import { createHost, type Host, type HostPorts } from '../host.ts'
 import type { Answer } from './asking.ts'
 import { type Core, createCore } from './core.ts'
@@ -66,6 +67,7 @@ export interface TestNode {
   readonly topics: Set<string>
   /** Policies that others showed it, and what it makes of one. */
   readonly shown: string[]
+  readonly audited: SealedRecord[]
   onPolicy: (statement: string) => void
   /** Every frame that it received, as it was on the wire. */
   readonly received: Uint8Array[]
@@ -203,6 +205,7 @@ export function createWorld(
         onResolved: (_requestId, answer) => self().resolved.push(answer),
         onAnswered: (_requestId, answer) => self().answered.push(answer),
         onCharter: () => undefined,
+        onAudit: (record) => self().audited.push(record),
         onPolicy: (statement) => {
           self().shown.push(statement)
           self().onPolicy(statement)
@@ -251,6 +254,7 @@ export function createWorld(
       run: [],
       topics: new Set(),
       shown: [],
+      audited: [],
       onPolicy: () => undefined,
       received: [],
     })

@@ -1,5 +1,5 @@
-// Two operators, each with a cluster: what one's devices take from the other is their owner's word, and what a device is
-// called, has and runs is no affair of the other operator's.
+// Two operators, each with a cluster: what one's devices take from the other is their owner's word, and what a device
+// is called, has and runs is no affair of the other operator's.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -33,7 +33,7 @@ const runsOn = (world: World, name: string): number =>
 const stopsOn = (world: World, name: string): number =>
   world.node(name).run.filter((operation) => operation.kind === 'stop').length
 
-test('a service goes to another operator’s device when its policy lets it, and leaves when it does not any more', () => {
+test('a service goes to another operator’s device when its policy lets it, and leaves when not', () => {
   const world = createWorld([
     ['a1', '/a'],
     ['a2', '/a'],
@@ -70,7 +70,7 @@ test('a root leader of another operator cannot pass its work off as the device�
   assert.equal(runsOn(world, 'b1'), 1)
 })
 
-test('what reaches another operator’s devices names none of ours but those that speak and vote for their cluster', () => {
+test('what reaches another operator’s devices names none of ours but those that lead and vote', () => {
   const ours = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7']
   const plan = ours.map((name) => [name, '/a'] as const)
   const theirs = ['b1', 'b2']
