@@ -3,8 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
-import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
-import { type Place, parsePlace } from '../overlay/coordinates/distance.ts'
+import { ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
@@ -12,7 +11,6 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
-import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
@@ -39,6 +37,7 @@ import { createQuestions, type Questions } from './questions.ts'
 import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './registry-logins.ts'
 import { loadScheduler } from './schedulers.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
+import { checkElectors, pressureOf, whereabouts } from './settings.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, type PathView, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
@@ -104,39 +103,6 @@ export async function startMember(admission: Admission, options: NodeOptions): P
   }
 }
 
-/** Where the device stands: as it was told, else as its label says. */
-function whereabouts({ location, labels }: NodeOptions): { readonly location?: Place } {
-  const place = location ?? parsePlace(labels?.location ?? '')
-  return place === null ? {} : { location: place }
-}
-
-/** Percent from people, shares for the machine. */
-function pressureOf({ pressure = {} }: NodeOptions): PressureSettings | null {
-  if (pressure === null) return null
-  const { high, low, readings } = PRESSURE_DEFAULTS
-  const share = (percent: number | undefined, usual: number): number => (percent === undefined ? usual : percent / 100)
-  const chosen = {
-    high: share(pressure.high, high),
-    low: share(pressure.low, low),
-    readings: pressure.readings ?? readings,
-  }
-  if (chosen.low <= chosen.high) return chosen
-  throw new CoppiceError(
-    'wrong-option',
-    `pressure cannot end at ${chosen.low * 100} % and begin at ${chosen.high * 100} %`,
-    'Choose a low mark below the high one.',
-  )
-}
-
-function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
-  if (ELECTORS_MAX_CHOICES.includes(electors)) return
-  throw new CoppiceError(
-    'wrong-option',
-    `a domain cannot have ${electors} electors`,
-    `Choose ${ELECTORS_MAX_CHOICES.join(', ')}.`,
-  )
-}
-
 async function assemble(
   { folder, membership, isFounding }: Admission,
   options: NodeOptions,
@@ -145,7 +111,7 @@ async function assemble(
   const { dataDir, disk, nodeKey, operatorKey } = folder
   const { domain, federation } = membership
   const { preset = 'lan', electors: electorsMax = ELECTORS_MAX_DEFAULT, autonomy = 'automatic' } = options
-  const { labels = {}, relay = false } = options
+  const { labels = {} } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
   const observers = createObservers()
@@ -199,7 +165,6 @@ async function assemble(
       preset,
       electorsMax,
       autonomy,
-      isRelay: relay,
       labels,
       placing: { scheduler: scheduler.plugin, pressure: pressureOf(options), ...whereabouts(options) },
       seeds,
@@ -281,18 +246,27 @@ async function assemble(
     listen,
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
-    relay,
+    ...(options.relay === undefined ? {} : { relay: options.relay }),
     ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onConnected: (peer) => {
-        paths.set(peer.peer, { path: peer.path, via: peer.via })
+        paths.set(peer.peer, { path: peer.path, via: peer.via, reason: null })
         names.set(peer.peer, peer.name)
+        const { peer: node, name: called, path, via } = peer
+        observers.tell({ name: 'path-changed', level: 'info', fields: { node, name: called, path, via } })
         host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
       },
       onDisconnected: (peer) => {
         paths.delete(peer)
         host?.input({ kind: 'disconnected', peer })
+      },
+      onNotDirect: (peer, reason) => {
+        const known = paths.get(peer)
+        if (known?.path === 'relay') paths.set(peer, { ...known, reason })
+      },
+      onReachChanged: () => {
+        if (network !== null && host !== null) tellReach(host, network)
       },
       onRoundTrip: (peer, ms) => host?.input({ kind: 'round-trip', peer, ms }),
       onNotice: notice,
@@ -337,9 +311,9 @@ async function assemble(
   const running = host
   policy.tellFrom(running.input)
   closers.push(async () => running.stop())
-  running.input({ kind: 'addresses', addresses: opened.addresses() })
+  tellReach(running, opened)
   running.input({ kind: 'start' })
-  closers.push(readDevice(dataDir, running, opened.addresses))
+  closers.push(readDevice(dataDir, running))
   await runtimes.start()
 
   const ways = await openWaysIn({ node: options, core, self, traffic, notice })
@@ -380,6 +354,9 @@ async function assemble(
     },
   }
 }
+
+const tellReach = (host: Host, network: NetworkPort): void =>
+  host.input({ kind: 'addresses', addresses: network.addresses(), isRelay: network.reach().isRelay })
 
 /** Leads nothing when it goes, where somebody else can take over; until then all connections stay open. */
 async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {

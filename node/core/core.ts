@@ -36,7 +36,6 @@ export interface CoreOptions {
   readonly self: SignerFacts
   readonly name: string
   readonly preset: Preset
-  readonly isRelay: boolean
   readonly labels: Readonly<Record<string, string>>
   /** Members to try first: those of the invite, or who answered before. */
   readonly seeds: readonly WantedNode[]
@@ -225,7 +224,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         whereabouts.onRoundTrip(input.peer, domainOf(input.peer), input.ms, at.random)
         return
       case 'addresses':
-        return roster.onAddresses(input.addresses, at, out, news)
+        return roster.onReach(input, at, out, news)
       case 'reading':
         roster.onReading(input.reading, input.loopDelayMs, at, out, news)
         placing.onReading(input.reading, at, out)

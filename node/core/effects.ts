@@ -100,8 +100,8 @@ export type CoreInput =
   | { readonly kind: 'connected'; readonly peer: NodeId; readonly facts: SignerFacts }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
   | { readonly kind: 'round-trip'; readonly peer: NodeId; readonly ms: Millis }
-  /** The node's own multiaddrs changed. */
-  | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
+  /** The node's own multiaddrs, or whether it carries connections for others, changed. */
+  | { readonly kind: 'addresses'; readonly addresses: readonly string[]; readonly isRelay: boolean }
   | { readonly kind: 'reading'; readonly reading: HostReading; readonly loopDelayMs: Millis }
   | { readonly kind: 'runtimes'; readonly runtimes: readonly RuntimeInfo[] }
   | { readonly kind: 'runtime'; readonly event: RuntimeEvent }

@@ -236,7 +236,7 @@ export function createWorld(
     const labels = more.labels ?? {}
     const context = { now, wall: WALL_AT_START as UnixMillis, random }
     const core = createCore(
-      { self: facts, name, preset: 'lan', isRelay: false, labels, seeds, isFounding: index === 0 },
+      { self: facts, name, preset: 'lan', labels, seeds, isFounding: index === 0 },
       memory,
       context,
     )
@@ -259,7 +259,7 @@ export function createWorld(
       received: [],
     })
     later(index, () => {
-      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`] })
+      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`], isRelay: false })
       host.input({ kind: 'start' })
       host.input({ kind: 'reading', reading: READING, loopDelayMs: 1 })
       host.input({ kind: 'runtimes', runtimes: [{ name: 'process', version: '1' }] })
