@@ -126,7 +126,10 @@ async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string):
   const answer = await run(network, 'port', [process.execPath, '-e', ask])
   const pieces: Uint8Array[] = []
   const service = serviceOn('symmetric')
-  for await (const piece of control.logs({ service, number: 0, follow: false, tail: null, sinceMs: null }, AbortSignal.timeout(PATIENCE_MS))) {
+  for await (const piece of control.logs(
+    { service, number: 0, follow: false, tail: null, sinceMs: null },
+    AbortSignal.timeout(PATIENCE_MS),
+  )) {
     pieces.push(piece)
   }
   const exec = ['exec', '--data', fleet.node('port').dataDir, service, '--', 'node', '-p', '6 * 7']
