@@ -22,6 +22,7 @@ import type { CoreMemory } from './memory.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
 import { createPlacing, type PlacingSettings } from './placing.ts'
+import { createPolicies } from './policies.ts'
 import { createProofKeeper } from './proofs.ts'
 import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
@@ -138,6 +139,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     keptPressure: memory.pressure,
   })
   const asking = createAsking(self, book)
+  const policies = createPolicies(self, neighbours.connected)
   const intake = createIntake({
     self,
     saved: memory.intake,
@@ -159,6 +161,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     placing,
     asking,
     intake,
+    policies,
   }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
@@ -172,6 +175,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const onConnected = ({ peer, facts }: Extract<CoreInput, { kind: 'connected' }>, at: StepContext): void => {
     neighbours.onConnected(peer, facts, out)
+    policies.onConnected(peer, facts, out)
     if (facts.domain === self.domain) {
       inventories.onAudience(peer, out)
       roster.onConnected(peer, at, out, news)
@@ -244,6 +248,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
         return
       }
+      case 'policy':
+        policies.onPolicy(input, out)
+        return placing.onPolicy(input.policy, at, out)
       case 'revoked':
         return onRevoked(input.node, at)
       case 'recover':
@@ -375,6 +382,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,
+      ownerOf: placing.ownerOf,
       intake: intake.current,
       unaccepted: requests.pending,
       addressesOf: neighbours.addressesOf,

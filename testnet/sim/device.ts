@@ -189,6 +189,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
           onResolved: () => undefined,
           onAnswered: () => undefined,
           onCharter: () => undefined,
+          onPolicy: () => undefined,
           onDropped: (problem, detail) => events.onDropped(device, problem, detail),
           onSettled: () => events.onSettled(device),
         },
