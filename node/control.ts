@@ -18,6 +18,15 @@ export interface StatusView {
   /** Whether this device takes new work. */
   readonly intake: IntakeView['intake']
   readonly addresses: readonly string[]
+  /**
+   * Whether members can dial this node where they see it, whether it carries connections for others, and the nodes that
+   * carry its own.
+   */
+  readonly reach: {
+    readonly standing: 'unknown' | 'open' | 'closed'
+    readonly isRelay: boolean
+    readonly relays: readonly string[]
+  }
   readonly proxies: { readonly http: string | null; readonly socks: string | null; readonly dns: string | null }
   readonly domains: readonly DomainView[]
   readonly peers: readonly PeerView[]

@@ -58,6 +58,7 @@ export const status: StatusView = {
   intake: 'open',
   pressure: 0,
   addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${NODE}`],
+  reach: { standing: 'unknown', isRelay: false, relays: [] },
   proxies: { http: '127.0.0.1:8080', socks: null, dns: null },
   domains: [],
   peers: [],
