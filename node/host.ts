@@ -2,6 +2,7 @@
 // at a time. It waits for nothing: a port that takes its time calls back, so the simulator runs this very host on ports
 // of its own.
 
+import type { BootstrapMessage } from '../bootstrap/messages.ts'
 import { unreachable } from '../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import type { DomainPath, FederationId, NodeId } from '../overlay/kernel/ids.ts'
@@ -40,7 +41,8 @@ export interface HostPorts {
     onEvent(event: DomainEvent): void
     onResolved(requestId: number, answer: ResolvedService): void
     onAnswered(requestId: string, answer: Answer): void
-    onCharter(chain: Uint8Array): void
+    /** A member says what is new in the charter, or wants to know. */
+    onCharter(message: BootstrapMessage, from: NodeId): void
     /** Something malformed or unproven came in and was dropped. */
     onDropped(problem: OpenProblem['kind'], detail: string, deliveredBy: NodeId): void
     /** An input was carried out: views may have changed. */
@@ -135,7 +137,7 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
       case 'follow':
         return network.follow(effect.topics.map((topic) => topicOf(federation, topic)))
       case 'charter':
-        return listener.onCharter(effect.chain)
+        return listener.onCharter(effect.message, effect.from)
       case 'resolved':
         return listener.onResolved(effect.requestId, effect.answer)
       case 'answered':

@@ -14,6 +14,7 @@ import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
 import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
+import { createBelonging } from './belonging.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { WantedNode } from './core/effects.ts'
@@ -150,7 +151,13 @@ async function assemble(
   // again.
   let host: Host | null = null
   let network: NetworkPort | null = null
-  const revoked = new Set<NodeId>()
+  const belonging = createBelonging({
+    gate: () => gate,
+    network: () => network,
+    input: (input) => host?.input(input),
+    notice,
+  })
+  closers.push(async () => belonging.stop())
   const gate = await createGate({
     membership,
     store: disk,
@@ -159,18 +166,7 @@ async function assemble(
     name,
     wall: Date.now,
     onNotice: notice,
-    onCharterChanged: (view, chain) => {
-      host?.input({ kind: 'charter', chain })
-      // Also those that are not connected: their records are here all the same.
-      for (const node of view.revokedNodes) {
-        if (revoked.has(node)) continue
-        revoked.add(node)
-        host?.input({ kind: 'revoked', node })
-        void network?.cut(node)
-      }
-      // Those whose credential alone was revoked: they may come back with another one.
-      for (const peer of network?.connectedPeers() ?? []) if (gate.isRevoked(peer)) void network?.cut(peer)
-    },
+    onCharterChanged: belonging.onCharterChanged,
   })
   const sealer = createSealer(coreCodec, federation, gate, gate)
   const clock = createClock()
@@ -276,10 +272,12 @@ async function assemble(
         paths.set(peer.peer, { path: peer.path, via: peer.via })
         names.set(peer.peer, peer.name)
         host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
+        belonging.onConnected(peer)
       },
       onDisconnected: (peer) => {
         paths.delete(peer)
         host?.input({ kind: 'disconnected', peer })
+        belonging.onDisconnected(peer)
       },
       onRoundTrip: (peer, ms) => host?.input({ kind: 'round-trip', peer, ms }),
       onNotice: notice,
@@ -313,9 +311,7 @@ async function assemble(
         observers.tell({ name: 'message-dropped', level: 'debug', fields: { problem, detail, deliveredBy } })
       },
       onSettled: observers.settled,
-      onCharter: (chain) => {
-        gate.offerCharter(chain).catch((problem: unknown) => notice('charter-refused', String(problem)))
-      },
+      onCharter: belonging.onCharter,
     },
   }
   host = createHost({ self, federation, core, sealer, ports })

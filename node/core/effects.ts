@@ -69,8 +69,8 @@ export type CoreEffect =
   /** The peers to be connected to, and the topics to follow, from now on. */
   | { readonly kind: 'want'; readonly peers: readonly WantedNode[] }
   | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
-  /** A member shows its charter; whoever keeps ours looks whether it is longer. */
-  | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** A member says what is new in the charter, or wants to know: for whoever keeps ours. */
+  | { readonly kind: 'charter'; readonly message: BootstrapMessage; readonly from: NodeId }
   | { readonly kind: 'answered'; readonly requestId: string; readonly answer: Answer }
   | { readonly kind: 'resolved'; readonly requestId: number; readonly answer: ResolvedService }
 
@@ -125,8 +125,8 @@ export type CoreInput =
   | { readonly kind: 'ask'; readonly question: Question }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */
   | { readonly kind: 'reach'; readonly peer: NodeId; readonly domain: DomainPath }
-  /** The charter grew: everybody shall know. */
-  | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** Something about the charter, for one member or (null) for all. */
+  | { readonly kind: 'charter'; readonly message: BootstrapMessage; readonly to: NodeId | null }
   /** A node's membership was revoked. */
   | { readonly kind: 'revoked'; readonly node: NodeId }
   /** An operator orders a domain to go on without its majority; refused while one is heard. */

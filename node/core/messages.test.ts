@@ -89,7 +89,8 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
   const node = factsOf('a2', '/a').node
   const fence = { epoch: 1, term: 1 }
   return [
-    { kind: 'charter/chain', chain: new Uint8Array(100) },
+    { kind: 'charter/news', packed: new Uint8Array(100) },
+    { kind: 'charter/want', shown: [new Uint8Array(32)] },
     { kind: 'election/vote-refused', domain: cluster, line, epoch: 1, term: 3, voter: node },
     { kind: 'election/stand-now', domain: cluster, line, epoch: 1, term: 3, leader: node },
     { kind: 'election/proof-wanted', domain: root, epoch: 1, term: 1 },

@@ -136,9 +136,10 @@ function onRegistry(
   }
 }
 
-/** What belongs to no machine: a member's charter. */
-function onOwnKind(_parts: ReceptionParts, { message }: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
-  if (message.kind === 'charter/chain') out.push({ kind: 'charter', chain: message.chain })
+/** What belongs to no machine: the charter. What this node says of it to all, it need not hear. */
+function onOwnKind({ self }: ReceptionParts, { message, from }: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
+  const isCharter = message.kind === 'charter/news' || message.kind === 'charter/want'
+  if (isCharter && from !== self.node) out.push({ kind: 'charter', message, from })
 }
 
 /** About devices themselves: where a member of this cluster is, and whether a device takes work. */

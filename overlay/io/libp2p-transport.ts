@@ -16,7 +16,7 @@ import { type Counters, createCounters } from './counters.ts'
 import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
-import { serveJoins } from './join.ts'
+import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
 import { managePeers, type PeerManager } from './peer-manager.ts'
@@ -26,6 +26,7 @@ import {
   HELLO_PROTOCOL,
   HELLO_TIMEOUT_MS,
   JOIN_PROTOCOL,
+  RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
 import { LIVENESS, type Liveness, measureRoundTrips, type RoundTrips } from './round-trips.ts'
@@ -58,6 +59,7 @@ export interface NetworkOptions {
 const guardedProtocols = (federation: FederationId): readonly string[] => [
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
+  RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
   '/meshsub/1.0.0',
   '/meshsub/1.1.0',
@@ -151,6 +153,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   })
   const parts: Parts = { options, node, self, counters, connections, manager, control, wanted: new Set() }
   await serveJoins(node, gate, desk)
+  await serveRenewals(node, gate)
   await serveCredentials(node, gate)
   await serveTunnels({ node, counters, handler: options.tunnels, caller: (connection) => callerOf(parts, connection) })
   return await start(parts)
@@ -213,6 +216,7 @@ function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void):
     },
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
+    askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
     openTunnel: (to, header, signal) => openTunnelOver((bounded) => manager.connect(to, bounded), header, signal),
     ping: async (to, signal) => roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,
