@@ -17,6 +17,8 @@ import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, Wanted
 
 /** Envelopes that wait for their signer's credential; beyond it they are dropped, and come again by anti-entropy. */
 export const ENVELOPES_WAITING_MAX = 256
+/** Of these, envelopes that one member brought: who never hands a credential over takes no room from the others. */
+export const ENVELOPES_WAITING_PER_MEMBER_MAX = 32
 
 export interface HostPorts {
   readonly clock: {
@@ -87,6 +89,7 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
   let isBusy = false
   let isStopped = false
   let waiting = 0
+  const waitingOf = new Map<NodeId, number>()
 
   const input = (next: CoreInput): void => {
     if (next.kind === 'connected') speakers.set(next.peer, next.facts)
@@ -175,10 +178,16 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
     }
     const { kind, detail, credentialHash } = opened.error
     const isWorthAsking = kind === 'unknown-credential' && credentialHash !== undefined && !isRetry
-    if (!isWorthAsking || waiting >= ENVELOPES_WAITING_MAX) return listener.onDropped(kind, detail, deliveredBy)
+    const mine = waitingOf.get(deliveredBy) ?? 0
+    const isFull = waiting >= ENVELOPES_WAITING_MAX || mine >= ENVELOPES_WAITING_PER_MEMBER_MAX
+    if (!isWorthAsking || isFull) return listener.onDropped(kind, detail, deliveredBy)
     waiting += 1
+    waitingOf.set(deliveredBy, mine + 1)
     network.fetchCredential(credentialHash, deliveredBy, (learned) => {
       waiting -= 1
+      const left = (waitingOf.get(deliveredBy) ?? 1) - 1
+      if (left > 0) waitingOf.set(deliveredBy, left)
+      else waitingOf.delete(deliveredBy)
       if (learned) receive(bytes, deliveredBy, topic, true)
       else listener.onDropped(kind, detail, deliveredBy)
     })

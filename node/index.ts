@@ -37,8 +37,8 @@ export async function createNode(options: NodeOptions): Promise<RunningNode> {
 
 /**
  * Joins by an invite, or as the device that was prepared, and starts. A folder that is a member of the same federation
- * starts as it is; one of another federation is refused. Rejects with CoppiceError: `bad-invite`, `expired-invite`, `used-up-invite`,
- * `other-federation`, `unreachable` and others.
+ * starts as it is; one of another federation is refused. Rejects with CoppiceError: `bad-invite`, `expired-invite`,
+ * `used-up-invite`, `other-federation`, `unreachable` and others.
  */
 export async function joinNode(options: JoinOptions): Promise<RunningNode> {
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()

@@ -5,10 +5,9 @@ import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
 import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { type Place, parsePlace } from '../overlay/coordinates/distance.ts'
-import { createNetwork } from '../overlay/io/libp2p-transport.ts'
+import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
-import { METERED_LIVENESS } from '../overlay/io/round-trips.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
@@ -265,7 +264,7 @@ async function assemble(
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
     relay,
-    ...(preset === 'metered' ? { liveness: METERED_LIVENESS } : {}),
+    ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onConnected: (peer) => {

@@ -26,6 +26,11 @@ export const ASKS_MAX = 4_096
 export const ORDERS_MAX = 4_096
 invariant(ORDERS_MAX >= ASKS_MAX, 'a parent asks its only child for no more than that child takes')
 invariant(RESERVATIONS_MAX >= BATCH_MAX, 'a node can keep room for one batch')
+/**
+ * Demands of which a leader keeps how each child was judged: 1 MB at 1,000 children and as many as are placed in turn.
+ * A guess.
+ */
+export const RANKINGS_MAX = 16
 /** Failures of one kind that a refusal can name; there are fewer kinds than this. */
 export const REASONS_MAX = 32
 /** Characters of a reason in a record (services-registry/record.ts allows 500). */

@@ -68,7 +68,7 @@ export {
 } from './summary.ts'
 export type { CandidateFacts, SchedulerModule } from './user-scheduler.ts'
 export { nextVersion } from './versions.ts'
-export type { ChildView, SchedulerView, WorkerView } from './view.ts'
+export type { ChildrenView, ChildView, SchedulerView, WorkerView } from './view.ts'
 export {
   createWorker,
   runningKeys,

@@ -24,7 +24,8 @@ import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
 import { needOf } from './need.ts'
-import { devicesOf, planInstance } from './plan.ts'
+import { devicesOf, type PlanInput } from './plan.ts'
+import { choosePlace } from './ranking.ts'
 import { type Reason, refusal, refusalSentence, tally } from './refusal.ts'
 import {
   change,
@@ -61,7 +62,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
   const work = state.work.get(key)
   const lead = state.lead
   if (work === undefined || lead === null) return
-  const plan = planInstance({
+  const places: PlanInput = {
     key,
     spec: round.known.spec,
     domain: state.domain,
@@ -77,14 +78,14 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     avoidNodes: work.order?.avoid ?? [],
     now: context.now,
     runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),
-  })
-  const best = plan.ranked[0]
-  if (best === undefined && round.from !== null && round.from === besideOf(turn, key, round.known)) {
+  }
+  const { best, ruledOut } = choosePlace(places, state.rankings)
+  if (best === null && round.from !== null && round.from === besideOf(turn, key, round.known)) {
     askNext(turn, key, { ...round, from: null, tried: new Set(), reasons: [] })
     return
   }
-  if (best === undefined) {
-    exhausted(turn, key, round.known, [...round.reasons, ...plan.ruledOut])
+  if (best === null) {
+    exhausted(turn, key, round.known, [...round.reasons, ...ruledOut])
     return
   }
   const { epoch, term } = lead.fence
@@ -100,15 +101,18 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
 }
 
 /** The children that may run it: all, or the one that a daemon's instance is for. */
-function candidatesFor({ state, children, context }: Turn, key: InstanceKey): readonly ChildView[] {
+function candidatesFor(turn: Turn, key: InstanceKey): readonly ChildView[] {
+  const { state, children, context } = turn
   const { service, number } = splitInstanceKey(key)
   const wish = wishOf(state, service, number)
+  const asSeen = (view: ChildView): ChildView => {
+    const alive = !isLost(state, view.child, children, context.now)
+    return alive === view.alive ? view : { ...view, alive }
+  }
   const only = wish.kind === 'wanted' ? wish.only : undefined
-  return [...children.values()].flatMap((view) =>
-    only === undefined || only === view.child
-      ? [{ ...view, alive: !isLost(state, view.child, children, context.now) }]
-      : [],
-  )
+  if (only !== undefined) return [...children.values()].filter(({ child }) => child === only).map(asSeen)
+  turn.present ??= [...children.values()].map(asSeen)
+  return turn.present
 }
 
 const askMs = (turn: Turn, child: ChildId): number =>

@@ -83,9 +83,16 @@ export function planInstance(input: PlanInput): Plan {
     const { value, reason } = judgement.score
     ranked.push({ child, score: Math.min(1, Math.max(0, value)), reason })
   }
-  const first = (one: RankedChild): number => (one.child === input.current ? 0 : 1)
-  ranked.sort((a, b) => first(a) - first(b) || b.score - a.score || (a.child < b.child ? -1 : 1))
+  ranked.sort((a, b) => (isBefore(a, b, input.current) ? -1 : 1))
   return { ranked, ruledOut }
+}
+
+type Ranked = Pick<RankedChild, 'child' | 'score'>
+
+/** Whether a child is asked before another one: the one that has it, then by score, then by id. */
+export function isBefore(a: Ranked, b: Ranked, current: ChildId | null): boolean {
+  if ((a.child === current) !== (b.child === current)) return a.child === current
+  return a.score === b.score ? a.child < b.child : a.score > b.score
 }
 
 /**
@@ -122,11 +129,11 @@ export function devicesOf(inventory: InventoryView, child: ChildId): number {
 }
 
 /** The child as a candidate, or what rules it out under every scheduler. */
-function candidateFor(
+export function candidateFor(
   input: PlanInput,
   { child, alive, canWork }: ChildView,
   labels: readonly string[],
-  measure: (news: ChildNews) => readonly Measure[],
+  measure: (news: ChildNews) => readonly Measure[] = () => [],
 ): Candidate | Reason {
   const devices = devicesOf(input.inventory, child)
   if (!alive) return refusal('silent', '', devices)

@@ -17,9 +17,10 @@ import type { MovedMessage, PlacementMessage } from './messages.ts'
 import { NOTHING } from './need.ts'
 import type { Avoided } from './plan.ts'
 import type { SchedulerPlugin } from './plugin.ts'
+import type { Rankings } from './ranking.ts'
 import type { Reason } from './refusal.ts'
 import type { ServiceSpec } from './spec.ts'
-import type { ChildView, SchedulerView } from './view.ts'
+import type { ChildrenView, ChildView, SchedulerView } from './view.ts'
 
 export interface SchedulerState {
   readonly domain: DomainPath
@@ -33,6 +34,8 @@ export interface SchedulerState {
   readonly silenceAt: Millis | null
   readonly ledger: Ledger
   readonly work: Map<InstanceKey, Work>
+  /** How the children were judged for the demands of late. */
+  readonly rankings: Rankings
   /** Which instance an ask under way is about. */
   readonly asks: Asks
   /** Instances that wait until others were answered, in order. */
@@ -204,8 +207,8 @@ export interface Order {
 export type SchedulerInput =
   | { readonly kind: 'lead'; readonly fence: Fence }
   | { readonly kind: 'unlead' }
-  /** Any record of the service changed, in the domain's store or its parent's. */
-  | { readonly kind: 'service-changed'; readonly service: ServiceId }
+  /** A record of the service changed, in the domain's store or its parent's; of one instance if there is a number. */
+  | { readonly kind: 'service-changed'; readonly service: ServiceId; readonly number?: number }
   /** A child's state, summary or aggregate changed; null for all of them. */
   | { readonly kind: 'children-changed'; readonly child: ChildId | null }
   | { readonly kind: 'message'; readonly opened: Opened<PlacementMessage> }
@@ -230,7 +233,9 @@ export interface Turn {
   readonly effects: SchedulerEffect[]
   readonly context: StepContext
   /** The children by id, read once per step. */
-  readonly children: ReadonlyMap<ChildId, ChildView>
+  readonly children: ChildrenView
+  /** The same as those who could be asked, without those that are lost; null until somebody looks for a place. */
+  present: readonly ChildView[] | null
 }
 
 export const NEW_WORK: Omit<Work, 'service' | 'number'> = {

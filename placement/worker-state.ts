@@ -131,7 +131,8 @@ export type WorkerInput =
   | { readonly kind: 'capacity'; readonly summary: NodeSummary }
   | { readonly kind: 'message'; readonly opened: Opened<PlacementMessage> }
   /** A placement of the service changed. */
-  | { readonly kind: 'service-changed'; readonly service: ServiceId }
+  /** A record of the service changed; of one instance where there is a number. */
+  | { readonly kind: 'service-changed'; readonly service: ServiceId; readonly number?: number }
   | { readonly kind: 'runtime'; readonly event: RuntimeEvent }
   /** What a runtime has of this node's; said once for each runtime, empty or not, before anything is started on it. */
   | { readonly kind: 'found'; readonly runtime: string; readonly instances: readonly FoundInstance[] }

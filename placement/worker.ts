@@ -93,7 +93,7 @@ export function step(
       for (const opened of unfold(input.opened)) onMessage(turn, opened)
       break
     case 'service-changed':
-      onServiceChanged(turn, input.service)
+      onServiceChanged(turn, input.service, input.number ?? null)
       break
     case 'runtime':
       onRuntime(turn, input.event)
@@ -222,7 +222,8 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
   }
 }
 
-function onServiceChanged(turn: WorkerTurn, service: ServiceId): void {
+function onServiceChanged(turn: WorkerTurn, service: ServiceId, number: number | null): void {
+  if (number !== null) return reconcile(turn, instanceKey(service, number))
   for (const { message } of turn.state.view.store.placements(service))
     reconcile(turn, instanceKey(service, message.number))
 }

@@ -60,7 +60,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const book = createLeaderBook()
   // Remembered, but not heard since this start: whoever answers now is believed before them.
   const proofs = createProofKeeper(memory.leaders)
-  for (const opened of proofs.loaded) book.learn(opened, Number.NEGATIVE_INFINITY, timing.quorumLossMs.above)
+  for (const opened of proofs.loaded) book.recall(opened)
 
   /** What the machines learned in this step and the others have not heard yet. */
   let news: News[] = []
@@ -311,7 +311,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
         requests.onRecordChanged(one.service, at, out)
-        return placing.onRecord(one.domain, one.service, at, out)
+        return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:
         return unreachable(one)
     }

@@ -142,7 +142,7 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
       child: cluster,
       reason: 'fits',
     },
-    { kind: 'node/intake', requestId: 'r2', set: 'draining' },
+    { kind: 'node/intake', node: 'n2' as NodeId, requestId: 'r2', set: 'draining' },
     {
       kind: 'node/intake-state',
       requestId: 'r2',

@@ -4,14 +4,22 @@
 import { type Fence, isDoubtful, type LeaderBookView } from '../../election/index.ts'
 import type { Place } from '../../overlay/coordinates/distance.ts'
 import type { Coordinate } from '../../overlay/coordinates/vivaldi.ts'
-import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
+import {
+  type ChildId,
+  type DomainPath,
+  isDomain,
+  type NodeId,
+  parentOf,
+  type ServiceId,
+} from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
-import type { RosterView } from '../../overlay/membership/index.ts'
+import type { RosterEntry, RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import {
   bestFit,
+  type ChildrenView,
   type ChildView,
   createScheduler,
   createWorker,
@@ -93,7 +101,8 @@ export interface Placing {
   /** A child's state changed, in the roster or in the leader book. */
   onChild(child: ChildId, context: StepContext, out: CoreEffect[]): void
   onInventory(domain: DomainPath, child: ChildId, context: StepContext, out: CoreEffect[]): void
-  onRecord(domain: DomainPath, service: ServiceId, context: StepContext, out: CoreEffect[]): void
+  /** A record of a service changed: of one of its instances, or where `number` is null of perhaps all. */
+  onRecord(domain: DomainPath, service: ServiceId, number: number | null, context: StepContext, out: CoreEffect[]): void
   pending(): readonly PendingInstance[]
   /** What the device runs or will, as `service#number`. */
   running(): readonly string[]
@@ -180,17 +189,10 @@ export function createPlacing(options: PlacingOptions): Placing {
     return node === null ? [] : [{ kind: 'send', to: node, message }]
   }
 
-  const childrenOf = (domain: DomainPath): readonly ChildView[] => {
-    if (domain === self.domain) {
-      return [...options.roster().values()].map(({ node, state, facts }) => ({
-        child: node,
-        alive: state === 'alive' || state === 'suspect',
-        canWork: facts.capabilities.includes('work'),
-      }))
-    }
-    return [...book.domains()]
-      .filter((child) => parentOf(child) === domain)
-      .map((child) => ({ child, alive: true, canWork: true }))
+  const childrenOf = (domain: DomainPath): ChildrenView => {
+    if (domain === self.domain) return membersOf(options.roster())
+    const domains = [...book.domains()].filter((child) => parentOf(child) === domain)
+    return new Map(domains.map((child) => [child, { child, alive: true, canWork: true }]))
   }
 
   /** Whenever the device or what it promised changed; how often it is said is not decided here. */
@@ -278,11 +280,12 @@ export function createPlacing(options: PlacingOptions): Placing {
       if (domain !== null) feed(domain, { kind: 'children-changed', child }, context, out)
     },
     onInventory: (domain, child, context, out) => feed(domain, { kind: 'children-changed', child }, context, out),
-    onRecord: (domain, service, context, out) => {
+    onRecord: (domain, service, number, context, out) => {
+      const input = { kind: 'service-changed' as const, service, ...(number !== null && { number }) }
       for (const led of schedulers.keys()) {
-        if (led === domain || parentOf(led) === domain) feed(led, { kind: 'service-changed', service }, context, out)
+        if (led === domain || parentOf(led) === domain) feed(led, input, context, out)
       }
-      if (domain === self.domain) feedWorker({ kind: 'service-changed', service }, context, out)
+      if (domain === self.domain) feedWorker(input, context, out)
     },
     pending: () => [...pending.values()],
     running: () => runningKeys(worker),
@@ -298,6 +301,25 @@ export function createPlacing(options: PlacingOptions): Placing {
       for (const state of schedulers.values()) at = earlier(at, schedulerWakeAt(state))
       return at
     },
+  }
+}
+
+/** The members as children of their cluster; nothing is copied, because a leader looks up few of them in a step. */
+function membersOf(roster: RosterView): ChildrenView {
+  const asChild = ({ node, state, facts }: RosterEntry): ChildView => ({
+    child: node,
+    alive: state === 'alive' || state === 'suspect',
+    canWork: facts.capabilities.includes('work'),
+  })
+  return {
+    get: (child) => {
+      const entry = roster.get(child as NodeId)
+      return entry === undefined ? undefined : asChild(entry)
+    },
+    has: (child) => roster.has(child as NodeId),
+    keys: () => roster.keys(),
+    values: () => [...roster.values()].map(asChild),
+    size: roster.size,
   }
 }
 

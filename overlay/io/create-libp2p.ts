@@ -35,6 +35,8 @@ export interface Libp2pOptions {
   readonly relay: boolean
   /** Asks the DHT but does not serve it. */
   readonly clientMode: boolean
+  /** What comes by gossip is handed on when the caller says so, and not at once. Default false. */
+  readonly gossipWaits?: boolean
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
 }
@@ -64,6 +66,8 @@ const GOSSIP_FRAMING_BYTES_MAX = 2_048
 /** gossipsub counts about 1 KiB for a topic; a node follows at most 4 topics in each of 9 domains. */
 const GOSSIP_TOPIC_BYTES_PER_PEER_MAX = 262_144
 const GOSSIP_MESSAGE_ID_BYTES = 20
+/** From this size on "I have it" (27 bytes) is worth saying where bytes are paid for. */
+const GOSSIP_KNOWN_BYTES_MIN = 256
 const RELAY_RESERVATIONS_MAX = 5_000
 const RELAY_STREAMS_MAX = 4_000
 const DAY_MS = 86_400_000
@@ -131,7 +135,7 @@ function servicesOf(options: Libp2pOptions) {
       maxInboundStreams: PINGS_PER_CONNECTION_MAX,
       maxOutboundStreams: PINGS_PER_CONNECTION_MAX,
     }),
-    pubsub: gossip(),
+    pubsub: gossip(options.gossipWaits ?? false),
     dht: kadDHT({
       protocol: kadProtocol(options.federation),
       peerInfoMapper: passthroughMapper,
@@ -148,8 +152,11 @@ function servicesOf(options: Libp2pOptions) {
   }
 }
 
-const gossip = () =>
+/** One that waits hands a message on when it is told to: who has it by then, and said so, is passed over. */
+const gossip = (waits: boolean) =>
   gossipsub({
+    asyncValidation: waits,
+    ...(waits ? { idontwantMinDataSize: GOSSIP_KNOWN_BYTES_MIN } : {}),
     // Nodes behind one address (NAT, relay, one machine) are no attack here; the default silences a mesh of them.
     scoreParams: { IPColocationFactorWeight: 0 },
     // What is carried is a signed envelope: a second signature would add a quarter to the bytes and prove nothing more.

@@ -11,8 +11,16 @@ import { decodeBounded, encodeCbor } from '../wire/codec.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
+import { spareWindowUpdates } from './multiplexer.ts'
 import type { Gate } from './network.ts'
-import { HELLO_BYTES_MAX, HELLO_PROTOCOL, PIECE_BYTES_MAX, PIECES_BYTES_MAX, VERDICT_BYTES_MAX } from './protocols.ts'
+import {
+  GOSSIP_PROTOCOLS_PREFIX,
+  HELLO_BYTES_MAX,
+  HELLO_PROTOCOL,
+  PIECE_BYTES_MAX,
+  PIECES_BYTES_MAX,
+  VERDICT_BYTES_MAX,
+} from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
 /** What a peer proved. */
@@ -59,6 +67,11 @@ const WELCOME = 'welcome'
 /** Behind the last piece. */
 const NO_MORE = new Uint8Array(0)
 /**
+ * Connections of one peer: two that were dialled at once, one over a relay, one that is being made, and as many that
+ * have not been noticed to be gone. Each may hold STREAMS_PER_CONNECTION_MAX streams. A further one is closed.
+ */
+export const CONNECTIONS_PER_PEER_MAX = 8
+/**
  * How long a verdict that came right before the connection closed has to be read; reading takes some turns of the loop.
  */
 const LAST_WORDS_MS = 50
@@ -98,6 +111,10 @@ export async function installHello(
     runOnLimitedConnection: true,
   })
   node.addEventListener('connection:open', ({ detail: connection }) => {
+    if (node.getConnections(connection.remotePeer).length > CONNECTIONS_PER_PEER_MAX) {
+      connection.abort(new Error(`more than ${CONNECTIONS_PER_PEER_MAX} connections of one peer`))
+      return
+    }
     visitOf(connection)
     if (connection.direction === 'inbound') return
     const signal = AbortSignal.timeout(timeoutMs)
@@ -201,6 +218,7 @@ function waitForHello(
     node.use(protocol, guard)
     await visitOf(connection).member
     if (gate.isRevoked(nodeId(connection.remotePeer.toString()))) throw new HelloRefused('us', 'revoked', 'was revoked')
+    if (connection.direct && protocol.startsWith(GOSSIP_PROTOCOLS_PREFIX)) spareWindowUpdates(stream)
     next(stream, connection)
   }
   return guard

@@ -2,10 +2,12 @@
 // is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
+import { type TopicValidatorFn, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
+import { createAllowances, GOSSIP_MESSAGES_PER_MEMBER } from '../allowance.ts'
 import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
@@ -29,7 +31,7 @@ import {
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
-import { LIVENESS, type Liveness, measureRoundTrips, type RoundTrips } from './round-trips.ts'
+import { LIVENESS, type Liveness, METERED_LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
 import { openTunnelOver, serveTunnels } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
@@ -53,6 +55,17 @@ export interface NetworkOptions {
   readonly helloTimeoutMs?: number
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
+  /**
+   * Up to how long what came by gossip waits until it is handed on, in ms. Most peers have it by then, and are spared.
+   * Default 0.
+   */
+  readonly gossipPatienceMs?: number
+}
+
+/** Where each byte is paid for. A second is several round trips of a radio link, and no hurry for gossip. */
+export const METERED_NETWORK: Pick<NetworkOptions, 'liveness' | 'gossipPatienceMs'> = {
+  liveness: METERED_LIVENESS,
+  gossipPatienceMs: 1_000,
 }
 
 /** Protocols that are served only after the hello; libp2p's own besides ours. */
@@ -115,6 +128,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     relay,
     clientMode: options.clientMode ?? !relay,
+    gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
@@ -173,6 +187,7 @@ function createQuiet(): { begin(peer: NodeId): void; holds(peer: NodeId): boolea
 
 async function start(parts: Parts): Promise<NetworkPort> {
   const { node, options, counters } = parts
+  const patienceMs = options.gossipPatienceMs ?? 0
   try {
     await node.start()
     const problems = await checkListening(node, options.listen)
@@ -184,7 +199,8 @@ async function start(parts: Parts): Promise<NetworkPort> {
   const served = new Set([...OPEN_PROTOCOLS, ...guardedProtocols(options.federation)])
   const unguarded = node.getProtocols().filter((protocol) => !served.has(protocol))
   invariant(unguarded.length === 0, `protocols that nothing guards: ${unguarded.join(', ')}`)
-  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, propagationSource } }) => {
+  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
+    if (patienceMs > 0) handOnLater(node, msgId, propagationSource.toString(), patienceMs)
     if (msg.data.length <= GOSSIP_NONCE_BYTES) return counters.add('gossip-malformed')
     const bytes = msg.data.subarray(GOSSIP_NONCE_BYTES)
     options.events.onMessage(bytes, nodeId(propagationSource.toString()), msg.topic)
@@ -193,7 +209,20 @@ async function start(parts: Parts): Promise<NetworkPort> {
   return portOf(parts, measureConnections(parts), watchRelayAddress(parts))
 }
 
+/** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
+interface WaitingGossip {
+  reportMessageValidationResult(message: string, from: string, result: TopicValidatorResult): void
+}
+
+/** At a moment of its own: where all waited equally long, all would hand on to each other at once. */
+function handOnLater({ services }: Libp2pNode, message: string, from: string, patienceMs: number): void {
+  const gossip = services.pubsub as typeof services.pubsub & WaitingGossip
+  const accept = (): void => gossip.reportMessageValidationResult(message, from, TopicValidatorResult.Accept)
+  setTimeout(accept, randomInt(patienceMs)).unref()
+}
+
 function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void): NetworkPort {
+  const gossipPace = paceOfGossip(parts.counters)
   const { node, self, counters, connections, manager, control, wanted, options } = parts
   return {
     self,
@@ -203,7 +232,7 @@ function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void):
       else counters.add('send-too-large')
     },
     publish: (topic, bytes) => publish(parts, topic, bytes),
-    follow: (topics) => follow(node, topics),
+    follow: (topics) => follow(node, topics, gossipPace),
     want: (peers) => {
       wanted.clear()
       for (const { peer } of peers) wanted.add(peer)
@@ -242,11 +271,27 @@ function publish({ node, counters }: Parts, topic: string, bytes: Uint8Array): v
   setImmediate(() => node.services.pubsub.publish(topic, data).catch(() => counters.add('publish-failed')))
 }
 
-function follow(node: Libp2pNode, topics: readonly string[]): void {
+/** Lets so much gossip in of each member that brings it; what is beyond goes no further either. */
+function paceOfGossip(counters: Counters): TopicValidatorFn {
+  const allowances = createAllowances(GOSSIP_MESSAGES_PER_MEMBER)
+  return (source) => {
+    if (allowances.tryTake(nodeId(source.toString()), 1, performance.now())) return TopicValidatorResult.Accept
+    counters.add('gossip-held-off')
+    return TopicValidatorResult.Ignore
+  }
+}
+
+function follow(node: Libp2pNode, topics: readonly string[], pace: TopicValidatorFn): void {
   const { pubsub } = node.services
   const followed = new Set(pubsub.getTopics())
-  for (const topic of topics) if (!followed.delete(topic)) pubsub.subscribe(topic)
-  for (const topic of followed) pubsub.unsubscribe(topic)
+  for (const topic of topics) {
+    pubsub.topicValidators.set(topic, pace)
+    if (!followed.delete(topic)) pubsub.subscribe(topic)
+  }
+  for (const topic of followed) {
+    pubsub.unsubscribe(topic)
+    pubsub.topicValidators.delete(topic)
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ export const RENEWAL_PROTOCOL = '/coppice/renewal/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
 /** libp2p's own. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
+export const GOSSIP_PROTOCOLS_PREFIX = '/meshsub/'
 
 /** A hello carries a credential and some hashes of the charter: about 17 KiB at most; twice that is the bound. */
 export const HELLO_BYTES_MAX = 32_768

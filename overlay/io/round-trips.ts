@@ -4,6 +4,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { Connection } from '@libp2p/interface'
+import { spareWindowUpdates } from './multiplexer.ts'
 import { PING_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
@@ -90,7 +91,9 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
 }
 
 async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {
-  const duplex = libp2pDuplex(await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true }))
+  const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true })
+  if (connection.direct) spareWindowUpdates(stream)
+  const duplex = libp2pDuplex(stream)
   const line: Line = { duplex, waiting: [] }
   let echoed = 0
   duplex.on('data', (bytes: Uint8Array) => {

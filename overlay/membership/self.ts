@@ -22,7 +22,7 @@ import { watchersIn } from './watchers.ts'
 /** Says the present statement under the next version. */
 export function sayOwn(turn: Turn): void {
   const { own } = turn.state
-  become(turn, { own: { ...own, version: own.version + 1 }, hasNews: false, saidAt: turn.context.now })
+  become(turn, { own: { ...own, version: own.version + 1 }, newsGapMs: null, saidAt: turn.context.now })
   turn.effects.push({ kind: 'author', message: statementOf(turn.state) })
 }
 
@@ -31,7 +31,7 @@ export function raise(turn: Turn, above: number): void {
   const { own, domain } = turn.state
   const incarnation = Math.max(own.incarnation, above) + 1
   const raised = { ...own, incarnation, version: 0 }
-  become(turn, { own: raised, isRaising: true, hasNews: false, saidAt: turn.context.now, refute: null })
+  become(turn, { own: raised, isRaising: true, newsGapMs: null, saidAt: turn.context.now, refute: null })
   turn.effects.push({
     kind: 'persist',
     key: incarnationKey(domain),
@@ -101,7 +101,9 @@ export function onSelfChanged(turn: Turn, input: Extract<MembershipInput, { kind
   const canLead = input.canLead ?? turn.state.canLead
   const isSame = name === own.name && isSameList(addresses, own.addresses) && canLead === turn.state.canLead
   if (!isFitter && isSame) return
-  become(turn, { own: { ...own, name, addresses, fitness }, canLead, hasNews: true })
+  const gapMs = isSame ? turn.state.timing.fitnessGapMs : STATEMENT_GAP_MS
+  const newsGapMs = Math.min(gapMs, turn.state.newsGapMs ?? gapMs)
+  become(turn, { own: { ...own, name, addresses, fitness }, canLead, newsGapMs })
   sayWhatIsDue(turn)
 }
 
@@ -121,8 +123,8 @@ export function sayWhatIsDue(turn: Turn): void {
  * When the changes gathered may be said; null where there are none or an incarnation is still on its way to the disk.
  */
 export function newsDueAt(state: MembershipState): Millis | null {
-  if (state.phase !== 'running' || !state.hasNews || state.isRaising) return null
-  return state.saidAt === null ? 0 : state.saidAt + STATEMENT_GAP_MS
+  if (state.phase !== 'running' || state.newsGapMs === null || state.isRaising) return null
+  return state.saidAt === null ? 0 : state.saidAt + state.newsGapMs
 }
 
 export function onLeave(turn: Turn): void {
