@@ -23,6 +23,7 @@ import { withFound } from './found.ts'
 import { openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
 import { logsOf } from './logs.ts'
+import { lostVersionWarning } from './lost-version.ts'
 import { membershipAnswers } from './membership-answers.ts'
 import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
@@ -60,6 +61,12 @@ const REFUSALS: Readonly<Record<string, string>> = {
 
 /** Events that a slow listener may be behind; the oldest are dropped then. */
 const EVENTS_QUEUED_MAX = 10_000
+
+/** When it was submitted, and what somebody may miss later; nulls where nothing is known or to be said. */
+interface Submitted {
+  readonly version: string | null
+  readonly warning: string | null
+}
 
 export function createControl(member: Member): NodeControl {
   const { core, gate, host, options, network } = member
@@ -111,7 +118,7 @@ export function createControl(member: Member): NodeControl {
     service: ServiceId,
     spec: ServiceSpec | null,
     isScale = false,
-  ): Promise<string | null> => {
+  ): Promise<Submitted> => {
     const known = await knowing(service)
     const held = specOf(known, service)
     const rollout = known.stores().flatMap((store) => store.rollout(service) ?? [])[0] ?? null
@@ -132,7 +139,9 @@ export function createControl(member: Member): NodeControl {
     await settled(member, isDone, ACCEPT_MS_MAX)
     stop()
     if (refusal !== null) throw submissionRefused(service, refusal)
-    return own === null ? null : versionText(own.message)
+    if (own === null) return { version: null, warning: null }
+    const warning = spec === null || isScale ? null : lostVersionWarning(spec, { held, rollout }, own)
+    return { version: versionText(own.message), warning }
   }
 
   /** The service as it is known after a submission; news of it may still be on its way here. */
@@ -173,12 +182,12 @@ export function createControl(member: Member): NodeControl {
       )
     }
     const into = readDomain(domain)
-    const versions: (string | null)[] = []
+    const versions: Submitted[] = []
     for (const spec of parsed.services) versions.push(await submit(into, serviceIdOf(spec), spec))
     const services = await Promise.all(
       parsed.services.map(async (spec, index) => ({
         ...(await submitted(into, serviceIdOf(spec), spec)),
-        version: versions[index] ?? null,
+        ...versions[index],
       })),
     )
     return { services, warnings: parsed.warnings }

@@ -93,8 +93,11 @@ export interface ServiceView {
 }
 
 export interface DeployView {
-  /** `version`: when what was deployed was submitted, ISO 8601; the same word as in `versions` of InspectView. */
-  readonly services: readonly (ServiceView & { readonly version?: string | null })[]
+  /**
+   * `version`: when what was deployed was submitted, ISO 8601; the same word as in `versions` of InspectView.
+   * `warning`: what somebody may miss later.
+   */
+  readonly services: readonly (ServiceView & { readonly version?: string | null; readonly warning?: string | null })[]
   readonly warnings: readonly { readonly field: string; readonly problem: string }[]
 }
 
