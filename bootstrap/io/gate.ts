@@ -136,7 +136,16 @@ export async function createGate(options: GateOptions): Promise<MembershipGate> 
     federation,
     federationName: membership.federationName,
     operators,
-    ...identityOf(parts),
+    // Read anew each time, for a credential is renewed while the node runs.
+    get facts() {
+      return parts.own.facts
+    },
+    get credentialHash() {
+      return parts.own.hash
+    },
+    sign: (payload) => options.nodeKey.sign(payload),
+    verify: (from, hash, payload, signature) => verify(parts, from, hash, payload, signature),
+    standing: (from, hash) => standing(parts, from, hash),
     ...doorsOf(parts, hello, desk),
     ...charterOf(parts),
     ...enrolmentOf(parts, desk),
@@ -154,19 +163,6 @@ export async function createGate(options: GateOptions): Promise<MembershipGate> 
     checkRecovery: (order, domain) => openRecoveryOrder(order, domain, keeper.current().view, wall()),
   }
 }
-
-/** Who this node is: read anew each time, for a credential is renewed while the node runs. */
-const identityOf = (parts: Parts): Signer & Verifier => ({
-  get facts() {
-    return parts.own.facts
-  },
-  get credentialHash() {
-    return parts.own.hash
-  },
-  sign: (payload) => parts.options.nodeKey.sign(payload),
-  verify: (from, hash, payload, signature) => verify(parts, from, hash, payload, signature),
-  standing: (from, hash) => standing(parts, from, hash),
-})
 
 const doorsOf = (parts: Parts, hello: HelloDesk, desk: EnrolmentDesk): Gate => ({
   ...hello,

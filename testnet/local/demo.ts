@@ -1,5 +1,6 @@
-// `npm run demo`: nine nodes in three clusters of two operators on this machine; a service is placed, called by name, and survives the
-// loss of the root leader and of a device that runs it. Every line that is printed was measured in this very run.
+// `npm run demo`: nine nodes in three clusters of two operators on this machine; a service is placed, called by name,
+// and survives the loss of the root leader and of a device that runs it. Every line that is printed was measured in
+// this very run.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
