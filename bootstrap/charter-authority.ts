@@ -12,7 +12,6 @@ import {
   OPERATORS_MAX,
   operatorPublicKey,
   readFact,
-  signedPart,
   type Threshold,
 } from './charter-entry.ts'
 
@@ -59,7 +58,7 @@ export interface CharterProblem {
 /** What an entry asks for, and who has answered so far. */
 export interface Standing {
   readonly fact: CharterFact
-  /** Null where it was not applied because signatures are missing. */
+  /** Who has a say after it, once it is signed enough. */
   readonly authority: Authority
   /** Operators that signed, and how many have to; `among` when only some may. */
   readonly signed: readonly OperatorId[]
@@ -86,10 +85,14 @@ export function operatorOfKey(authority: Pick<Authority, 'keys' | 'operators'>, 
   return authority.operators.some(({ id }) => id === known.operator) ? known.operator : null
 }
 
-/** Checks an entry in its place and what it would change; signatures may still be too few (`Standing`). */
+/**
+ * Checks an entry, of which `payload` is signed, in its place, and what it would change; signatures may still be too few
+ * (`Standing`).
+ */
 export function judgeEntry(
   before: Authority | null,
   entry: CharterEntry,
+  payload: Uint8Array,
   crypto: Crypto,
 ): Result<Standing, CharterProblem> {
   const at = `entry ${entry.seq}`
@@ -103,7 +106,7 @@ export function judgeEntry(
   const after = applyFact(before, fact, crypto)
   if (!after.ok) return refuse('bad-body', `${at}: ${after.error}`)
   const { needed, among } = voicesFor(before ?? after.value, fact)
-  const signed = checkSignatures(entry, before ?? after.value, at, crypto)
+  const signed = checkSignatures(entry, payload, before ?? after.value, at, crypto)
   if (!signed.ok) return signed
   const counted = signed.value.filter((operator) => among.includes(operator))
   return ok({ fact, authority: after.value, signed: counted, needed, among })
@@ -206,11 +209,11 @@ const withKey = (keys: Authority['keys'], key: OperatorId, operator: OperatorId)
 /** The operators that signed; every signature that stands there must be good, so that tampering never goes unseen. */
 function checkSignatures(
   entry: CharterEntry,
+  payload: Uint8Array,
   { operators }: Authority,
   at: string,
   crypto: Crypto,
 ): Result<readonly OperatorId[], CharterProblem> {
-  const payload = signedPart(entry)
   const signers = new Set<OperatorId>()
   for (const { key, signature } of entry.signatures) {
     const operator = operators.find((known) => known.key === key)

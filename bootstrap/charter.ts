@@ -26,6 +26,7 @@ import {
   hexOf,
   type OperatorSeal,
   signEntry,
+  signedPart,
   type Threshold,
 } from './charter-entry.ts'
 import { type Branches, chooseBranches } from './charter-forks.ts'
@@ -140,8 +141,10 @@ export function extend(charter: Charter, entries: readonly CharterEntry[], crypt
       else if (!isOurs) orphans += 1
       continue
     }
-    if (placed.has(entryHash(entry, crypto))) continue
-    const judged = placeEntry(before, entry, crypto)
+    const payload = signedPart(entry)
+    const hash = hexOf(crypto.sha256(payload))
+    if (placed.has(hash)) continue
+    const judged = placeHashed(before, entry, hash, payload, crypto)
     if (!judged.ok) problems.push(judged.error)
     else if (!isSignedEnough(judged.value.standing)) drafts.push(entry)
     else if (placed.size >= CHARTER_ENTRIES_MAX) problems.push(full)
@@ -158,20 +161,32 @@ export function placeEntry(
   before: PlacedEntry | null,
   entry: CharterEntry,
   crypto: Crypto,
-): Result<{ readonly placed: PlacedEntry; readonly standing: Standing }, CharterProblem> {
+): Result<Placing, CharterProblem> {
+  const payload = signedPart(entry)
+  return placeHashed(before, entry, hexOf(crypto.sha256(payload)), payload, crypto)
+}
+
+interface Placing {
+  readonly placed: PlacedEntry
+  readonly standing: Standing
+}
+
+function placeHashed(
+  before: PlacedEntry | null,
+  entry: CharterEntry,
+  hash: string,
+  payload: Uint8Array,
+  crypto: Crypto,
+): Result<Placing, CharterProblem> {
   const seq = before === null ? 0 : before.entry.seq + 1
   if (entry.seq !== seq) return refuse('bad-sequence', `entry ${seq}: is numbered ${entry.seq}`)
   if (previousOf(entry) !== (before?.hash ?? null)) {
     return refuse('broken-link', `entry ${seq}: does not follow from the entry before it`)
   }
-  const standing = judgeEntry(before?.authority ?? null, entry, crypto)
+  const standing = judgeEntry(before?.authority ?? null, entry, payload, crypto)
   if (!standing.ok) return standing
   const { fact, authority } = standing.value
-  const hash = entryHash(entry, crypto)
-  return ok({
-    placed: { entry, hash, prev: before?.hash ?? null, fact, authority: authority as Authority },
-    standing: standing.value,
-  })
+  return ok({ placed: { entry, hash, prev: before?.hash ?? null, fact, authority }, standing: standing.value })
 }
 
 /** All entries, each after the one before it. */

@@ -158,7 +158,7 @@ test('a delegate enrols with no operator key, and its guests are believed by all
   assert.equal((await greet(guest, host))[0], 'revoked', 'whoever has its key could have made up any number of guests')
 })
 
-test('a credential is renewed by whoever enrols for the same operator, also by a delegate, and while it runs', async () => {
+test('a credential is renewed by whoever enrols for the same operator, while the node runs', async () => {
   const clock = clockAt()
   const [host, theirs] = await twoOperators(clock)
   const guest = await joinWith(host, await inviteFrom(host), 'shed', clock)
