@@ -172,8 +172,8 @@ export const doorTargets = (): readonly Target[] => [
   ),
   doorTarget(
     'door-charter',
-    ({ host }) => host.gate.charterChain(),
-    async ({ guest }, bytes) => (await guest.gate.offerCharter(bytes)) === 'refused',
+    ({ host }) => host.gate.packedCharter(),
+    async ({ guest }, bytes) => (await guest.gate.takeNews(bytes)) === 'refused',
   ),
   envelopeTarget(),
   controlTarget(),
