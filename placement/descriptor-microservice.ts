@@ -10,7 +10,7 @@ import { fieldOf, isObject, isRefused, isSet, type Place, refuse, show, warn } f
 import { resolveService, type Siblings } from './descriptor-siblings.ts'
 import { DESCRIPTOR_DEFAULTS, MICROSERVICE_KEYS } from './descriptor-tables.ts'
 import { isImageReference } from './docker-options.ts'
-import { type Constraint, type Constraint, encodeSpec, encodeSpec, type SecretUse, type ServiceSpec, type ServiceSpec } from './spec.ts'
+import { type Constraint, encodeSpec, type SecretUse, type ServiceSpec } from './spec.ts'
 
 /** What the application says for all of its microservices. */
 export interface Application extends Omit<Siblings, 'self'> {
