@@ -86,8 +86,8 @@ export function operatorOfKey(authority: Pick<Authority, 'keys' | 'operators'>, 
 }
 
 /**
- * Checks an entry, of which `payload` is signed, in its place, and what it would change; signatures may still be too few
- * (`Standing`).
+ * Checks an entry, of which `payload` is signed, in its place, and what it would change; signatures may still be too
+ * few (`Standing`).
  */
 export function judgeEntry(
   before: Authority | null,
