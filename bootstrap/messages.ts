@@ -16,11 +16,13 @@ import {
   type Schema,
   text,
   union,
+  whole,
 } from '../overlay/wire/schema.ts'
 import { HASH_BYTES, NAME_CHARS_MAX, noEnvelope } from './charter-entry.ts'
 import { SHOWN_MAX } from './charter-sync.ts'
 import { CREDENTIAL_BYTES_MAX } from './credential.ts'
 import { INVITE_ID_BYTES, INVITE_SECRET_BYTES } from './invite.ts'
+import { POLICY_STATEMENT_BYTES_MAX } from './policy-statement.ts'
 
 /** The largest hello, in bytes (a relation: a credential, the hashes that are shown, and 2 KiB for framing). */
 export const HELLO_BYTES_MAX = CREDENTIAL_BYTES_MAX + SHOWN_MAX * (HASH_BYTES + 2) + 2_048
@@ -71,10 +73,21 @@ export type CharterNews = Infer<typeof newsSchema>
 const wantSchema = object({ kind: literal('charter/want'), shown: list(bytes(HASH_BYTES), SHOWN_MAX) })
 export type CharterWant = Infer<typeof wantSchema>
 
-export type BootstrapMessage = CharterNews | CharterWant
+/** Which policy a device of the operator has; 0 for none. Said to devices of the same operator only. */
+const policyHeldSchema = object({ kind: literal('policy/held'), version: whole() })
+export type PolicyHeld = Infer<typeof policyHeldSchema>
+
+/** The policy as the operator signed it, for a device that has an older one. */
+const policySignedSchema = object({ kind: literal('policy/signed'), statement: text(POLICY_STATEMENT_BYTES_MAX) })
+export type PolicySigned = Infer<typeof policySignedSchema>
+
+export type CharterMessage = CharterNews | CharterWant
+export type BootstrapMessage = CharterMessage | PolicyHeld | PolicySigned
 export const bootstrapSchemas: MessageSchemas<BootstrapMessage> = {
   'charter/news': newsSchema,
   'charter/want': wantSchema,
+  'policy/held': policyHeldSchema,
+  'policy/signed': policySignedSchema,
 }
 
 interface FrameCodec<T> {

@@ -1,7 +1,7 @@
 // How a running node keeps belonging: it tells others what is new in the charter, hears it from them, cuts those that
 // were put out, and gets itself a new credential in time.
 
-import type { BootstrapMessage, CharterView, MembershipGate } from '../bootstrap/index.ts'
+import type { CharterMessage, CharterView, MembershipGate } from '../bootstrap/index.ts'
 import { ENROL } from '../bootstrap/index.ts'
 import type { NetworkPort, PeerConnected } from '../overlay/io/network.ts'
 import type { NodeId } from '../overlay/kernel/ids.ts'
@@ -14,7 +14,7 @@ const RENEWAL_MS_MAX = 15_000
 export interface Belonging {
   onCharterChanged(view: CharterView, news: readonly Uint8Array[]): void
   /** A member says what is new, or wants to know. */
-  onCharter(message: BootstrapMessage, from: NodeId): void
+  onCharter(message: CharterMessage, from: NodeId): void
   onConnected(peer: PeerConnected): void
   onDisconnected(peer: NodeId): void
   stop(): void

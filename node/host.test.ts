@@ -72,6 +72,8 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       onResolved: (requestId) => log.push(`resolved ${requestId}`),
       onAnswered: (requestId) => log.push(`answered ${requestId}`),
       onCharter: () => log.push('charter'),
+      onPolicy: () => log.push('policy'),
+      onAudit: () => log.push('audit'),
       onDropped: (problem) => log.push(`dropped ${problem}`),
       onSettled: () => undefined,
     },

@@ -70,6 +70,10 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   // What it brings about proves itself.
   'charter/want': 'spoken',
 
+  'policy/held': 'spoken',
+  // Signed by the operator, whoever hands it on.
+  'policy/signed': 'spoken',
+
   'election/pre-vote': 'spoken',
   'election/pre-vote-answer': 'spoken',
   'election/vote-request': 'spoken',

@@ -5,6 +5,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { dirname } from 'node:path'
 import type { ExecRequest, ExecSession } from '../../placement/runtime.ts'
 import type {
+  AuditView,
   DeployView,
   EventView,
   ExecTarget,
@@ -16,11 +17,16 @@ import type {
   MoveView,
   NodeView,
   PingView,
+  PolicyExplanation,
+  PolicyView,
   RecoveryView,
   RegistryView,
   ResolveView,
+  SecretChange,
+  SecretView,
   ServiceView,
   StatusView,
+  UsageView,
 } from '../control.ts'
 import { CoppiceError, type ErrorView } from '../errors.ts'
 import { type MembershipClient, membershipClient } from './control-membership-client.ts'
@@ -52,6 +58,14 @@ export interface ControlClient extends MembershipClient {
   registries(): Promise<readonly RegistryView[]>
   registryLogin(login: RegistryView & { readonly password: string }): Promise<RegistryView>
   registryLogout(registry: string): Promise<{ readonly registry: string }>
+  policy(): Promise<PolicyView>
+  setPolicy(text: string): Promise<PolicyView>
+  explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  audit(service: string | null): Promise<readonly AuditView[]>
+  usage(): Promise<readonly UsageView[]>
+  secrets(): Promise<readonly SecretView[]>
+  setSecret(name: string, value: string): Promise<SecretChange>
+  removeSecret(name: string): Promise<SecretChange>
   signRecovery(domain: string): Promise<string>
   recover(domain: string, order: string | null): Promise<RecoveryView>
   ping(node: string): Promise<PingView>
@@ -93,6 +107,14 @@ export function createControlClient(dataDir: string): ControlClient {
     registryLogin: (login) => ask('POST', '/v1/registries', login),
     registryLogout: (registry) => ask('DELETE', `/v1/registries/${encodeURIComponent(registry)}`),
     ...membershipClient(ask),
+    policy: () => ask('GET', '/v1/policy'),
+    setPolicy: (text) => ask('POST', '/v1/policy', { text }),
+    explainPolicy: (id, node) => ask('GET', withQuery('/v1/policy/explanation', { service: id, node })),
+    audit: (id) => ask('GET', withQuery('/v1/audit', { service: id ?? undefined })),
+    usage: () => ask('GET', '/v1/usage'),
+    secrets: () => ask('GET', '/v1/secrets'),
+    setSecret: (name, value) => ask('POST', '/v1/secrets', { name, value }),
+    removeSecret: (name) => ask('DELETE', `/v1/secrets/${encodeURIComponent(name)}`),
     signRecovery: async (domain) =>
       (await ask<{ readonly order: string }>('POST', '/v1/recovery-orders', { domain })).order,
     recover: (domain, order) => ask('POST', '/v1/recoveries', { domain, order }),

@@ -67,10 +67,10 @@ const WELCOME = 'welcome'
 /** Behind the last piece. */
 const NO_MORE = new Uint8Array(0)
 /**
- * Connections of one peer: two that were dialled at once, one over a relay, one that is being made, and as many that
+ * Connections of one peer: two that were dialled at once, one over a relay, one that is being made, and two that
  * have not been noticed to be gone. Each may hold STREAMS_PER_CONNECTION_MAX streams. A further one is closed.
  */
-export const CONNECTIONS_PER_PEER_MAX = 8
+export const CONNECTIONS_PER_PEER_MAX = 6
 /**
  * How long a verdict that came right before the connection closed has to be read; reading takes some turns of the loop.
  */

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { PassThrough, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type Docker from 'dockerode'
+import { isImageReference } from '../docker-options.ts'
 import { createImageCheck, isImageId } from '../image-tar.ts'
 import type { ImageOffer } from '../runtime.ts'
 import { messageOf } from './deadline.ts'
@@ -19,6 +20,7 @@ const ID_LINE_BYTES = 72
 
 /** An image for a peer: a line with its id, then the archive that `docker save` makes; null when it is not here. */
 export async function offerImage(docker: Docker, image: string): Promise<Readable | null> {
+  if (!isImageReference(image)) return null
   const found = await orNull(docker.getImage(image).inspect())
   if (found === null) return null
   // By its id, so that the archive brings no names.
