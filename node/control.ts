@@ -155,6 +155,46 @@ export interface IntakeView {
   readonly stuck: readonly { readonly instance: string; readonly reason: string }[]
 }
 
+/** What this node's operator lets others do on its devices. */
+export interface PolicyView {
+  readonly operator: string
+  /** 0 where the operator never set one. */
+  readonly version: number
+  /** When it was signed, ISO 8601. */
+  readonly at: string | null
+  /** As the operator wrote it. */
+  readonly policy: Readonly<Record<string, unknown>>
+  /** As it was signed; `policy set` takes it on any device of the operator. */
+  readonly statement: string | null
+}
+
+export interface PolicyExplanation {
+  readonly service: string
+  readonly node: string
+  readonly name: string | null
+  /** Whose service it is, and whose device. */
+  readonly operator: string
+  readonly owner: string
+  /** Null where only the device knows. */
+  readonly allowed: boolean | null
+  /** The part of the policy that decides: `own`, `others` or `rules.N`. */
+  readonly rule: string | null
+  readonly reason: string | null
+}
+
+/** A secret of this node's operator; what it is is told to nobody. */
+export interface SecretView {
+  readonly name: string
+  /** When it was set, ISO 8601. */
+  readonly at: string
+}
+
+export interface SecretChange {
+  readonly name: string
+  /** Devices of the operator that know, this one among them. */
+  readonly devices: number
+}
+
 /** A login of a registry; its password is told to nobody. */
 export interface RegistryView {
   readonly registry: string
@@ -235,6 +275,16 @@ export interface NodeControl {
   /** Keeps a login for the operator's pulls, on whichever device; one for the same registry is replaced. */
   registryLogin(login: RegistryView & { readonly password: string }): Promise<RegistryView>
   registryLogout(registry: string): Promise<{ readonly registry: string }>
+  /** The policy of this node's operator. */
+  policy(): PolicyView
+  /** Signs a policy with the operator key on this device, or takes in one that was signed elsewhere. */
+  setPolicy(text: string): Promise<PolicyView>
+  /** What a device's owner has against a service. */
+  explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  secrets(): readonly SecretView[]
+  /** Keeps a secret on this operator's devices of the cluster; its value in base64. */
+  setSecret(name: string, value: string): Promise<SecretChange>
+  removeSecret(name: string): Promise<SecretChange>
   /** One line of text. */
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   /** Revokes a node's membership; signed with the operator key on this device. */

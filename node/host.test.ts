@@ -72,6 +72,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       onResolved: (requestId) => log.push(`resolved ${requestId}`),
       onAnswered: (requestId) => log.push(`answered ${requestId}`),
       onCharter: () => log.push('charter'),
+      onPolicy: () => log.push('policy'),
       onDropped: (problem) => log.push(`dropped ${problem}`),
       onSettled: () => undefined,
     },

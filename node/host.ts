@@ -43,6 +43,8 @@ export interface HostPorts {
     onResolved(requestId: number, answer: ResolvedService): void
     onAnswered(requestId: string, answer: Answer): void
     onCharter(chain: Uint8Array): void
+    /** A policy of this operator, not yet checked. */
+    onPolicy(statement: string): void
     /** Something malformed or unproven came in and was dropped. */
     onDropped(problem: OpenProblem['kind'], detail: string, deliveredBy: NodeId): void
     /** An input was carried out: views may have changed. */
@@ -139,6 +141,8 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
         return network.follow(effect.topics.map((topic) => topicOf(federation, topic)))
       case 'charter':
         return listener.onCharter(effect.chain)
+      case 'policy':
+        return listener.onPolicy(effect.statement)
       case 'resolved':
         return listener.onResolved(effect.requestId, effect.answer)
       case 'answered':

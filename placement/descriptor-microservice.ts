@@ -10,7 +10,7 @@ import { fieldOf, isObject, isRefused, isSet, type Place, refuse, show, warn } f
 import { resolveService, type Siblings } from './descriptor-siblings.ts'
 import { DESCRIPTOR_DEFAULTS, MICROSERVICE_KEYS } from './descriptor-tables.ts'
 import { isImageReference } from './docker-options.ts'
-import { type Constraint, encodeSpec, type ServiceSpec } from './spec.ts'
+import { type Constraint, encodeSpec, type SecretUse, type ServiceSpec } from './spec.ts'
 
 /** What the application says for all of its microservices. */
 export interface Application extends Omit<Siblings, 'self'> {
@@ -40,6 +40,7 @@ export function readMicroservice(place: Place, application: Application): Servic
     workingFolder: read('working_dir'),
     user: read('user'),
     environment: read('environment'),
+    ...secretsOf(read('secrets')),
     memoryMb: read('memory'),
     vcpus: read('vcpus'),
     vgpus: read('vgpus'),
@@ -70,6 +71,10 @@ export function readMicroservice(place: Place, application: Application): Servic
   checkSize(place, spec)
   return spec
 }
+
+/** A specification without secrets is the same as before there were any. */
+const secretsOf = (secrets: readonly SecretUse[]): Pick<ServiceSpec, 'secrets'> =>
+  secrets.length === 0 ? {} : { secrets }
 
 const WITHOUT_DRIVER = ['unikernel', 'wasm', 'vm']
 

@@ -73,13 +73,16 @@ export class Bench {
 
   ask(
     changes: Partial<ServiceSpec> = {},
-    more: { number?: number; fence?: Fence; askId?: string; operator?: OperatorId } = {},
+    more: { number?: number; fence?: Fence; askId?: string; operator?: OperatorId; leaderOf?: OperatorId } = {},
   ): void {
     const spec = specOf(changes)
     const { number = 0, fence = FENCE, askId = `ask-${number}` } = more
     const { operator } = more
     const common = { domain: DOMAIN, fence, askId, service: serviceIdOf(spec), number, ...(operator && { operator }) }
-    this.hear({ kind: 'placement/ask', ...common, spec: encodeSpec(spec), specClock: CLOCK, avoid: [] })
+    const ask = { kind: 'placement/ask' as const, ...common, spec: encodeSpec(spec), specClock: CLOCK, avoid: [] }
+    const leader = factsOf(LEADER, DOMAIN)
+    const signer = more.leaderOf === undefined ? leader : { ...leader, operator: more.leaderOf }
+    this.give({ kind: 'message', opened: openedBy(signer, ask) })
   }
 
   place(changes: Partial<PlacementRecord> = {}): void {

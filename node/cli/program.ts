@@ -24,6 +24,7 @@ import type { ExecWords } from './commands/exec.ts'
 import type { LogWords } from './commands/logs.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
+import { addOwnerCommands } from './owner-commands.ts'
 
 const HOUR_MS = 3_600_000
 /** Enough to pull a small image over a slow link; a guess. */
@@ -50,6 +51,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addInstanceCommands(program)
   addMoveCommands(program)
   addRegistryCommands(program)
+  addOwnerCommands(program, contextOf)
   addOverlayCommands(program)
   return program
 }

@@ -22,6 +22,7 @@ import type { CoreMemory } from './memory.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
 import { createPlacing, type PlacingSettings } from './placing.ts'
+import { createPolicies } from './policies.ts'
 import { createProofKeeper } from './proofs.ts'
 import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
@@ -34,7 +35,6 @@ export interface CoreOptions {
   readonly self: SignerFacts
   readonly name: string
   readonly preset: Preset
-  readonly isRelay: boolean
   readonly labels: Readonly<Record<string, string>>
   /** Members to try first: those of the invite, or who answered before. */
   readonly seeds: readonly WantedNode[]
@@ -139,6 +139,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     keptPressure: memory.pressure,
   })
   const asking = createAsking(self, book)
+  const policies = createPolicies(self, neighbours.connected)
   const intake = createIntake({
     self,
     saved: memory.intake,
@@ -160,6 +161,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     placing,
     asking,
     intake,
+    policies,
   }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
@@ -173,6 +175,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const onConnected = ({ peer, facts }: Extract<CoreInput, { kind: 'connected' }>, at: StepContext): void => {
     neighbours.onConnected(peer, facts, out)
+    policies.onConnected(peer, facts, out)
     if (facts.domain === self.domain) {
       inventories.onAudience(peer, out)
       roster.onConnected(peer, at, out, news)
@@ -219,7 +222,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         whereabouts.onRoundTrip(input.peer, domainOf(input.peer), input.ms, at.random)
         return
       case 'addresses':
-        return roster.onAddresses(input.addresses, at, out, news)
+        return roster.onReach(input, at, out, news)
       case 'reading':
         roster.onReading(input.reading, input.loopDelayMs, at, out, news)
         placing.onReading(input.reading, at, out)
@@ -245,6 +248,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
         return
       }
+      case 'policy':
+        policies.onPolicy(input, out)
+        return placing.onPolicy(input.policy, at, out)
       case 'revoked':
         return onRevoked(input.node, at)
       case 'recover':
@@ -376,6 +382,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,
+      ownerOf: placing.ownerOf,
       intake: intake.current,
       unaccepted: requests.pending,
       addressesOf: neighbours.addressesOf,

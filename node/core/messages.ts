@@ -68,6 +68,10 @@ const coreSchemas: MessageSchemas<CoreMessage> = {
 const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'charter/chain': 'sealed',
 
+  'policy/held': 'spoken',
+  // Signed by the operator, whoever hands it on.
+  'policy/signed': 'spoken',
+
   'election/pre-vote': 'spoken',
   'election/pre-vote-answer': 'spoken',
   'election/vote-request': 'spoken',

@@ -64,6 +64,11 @@ export interface TestNode {
   readonly dropped: string[]
   readonly run: RuntimeOperation[]
   readonly topics: Set<string>
+  /** Policies that others showed it, and what it makes of one. */
+  readonly shown: string[]
+  onPolicy: (statement: string) => void
+  /** Every frame that it received, as it was on the wire. */
+  readonly received: Uint8Array[]
 }
 
 export interface World {
@@ -84,9 +89,12 @@ interface Due {
   readonly act: () => void
 }
 
-/** Starts nodes by `name domain`; the first founds the federation. */
-export function createWorld(plan: readonly (readonly [name: string, domain: string])[]): World {
-  const members = plan.map(([name, domain]) => factsOf(name, domain))
+/** Starts nodes by name, domain and, where it is not the usual one, operator; the first founds the federation. */
+export function createWorld(plan: readonly (readonly [name: string, domain: string, operator?: string])[]): World {
+  const members = plan.map(([name, domain, operator]) => ({
+    ...factsOf(name, domain),
+    ...(operator !== undefined && { operator: operator as OperatorId }),
+  }))
   const agenda: Due[] = []
   const sealed: Opened<CoreMessage>[] = []
   const nodes: TestNode[] = []
@@ -116,7 +124,9 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
     const deliver = (to: TestNode, bytes: Uint8Array, topic: string | null): void => {
       const from = self()
       later(HOP_MS, () => {
-        if (!killed.has(to)) to.host.receive(bytes, from.facts.node, topic)
+        if (killed.has(to)) return
+        to.received.push(bytes)
+        to.host.receive(bytes, from.facts.node, topic)
       })
     }
     return {
@@ -184,6 +194,10 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
         onResolved: (_requestId, answer) => self().resolved.push(answer),
         onAnswered: (_requestId, answer) => self().answered.push(answer),
         onCharter: () => undefined,
+        onPolicy: (statement) => {
+          self().shown.push(statement)
+          self().onPolicy(statement)
+        },
         onDropped: (problem, detail) => self().dropped.push(`${problem}: ${detail}`),
         onSettled: () => undefined,
       },
@@ -208,7 +222,7 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
     const name = plan[index]?.[0] ?? ''
     const context = { now, wall: WALL_AT_START as UnixMillis, random }
     const core = createCore(
-      { self: facts, name, preset: 'lan', isRelay: false, labels: {}, seeds, isFounding: index === 0 },
+      { self: facts, name, preset: 'lan', labels: {}, seeds, isFounding: index === 0 },
       memory,
       context,
     )
@@ -225,9 +239,12 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       dropped: [],
       run: [],
       topics: new Set(),
+      shown: [],
+      onPolicy: () => undefined,
+      received: [],
     })
     later(index, () => {
-      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`] })
+      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`], isRelay: false })
       host.input({ kind: 'start' })
       host.input({ kind: 'reading', reading: READING, loopDelayMs: 1 })
       host.input({ kind: 'runtimes', runtimes: [{ name: 'process', version: '1' }] })

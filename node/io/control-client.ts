@@ -16,9 +16,13 @@ import type {
   MoveView,
   NodeView,
   PingView,
+  PolicyExplanation,
+  PolicyView,
   RecoveryView,
   RegistryView,
   ResolveView,
+  SecretChange,
+  SecretView,
   ServiceView,
   StatusView,
 } from '../control.ts'
@@ -51,6 +55,12 @@ export interface ControlClient {
   registries(): Promise<readonly RegistryView[]>
   registryLogin(login: RegistryView & { readonly password: string }): Promise<RegistryView>
   registryLogout(registry: string): Promise<{ readonly registry: string }>
+  policy(): Promise<PolicyView>
+  setPolicy(text: string): Promise<PolicyView>
+  explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  secrets(): Promise<readonly SecretView[]>
+  setSecret(name: string, value: string): Promise<SecretChange>
+  removeSecret(name: string): Promise<SecretChange>
   invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
   revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
   signRecovery(domain: string): Promise<string>
@@ -93,6 +103,12 @@ export function createControlClient(dataDir: string): ControlClient {
     registries: () => ask('GET', '/v1/registries'),
     registryLogin: (login) => ask('POST', '/v1/registries', login),
     registryLogout: (registry) => ask('DELETE', `/v1/registries/${encodeURIComponent(registry)}`),
+    policy: () => ask('GET', '/v1/policy'),
+    setPolicy: (text) => ask('POST', '/v1/policy', { text }),
+    explainPolicy: (id, node) => ask('GET', withQuery('/v1/policy/explanation', { service: id, node })),
+    secrets: () => ask('GET', '/v1/secrets'),
+    setSecret: (name, value) => ask('POST', '/v1/secrets', { name, value }),
+    removeSecret: (name) => ask('DELETE', `/v1/secrets/${encodeURIComponent(name)}`),
     invite: async (options) => (await ask<{ readonly invite: string }>('POST', '/v1/invites', options)).invite,
     revoke: (node) => ask('POST', '/v1/revocations', { node }),
     signRecovery: async (domain) =>

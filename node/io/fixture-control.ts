@@ -64,6 +64,16 @@ export const status: StatusView = {
   counters: {},
 }
 
+const held = { operator: 'op', version: 1, at: '2026-11-22T10:00:00.000Z', policy: { hold: {} }, statement: 'a.b.c' }
+const explained = {
+  name: 'berlin-1',
+  operator: 'other',
+  owner: 'op',
+  allowed: false,
+  rule: 'others',
+  reason: 'runs by process; allowed is docker',
+}
+
 /** What was asked of the fixture, in order, and the overrides that a test brings. */
 export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeControl & { readonly asked: unknown[] } {
   const asked: unknown[] = []
@@ -93,6 +103,12 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     registryLogin: async ({ registry, username, password }) =>
       noted({ registry, username }, 'registryLogin', registry, username, password),
     registryLogout: async (registry) => noted({ registry }, 'registryLogout', registry),
+    policy: () => held,
+    setPolicy: async (text) => noted(held, 'setPolicy', text),
+    explainPolicy: async (id, node) => noted({ ...explained, service: id, node }, 'explainPolicy', id, node),
+    secrets: () => [{ name: 'db', at: '2026-11-22T10:00:00.000Z' }],
+    setSecret: async (name, value) => noted({ name, devices: 2 }, 'setSecret', name, value),
+    removeSecret: async (name) => noted({ name, devices: 2 }, 'removeSecret', name),
     invite: async (options) => noted('coppice1:abc', 'invite', options),
     revoke: async (node) => noted({ node, charterHead: 'aa' }, 'revoke', node),
     signRecovery: async (domain) => noted('eyJ.order', 'signRecovery', domain),

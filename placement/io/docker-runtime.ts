@@ -27,7 +27,14 @@ import type {
 } from '../runtime.ts'
 import { type FetchedFile, fetchAddedFiles, forgetAddedFiles, packFiles } from './added-files.ts'
 import { messageOf } from './deadline.ts'
-import { answerWithin, createDockerEngine, type DockerEngine, engineProblem, orNull } from './docker-engine.ts'
+import {
+  answerWithin,
+  createDockerEngine,
+  type DockerEngine,
+  engineProblem,
+  orNull,
+  statusOf,
+} from './docker-engine.ts'
 import { execInContainer } from './docker-exec.ts'
 import { offerImage } from './docker-images.ts'
 import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
@@ -46,6 +53,7 @@ import {
 import { createImageKeeper, type ImageKeeperOptions } from './image-keeper.ts'
 import { createImageSource, type ImageSource } from './image-source.ts'
 import { createKeyQueue } from './key-queue.ts'
+import { forgetSecrets, provideSecrets, withSecrets } from './secret-files.ts'
 
 export interface DockerRuntimeOptions extends RuntimeDriverOptions {
   /** The engine's socket; default what DOCKER_HOST says, else the usual place. */
@@ -60,6 +68,9 @@ export interface DockerRuntimeOptions extends RuntimeDriverOptions {
 const START_DEADLINE_MS = 120_000
 /** For the question whether an engine is there, in ms. A guess. */
 const PROBE_TIMEOUT_MS = 5_000
+/** How the engine refuses to create a container (Engine API, `POST /containers/create`). */
+const NO_IMAGE = 404
+const NAME_TAKEN = 409
 
 interface Attended {
   readonly watched: WatchedContainer
@@ -213,12 +224,14 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (known !== undefined) await this.#replace(known, spec.stopGraceMs)
     const docker = await this.#engine.client()
-    const image = imageReference(spec.code)
     // Asked together, because each question waits its turn at a busy engine. What fails is told where it is needed.
-    const isHere = this.#images.isHere(docker, image)
     const hasNetwork = this.#provideNetwork(docker)
-    isHere.catch(() => undefined)
     hasNetwork.catch(() => undefined)
+    const fresh = await this.#startAtOnce(docker, launch, hasNetwork)
+    if (fresh !== null) return this.#attend(launch, fresh.id, 'started')
+    const image = imageReference(spec.code)
+    const isHere = this.#images.isHere(docker, image)
+    isHere.catch(() => undefined)
     const found = await this.#inspect(docker, key)
     if (found !== null && !this.#isOurs(found, key)) {
       const name = containerName(this.#options.nodeId, key)
@@ -230,8 +243,9 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
       if (found.State.Running) return this.#attend(launch, found.Id, 'adopted')
-      const isRestricted = hasOtherLimits(found, spec)
-      if (!isRestricted && (await this.#restart(docker.getContainer(found.Id))))
+      // One with secrets is made anew: they may be others by now, and a container keeps its variables.
+      const isAsItWas = !hasOtherLimits(found, spec) && (spec.secrets ?? []).length === 0
+      if (isAsItWas && (await this.#restart(docker.getContainer(found.Id))))
         return this.#attend(launch, found.Id, 'started')
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
@@ -239,9 +253,32 @@ class DockerRuntime implements RuntimeDriver {
     if (!provided.ok) return this.#tell({ kind: 'failed', key, detail: provided.error })
     const { dataDir, onWarning } = this.#options
     const files = await fetchAddedFiles(dataDir, launch, onWarning, this.#closing.signal)
-    await hasNetwork
-    const container = await this.#create(docker, launch, provided.value, files)
+    const secrets = await provideSecrets(dataDir, launch, this.#options.secrets, this.#closing.signal)
+    const container = await this.#create(docker, { ...launch, spec: withSecrets(spec, secrets) }, provided.value)
+    await this.#startNew(container, launch, hasNetwork, files)
     this.#attend(launch, container.id, 'started')
+  }
+
+  /**
+   * A first start finds its image here and its name free, nearly always, so it asks for neither. Null where there is
+   * something to look at: the engine has refused, or the instance was here before.
+   */
+  async #startAtOnce(docker: Docker, launch: Launch, hasNetwork: Promise<void>): Promise<Docker.Container | null> {
+    const { spec } = launch
+    if (launch.restarts > 0 || spec.addedFiles.length > 0 || (spec.secrets ?? []).length > 0) return null
+    const image = imageReference(spec.code)
+    let container: Docker.Container
+    try {
+      container = await this.#create(docker, launch, image)
+    } catch (error) {
+      if ([NO_IMAGE, NAME_TAKEN].includes(statusOf(error) ?? 0)) return null
+      throw error
+    }
+    const noted = this.#images
+      .used(image)
+      .catch((error: unknown) => this.#options.onWarning(`the use of ${image} is not noted: ${messageOf(error)}`))
+    await Promise.all([this.#startNew(container, launch, hasNetwork), noted])
+    return container
   }
 
   #bring(docker: Docker, image: string, key: InstanceKey): Promise<Result<string, string>> {
@@ -251,6 +288,7 @@ class DockerRuntime implements RuntimeDriver {
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
     await forgetAddedFiles(this.#options.dataDir, key)
+    await forgetSecrets(this.#options.dataDir, key)
     let known = await this.#known(key)
     if (known === undefined) {
       const { signal } = this.#closing
@@ -285,22 +323,21 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  async #create(
-    docker: Docker,
+  #create(docker: Docker, launch: Launch, image: string): Promise<Docker.Container> {
+    const options = containerOptions(launch, this.#options.nodeId, this.#options.resolver)
+    return answerWithin(docker.createContainer({ ...options, Image: image }))
+  }
+
+  async #startNew(
+    container: Docker.Container,
     launch: Launch,
-    image: string,
-    files: readonly FetchedFile[],
-  ): Promise<Docker.Container> {
-    const container = await answerWithin(
-      docker.createContainer({
-        ...containerOptions(launch, this.#options.nodeId, this.#options.resolver),
-        Image: image,
-      }),
-    )
+    hasNetwork: Promise<void>,
+    files: readonly FetchedFile[] = [],
+  ): Promise<void> {
     try {
+      await hasNetwork
       await packFiles(files, container)
       await answerWithin(container.start())
-      return container
     } catch (error) {
       await removeContainer(container, launch.key, this.#watching)
       // Perhaps somebody removed the network: the next start looks again.

@@ -26,6 +26,8 @@ export interface ImageRequest {
 export interface ImageSource {
   /** Whether it is here; if so that is a use of it. */
   isHere(docker: Docker, image: string): Promise<boolean>
+  /** A container was made from it. */
+  used(image: string): Promise<void>
   /** Brings one that is not here; resolves to what containers are to be made from, or to why it cannot be had. */
   bring(docker: Docker, request: ImageRequest): Promise<Result<string, string>>
 }
@@ -39,6 +41,7 @@ export function createImageSource(options: ImageSourceOptions): ImageSource {
   }
   return {
     isHere,
+    used: (image) => keeper.used(image, false),
     async bring(docker, request) {
       const { image, onProgress, signal } = request
       await keeper.makeRoom(docker, image)
