@@ -86,6 +86,7 @@ export function createControl(member: Member): NodeControl {
       intake: view.intake(),
       pressure: view.summaryOf(view.self.node)?.pressure ?? 0,
       addresses: network.addresses(),
+      reach: network.reach(),
       proxies: member.ways.proxies,
       domains: domainViews(view, performance.now(), freshMs),
       peers: peerViews(view, member.paths, member.names),

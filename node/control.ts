@@ -18,6 +18,15 @@ export interface StatusView {
   /** Whether this device takes new work. */
   readonly intake: IntakeView['intake']
   readonly addresses: readonly string[]
+  /**
+   * Whether members can dial this node where they see it, whether it carries connections for others, and the nodes that
+   * carry its own.
+   */
+  readonly reach: {
+    readonly standing: 'unknown' | 'open' | 'closed'
+    readonly isRelay: boolean
+    readonly relays: readonly string[]
+  }
   readonly proxies: { readonly http: string | null; readonly socks: string | null; readonly dns: string | null }
   readonly domains: readonly DomainView[]
   readonly peers: readonly PeerView[]
@@ -182,6 +191,34 @@ export interface PolicyExplanation {
   readonly reason: string | null
 }
 
+/** One step in the life of a service, as somebody signed it. */
+export interface AuditView {
+  /** When this node took it in, ISO 8601. */
+  readonly at: string
+  readonly domain: string
+  readonly service: string
+  readonly number: number | null
+  readonly step: 'asked' | 'removed' | 'decided' | 'taken away' | 'accepted' | 'runs' | 'ended'
+  /** Who signed it. */
+  readonly node: string
+  readonly operator: string
+  /** When, by the signer's clock, ISO 8601; null for what is ordered by fences alone. */
+  readonly signedAt: string | null
+  /** The device or domain that it was decided for. */
+  readonly to: string | null
+  readonly reason: string
+}
+
+/** What an operator's services were given on an operator's devices. */
+export interface UsageView {
+  readonly operator: string
+  readonly owner: string
+  readonly instanceSeconds: number
+  /** Seconds of cores and GB-hours of memory that were promised while instances ran. */
+  readonly coreSeconds: number
+  readonly gbHours: number
+}
+
 /** A secret of this node's operator; what it is is told to nobody. */
 export interface SecretView {
   readonly name: string
@@ -281,6 +318,9 @@ export interface NodeControl {
   setPolicy(text: string): Promise<PolicyView>
   /** What a device's owner has against a service. */
   explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  /** The orders that this node holds signed, of one service or all. */
+  audit(service: string | null): Promise<readonly AuditView[]>
+  usage(): Promise<readonly UsageView[]>
   secrets(): readonly SecretView[]
   /** Keeps a secret on this operator's devices of the cluster; its value in base64. */
   setSecret(name: string, value: string): Promise<SecretChange>

@@ -73,6 +73,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       onAnswered: (requestId) => log.push(`answered ${requestId}`),
       onCharter: () => log.push('charter'),
       onPolicy: () => log.push('policy'),
+      onAudit: () => log.push('audit'),
       onDropped: (problem) => log.push(`dropped ${problem}`),
       onSettled: () => undefined,
     },

@@ -10,6 +10,7 @@ import type { Random } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { fitsTheWire, type Opened, type OpenProblem, type Sealer, type SignerFacts } from '../overlay/wire/envelope.ts'
 import type { RuntimeOperation } from '../placement/index.ts'
+import type { SealedRecord } from '../services-registry/index.ts'
 import type { Answer } from './core/asking.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
@@ -43,6 +44,8 @@ export interface HostPorts {
     onResolved(requestId: number, answer: ResolvedService): void
     onAnswered(requestId: string, answer: Answer): void
     onCharter(chain: Uint8Array): void
+    /** A record to be kept when later ones take its place. */
+    onAudit(record: SealedRecord): void
     /** A policy of this operator, not yet checked. */
     onPolicy(statement: string): void
     /** Something malformed or unproven came in and was dropped. */
@@ -141,6 +144,8 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
         return network.follow(effect.topics.map((topic) => topicOf(federation, topic)))
       case 'charter':
         return listener.onCharter(effect.chain)
+      case 'audit':
+        return listener.onAudit(effect.record)
       case 'policy':
         return listener.onPolicy(effect.statement)
       case 'resolved':

@@ -11,6 +11,7 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
+import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { WantedNode } from './core/effects.ts'
@@ -59,6 +60,7 @@ export interface Member {
   readonly registries: RegistryFile
   readonly policy: PolicyKeeper
   readonly secrets: Secrets
+  readonly audit: AuditLog
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -146,6 +148,7 @@ async function assemble(
   const sealer = createSealer(coreCodec, federation, gate, gate)
   const clock = createClock()
   const random = seededRandom(randomInt(2 ** 47))
+  const audit = await openAuditLog(disk, sealer, Date.now)
   const memory = await loadMemory(disk, domain, sealer)
   const seeds = wantedFrom(await loadSeeds(disk, self, memory.members), self)
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
@@ -301,6 +304,7 @@ async function assemble(
         gate.offerCharter(chain).catch((problem: unknown) => notice('charter-refused', String(problem)))
       },
       onPolicy: policy.offer,
+      onAudit: audit.note,
     },
   }
   host = createHost({ self, federation, core, sealer, ports })
@@ -327,6 +331,7 @@ async function assemble(
     registries,
     policy,
     secrets,
+    audit,
     traffic,
     ways,
     options,

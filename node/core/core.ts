@@ -12,6 +12,7 @@ import { PLACEMENT_TIMING } from '../../placement/index.ts'
 import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import { createAsking } from './asking.ts'
+import { createAudit } from './audit.ts'
 import type { CoreView } from './core-view.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
@@ -139,6 +140,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     keptPressure: memory.pressure,
   })
   const asking = createAsking(self, book)
+  const audit = createAudit()
   const policies = createPolicies(self, neighbours.connected)
   const intake = createIntake({
     self,
@@ -315,6 +317,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'inventory-news':
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
+        audit.onRecord(one.record, out)
         requests.onRecordChanged(one.service, at, out)
         return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:

@@ -72,6 +72,8 @@ export type CoreEffect =
   | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
   /** A member shows its charter; whoever keeps ours looks whether it is longer. */
   | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** A record that is kept when a later one takes its place. */
+  | { readonly kind: 'audit'; readonly record: SealedRecord }
   /** Somebody of our operator shows its policy; whoever keeps ours looks whether it is a later one. */
   | { readonly kind: 'policy'; readonly statement: string }
   | { readonly kind: 'answered'; readonly requestId: string; readonly answer: Answer }

@@ -5,6 +5,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { dirname } from 'node:path'
 import type { ExecRequest, ExecSession } from '../../placement/runtime.ts'
 import type {
+  AuditView,
   DeployView,
   EventView,
   ExecTarget,
@@ -25,6 +26,7 @@ import type {
   SecretView,
   ServiceView,
   StatusView,
+  UsageView,
 } from '../control.ts'
 import { CoppiceError, type ErrorView } from '../errors.ts'
 import { controlSocketPath, ERROR_TRAILER, withShortPath } from './control-socket.ts'
@@ -58,6 +60,8 @@ export interface ControlClient {
   policy(): Promise<PolicyView>
   setPolicy(text: string): Promise<PolicyView>
   explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  audit(service: string | null): Promise<readonly AuditView[]>
+  usage(): Promise<readonly UsageView[]>
   secrets(): Promise<readonly SecretView[]>
   setSecret(name: string, value: string): Promise<SecretChange>
   removeSecret(name: string): Promise<SecretChange>
@@ -106,6 +110,8 @@ export function createControlClient(dataDir: string): ControlClient {
     policy: () => ask('GET', '/v1/policy'),
     setPolicy: (text) => ask('POST', '/v1/policy', { text }),
     explainPolicy: (id, node) => ask('GET', withQuery('/v1/policy/explanation', { service: id, node })),
+    audit: (id) => ask('GET', withQuery('/v1/audit', { service: id ?? undefined })),
+    usage: () => ask('GET', '/v1/usage'),
     secrets: () => ask('GET', '/v1/secrets'),
     setSecret: (name, value) => ask('POST', '/v1/secrets', { name, value }),
     removeSecret: (name) => ask('DELETE', `/v1/secrets/${encodeURIComponent(name)}`),

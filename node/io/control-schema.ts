@@ -52,6 +52,7 @@ export const requestSchemas = {
   }),
   node: z.strictObject({ node }),
   policy: z.strictObject({ text: z.string().min(1).max(POLICY_STATEMENT_BYTES_MAX) }),
+  audit: z.strictObject({ service: service.optional() }),
   secret: z.strictObject({ name: z.string().min(1).max(255), value: z.base64().max(SECRET_LENGTH_MAX) }),
   explanation: z.strictObject({ service, node }),
   recoveryOrder: z.strictObject({ domain }),

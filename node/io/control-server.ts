@@ -102,6 +102,8 @@ function addQuestions(app: FastifyInstance, control: NodeControl): void {
     const { service, node } = readRequest(requestSchemas.explanation, request.query)
     return control.explainPolicy(service, node)
   })
+  app.get('/v1/audit', (request) => control.audit(readRequest(requestSchemas.audit, request.query).service ?? null))
+  app.get('/v1/usage', () => control.usage())
   app.get('/v1/secrets', () => control.secrets())
   app.get('/v1/resolve', (request, reply) =>
     control.resolve(readRequest(requestSchemas.resolve, request.query).address, untilGone(reply)),

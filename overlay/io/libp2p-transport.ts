@@ -160,6 +160,8 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   })
   const desk = await installHello(node, gate, options.helloTimeoutMs ?? HELLO_TIMEOUT_MS, {
     onAdmitted: (connection, member) => {
+      // Whoever comes again may have lost the other connection: a device that moved, a restart.
+      for (const other of node.getConnections(connection.remotePeer)) if (other !== connection) roundTrips.doubt(other)
       connections.add(connection, member)
       void introduce(node, connection)
     },
@@ -211,6 +213,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       isRelayed: options.listen.includes(RELAYED),
       seed: randomInt(2 ** 32),
       onChanged: events.onReachChanged,
+      onMoved: () => node.getConnections().forEach(roundTrips.doubt),
     })
     return reach
   }

@@ -33,6 +33,8 @@ export interface ReachSetup {
   readonly seed: number
   /** Something about the reach, or the addresses, changed. */
   onChanged(): void
+  /** The device has other addresses than before: connections from the old ones are dead and do not know it. */
+  onMoved(): void
 }
 
 export interface ReachKeeper {
@@ -133,8 +135,14 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     const own = transportManager.getAddrs().filter((address) => hostAndPortOf(address.toString()) !== null)
     // Members are told of the device's own addresses as they are: a wrong one costs a dial that fails.
     for (const address of own) addressManager.confirmObservedAddr(address, { type: 'transport', ttl: FOR_EVER_MS })
-    const hosts = [...new Set(own.flatMap((address) => hostAndPortOf(address.toString())?.host ?? []))]
-    if (hosts.join() !== reach.own.join()) tellReach({ kind: 'own-addresses', addresses: hosts })
+    const hosts = [...new Set(own.flatMap((address) => hostAndPortOf(address.toString())?.host ?? []))].filter(
+      (host) => !isLinkLocalIp(host),
+    )
+    if (hosts.join() !== reach.own.join()) {
+      const isMove = reach.own.some((host) => !hosts.includes(host))
+      tellReach({ kind: 'own-addresses', addresses: hosts })
+      if (isMove) setup.onMoved()
+    }
     settled()
   }
   node.addEventListener('peer:identify', ({ detail: { peerId, protocols, listenAddrs, observedAddr, connection } }) => {
@@ -176,9 +184,10 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   }
 }
 
-/** What members are told of: no address that means something on one cable only, and of relays none on loopback. */
+/** What members are told of: nothing that means something on one cable or one device only, as far as there is more. */
 export const announced = (addresses: Multiaddr[]): Multiaddr[] => {
-  const useful = addresses.filter((address) => !isLinkLocalIp(hostAndPortOf(address.toString())?.host ?? ''))
+  const hostOf = (address: Multiaddr): string => hostAndPortOf(address.toString())?.host ?? ''
+  const useful = addresses.filter((address) => !isLinkLocalIp(hostOf(address)) && hostOf(address) !== '::1')
   const isVain = (address: Multiaddr): boolean => address.toString().includes('/p2p-circuit') && isLoopback(address)
   const reached = useful.filter((address) => !isVain(address))
   return reached.some((address) => address.toString().includes('/p2p-circuit')) ? reached : useful

@@ -8,6 +8,7 @@ import { benchFailover } from './failover.ts'
 import { isMet, lineOf } from './figures.ts'
 import { benchIdle } from './idle.ts'
 import { measureCore } from './placement.ts'
+import { benchSubmit } from './submit.ts'
 
 const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')}]
                           (${ELECTION_PARTS_DEFAULT.join(',')})
@@ -19,7 +20,7 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --loss N      steady: share of messages that get lost (0.05)
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
-npm run bench -- placement --parts core,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
+npm run bench -- placement --parts core,process,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
 npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
 
 const { positionals, values } = parseArgs({
@@ -55,8 +56,9 @@ async function election(): Promise<boolean> {
 }
 
 async function failover(): Promise<boolean> {
-  await benchFailover(Number(values.runs ?? 10))
-  return true
+  const figures = await benchFailover(Number(values.runs ?? 20))
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
 }
 
 async function idle(): Promise<boolean> {
@@ -66,12 +68,16 @@ async function idle(): Promise<boolean> {
   return figures.every(isMet)
 }
 
+const PLACEMENT_PARTS: readonly string[] = ['core', 'process', 'docker']
+
 async function placement(): Promise<boolean> {
   const parts = values.parts.split(',')
-  const unknown = parts.filter((part) => part !== 'core' && part !== 'docker')
-  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}; there are core and docker`)
+  const unknown = parts.filter((part) => !PLACEMENT_PARTS.includes(part))
+  if (unknown.length > 0)
+    throw new Error(`no such part: ${unknown.join(', ')}; there are ${PLACEMENT_PARTS.join(', ')}`)
   const figures = [
     ...(parts.includes('core') ? measureCore() : []),
+    ...(parts.includes('process') ? await benchSubmit(Number(values.runs ?? 20)) : []),
     ...(parts.includes('docker') ? await benchDocker(Number(values.runs ?? 10)) : []),
   ]
   for (const figure of figures) console.log(lineOf(figure))

@@ -5,6 +5,7 @@ import { until } from '../local/fleet.ts'
 import { readMatrix, renderMatrix } from './matrix.ts'
 import { createLabNetwork, type Device } from './network.ts'
 import { createLabFleet } from './nodes.ts'
+import { STORY_DEVICES, tellStories } from './stories.ts'
 
 /** The devices of the matrix; the first founds the federation. */
 const DEVICES: readonly Device[] = [
@@ -24,20 +25,26 @@ const DEVICES: readonly Device[] = [
 /** The time after the last device came in which the pairs may still become direct, as the issue allows. */
 const SETTLE_MS = 12_000
 
-const [baseDir = '', json = '', only = ''] = process.argv.slice(2)
+const [baseDir = '', json = '', only = '', part = ''] = process.argv.slice(2)
 const names = only.split(',')
-const devices = only === '' ? DEVICES : DEVICES.filter(({ name }) => names.includes(name))
+const all = part === 'stories' ? STORY_DEVICES : DEVICES
+const devices = only === '' ? all : all.filter(({ name }) => names.includes(name))
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
-const network = await createLabNetwork(devices)
-const fleet = createLabFleet(baseDir)
-try {
-  await fleet.start(devices, network, say)
+async function showMatrix(): Promise<void> {
   const settledAtMs = Date.now() + SETTLE_MS
   await until('the paths have settled', async () => Date.now() >= settledAtMs, SETTLE_MS * 2)
   const pairs = await readMatrix(fleet)
   process.stdout.write(json === 'json' ? `${JSON.stringify({ pairs })}\n` : `${renderMatrix(pairs)}\n`)
   process.exitCode = pairs.every(({ path }) => path !== null) ? 0 : 1
+}
+
+const network = await createLabNetwork(devices)
+const fleet = createLabFleet(baseDir)
+try {
+  await fleet.start(devices, network, say)
+  if (part === 'stories') process.stdout.write(`${JSON.stringify(await tellStories(fleet, network, say))}\n`)
+  else await showMatrix()
 } finally {
   await fleet.stop()
 }

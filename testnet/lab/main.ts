@@ -1,4 +1,4 @@
-// `npm run lab -- [--json] [--only NAME,NAME] [--keep]`: paths across real NATs. Needs root, `ip` and `nft`.
+// `npm run lab -- [--json] [--only NAME,NAME] [--stories] [--keep]`: paths across real NATs. Needs root, `ip` and `nft`.
 // Everything happens in network, mount and process namespaces that end with this process, however it ends; nothing of
 // it is visible outside.
 
@@ -25,6 +25,7 @@ const readWords = () => {
     const options = {
       json: { type: 'boolean', default: false },
       only: { type: 'string', default: '' },
+      stories: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
     } as const
     return parseArgs({ options }).values
@@ -42,7 +43,18 @@ const baseDir = await mkdtemp(join(tmpdir(), 'coppice-lab-'))
 const spaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
 const lab = spawn(
   'unshare',
-  [...spaces, 'sh', '-c', ENTER, process.execPath, INSIDE, baseDir, words.json ? 'json' : 'text', words.only],
+  [
+    ...spaces,
+    'sh',
+    '-c',
+    ENTER,
+    process.execPath,
+    INSIDE,
+    baseDir,
+    words.json ? 'json' : 'text',
+    words.only,
+    words.stories ? 'stories' : 'matrix',
+  ],
   { stdio: ['ignore', 'inherit', 'inherit'] },
 )
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => lab.kill('SIGKILL'))

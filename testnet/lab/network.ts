@@ -22,6 +22,8 @@ export interface LabNetwork {
   on(device: string): readonly string[]
   /** Adds delay to all that a device sends, in ms. */
   delay(device: string, ms: number): Promise<void>
+  /** Keeps two devices' sites from talking to each other directly, cutting what is open; returns how to end that. */
+  part(a: string, b: string): Promise<() => Promise<void>>
   /** Takes a device off its network and puts it behind another router of the kind given. */
   move(device: string, nat: NatKind): Promise<void>
 }
@@ -38,7 +40,7 @@ const within = (space: string, ...words: readonly string[]): Promise<void> => ip
 
 /** Builds it all. Rejects with what `ip` or `nft` said; the namespaces go with the process. */
 export async function createLabNetwork(devices: readonly Device[]): Promise<LabNetwork> {
-  const state = { nextPublic: 10, nextSite: 1, sites: new Map<string, Site>() }
+  const state = { nextPublic: 10, nextSite: 1, sites: new Map<string, Site>(), siteOfDevice: new Map<string, Site>() }
   await addSpace(SEGMENT)
   await within(SEGMENT, 'link', 'add', 'br0', 'type', 'bridge')
   await within(SEGMENT, 'link', 'set', 'br0', 'up')
@@ -64,6 +66,20 @@ export async function createLabNetwork(devices: readonly Device[]): Promise<LabN
         `${ms}ms`,
       ])
     },
+    part: async (a, b) => {
+      const { router } = siteOfDevice(state, a)
+      const { outside } = siteOfDevice(state, b)
+      const rules = `table ip parted {
+  chain forward {
+    type filter hook forward priority -10;
+    ip saddr ${outside} meta l4proto tcp reject with tcp reset;
+    ip daddr ${outside} meta l4proto tcp reject with tcp reset;
+  }
+}
+`
+      await feed(['netns', 'exec', router, 'nft', '-f', '-'], rules)
+      return () => ip('netns', 'exec', router, 'nft', 'delete', 'table', 'ip', 'parted')
+    },
     move: async (device, nat) => {
       await within(device, 'link', 'del', 'eth0')
       await connect(state, device, { kind: 'behind', nat, site: `moved-${state.nextSite}` })
@@ -74,6 +90,8 @@ export async function createLabNetwork(devices: readonly Device[]): Promise<LabN
 /** A router and the network behind it. */
 interface Site {
   readonly router: string
+  /** Its address on the segment; null for one behind another. */
+  readonly outside: string | null
   readonly net: string
   nextHost: number
 }
@@ -82,6 +100,13 @@ interface Plan {
   nextPublic: number
   nextSite: number
   readonly sites: Map<string, Site>
+  readonly siteOfDevice: Map<string, Site>
+}
+
+function siteOfDevice({ siteOfDevice: sites }: Plan, device: string): Site {
+  const site = sites.get(device)
+  if (site === undefined) throw new Error(`${device} is behind no router`)
+  return site
 }
 
 async function connect(plan: Plan, name: string, place: Place): Promise<void> {
@@ -90,8 +115,11 @@ async function connect(plan: Plan, name: string, place: Place): Promise<void> {
       return joinSegment(name, 'eth0', plan.nextPublic++, ['4', '6'])
     case 'ipv6-only':
       return joinSegment(name, 'eth0', plan.nextPublic++, ['6'])
-    case 'behind':
-      return joinSite(name, 'eth0', await siteOf(plan, place.site, place.nat, null))
+    case 'behind': {
+      const site = await siteOf(plan, place.site, place.nat, null)
+      plan.siteOfDevice.set(name, site)
+      return joinSite(name, 'eth0', site)
+    }
     case 'behind-two': {
       const carrier = await siteOf(plan, `${name}-carrier`, place.nat, null)
       return joinSite(name, 'eth0', await siteOf(plan, `${name}-home`, place.nat, carrier))
@@ -105,6 +133,7 @@ async function siteOf(plan: Plan, name: string, nat: NatKind, above: Site | null
   const number = plan.nextSite++
   const router = `router-${number}`
   await addSpace(router)
+  const outside = above === null ? `${PUBLIC_NET}.${plan.nextPublic}` : null
   if (above === null) await joinSegment(router, 'wan', plan.nextPublic++, ['4'])
   else await joinSite(router, 'wan', above)
   // Routers of a carrier hand out addresses of RFC 6598, those at home private ones.
@@ -114,7 +143,7 @@ async function siteOf(plan: Plan, name: string, nat: NatKind, above: Site | null
   await within(router, 'link', 'set', 'lan', 'up')
   await run('ip', ['netns', 'exec', router, 'sysctl', '-qw', 'net.ipv4.ip_forward=1'])
   await feed(['netns', 'exec', router, 'nft', '-f', '-'], natRules(nat))
-  const site: Site = { router, net, nextHost: 2 }
+  const site: Site = { router, outside, net, nextHost: 2 }
   plan.sites.set(name, site)
   return site
 }

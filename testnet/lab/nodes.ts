@@ -28,6 +28,8 @@ export interface LabNode extends FleetNode {
 export interface LabFleet {
   readonly nodes: ReadonlyMap<string, LabNode>
   readonly watch: Watch
+  /** The command line that the nodes were started with. */
+  readonly program: string
   node(name: string): LabNode
   /** Starts the founder and then, one after the other, those that join. */
   start(devices: readonly Device[], network: LabNetwork, onProgress: (text: string) => void): Promise<void>
@@ -87,6 +89,7 @@ export function createLabFleet(baseDir: string, flagsOf: (name: string) => reado
   return {
     nodes,
     watch,
+    program: COPPICE,
     node: nodeOf,
     start,
     kill,
@@ -103,12 +106,21 @@ export interface PathTold {
   readonly teller: string
   readonly to: string
   readonly path: 'direct' | 'relay'
+  readonly via: string | null
 }
 
 /** The changes of paths among what was told, by the nodes' names. */
 export const pathsTold = (seen: readonly Seen[]): readonly PathTold[] =>
   seen.flatMap(({ name, teller, atMs, fields }) =>
     name === 'path-changed' && (fields.path === 'direct' || fields.path === 'relay')
-      ? [{ atMs, teller, to: String(fields.name), path: fields.path }]
+      ? [
+          {
+            atMs,
+            teller,
+            to: String(fields.name),
+            path: fields.path,
+            via: fields.via === null ? null : String(fields.via),
+          },
+        ]
       : [],
   )
