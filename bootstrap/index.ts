@@ -33,6 +33,9 @@ export {
   type OperatorKey,
 } from './io/key-file.ts'
 export { type FoundOptions, foundFederation, loadMembership, type Membership } from './io/membership.ts'
+export { openPolicy, signPolicy } from './io/policy-signer.ts'
 export { type RedeemOptions, readInvite, redeemInvite } from './io/redeem-invite.ts'
-export type { Store } from './io/store.ts'
+export { openSealed, sealTo } from './io/sealed-box.ts'
+export { POLICY_KEY, type Store } from './io/store.ts'
 export { type BootstrapMessage, bootstrapSchemas, type CharterChain, HELLO_BYTES_MAX } from './messages.ts'
+export { type PolicyStatement, supersedes } from './policy-statement.ts'

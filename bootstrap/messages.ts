@@ -4,10 +4,21 @@
 import type { FederationId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import { decodeBounded, encodeCbor, type MessageSchemas } from '../overlay/wire/codec.ts'
-import { bytes, type Infer, literal, object, readWith, type Schema, text, union } from '../overlay/wire/schema.ts'
+import {
+  bytes,
+  type Infer,
+  literal,
+  object,
+  readWith,
+  type Schema,
+  text,
+  union,
+  whole,
+} from '../overlay/wire/schema.ts'
 import { CHARTER_BYTES_MAX, NAME_CHARS_MAX } from './charter.ts'
 import { CREDENTIAL_BYTES_MAX } from './credential.ts'
 import { INVITE_ID_BYTES, INVITE_SECRET_BYTES } from './invite.ts'
+import { POLICY_STATEMENT_BYTES_MAX } from './policy-statement.ts'
 
 /** The largest hello or join answer, in bytes (a relation: charter, credential, and 2 KiB for names and framing). */
 export const HELLO_BYTES_MAX = CHARTER_BYTES_MAX + CREDENTIAL_BYTES_MAX + 2_048
@@ -44,8 +55,20 @@ const joinAnswerSchema = union<JoinAnswer>({ accepted: acceptedSchema, refused: 
 const charterChainSchema = object({ kind: literal('charter/chain'), chain: bytes(CHARTER_BYTES_MAX) })
 export type CharterChain = Infer<typeof charterChainSchema>
 
-export type BootstrapMessage = CharterChain
-export const bootstrapSchemas: MessageSchemas<BootstrapMessage> = { 'charter/chain': charterChainSchema }
+/** Which policy a device of the operator has; 0 for none. Said to devices of the same operator only. */
+const policyHeldSchema = object({ kind: literal('policy/held'), version: whole() })
+export type PolicyHeld = Infer<typeof policyHeldSchema>
+
+/** The policy as the operator signed it, for a device that has an older one. */
+const policySignedSchema = object({ kind: literal('policy/signed'), statement: text(POLICY_STATEMENT_BYTES_MAX) })
+export type PolicySigned = Infer<typeof policySignedSchema>
+
+export type BootstrapMessage = CharterChain | PolicyHeld | PolicySigned
+export const bootstrapSchemas: MessageSchemas<BootstrapMessage> = {
+  'charter/chain': charterChainSchema,
+  'policy/held': policyHeldSchema,
+  'policy/signed': policySignedSchema,
+}
 
 interface FrameCodec<T> {
   encode(frame: T): Uint8Array

@@ -5,7 +5,6 @@ import { addressOf, parseAddress } from '../overlay/address.ts'
 import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { decodeSpec, parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
-import { readRegistry } from '../placement/registry-login.ts'
 import { isSpec, type SealedRecord, type SpecRecord } from '../services-registry/index.ts'
 import { asCoppiceError } from './boot.ts'
 import type {
@@ -27,6 +26,7 @@ import { logsOf } from './logs.ts'
 import { lostVersionWarning } from './lost-version.ts'
 import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
+import { ownerControl } from './owner-answers.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
 import {
   domainViews,
@@ -86,6 +86,7 @@ export function createControl(member: Member): NodeControl {
       intake: view.intake(),
       pressure: view.summaryOf(view.self.node)?.pressure ?? 0,
       addresses: network.addresses(),
+      reach: network.reach(),
       proxies: member.ways.proxies,
       domains: domainViews(view, performance.now(), freshMs),
       peers: peerViews(view, member.paths, member.names),
@@ -232,24 +233,13 @@ export function createControl(member: Member): NodeControl {
     remove: (service) => changeSpec(service, () => null),
     scale: (service, replicas) => changeSpec(service, (spec) => scaled(spec, replicas), true),
     rollback: (service) => changeSpec(service, previousOf),
-    registries: () => member.registries.all().map(({ registry, username }) => ({ registry, username })),
-    registryLogin: async ({ registry: named, username, password }) => {
-      const registry = readHost(named)
-      await member.registries.put({ registry, username, password })
-      return { registry, username }
-    },
-    registryLogout: async (named) => {
-      const registry = readHost(named)
-      if (await member.registries.remove(registry)) return { registry }
-      const problem = `this node has no login of ${registry}`
-      throw new CoppiceError('no-such-login', problem, '`coppice registry list` shows those that it has.')
-    },
     migrate: async (id, number, to) => {
       const service = id as ServiceId
       return migrate(member, await knowing(service), service, number, to)
     },
     intake: (who, set) => setIntake(member, findNode(member, who), set),
     resolve,
+    ...ownerControl(member, { knowing, findNode: (who) => findNode(member, who) }),
     invite: async ({ domain, uses, ttlMs }) => {
       const addresses = network.addresses().slice(0, 8)
       const into = domain ?? view.self.domain
@@ -288,16 +278,6 @@ function previousOf(spec: ServiceSpec, { service, previous }: SpecRecord): Servi
   if (decoded?.ok) return { ...decoded.value, replicas: spec.replicas }
   const problem = `no earlier version of ${service} is known`
   throw new CoppiceError('no-previous-version', problem, '`coppice deploy` the descriptor that you want instead.')
-}
-
-function readHost(named: string): string {
-  const registry = readRegistry(named)
-  if (registry !== null) return registry
-  throw new CoppiceError(
-    'bad-registry',
-    `"${named}" is no host of a registry`,
-    'As in ghcr.io or registry.example:5000.',
-  )
 }
 
 function readDomain(domain: string | null): DomainPath {

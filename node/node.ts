@@ -3,8 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
-import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
-import { type Place, parsePlace } from '../overlay/coordinates/distance.ts'
+import { ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
@@ -12,7 +11,7 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
-import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
+import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { WantedNode } from './core/effects.ts'
@@ -21,21 +20,26 @@ import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
-import { createInside } from './inside.ts'
+import { createInside, isAllowed } from './inside.ts'
 import { callerAt, isLoopback } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
 import { openRegistryFile, type RegistryFile } from './io/registry-file.ts'
 import { createRuntimes, type Runtimes } from './io/runtimes.ts'
+import { openSecretFile } from './io/secret-file.ts'
 import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { ownerRights } from './policy-answers.ts'
+import { openPolicyKeeper, type PolicyKeeper } from './policy-keeper.ts'
 import { createQuestions, type Questions } from './questions.ts'
 import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './registry-logins.ts'
 import { loadScheduler } from './schedulers.ts'
+import { createSecrets, type Secrets } from './secrets.ts'
+import { checkElectors, pressureOf, whereabouts } from './settings.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
+import { knownServices, type PathView, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
 import { openWaysIn, type WaysIn } from './ways-in.ts'
 
@@ -54,6 +58,9 @@ export interface Member {
   readonly network: NetworkPort
   readonly runtimes: Runtimes
   readonly registries: RegistryFile
+  readonly policy: PolicyKeeper
+  readonly secrets: Secrets
+  readonly audit: AuditLog
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -96,39 +103,6 @@ export async function startMember(admission: Admission, options: NodeOptions): P
   }
 }
 
-/** Where the device stands: as it was told, else as its label says. */
-function whereabouts({ location, labels }: NodeOptions): { readonly location?: Place } {
-  const place = location ?? parsePlace(labels?.location ?? '')
-  return place === null ? {} : { location: place }
-}
-
-/** Percent from people, shares for the machine. */
-function pressureOf({ pressure = {} }: NodeOptions): PressureSettings | null {
-  if (pressure === null) return null
-  const { high, low, readings } = PRESSURE_DEFAULTS
-  const share = (percent: number | undefined, usual: number): number => (percent === undefined ? usual : percent / 100)
-  const chosen = {
-    high: share(pressure.high, high),
-    low: share(pressure.low, low),
-    readings: pressure.readings ?? readings,
-  }
-  if (chosen.low <= chosen.high) return chosen
-  throw new CoppiceError(
-    'wrong-option',
-    `pressure cannot end at ${chosen.low * 100} % and begin at ${chosen.high * 100} %`,
-    'Choose a low mark below the high one.',
-  )
-}
-
-function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
-  if (ELECTORS_MAX_CHOICES.includes(electors)) return
-  throw new CoppiceError(
-    'wrong-option',
-    `a domain cannot have ${electors} electors`,
-    `Choose ${ELECTORS_MAX_CHOICES.join(', ')}.`,
-  )
-}
-
 async function assemble(
   { folder, membership, isFounding }: Admission,
   options: NodeOptions,
@@ -137,7 +111,7 @@ async function assemble(
   const { dataDir, disk, nodeKey, operatorKey } = folder
   const { domain, federation } = membership
   const { preset = 'lan', electors: electorsMax = ELECTORS_MAX_DEFAULT, autonomy = 'automatic' } = options
-  const { labels = {}, relay = false } = options
+  const { labels = {} } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
   const observers = createObservers()
@@ -174,6 +148,7 @@ async function assemble(
   const sealer = createSealer(coreCodec, federation, gate, gate)
   const clock = createClock()
   const random = seededRandom(randomInt(2 ** 47))
+  const audit = await openAuditLog(disk, sealer, Date.now)
   const memory = await loadMemory(disk, domain, sealer)
   const seeds = wantedFrom(await loadSeeds(disk, self, memory.members), self)
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
@@ -190,7 +165,6 @@ async function assemble(
       preset,
       electorsMax,
       autonomy,
-      isRelay: relay,
       labels,
       placing: { scheduler: scheduler.plugin, pressure: pressureOf(options), ...whereabouts(options) },
       seeds,
@@ -213,6 +187,7 @@ async function assemble(
     traffic: () => traffic,
   }
   const registries = await openRegistryFile(dataDir)
+  const policy = await openPolicyKeeper({ store: disk, gate, operatorKey, wall: Date.now, onNotice: notice })
   const lookups = createLookups((input) => host?.input(input))
   const logins: LoginOptions = {
     core: core.view,
@@ -220,7 +195,9 @@ async function assemble(
     lookUp: lookups.lookUp,
     traffic: () => traffic,
   }
+  const secrets = createSecrets({ ...logins, file: await openSecretFile(dataDir), nodeKey, wall: Date.now })
   const runtimes = await createRuntimes({
+    secrets: secrets.source,
     dataDir,
     self,
     resolver: options.virtualNetwork ? resolverAddress(self) : null,
@@ -232,6 +209,7 @@ async function assemble(
   })
   closers.push(() => runtimes.stop())
 
+  const rights = ownerRights(core.view, policy)
   const stopping = new AbortController()
   const questions = createQuestions((input) => host?.input(input))
   const traffic = createTraffic({
@@ -248,11 +226,12 @@ async function assemble(
     },
     local: (service) => recordsOf(core.view, service),
     inside: createInside({
-      operator: gate.facts.operator,
       runtimes,
       login: createAnswerLogin(logins),
-      ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
+      secret: secrets.serve,
+      ...rights,
     }),
+    mayReach: (caller, service) => isAllowed(rights, 'reach', caller, service),
     callerAt: async (from, protocol) =>
       (isLoopback(from) ? null : await runtimes.instanceAt(from.address)) ?? callerAt(dataDir, from, protocol),
     random,
@@ -267,18 +246,27 @@ async function assemble(
     listen,
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
-    relay,
+    ...(options.relay === undefined ? {} : { relay: options.relay }),
     ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onConnected: (peer) => {
-        paths.set(peer.peer, { path: peer.path, via: peer.via })
+        paths.set(peer.peer, { path: peer.path, via: peer.via, reason: null })
         names.set(peer.peer, peer.name)
+        const { peer: node, name: called, path, via } = peer
+        observers.tell({ name: 'path-changed', level: 'info', fields: { node, name: called, path, via } })
         host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
       },
       onDisconnected: (peer) => {
         paths.delete(peer)
         host?.input({ kind: 'disconnected', peer })
+      },
+      onNotDirect: (peer, reason) => {
+        const known = paths.get(peer)
+        if (known?.path === 'relay') paths.set(peer, { ...known, reason })
+      },
+      onReachChanged: () => {
+        if (network !== null && host !== null) tellReach(host, network)
       },
       onRoundTrip: (peer, ms) => host?.input({ kind: 'round-trip', peer, ms }),
       onNotice: notice,
@@ -315,14 +303,17 @@ async function assemble(
       onCharter: (chain) => {
         gate.offerCharter(chain).catch((problem: unknown) => notice('charter-refused', String(problem)))
       },
+      onPolicy: policy.offer,
+      onAudit: audit.note,
     },
   }
   host = createHost({ self, federation, core, sealer, ports })
   const running = host
+  policy.tellFrom(running.input)
   closers.push(async () => running.stop())
-  running.input({ kind: 'addresses', addresses: opened.addresses() })
+  tellReach(running, opened)
   running.input({ kind: 'start' })
-  closers.push(readDevice(dataDir, running, opened.addresses))
+  closers.push(readDevice(dataDir, running))
   await runtimes.start()
 
   const ways = await openWaysIn({ node: options, core, self, traffic, notice })
@@ -338,6 +329,9 @@ async function assemble(
     network: opened,
     runtimes,
     registries,
+    policy,
+    secrets,
+    audit,
     traffic,
     ways,
     options,
@@ -360,6 +354,9 @@ async function assemble(
     },
   }
 }
+
+const tellReach = (host: Host, network: NetworkPort): void =>
+  host.input({ kind: 'addresses', addresses: network.addresses(), isRelay: network.reach().isRelay })
 
 /** Leads nothing when it goes, where somebody else can take over; until then all connections stay open. */
 async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {

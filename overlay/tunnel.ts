@@ -52,6 +52,10 @@ export type TunnelHeader =
   | { readonly kind: 'image'; readonly image: string; readonly have?: Uint8Array | undefined }
   /** What opens a registry, for the image of this instance: one line of JSON (node/registry-logins.ts). */
   | { readonly kind: 'registry'; readonly registry: string; readonly service: ServiceId; readonly number: number }
+  /** A secret for an instance, sealed to who asks (node/secrets.ts). */
+  | { readonly kind: 'secret'; readonly name: string; readonly service: ServiceId; readonly number: number }
+  /** A secret for a device of the same operator to keep, sealed to it; answered with one byte. */
+  | { readonly kind: 'keep-secret'; readonly name: string; readonly at: string }
   /** What to run, its input and its output are frames in the tunnel (placement/exec-frames.ts). */
   | { readonly kind: 'exec'; readonly service: ServiceId; readonly number: number }
 
@@ -91,6 +95,9 @@ export const TUNNEL_IMAGE_CHARS_MAX = 512
 const HAVE_BYTES_MAX = 320
 /** A DNS name of 253 characters and a port. */
 const REGISTRY_CHARS_MAX = 259
+const SECRET_NAME_CHARS_MAX = 63
+/** ISO 8601 with milliseconds. */
+const TIME_CHARS_MAX = 32
 const INSTANCE_NUMBER_MAX = 999_999_999
 const TAIL_LINES_MAX = 1_000_000
 /** How far back a log may be asked for: a year, longer than any is kept. A guess. */
@@ -123,6 +130,17 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     registry: text(REGISTRY_CHARS_MAX),
     service: text<ServiceId>(SERVICE_CHARS_MAX),
     number: whole(0, INSTANCE_NUMBER_MAX),
+  }),
+  secret: object({
+    kind: literal('secret'),
+    name: text(SECRET_NAME_CHARS_MAX),
+    service: text<ServiceId>(SERVICE_CHARS_MAX),
+    number: whole(0, INSTANCE_NUMBER_MAX),
+  }),
+  'keep-secret': object({
+    kind: literal('keep-secret'),
+    name: text(SECRET_NAME_CHARS_MAX),
+    at: text(TIME_CHARS_MAX),
   }),
   exec: object({
     kind: literal('exec'),

@@ -124,6 +124,8 @@ export const INVENTORY_CHILDREN_MAX = 1_024
 /** Labels, slots and clusters that an aggregate names; beyond it says that it was cut. Keeps it below about 30 KB. */
 export const AGGREGATE_LABELS_MAX = 256
 export const AGGREGATE_SLOTS_MAX = 64
+/** Operators that an aggregate names: those of a federation fit; a guess. */
+export const AGGREGATE_OWNERS_MAX = 32
 export const AGGREGATE_CLUSTERS_MAX = 64
 
 export type PlacementPreset = 'lan' | 'wan' | 'metered'

@@ -6,6 +6,7 @@ import { type Candidate, clusterNames, nodeNames } from './candidate.ts'
 import type { Demand } from './demand.ts'
 import { breaks, type Measure } from './nearness.ts'
 import { covers, needOf, type Resources, smaller } from './need.ts'
+import { whyNotOffered } from './policy-offer.ts'
 import { type Reason, type RefusalCode, refusal } from './refusal.ts'
 import { parseSelector, type Selector } from './selector.ts'
 
@@ -17,6 +18,7 @@ export const CONSTRAINTS: readonly Constraint[] = [
   clusterSelected,
   nodeSelected,
   isNear,
+  ownerAllows,
   offersRuntime,
   takesIn,
   bearsMore,
@@ -70,6 +72,11 @@ function isNear(_demand: Demand, candidate: Candidate): Reason | null {
     return { ...refusal(FAR[kind], detail), most, on: candidate.name }
   }
   return null
+}
+
+/** What a device tells of its owner's policy; the rest the device itself says when it is asked. */
+function ownerAllows(demand: Demand, { others }: Candidate): Reason | null {
+  return others === null ? null : whyNotOffered(others, demand)
 }
 
 function offersRuntime(demand: Demand, candidate: Candidate): Reason | null {

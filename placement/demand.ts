@@ -6,6 +6,7 @@ import type { ServiceSpec } from './spec.ts'
 /** The type and the key are made from this list, so neither can forget a field that the other has. */
 const DEMAND_FIELDS = [
   'runtime',
+  'privileged',
   'constraints',
   'vcpus',
   'memoryMb',

@@ -1,7 +1,7 @@
 // Where an instance could go: the children of a domain in the order in which to ask them, and why the others are left
 // out.
 
-import type { ChildId, DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import { chainOf, isDomain } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { type Candidate, candidateOf, clusterNames } from './candidate.ts'
@@ -33,6 +33,8 @@ export interface PlanInput {
   /** Children that were asked in this round. */
   readonly tried: ReadonlySet<ChildId>
   readonly avoid: ReadonlyMap<ChildId, Avoided>
+  /** Whose service it is, where that is known. */
+  readonly operator?: OperatorId | null
   /** Nodes that the parent does not want. */
   readonly avoidNodes: readonly NodeId[]
   readonly now: Millis
@@ -146,7 +148,8 @@ export function candidateFor(
   const avoided = input.avoid.get(child)
   if (avoided !== undefined && avoided.until > input.now) return refusal('failed-there', avoided.detail, devices)
   const promised = promisedTo(input.ledger, child, input.key)
-  const candidate = candidateOf(row.news, promised, { path: input.domain, labels }, measure(row.news))
+  const cluster = { path: input.domain, labels, operator: input.operator ?? null }
+  const candidate = candidateOf(row.news, promised, cluster, measure(row.news))
   return ruledOutBy(input.spec, candidate) ?? candidate
 }
 

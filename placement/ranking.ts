@@ -62,7 +62,8 @@ export function choosePlace(input: PlanInput, rankings: Rankings): Choice {
     return { best, ruledOut: best === null ? ruledOut : [] }
   }
   const labels = clusterLabels(input.spec, input.inventory)
-  const ranking = rankingFor(rankings, `${demandKey(input.spec)} ${labels.join()}`, input.children.length)
+  const judgedBy = `${demandKey(input.spec)} ${input.operator ?? ''} ${labels.join()}`
+  const ranking = rankingFor(rankings, judgedBy, input.children.length)
   const anyone = forAnyone(input)
   const { verdicts, indexOf } = upToDate(anyone, ranking, (view) => verdictOn(anyone, each, view, labels))
   const own = new Map<number, Verdict | null>()

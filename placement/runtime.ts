@@ -104,6 +104,12 @@ export interface ImageOffer {
   readonly stream: AsyncIterable<Uint8Array>
 }
 
+/** What brings the secrets of a service to the device that runs it. */
+export interface SecretSource {
+  /** Those of the names that could be had, for this instance. */
+  of(key: InstanceKey, names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>>
+}
+
 export interface RuntimeDriver {
   /** The name that specs use: `process`, `docker`. */
   readonly name: string
@@ -152,6 +158,8 @@ export interface RuntimeDriverOptions {
   readonly imageOffers?: (reference: string, have: Uint8Array, signal: AbortSignal) => AsyncIterable<ImageOffer>
   /** What opens registries that want a login. Default: nothing. */
   readonly registryLogins?: RegistryLogins
+  /** What brings secrets. Default: nobody has any. */
+  readonly secrets?: SecretSource
   /** For what a person should see in the log. */
   readonly onWarning: (text: string) => void
 }

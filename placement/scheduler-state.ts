@@ -7,7 +7,14 @@ import type { ChildId, DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } 
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import type { Clock, Fence, PlacementRecord, RolloutRecord } from '../services-registry/record.ts'
+import type {
+  Clock,
+  Fence,
+  PlacementRecord,
+  RolloutRecord,
+  SealedRecord,
+  SpecRecord,
+} from '../services-registry/record.ts'
 import { type Asks, endAsk } from './asks.ts'
 import { roomFor } from './batch.ts'
 import { MOVE_MS_MAX, type PlacementTiming } from './constants.ts'
@@ -25,6 +32,8 @@ import type { ChildrenView, ChildView, SchedulerView } from './view.ts'
 export interface SchedulerState {
   readonly domain: DomainPath
   readonly self: NodeId
+  /** Of the node that leads; null where nobody said. */
+  readonly operator: OperatorId | null
   readonly plugin: SchedulerPlugin
   readonly timing: PlacementTiming
   readonly view: SchedulerView
@@ -197,6 +206,8 @@ export interface Order {
   readonly avoid: readonly NodeId[]
   /** Of who submitted it; null where the parent's leader did not say. */
   readonly operator: OperatorId | null
+  /** What was submitted, as it was signed; null where the parent's leader did not send it. */
+  readonly origin: SealedRecord<SpecRecord> | null
   readonly to: string | null
   /** Room for further instances in the answer, where the parent's leader reads it. */
   readonly room: { readonly also?: readonly [] }

@@ -9,6 +9,7 @@ import {
   type InstanceKey,
   instanceKey,
   type NodeId,
+  type OperatorId,
   type ServiceId,
   splitInstanceKey,
 } from '../overlay/kernel/ids.ts'
@@ -67,6 +68,8 @@ import type { SchedulerView } from './view.ts'
 export interface SchedulerOptions {
   readonly domain: DomainPath
   readonly self: NodeId
+  /** Whose device this is; devices of other operators then get to see who submitted what they are asked for. */
+  readonly operator?: OperatorId
   readonly timing: PlacementTiming
   readonly view: SchedulerView
   /** Default: best-fit. */
@@ -77,6 +80,7 @@ export function createScheduler(options: SchedulerOptions): SchedulerState {
   return {
     domain: options.domain,
     self: options.self,
+    operator: options.operator ?? null,
     plugin: options.plugin ?? bestFit,
     timing: options.timing,
     view: options.view,

@@ -12,6 +12,7 @@ import { type NodeId, nodeId, type OperatorId } from '../../overlay/kernel/ids.t
 import { NAME_CHARS_MAX, type OperatorSeal, operatorIdOf } from '../charter.ts'
 import { BootstrapError } from '../errors.ts'
 import { privateKeyObject, rawPublicKeyOf, signWith } from './crypto.ts'
+import { exchangeKeyOf } from './sealed-box.ts'
 
 export const NODE_KEY_FILE = 'node.key'
 export const OPERATOR_KEY_FILE = 'operator.key'
@@ -23,6 +24,8 @@ export interface NodeKey {
   readonly node: NodeId
   /** As libp2p wants it. */
   readonly privateKey: Ed25519PrivateKey
+  /** X25519, for what is sealed to this node (sealed-box.ts). */
+  readonly exchangeKey: KeyObject
   sign(payload: Uint8Array): Uint8Array
 }
 
@@ -74,10 +77,12 @@ export async function createOperatorKey(path: string, name: string): Promise<Ope
 }
 
 const nodeKeyOf = (privateKey: Ed25519PrivateKey): NodeKey => {
-  const signing = privateKeyObject(privateKey.raw.subarray(0, SEED_BYTES))
+  const seed = privateKey.raw.subarray(0, SEED_BYTES)
+  const signing = privateKeyObject(seed)
   return {
     node: nodeId(peerIdFromPrivateKey(privateKey).toString()),
     privateKey,
+    exchangeKey: exchangeKeyOf(seed),
     sign: (payload) => signWith(signing, payload),
   }
 }

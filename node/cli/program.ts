@@ -24,6 +24,7 @@ import type { ExecWords } from './commands/exec.ts'
 import type { LogWords } from './commands/logs.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
+import { addOwnerCommands } from './owner-commands.ts'
 
 const HOUR_MS = 3_600_000
 /** Enough to pull a small image over a slow link; a guess. */
@@ -50,6 +51,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
   addInstanceCommands(program)
   addMoveCommands(program)
   addRegistryCommands(program)
+  addOwnerCommands(program, contextOf)
   addOverlayCommands(program)
   return program
 }
@@ -73,7 +75,8 @@ const addUpOptions = (command: Command): Command =>
       electors,
     )
     .option('--no-mdns', 'do not look for members on the local network')
-    .option('--relay', 'carry connections between members that cannot reach each other')
+    .option('--relay', 'carry connections between members that cannot reach each other, also where nobody can dial it')
+    .option('--no-relay', 'carry none (default: while members can dial this node)')
     .option('--announce <multiaddr>', 'an address that reaches this node from outside', multiaddrs)
     .option('--runtime <name>', 'a runtime to offer: process, docker', runtimes)
     .option('--http-proxy <port>', 'the port of the HTTP proxy on loopback (default: a free one)', port)

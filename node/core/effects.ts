@@ -10,6 +10,7 @@ import type { MembershipMessage } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { PlacementMessage, RuntimeEvent, RuntimeOperation, ServiceSpec } from '../../placement/index.ts'
+import type { PolicyFile } from '../../placement/policy.ts'
 import type { FoundInstance } from '../../placement/runtime.ts'
 import type {
   PlainRecord,
@@ -71,6 +72,10 @@ export type CoreEffect =
   | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
   /** A member shows its charter; whoever keeps ours looks whether it is longer. */
   | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** A record that is kept when a later one takes its place. */
+  | { readonly kind: 'audit'; readonly record: SealedRecord }
+  /** Somebody of our operator shows its policy; whoever keeps ours looks whether it is a later one. */
+  | { readonly kind: 'policy'; readonly statement: string }
   | { readonly kind: 'answered'; readonly requestId: string; readonly answer: Answer }
   | { readonly kind: 'resolved'; readonly requestId: number; readonly answer: ResolvedService }
 
@@ -95,8 +100,8 @@ export type CoreInput =
   | { readonly kind: 'connected'; readonly peer: NodeId; readonly facts: SignerFacts }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
   | { readonly kind: 'round-trip'; readonly peer: NodeId; readonly ms: Millis }
-  /** The node's own multiaddrs changed. */
-  | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
+  /** The node's own multiaddrs, or whether it carries connections for others, changed. */
+  | { readonly kind: 'addresses'; readonly addresses: readonly string[]; readonly isRelay: boolean }
   | { readonly kind: 'reading'; readonly reading: HostReading; readonly loopDelayMs: Millis }
   | { readonly kind: 'runtimes'; readonly runtimes: readonly RuntimeInfo[] }
   | { readonly kind: 'runtime'; readonly event: RuntimeEvent }
@@ -127,6 +132,13 @@ export type CoreInput =
   | { readonly kind: 'reach'; readonly peer: NodeId; readonly domain: DomainPath }
   /** The charter grew: everybody shall know. */
   | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** Our operator's policy, checked and kept. */
+  | {
+      readonly kind: 'policy'
+      readonly version: number
+      readonly statement: string
+      readonly policy: PolicyFile
+    }
   /** A node's membership was revoked. */
   | { readonly kind: 'revoked'; readonly node: NodeId }
   /** An operator orders a domain to go on without its majority; refused while one is heard. */

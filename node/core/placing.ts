@@ -9,6 +9,7 @@ import {
   type DomainPath,
   isDomain,
   type NodeId,
+  type OperatorId,
   parentOf,
   type ServiceId,
 } from '../../overlay/kernel/ids.ts'
@@ -23,9 +24,13 @@ import {
   type ChildView,
   createScheduler,
   createWorker,
+  NO_POLICY,
   type NodeSummary,
+  othersOfferOf,
+  ownerHere,
   type PlacementMessage,
   type PlacementTiming,
+  type PolicyFile,
   PRESSURE_DEFAULTS,
   type PressureSettings,
   pressedInstances,
@@ -106,6 +111,10 @@ export interface Placing {
   pending(): readonly PendingInstance[]
   /** What the device runs or will, as `service#number`. */
   running(): readonly string[]
+  /** Whose service it is that the device runs, as far as that was shown. */
+  ownerOf(service: ServiceId): OperatorId | null
+  /** The operator's policy is another one. */
+  onPolicy(policy: PolicyFile, context: StepContext, out: CoreEffect[]): void
   /** The device was opened or closed. */
   onIntake(context: StepContext, out: CoreEffect[]): void
   onWake(context: StepContext, out: CoreEffect[]): void
@@ -134,6 +143,7 @@ export function createPlacing(options: PlacingOptions): Placing {
   let reading: HostReading | null = null
   let runtimes: readonly RuntimeInfo[] = []
   let shownUse = ''
+  let policy = NO_POLICY
 
   const feedWorker = (input: WorkerInput, context: StepContext, out: CoreEffect[]): void => {
     const stepped = stepWorker(worker, input, context)
@@ -200,7 +210,9 @@ export function createPlacing(options: PlacingOptions): Placing {
     if (reading === null) return
     const use = workerUse(worker)
     shownUse = JSON.stringify(use)
-    const summary = summaryOf(options, reading, runtimes, { ...use, pressure: pressing.level() })
+    const ground = { owner: self.operator, wall: context.wall, power: reading.power ?? null }
+    const others = othersOfferOf(policy, ground)
+    const summary = summaryOf(options, reading, runtimes, { ...use, others, pressure: pressing.level() })
     inventories.onSummary(summary, context, out)
     feedWorker({ kind: 'capacity', summary }, context, out)
   }
@@ -266,7 +278,14 @@ export function createPlacing(options: PlacingOptions): Placing {
       }
       schedulers.set(
         domain,
-        createScheduler({ domain, self: self.node, timing, view, plugin: settings.scheduler ?? bestFit }),
+        createScheduler({
+          domain,
+          self: self.node,
+          operator: self.operator,
+          timing,
+          view,
+          plugin: settings.scheduler ?? bestFit,
+        }),
       )
       feed(domain, { kind: 'lead', fence }, context, out)
     },
@@ -289,6 +308,12 @@ export function createPlacing(options: PlacingOptions): Placing {
     },
     pending: () => [...pending.values()],
     running: () => runningKeys(worker),
+    ownerOf: (service) => ownerHere(worker, service),
+    onPolicy: (next, context, out) => {
+      policy = next
+      feedWorker({ kind: 'policy', policy }, context, out)
+      summarize(context, out)
+    },
     onIntake: summarize,
     onWake: (context, out) => {
       if ((workerWakeAt(worker) ?? Infinity) <= context.now) feedWorker({ kind: 'wake' }, context, out)
@@ -330,7 +355,7 @@ const summaryOf = (
   { name, labels, self, intake, settings, coordinate }: PlacingOptions,
   reading: HostReading,
   runtimes: readonly RuntimeInfo[],
-  promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure'>,
+  promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure' | 'others'>,
 ): NodeSummary => ({
   ...reading,
   name: name.slice(0, 63),

@@ -97,6 +97,14 @@ function addQuestions(app: FastifyInstance, control: NodeControl): void {
   app.get('/v1/services', (request) => control.services(readRequest(requestSchemas.services, request.query).id))
   app.get('/v1/services/:id', (request) => control.inspect(serviceOf(request)))
   app.get('/v1/registries', () => control.registries())
+  app.get('/v1/policy', () => control.policy())
+  app.get('/v1/policy/explanation', (request) => {
+    const { service, node } = readRequest(requestSchemas.explanation, request.query)
+    return control.explainPolicy(service, node)
+  })
+  app.get('/v1/audit', (request) => control.audit(readRequest(requestSchemas.audit, request.query).service ?? null))
+  app.get('/v1/usage', () => control.usage())
+  app.get('/v1/secrets', () => control.secrets())
   app.get('/v1/resolve', (request, reply) =>
     control.resolve(readRequest(requestSchemas.resolve, request.query).address, untilGone(reply)),
   )
@@ -131,6 +139,12 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
     control.registryLogin(readRequest(requestSchemas.registryLogin, request.body)),
   )
   app.delete('/v1/registries/:id', (request) => control.registryLogout(serviceOf(request)))
+  app.post('/v1/policy', (request) => control.setPolicy(readRequest(requestSchemas.policy, request.body).text))
+  app.post('/v1/secrets', (request) => {
+    const { name, value } = readRequest(requestSchemas.secret, request.body)
+    return control.setSecret(name, value)
+  })
+  app.delete('/v1/secrets/:id', (request) => control.removeSecret(serviceOf(request)))
   app.post('/v1/invites', async (request) => ({
     invite: await control.invite(readRequest(requestSchemas.invite, request.body)),
   }))

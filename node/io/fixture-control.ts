@@ -58,10 +58,21 @@ export const status: StatusView = {
   intake: 'open',
   pressure: 0,
   addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${NODE}`],
+  reach: { standing: 'unknown', isRelay: false, relays: [] },
   proxies: { http: '127.0.0.1:8080', socks: null, dns: null },
   domains: [],
   peers: [],
   counters: {},
+}
+
+const held = { operator: 'op', version: 1, at: '2026-11-22T10:00:00.000Z', policy: { hold: {} }, statement: 'a.b.c' }
+const explained = {
+  name: 'berlin-1',
+  operator: 'other',
+  owner: 'op',
+  allowed: false,
+  rule: 'others',
+  reason: 'runs by process; allowed is docker',
 }
 
 /** What was asked of the fixture, in order, and the overrides that a test brings. */
@@ -93,6 +104,14 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     registryLogin: async ({ registry, username, password }) =>
       noted({ registry, username }, 'registryLogin', registry, username, password),
     registryLogout: async (registry) => noted({ registry }, 'registryLogout', registry),
+    policy: () => held,
+    setPolicy: async (text) => noted(held, 'setPolicy', text),
+    explainPolicy: async (id, node) => noted({ ...explained, service: id, node }, 'explainPolicy', id, node),
+    audit: async (id) => noted([], 'audit', id),
+    usage: async () => [{ operator: 'other', owner: 'op', instanceSeconds: 60, coreSeconds: 30, gbHours: 0.001 }],
+    secrets: () => [{ name: 'db', at: '2026-11-22T10:00:00.000Z' }],
+    setSecret: async (name, value) => noted({ name, devices: 2 }, 'setSecret', name, value),
+    removeSecret: async (name) => noted({ name, devices: 2 }, 'removeSecret', name),
     invite: async (options) => noted('coppice1:abc', 'invite', options),
     revoke: async (node) => noted({ node, charterHead: 'aa' }, 'revoke', node),
     signRecovery: async (domain) => noted('eyJ.order', 'signRecovery', domain),

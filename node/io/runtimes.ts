@@ -22,6 +22,7 @@ export interface RuntimesOptions {
   readonly wanted: readonly string[] | null
   readonly imageOffers: NonNullable<RuntimeDriverOptions['imageOffers']>
   readonly registryLogins: NonNullable<RuntimeDriverOptions['registryLogins']>
+  readonly secrets: NonNullable<RuntimeDriverOptions['secrets']>
   readonly onInput: (input: CoreInput) => void
   readonly onWarning: (text: string) => void
 }

@@ -53,6 +53,7 @@ export interface Heard {
   readonly disconnected: { readonly peer: NodeId; readonly at: number }[]
   readonly roundTrips: number[]
   readonly notices: string[]
+  readonly notDirect: string[]
   /** Resolves as soon as the condition holds; looked at whenever the network says anything, and every 20 ms. */
   until(condition: () => boolean, what: string): Promise<void>
 }
@@ -68,6 +69,7 @@ export function listenTo(): { readonly heard: Heard; readonly events: NetworkEve
     disconnected: [],
     roundTrips: [],
     notices: [],
+    notDirect: [],
     until: (condition, what) => untilTrue(condition, what, waiting),
   }
   const events: NetworkEvents = {
@@ -87,6 +89,11 @@ export function listenTo(): { readonly heard: Heard; readonly events: NetworkEve
       heard.roundTrips.push(ms)
       told()
     },
+    onNotDirect: (_peer, reason) => {
+      heard.notDirect.push(reason)
+      told()
+    },
+    onReachChanged: told,
     onNotice: (code) => {
       heard.notices.push(code)
       told()

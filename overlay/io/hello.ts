@@ -56,6 +56,11 @@ interface Visit {
 
 const WELCOME = 'welcome'
 /**
+ * Connections of one peer: two that were dialled at once, one over a relay, one that is being made, and two that
+ * have not been noticed to be gone. Each may hold STREAMS_PER_CONNECTION_MAX streams. A further one is closed.
+ */
+export const CONNECTIONS_PER_PEER_MAX = 6
+/**
  * How long a verdict that came right before the connection closed has to be read; reading takes some turns of the loop.
  */
 const LAST_WORDS_MS = 50
@@ -95,6 +100,10 @@ export async function installHello(
     runOnLimitedConnection: true,
   })
   node.addEventListener('connection:open', ({ detail: connection }) => {
+    if (node.getConnections(connection.remotePeer).length > CONNECTIONS_PER_PEER_MAX) {
+      connection.abort(new Error(`more than ${CONNECTIONS_PER_PEER_MAX} connections of one peer`))
+      return
+    }
     visitOf(connection)
     if (connection.direction === 'inbound') return
     const signal = AbortSignal.timeout(timeoutMs)

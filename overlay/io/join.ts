@@ -76,7 +76,6 @@ export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
     listen: [],
     announce: [],
     mdns: false,
-    relay: false,
     clientMode: true,
   })
   const attempts: { readonly address: string; readonly reason: string }[] = []

@@ -7,6 +7,7 @@ import type { NodeId } from '../kernel/ids.ts'
 import type { Result } from '../kernel/result.ts'
 import type { TunnelHeader, TunnelRefusal } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
+import type { Reach } from './reach.ts'
 
 /** How two nodes are connected. */
 export type PathKind = 'direct' | 'relay'
@@ -43,6 +44,10 @@ export interface NetworkEvents {
   onConnected(peer: PeerConnected): void
   /** The last connection to a peer closed. */
   onDisconnected(peer: NodeId): void
+  /** Why there is still no direct path to a peer that is connected over a relay. */
+  onNotDirect(peer: NodeId, reason: string): void
+  /** How this node is reached, or under which addresses, changed. */
+  onReachChanged(): void
   /** A measured round-trip time. */
   onRoundTrip(peer: NodeId, ms: number): void
   /** What a person may want to know: refused strangers, failed dials, limits reached. */
@@ -76,6 +81,8 @@ export interface NetworkPort {
   readonly self: NodeId
   /** Multiaddrs, each with `/p2p/<id>`, under which others may reach this node. */
   addresses(): readonly string[]
+  /** Whether members can dial this node, over whom it is reached where they cannot, and whether it carries others. */
+  reach(): Reach
   /**
    * Sends a sealed envelope; dials when an address is known; drops (and counts) when there is no path or the queue is
    * full.

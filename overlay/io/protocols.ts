@@ -5,8 +5,12 @@ export const JOIN_PROTOCOL = '/coppice/join/1.0.0'
 export const CONTROL_PROTOCOL = '/coppice/control/2.0.0'
 export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
+export const DIAL_BACK_PROTOCOL = '/coppice/dial-back/1.0.0'
+export const PUNCH_PROTOCOL = '/coppice/punch/1.0.0'
 /** libp2p's own. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
+export const RELAY_HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop'
+export const RELAY_STOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/stop'
 export const GOSSIP_PROTOCOLS_PREFIX = '/meshsub/'
 
 /** A hello carries a credential and, while it is small, the charter (32 KiB); twice that is the bound. */
@@ -18,6 +22,8 @@ export const JOIN_BYTES_MAX = 65_536
 /** A credential is a compact JWS of about 1 KiB. */
 export const CREDENTIAL_BYTES_MAX = 16_384
 export const CREDENTIAL_HASH_BYTES = 32
+/** A port, and whether it was reached. */
+export const DIAL_BACK_BYTES_MAX = 64
 
 /** How long each side has to prove membership on a new connection (DESIGN section 4: "dropped after 5 s"). */
 export const HELLO_TIMEOUT_MS = 5_000

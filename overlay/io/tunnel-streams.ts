@@ -14,6 +14,7 @@ import {
   TUNNEL_HEADER_BYTES_MAX,
 } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
+import { peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
@@ -24,6 +25,8 @@ import { libp2pDuplex } from './stream-duplex.ts'
 
 /** Tunnels that one node serves at once; each may hold some MiB of buffers. A guess for a device with 1 GiB. */
 export const TUNNELS_SERVED_MAX = 1_024
+/** Of these, tunnels of one member: nobody takes them all. A guess: four members can fill a node. */
+export const TUNNELS_PER_MEMBER_MAX = 256
 /** How long a caller may take to say what it wants. */
 const HEADER_TIMEOUT_MS = 5_000
 /** How long opening may take in all, the serving node's dial to the instance included. */
@@ -39,16 +42,24 @@ export interface TunnelService {
 /** Serves tunnels: asks the handler for the other end, answers, and carries bytes. */
 export async function serveTunnels(service: TunnelService): Promise<void> {
   let open = 0
+  const openOf = new Map<NodeId, number>()
   await service.node.handle(
     TUNNEL_PROTOCOL,
     (stream, connection) => {
       const duplex = libp2pDuplex(stream)
+      const from = peerOf(connection)
+      const mine = (openOf.get(from) ?? 0) + 1
       open += 1
+      openOf.set(from, mine)
       duplex.once('close', () => {
         open -= 1
+        const left = (openOf.get(from) ?? 1) - 1
+        if (left > 0) openOf.set(from, left)
+        else openOf.delete(from)
       })
       duplex.on('error', () => {})
-      void serveOne(service, duplex, connection, open > TUNNELS_SERVED_MAX)
+      const limit = limitReached(open, mine)
+      void serveOne(service, duplex, connection, limit)
     },
     {
       maxInboundStreams: TUNNELS_SERVED_MAX + 1,
@@ -58,12 +69,23 @@ export async function serveTunnels(service: TunnelService): Promise<void> {
   )
 }
 
-async function serveOne(service: TunnelService, duplex: Duplex, connection: Connection, full: boolean): Promise<void> {
+/** The sentence for whoever comes when there is no room. */
+function limitReached(open: number, ofMember: number): string | null {
+  if (ofMember > TUNNELS_PER_MEMBER_MAX) return `this node serves at most ${TUNNELS_PER_MEMBER_MAX} tunnels of a member`
+  return open > TUNNELS_SERVED_MAX ? `this node serves at most ${TUNNELS_SERVED_MAX} tunnels` : null
+}
+
+async function serveOne(
+  service: TunnelService,
+  duplex: Duplex,
+  connection: Connection,
+  limit: string | null,
+): Promise<void> {
   const gone = new AbortController()
   duplex.once('close', () => gone.abort())
   try {
     const bytes = await readFrame(duplex, TUNNEL_HEADER_BYTES_MAX, AbortSignal.timeout(HEADER_TIMEOUT_MS))
-    const inner = await otherEnd(service, bytes, connection, full, gone.signal)
+    const inner = await otherEnd(service, bytes, connection, limit, gone.signal)
     service.counters.add(inner.ok ? 'tunnels-served' : `tunnels-refused-${inner.error.code}`)
     if (duplex.destroyed) {
       if (inner.ok) inner.value.destroy()
@@ -82,12 +104,12 @@ async function otherEnd(
   { handler, caller }: TunnelService,
   bytes: Uint8Array,
   connection: Connection,
-  full: boolean,
+  limit: string | null,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelRefusal>> {
   const from = caller(connection)
   if (from === null) return err({ code: 'not-allowed', detail: 'the caller is no member' })
-  if (full) return err({ code: 'limit', detail: `this node serves at most ${TUNNELS_SERVED_MAX} tunnels` })
+  if (limit !== null) return err({ code: 'limit', detail: limit })
   const header = decodeHeader(bytes)
   return header.ok ? await handler(from.peer, from.facts, header.value, signal) : header
 }

@@ -99,11 +99,13 @@ export function onSelfChanged(turn: Turn, input: Extract<MembershipInput, { kind
   const isFitter = input.fitness !== undefined && Math.abs(input.fitness - own.fitness) >= FITNESS_STEP_MIN
   const fitness = isFitter ? Math.min(1, Math.max(0, input.fitness ?? 0)) : own.fitness
   const canLead = input.canLead ?? turn.state.canLead
-  const isSame = name === own.name && isSameList(addresses, own.addresses) && canLead === turn.state.canLead
+  const isRelay = input.isRelay ?? turn.state.isRelay
+  const isAbleAsBefore = canLead === turn.state.canLead && isRelay === turn.state.isRelay
+  const isSame = isAbleAsBefore && name === own.name && isSameList(addresses, own.addresses)
   if (!isFitter && isSame) return
   const gapMs = isSame ? turn.state.timing.fitnessGapMs : STATEMENT_GAP_MS
   const newsGapMs = Math.min(gapMs, turn.state.newsGapMs ?? gapMs)
-  become(turn, { own: { ...own, name, addresses, fitness }, canLead, newsGapMs })
+  become(turn, { own: { ...own, name, addresses, fitness }, canLead, isRelay, newsGapMs })
   sayWhatIsDue(turn)
 }
 

@@ -97,6 +97,7 @@ export type MembershipInput =
       readonly fitness?: number
       readonly name?: string
       readonly canLead?: boolean
+      readonly isRelay?: boolean
     }
   /** How late this node's event loop runs. */
   | { readonly kind: 'self-health'; readonly delayMs: number }

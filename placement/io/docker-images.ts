@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { PassThrough, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type Docker from 'dockerode'
+import { isImageReference } from '../docker-options.ts'
 import { createImageCheck, isImageId } from '../image-tar.ts'
 import type { ImageOffer } from '../runtime.ts'
 import { createTarFilter } from '../tar-filter.ts'
@@ -24,6 +25,7 @@ const ID_LINE_BYTES = 72
  * has; null when it is not here.
  */
 export async function offerImage(docker: Docker, image: string, have: Uint8Array): Promise<Readable | null> {
+  if (!isImageReference(image)) return null
   const found = await orNull(docker.getImage(image).inspect())
   if (found === null) return null
   const count = layersAmong(found.RootFS.Layers ?? [], have)

@@ -5,7 +5,14 @@ import type { Readable } from 'node:stream'
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
-import { containerOptions, imageReference, KEY_LABEL, NODE_LABEL, SPEC_LABEL } from '../docker-options.ts'
+import {
+  containerOptions,
+  imageReference,
+  isImageReference,
+  KEY_LABEL,
+  NODE_LABEL,
+  SPEC_LABEL,
+} from '../docker-options.ts'
 import { containerName, nameProblem } from '../instance-name.ts'
 import type {
   ExecRequest,
@@ -46,6 +53,7 @@ import {
 import { createImageKeeper, type ImageKeeperOptions } from './image-keeper.ts'
 import { createImageSource, type ImageSource } from './image-source.ts'
 import { createKeyQueue } from './key-queue.ts'
+import { forgetSecrets, provideSecrets, withSecrets } from './secret-files.ts'
 
 export interface DockerRuntimeOptions extends RuntimeDriverOptions {
   /** The engine's socket; default what DOCKER_HOST says, else the usual place. */
@@ -114,7 +122,7 @@ class DockerRuntime implements RuntimeDriver {
 
   start(launch: Launch): void {
     this.#queue.run(launch.key, async () => {
-      if (this.#closed) return
+      if (this.#closing.signal.aborted) return
       try {
         await this.#begin(launch)
       } catch (error) {
@@ -125,7 +133,7 @@ class DockerRuntime implements RuntimeDriver {
 
   stop(key: InstanceKey, graceMs: number): void {
     this.#queue.run(key, async () => {
-      if (this.#closed) return
+      if (this.#closing.signal.aborted) return
       try {
         await this.#end(key, graceMs)
       } catch (error) {
@@ -137,7 +145,7 @@ class DockerRuntime implements RuntimeDriver {
   limit(key: InstanceKey, limits: RuntimeLimits): void {
     this.#queue.run(key, async () => {
       const id = this.#attended.get(key)?.watched.id
-      if (this.#closed || id === undefined) return
+      if (this.#closing.signal.aborted || id === undefined) return
       try {
         await changeContainerLimits((await this.#engine.client()).getContainer(id), limits)
       } catch (error) {
@@ -198,14 +206,10 @@ class DockerRuntime implements RuntimeDriver {
     await this.#queue.idle()
   }
 
-  get #closed(): boolean {
-    return this.#closing.signal.aborted
-  }
-
   async #begin(launch: Launch): Promise<void> {
     const { key, spec, specId } = launch
-    const tooLong = nameProblem(key)
-    if (tooLong !== null) return this.#tell({ kind: 'failed', key, detail: tooLong })
+    const wrong = nameProblem(key) ?? (isImageReference(spec.code) ? null : `"${spec.code}" is no image reference`)
+    if (wrong !== null) return this.#tell({ kind: 'failed', key, detail: wrong })
     const known = await this.#known(key)
     if (known !== undefined && known.watched.specId === specId && known.watched.asked.kind === 'no') {
       // One that has not answered yet will say `running` itself.
@@ -225,25 +229,23 @@ class DockerRuntime implements RuntimeDriver {
     const found = await this.#inspect(docker, key)
     if (found !== null && !this.#isOurs(found, key)) {
       const name = containerName(this.#options.nodeId, key)
-      return this.#tell({
-        kind: 'failed',
-        key,
-        detail: `a container ${name} exists that is not ours: rename or remove it`,
-      })
+      const detail = `a container ${name} exists that is not ours: rename or remove it`
+      return this.#tell({ kind: 'failed', key, detail })
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
       if (found.State.Running) return this.#attend(launch, found.Id, 'adopted')
-      const isRestricted = hasOtherLimits(found, spec)
-      if (!isRestricted && (await this.#restart(docker.getContainer(found.Id))))
-        return this.#attend(launch, found.Id, 'started')
+      // One with secrets is made anew: they may be others by now, and a container keeps its variables.
+      const mayGoOn = !hasOtherLimits(found, spec) && (spec.secrets ?? []).length === 0
+      const goesOn = mayGoOn && (await this.#restart(docker.getContainer(found.Id)))
+      if (goesOn) return this.#attend(launch, found.Id, 'started')
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
     const provided = (await isHere) ? ok(image) : await this.#bring(docker, image, key)
     if (!provided.ok) return this.#tell({ kind: 'failed', key, detail: provided.error })
     const { dataDir, onWarning } = this.#options
     const files = await fetchAddedFiles(dataDir, launch, onWarning, this.#closing.signal)
-    await hasNetwork
-    const container = await this.#create(docker, launch, provided.value)
+    const secrets = await provideSecrets(dataDir, launch, this.#options.secrets, this.#closing.signal)
+    const container = await this.#create(docker, { ...launch, spec: withSecrets(spec, secrets) }, provided.value)
     await this.#startNew(container, launch, hasNetwork, files)
     this.#attend(launch, container.id, 'started')
   }
@@ -253,8 +255,9 @@ class DockerRuntime implements RuntimeDriver {
    * something to look at: the engine has refused, or the instance was here before.
    */
   async #startAtOnce(docker: Docker, launch: Launch, hasNetwork: Promise<void>): Promise<Docker.Container | null> {
-    if (launch.restarts > 0 || launch.spec.addedFiles.length > 0) return null
-    const image = imageReference(launch.spec.code)
+    const { spec } = launch
+    if (launch.restarts > 0 || spec.addedFiles.length > 0 || (spec.secrets ?? []).length > 0) return null
+    const image = imageReference(spec.code)
     let container: Docker.Container
     try {
       container = await this.#create(docker, launch, image)
@@ -276,6 +279,7 @@ class DockerRuntime implements RuntimeDriver {
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
     await forgetAddedFiles(this.#options.dataDir, key)
+    await forgetSecrets(this.#options.dataDir, key)
     let known = await this.#known(key)
     if (known === undefined) {
       const { signal } = this.#closing
@@ -380,7 +384,7 @@ class DockerRuntime implements RuntimeDriver {
   }
 
   #tell(event: RuntimeEvent): void {
-    if (!this.#closed) this.#options.onEvent(event)
+    if (!this.#closing.signal.aborted) this.#options.onEvent(event)
   }
 
   /** Warns when the engine goes away and when it is back, not at each try in between. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs of other people that the live tests check names (testnet/local/names.live.test.ts) and logins of
-# registries with, where they are missing; Debian, as root. No service of theirs is started: the tests run their own on loopback.
+# registries with, and those that make the NATs of the lab, where they are missing; Debian, as root. No service of theirs is started: the tests run their own on loopback.
 set -euo pipefail
 
 missing=()
@@ -13,6 +13,8 @@ need ssh openssh-client
 need sshd openssh-server
 need redis-server redis-server
 need docker-registry docker-registry
+need ip iproute2
+need nft nftables
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 command -v apt-get >/dev/null || { printf 'programs: install these first: %s\n' "${missing[*]}" >&2; exit 1; }

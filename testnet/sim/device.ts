@@ -166,7 +166,6 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
         name: node,
         preset,
         electorsMax,
-        isRelay: false,
         labels: {},
         seeds: facts.seeds,
         isFounding: facts.isFounder && memory.incarnation === 1 && wipes === 0,
@@ -190,6 +189,8 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
           onResolved: () => undefined,
           onAnswered: () => undefined,
           onCharter: () => undefined,
+          onPolicy: () => undefined,
+          onAudit: () => undefined,
           onDropped: (problem, detail) => events.onDropped(device, problem, detail),
           onSettled: () => events.onSettled(device),
         },
@@ -248,7 +249,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
       process = assemble()
       const { host } = process
       const startedAs = boot
-      host.input({ kind: 'addresses', addresses: addressesOf(node) })
+      host.input({ kind: 'addresses', addresses: addressesOf(node), isRelay: false })
       host.input({ kind: 'start' })
       readDevice(startedAs)
       host.input({ kind: 'runtimes', runtimes: [{ name: RUNTIME, version: 'simulated' }] })

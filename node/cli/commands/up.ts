@@ -67,7 +67,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.preset && { preset: words.preset }),
     ...(words.autonomy && { autonomy: words.autonomy }),
     ...(words.electors && { electors: words.electors }),
-    ...(words.relay && { relay: words.relay }),
+    ...(words.relay !== undefined && { relay: words.relay }),
     ...(words.announce && { announce: words.announce }),
     ...(words.runtime && { runtimes: words.runtime }),
     ...(words.httpProxy !== undefined && { httpProxyPort: words.httpProxy === false ? null : words.httpProxy }),
