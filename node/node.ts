@@ -198,7 +198,7 @@ async function assemble(
     self,
     resolver: options.virtualNetwork ? resolverAddress(self) : null,
     wanted: options.runtimes ?? null,
-    imageOffers: (image, signal) => imageOffers(offering, image, signal),
+    imageOffers: (image, have, signal) => imageOffers(offering, image, have, signal),
     registryLogins: createRegistryLogins(logins),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),

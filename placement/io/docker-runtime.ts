@@ -194,8 +194,8 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  async image(reference: string): Promise<Readable | null> {
-    return await offerImage(await this.#engine.client(), reference)
+  async image(reference: string, have: Uint8Array): Promise<Readable | null> {
+    return await offerImage(await this.#engine.client(), reference, have)
   }
 
   async close(): Promise<void> {
