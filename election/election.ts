@@ -8,6 +8,7 @@ import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { Step, StepContext } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
+import { disturbedBy, isCredible } from './credibility.ts'
 import { handOverToFitter, transfer } from './handing-over.ts'
 import { changeElectors, commit, leadOn, onElectorClosed, onHeartbeatAnswer, propose, stepDown } from './leading.ts'
 import { type ElectorMessage, type Heartbeat, type HeartbeatAnswer, senderOf, type Vote } from './messages.ts'
@@ -108,6 +109,11 @@ function onMessage(
 ): ElectionState {
   const { message } = opened
   if (!isGenuine(opened, state.domain)) return state
+  if (!isCredible(state, message)) {
+    const fields = { domain: state.domain, claims: senderOf(message), from: opened.from, kind: message.kind }
+    out.push(emit('election-message-refused', fields, 'debug'))
+    return state
+  }
   return onGenuine(noteHeard(state, message, context.now), opened, context, out)
 }
 
@@ -228,8 +234,13 @@ function onAnswer(
 ): ElectionState {
   const isAhead = message.line === '' && message.epoch > state.epoch && state.role.kind === 'leader'
   const isElectorOfOurs = electorIds(state.register).includes(message.child)
-  if (isAhead && !isElectorOfOurs) return riseAbove(state, message.epoch, context, out)
-  return onHeartbeatAnswer(state, message, context, out)
+  if (isElectorOfOurs) return onHeartbeatAnswer(state, message, context, out)
+  const isLater = message.line !== '' && compareTerms(message, state) > 0
+  if (!isAhead && !isLater) return onHeartbeatAnswer(state, message, context, out)
+  // Somebody who has no vote costs an election here; that may be honest once, and is not again and again.
+  const noted = disturbedBy(state, message.child, context.now)
+  if (noted === null) return state
+  return isAhead ? riseAbove(noted, message.epoch, context, out) : onHeartbeatAnswer(noted, message, context, out)
 }
 
 /**

@@ -8,6 +8,7 @@ export {
   type ElectorsMax,
   type PresetName,
 } from './constants.ts'
+export { isTwinOf } from './credibility.ts'
 export { step, wakeAt } from './election.ts'
 export { type FitnessReading, fitnessOf } from './fitness.ts'
 export { hasHeir } from './handing-over.ts'

@@ -56,6 +56,8 @@ export interface LeaderBook extends LeaderBookView {
     now: Millis,
     patienceMs: Millis,
   ): Result<{ readonly isNews: boolean }, LearnProblem>
+  /** Takes back in what this node believed before it started; of the proofs of a domain the latest first. */
+  recall(opened: Opened<Announcement>): void
 }
 
 /** Changes that the book remembers the domain of; who looks after each input needs one or two. A guess. */
@@ -94,6 +96,34 @@ export function createLeaderBook(): LeaderBook {
     changes.push(domain)
     if (changes.length > CHANGES_REMEMBERED_MAX) changes.shift()
   }
+  const take = (
+    opened: Opened<Announcement>,
+    now: Millis,
+    patienceMs: Millis,
+    isRecalled: boolean,
+  ): ReturnType<LeaderBook['learn']> => {
+    const checked = checkProof(opened)
+    if (!checked.ok) return checked
+    const announcement = checked.value
+    const { domain } = announcement
+    const known = leaderOf(domain)
+    const isSilent = known !== null && now - known.heardAt >= patienceMs
+    const granted = grantedLineOf(domain)
+    const place = known === null ? 'newer' : placeOf(announcement, known, isSilent, granted)
+    if (place === 'unconnected') return err('unconnected')
+    // Lines were compared by what stands in both; within one the former leader still has to belong to it.
+    const isOfLine = known?.announcement.line === announcement.line
+    const isStrange = !isRecalled && place === 'older' && isOfLine && !isKinOf(announcement, proofs.get(domain))
+    if (isStrange) return err('unconnected')
+    keepProof(proofs, opened)
+    if (place === 'older') return err('older')
+    const isRepeated = known !== null && isSameSaying(known.announcement, announcement)
+    const spokenAt = isRepeated ? known.spokenAt : now
+    enter({ opened, announcement, heardAt: now, spokenAt })
+    const isNews = known === null || isChange(known.announcement, announcement)
+    if (isNews || (!isRepeated && isElsewhere(known.announcement, announcement))) noteChange(domain)
+    return ok({ isNews })
+  }
   return {
     leaderOf,
     grantedLineOf,
@@ -113,24 +143,8 @@ export function createLeaderBook(): LeaderBook {
       const count = revision - before
       return count > changes.length ? null : changes.slice(changes.length - count)
     },
-    learn: (opened, now, patienceMs) => {
-      const checked = checkProof(opened)
-      if (!checked.ok) return checked
-      const announcement = checked.value
-      const known = leaderOf(announcement.domain)
-      const isSilent = known !== null && now - known.heardAt >= patienceMs
-      const granted = grantedLineOf(announcement.domain)
-      const place = known === null ? 'newer' : placeOf(announcement, known, isSilent, granted)
-      if (place === 'unconnected') return err('unconnected')
-      keepProof(proofs, opened)
-      if (place === 'older') return err('older')
-      const isRepeated = known !== null && isSameSaying(known.announcement, announcement)
-      const spokenAt = isRepeated ? known.spokenAt : now
-      enter({ opened, announcement, heardAt: now, spokenAt })
-      const isNews = known === null || isChange(known.announcement, announcement)
-      if (isNews || (!isRepeated && isElsewhere(known.announcement, announcement))) noteChange(announcement.domain)
-      return ok({ isNews })
-    },
+    learn: (opened, now, patienceMs) => take(opened, now, patienceMs, false),
+    recall: (opened) => void take(opened, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, true),
   }
 }
 
@@ -140,10 +154,28 @@ function keepProof(proofs: Map<DomainPath, Map<string, Opened<Announcement>>>, o
   const { domain } = opened.message
   const kept = proofs.get(domain) ?? new Map<string, Opened<Announcement>>()
   proofs.set(domain, kept)
-  // The first proof of a fence stays: a later announcement of the same leader proves nothing else about it.
-  if (!kept.has(fenceKey(opened.message))) kept.set(fenceKey(opened.message), opened)
+  // Of one leader's announcements the one with more electors says more about who may have come before it.
+  const before = kept.get(fenceKey(opened.message))?.message
+  if (before === undefined || isGrownFrom(opened.message, before)) kept.set(fenceKey(opened.message), opened)
   const oldest = kept.keys().next().value
   if (kept.size > PROOFS_PER_DOMAIN_MAX && oldest !== undefined) kept.delete(oldest)
+}
+
+const isGrownFrom = (after: Announcement, before: Announcement): boolean =>
+  after.node === before.node && after.line === before.line && after.electors.length > before.electors.length
+
+/**
+ * Whether a former leader's proof belongs to a succession that is known. It names its electors itself, and who names
+ * only itself needs no other vote: so they have to be those of a proof that is kept, but for one, or one of the two
+ * must
+ * hold a majority of the other's. Without it any member could have led in a term that nobody remembers, and order in
+ * it.
+ */
+function isKinOf(former: Announcement, kept: ReadonlyMap<string, Opened<Announcement>> | undefined): boolean {
+  const isKin = ({ message }: Opened<Announcement>): boolean =>
+    message.line === former.line &&
+    (isNextTo(former, message) || hasMajorityOf(message, former.electors) || hasMajorityOf(former, message.electors))
+  return [...(kept?.values() ?? [])].some(isKin)
 }
 
 /** Where an announcement that is proven by itself stands to the one that is known. */
@@ -170,9 +202,14 @@ function placeOf(
  */
 function follows(announcement: Announcement, before: Announcement): boolean {
   if (compareTerms(announcement, before) === 0 && announcement.node === before.node) return true
-  const added = announcement.electors.filter((child) => !before.electors.includes(child))
-  const removed = before.electors.filter((child) => !announcement.electors.includes(child))
-  return added.length + removed.length <= 1 || hasMajorityOf(announcement, before.electors)
+  return isNextTo(announcement, before) || hasMajorityOf(announcement, before.electors)
+}
+
+/** Whether one elector more or less is all that lies between two sets. */
+function isNextTo(one: Announcement, other: Announcement): boolean {
+  const added = one.electors.filter((child) => !other.electors.includes(child))
+  const removed = other.electors.filter((child) => !one.electors.includes(child))
+  return added.length + removed.length <= 1
 }
 
 function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[]): boolean {

@@ -147,8 +147,16 @@ test('of two lines that meet exactly one goes on, whichever of them is asked', (
   )
 })
 
-test('a branch never outlives the line that it says it broke off from', () => {
-  const trunk: LineSide = { line: 'z', electors: ['1' as ChildId], predecessor: null }
-  const electors = ['2', '3', '4'] as readonly string[] as readonly ChildId[]
-  assert.equal(survives(trunk, { line: 'a', electors, predecessor: { line: 'z', electors } }, null), true)
+test('a branch does not outlive the line that it broke off from, while the majority is still there', () => {
+  const before = ['1', '2', '3'] as readonly string[] as readonly ChildId[]
+  const trunk: LineSide = { line: 'z', electors: before.slice(0, 2), predecessor: null }
+  const electors = ['3', '4', '5', '6'] as readonly string[] as readonly ChildId[]
+  assert.equal(survives(trunk, { line: 'a', electors, predecessor: { line: 'z', electors: before } }, null), true)
+})
+
+test('whoever calls a line of its own by the name of the one that was left takes nothing over', () => {
+  const before = ['1', '2', '3'] as readonly string[] as readonly ChildId[]
+  const branch: LineSide = { line: 'a', electors: before.slice(1), predecessor: { line: 'z', electors: before } }
+  const electors = ['liar'] as readonly string[] as readonly ChildId[]
+  assert.equal(survives(branch, { line: 'z', electors, predecessor: null }, null), true)
 })

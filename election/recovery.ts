@@ -6,6 +6,7 @@ import { emit } from '../overlay/kernel/effect.ts'
 import { type ChildId, isDomain } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
+import { disturbedBy, isFarAhead, votedTwice } from './credibility.ts'
 import { stepDown } from './leading.ts'
 import type { Announcement, Grant } from './messages.ts'
 import { type Cause, compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
@@ -17,6 +18,7 @@ import {
   type ElectionState,
   epochAbove,
   isElector,
+  type Leading,
   lineOf,
   save,
   withoutVotes,
@@ -176,9 +178,12 @@ export function onAnnounced(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
-  if (state.register === null) return heardOfLeader(state, announcement, context, out)
-  if (announcement.line === lineOf(state)) return onOwnLine(state, announcement, context, out)
-  return onOtherLine(state, state.register, announcement, granted, context, out)
+  if (isFarAhead(announcement, state)) return state
+  const { leader, epoch, term } = announcement
+  const told: ElectionState = { ...state, announced: { leader, epoch, term } }
+  if (told.register === null) return heardOfLeader(told, announcement, context, out)
+  if (announcement.line === lineOf(told)) return onOwnLine(told, announcement, context, out)
+  return onOtherLine(told, told.register, announcement, granted, context, out)
 }
 
 function onOwnLine(
@@ -189,10 +194,30 @@ function onOwnLine(
 ): ElectionState {
   const order = compareTerms(announcement, state)
   if (order < 0) return state
+  if (order === 0 && state.role.kind === 'leader' && announcement.leader !== state.self)
+    return onTwin(state, state.role, announcement, context, out)
   if (order > 0 && state.role.kind === 'leader') return adoptTerm(state, announcement, context, out)
   // An elector waits for the leader's own voice; but there is a leader, so no quorum is lost.
   if (isElector(state) && !isReplaced(state, announcement)) return { ...state, leaderlessSince: context.now }
   return heardOfLeader({ ...state, role: { kind: 'follower' } }, announcement, context, out)
+}
+
+/**
+ * Two leaders of one term: an elector voted for both, which is signed and stands in the announcements. Both give way
+ * and
+ * wait, so that the next one is elected by those who are honest.
+ */
+function onTwin(
+  state: ElectionState,
+  role: Leading,
+  announcement: Announcement,
+  context: StepContext,
+  out: ElectionEffect[],
+): ElectionState {
+  const liars = votedTwice(role.votes, announcement.votes).join(', ')
+  const { domain, epoch, term } = state
+  out.push(emit('elector-voted-twice', { domain, epoch, term, voters: liars, other: announcement.node }, 'warn'))
+  return waitOn({ ...stepDown(state, context, out), leader: null }, context)
 }
 
 /** Whether a leader later than the register's has other electors: this one was replaced while it was away. */
@@ -258,6 +283,7 @@ function withLeader(state: ElectionState, announcement: Announcement, { now }: S
 /**
  * The line that goes on moves above both epochs, so that its fences are higher than any the other one gave. Not again
  * right after it did: where one side has not heard yet what the parent granted, both would climb as fast as they can.
+ * And ever more rarely for the sake of one and the same node: it may make up as many lines as it likes.
  */
 function moveAbove(
   state: ElectionState,
@@ -267,9 +293,12 @@ function moveAbove(
 ): ElectionState {
   if (state.role.kind !== 'leader' || other.epoch < state.epoch) return state
   if (context.now - state.role.since < state.timing.electionTimeoutMsMin) return state
-  out.push(emit('lines-met', { domain: state.domain, kept: lineOf(state), left: other.line }, 'warn'))
+  const noted = disturbedBy(state, other.node, context.now)
+  if (noted === null) return state
+  const fields = { domain: state.domain, kept: lineOf(state), left: other.line, claimant: other.node }
+  out.push(emit('lines-met', fields, 'warn'))
   const meeting = { kept: lineOf(state), left: other.line, at: context.wall }
-  return riseAbove({ ...state, meeting }, other.epoch, context, out)
+  return riseAbove({ ...noted, meeting }, other.epoch, context, out)
 }
 
 /** The leader asks its electors for a term in an epoch above the given one. */
@@ -313,7 +342,17 @@ export function survives(own: LineSide, other: LineSide, granted: string | null)
   return difference === 0 ? own.line < other.line : difference > 0
 }
 
-const brokeOffFrom = (branch: LineSide, trunk: LineSide): boolean => branch.predecessor?.line === trunk.line
+/**
+ * Of a trunk's electors so many must have been electors when the branch broke off that they may be its majority:
+ * anybody
+ * can name a line of its own after one that was left, but not have it led by those who led it.
+ */
+function brokeOffFrom(branch: LineSide, trunk: LineSide): boolean {
+  const { predecessor } = branch
+  if (predecessor?.line !== trunk.line) return false
+  const stayed = predecessor.electors.filter((child) => trunk.electors.includes(child))
+  return stayed.length >= majorityOf(predecessor.electors.length)
+}
 
 /**
  * Two sides may have broken off at different moments: what counts is whom both saw as an elector of their common

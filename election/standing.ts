@@ -101,7 +101,8 @@ export function onPreVote(
   const { domain, self } = state
   const isLater = compareTerms(message, state) > 0
   const isLed = honoursAnother(state, message.candidate, context.now)
-  const granted = isLater && mayVote(state, message) && !isLed
+  const isKnown = electorIds(state.register).includes(message.candidate) || message.ticket === state.ticket
+  const granted = isLater && isKnown && mayVote(state, message) && !isLed
   const isBehind = compareVersions(message.register, versionOf(state.register)) < 0
   const voteless = !hasVote(state, message)
   const answer: PreVoteAnswer = {
@@ -112,7 +113,7 @@ export function onPreVote(
     term: granted ? message.term : state.term,
     voter: self,
     granted,
-    register: isBehind && !isLed ? state.register : null,
+    register: isBehind && !isLed && isKnown ? state.register : null,
     ...(voteless && { voteless }),
   }
   out.push({ kind: 'send', to: message.candidate, message: answer })

@@ -1,7 +1,7 @@
 // What one elector of one domain knows, and the few questions that every handler asks of it.
 
 import type { Emit, Persist, Send } from '../overlay/kernel/effect.ts'
-import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import { type Random, randomInt } from '../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
@@ -11,6 +11,7 @@ import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { type Infer, nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
+import type { Disturbance } from './credibility.ts'
 import type { Announcement, ElectorMessage, Grant, Vote, WitnessRequest } from './messages.ts'
 import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
 import { type Pace, type RoundTrip, roundTripMsMost, shortestTimeoutMs, UNMEASURED } from './timing.ts'
@@ -157,6 +158,10 @@ export interface ElectionState {
   /** Electors that said, when they were asked last, that they have no vote: they lost the memory of what they voted. */
   readonly voteless: ReadonlySet<ChildId>
   readonly meeting: Meeting | null
+  /** Whose leadership was announced to this elector last, with the votes that prove it. */
+  readonly announced: Pick<Announcement, 'leader' | 'epoch' | 'term'> | null
+  /** Children that made it begin elections that may have been needless. */
+  readonly disturbances: ReadonlyMap<ChildId | NodeId, Disturbance>
 }
 
 export type ElectionInput =
@@ -279,6 +284,8 @@ export function createElection(
     heardOf: [],
     voteless: new Set(),
     meeting: null,
+    announced: null,
+    disturbances: new Map(),
   }
   return { state, damaged: read.ok ? null : read.error }
 }

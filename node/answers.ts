@@ -5,9 +5,7 @@ import { addressOf, parseAddress } from '../overlay/address.ts'
 import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { decodeSpec, parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
-import { readRegistry } from '../placement/registry-login.ts'
 import { isSpec, type SealedRecord, type SpecRecord } from '../services-registry/index.ts'
-import { asCoppiceError } from './boot.ts'
 import type {
   DeployView,
   EventView,
@@ -24,8 +22,11 @@ import { withFound } from './found.ts'
 import { openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
 import { logsOf } from './logs.ts'
+import { lostVersionWarning } from './lost-version.ts'
+import { membershipAnswers } from './membership-answers.ts'
 import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
+import { ownerControl } from './owner-answers.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
 import {
   domainViews,
@@ -61,6 +62,12 @@ const REFUSALS: Readonly<Record<string, string>> = {
 /** Events that a slow listener may be behind; the oldest are dropped then. */
 const EVENTS_QUEUED_MAX = 10_000
 
+/** When it was submitted, and what somebody may miss later; nulls where nothing is known or to be said. */
+interface Submitted {
+  readonly version: string | null
+  readonly warning: string | null
+}
+
 export function createControl(member: Member): NodeControl {
   const { core, gate, host, options, network } = member
   const { view } = core
@@ -79,6 +86,7 @@ export function createControl(member: Member): NodeControl {
       intake: view.intake(),
       pressure: view.summaryOf(view.self.node)?.pressure ?? 0,
       addresses: network.addresses(),
+      reach: network.reach(),
       proxies: member.ways.proxies,
       domains: domainViews(view, performance.now(), freshMs),
       peers: peerViews(view, member.paths, member.names),
@@ -111,7 +119,7 @@ export function createControl(member: Member): NodeControl {
     service: ServiceId,
     spec: ServiceSpec | null,
     isScale = false,
-  ): Promise<string | null> => {
+  ): Promise<Submitted> => {
     const known = await knowing(service)
     const held = specOf(known, service)
     const rollout = known.stores().flatMap((store) => store.rollout(service) ?? [])[0] ?? null
@@ -132,7 +140,9 @@ export function createControl(member: Member): NodeControl {
     await settled(member, isDone, ACCEPT_MS_MAX)
     stop()
     if (refusal !== null) throw submissionRefused(service, refusal)
-    return own === null ? null : versionText(own.message)
+    if (own === null) return { version: null, warning: null }
+    const warning = spec === null || isScale ? null : lostVersionWarning(spec, { held, rollout }, own)
+    return { version: versionText(own.message), warning }
   }
 
   /** The service as it is known after a submission; news of it may still be on its way here. */
@@ -173,12 +183,12 @@ export function createControl(member: Member): NodeControl {
       )
     }
     const into = readDomain(domain)
-    const versions: (string | null)[] = []
+    const versions: Submitted[] = []
     for (const spec of parsed.services) versions.push(await submit(into, serviceIdOf(spec), spec))
     const services = await Promise.all(
       parsed.services.map(async (spec, index) => ({
         ...(await submitted(into, serviceIdOf(spec), spec)),
-        version: versions[index] ?? null,
+        ...versions[index],
       })),
     )
     return { services, warnings: parsed.warnings }
@@ -223,39 +233,14 @@ export function createControl(member: Member): NodeControl {
     remove: (service) => changeSpec(service, () => null),
     scale: (service, replicas) => changeSpec(service, (spec) => scaled(spec, replicas), true),
     rollback: (service) => changeSpec(service, previousOf),
-    registries: () => member.registries.all().map(({ registry, username }) => ({ registry, username })),
-    registryLogin: async ({ registry: named, username, password }) => {
-      const registry = readHost(named)
-      await member.registries.put({ registry, username, password })
-      return { registry, username }
-    },
-    registryLogout: async (named) => {
-      const registry = readHost(named)
-      if (await member.registries.remove(registry)) return { registry }
-      const problem = `this node has no login of ${registry}`
-      throw new CoppiceError('no-such-login', problem, '`coppice registry list` shows those that it has.')
-    },
     migrate: async (id, number, to) => {
       const service = id as ServiceId
       return migrate(member, await knowing(service), service, number, to)
     },
     intake: (who, set) => setIntake(member, findNode(member, who), set),
     resolve,
-    invite: async ({ domain, uses, ttlMs }) => {
-      const addresses = network.addresses().slice(0, 8)
-      const into = domain ?? view.self.domain
-      return await gate.mintInvite({ domain: into, uses, ttlMs, addresses }).catch((problem) => {
-        throw asCoppiceError(problem)
-      })
-    },
-    revoke: async (who) => {
-      const node = findNode(member, who)
-      const charter = await gate.revokeNode(node, 'revoked by coppice revoke').catch((problem) => {
-        throw asCoppiceError(problem)
-      })
-      host.input({ kind: 'revoked', node })
-      return { node, charterHead: charter.head }
-    },
+    ...ownerControl(member, { knowing, findNode: (who) => findNode(member, who) }),
+    ...membershipAnswers(member, (who) => findNode(member, who)),
     signRecovery: (domain) => signRecovery(member, domain),
     recover: (domain, order) => recoverDomain(member, domain, order),
     ping,
@@ -279,16 +264,6 @@ function previousOf(spec: ServiceSpec, { service, previous }: SpecRecord): Servi
   if (decoded?.ok) return { ...decoded.value, replicas: spec.replicas }
   const problem = `no earlier version of ${service} is known`
   throw new CoppiceError('no-previous-version', problem, '`coppice deploy` the descriptor that you want instead.')
-}
-
-function readHost(named: string): string {
-  const registry = readRegistry(named)
-  if (registry !== null) return registry
-  throw new CoppiceError(
-    'bad-registry',
-    `"${named}" is no host of a registry`,
-    'As in ghcr.io or registry.example:5000.',
-  )
 }
 
 function readDomain(domain: string | null): DomainPath {

@@ -3,6 +3,9 @@
 
 import type { Duplex } from 'node:stream'
 import type { InstanceState } from '../services-registry/record.ts'
+import type { MembershipControl } from './control-membership.ts'
+
+export type * from './control-membership.ts'
 
 export interface StatusView {
   readonly node: string
@@ -18,6 +21,15 @@ export interface StatusView {
   /** Whether this device takes new work. */
   readonly intake: IntakeView['intake']
   readonly addresses: readonly string[]
+  /**
+   * Whether members can dial this node where they see it, whether it carries connections for others, and the nodes that
+   * carry its own.
+   */
+  readonly reach: {
+    readonly standing: 'unknown' | 'open' | 'closed'
+    readonly isRelay: boolean
+    readonly relays: readonly string[]
+  }
   readonly proxies: { readonly http: string | null; readonly socks: string | null; readonly dns: string | null }
   readonly domains: readonly DomainView[]
   readonly peers: readonly PeerView[]
@@ -90,8 +102,11 @@ export interface ServiceView {
 }
 
 export interface DeployView {
-  /** `version`: when what was deployed was submitted, ISO 8601; the same word as in `versions` of InspectView. */
-  readonly services: readonly (ServiceView & { readonly version?: string | null })[]
+  /**
+   * `version`: when what was deployed was submitted, ISO 8601; the same word as in `versions` of InspectView.
+   * `warning`: what somebody may miss later.
+   */
+  readonly services: readonly (ServiceView & { readonly version?: string | null; readonly warning?: string | null })[]
   readonly warnings: readonly { readonly field: string; readonly problem: string }[]
 }
 
@@ -152,6 +167,74 @@ export interface IntakeView {
   readonly stuck: readonly { readonly instance: string; readonly reason: string }[]
 }
 
+/** What this node's operator lets others do on its devices. */
+export interface PolicyView {
+  readonly operator: string
+  /** 0 where the operator never set one. */
+  readonly version: number
+  /** When it was signed, ISO 8601. */
+  readonly at: string | null
+  /** As the operator wrote it. */
+  readonly policy: Readonly<Record<string, unknown>>
+  /** As it was signed; `policy set` takes it on any device of the operator. */
+  readonly statement: string | null
+}
+
+export interface PolicyExplanation {
+  readonly service: string
+  readonly node: string
+  readonly name: string | null
+  /** Whose service it is, and whose device. */
+  readonly operator: string
+  readonly owner: string
+  /** Null where only the device knows. */
+  readonly allowed: boolean | null
+  /** The part of the policy that decides: `own`, `others` or `rules.N`. */
+  readonly rule: string | null
+  readonly reason: string | null
+}
+
+/** One step in the life of a service, as somebody signed it. */
+export interface AuditView {
+  /** When this node took it in, ISO 8601. */
+  readonly at: string
+  readonly domain: string
+  readonly service: string
+  readonly number: number | null
+  readonly step: 'asked' | 'removed' | 'decided' | 'taken away' | 'accepted' | 'runs' | 'ended'
+  /** Who signed it. */
+  readonly node: string
+  readonly operator: string
+  /** When, by the signer's clock, ISO 8601; null for what is ordered by fences alone. */
+  readonly signedAt: string | null
+  /** The device or domain that it was decided for. */
+  readonly to: string | null
+  readonly reason: string
+}
+
+/** What an operator's services were given on an operator's devices. */
+export interface UsageView {
+  readonly operator: string
+  readonly owner: string
+  readonly instanceSeconds: number
+  /** Seconds of cores and GB-hours of memory that were promised while instances ran. */
+  readonly coreSeconds: number
+  readonly gbHours: number
+}
+
+/** A secret of this node's operator; what it is is told to nobody. */
+export interface SecretView {
+  readonly name: string
+  /** When it was set, ISO 8601. */
+  readonly at: string
+}
+
+export interface SecretChange {
+  readonly name: string
+  /** Devices of the operator that know, this one among them. */
+  readonly devices: number
+}
+
 /** A login of a registry; its password is told to nobody. */
 export interface RegistryView {
   readonly registry: string
@@ -208,7 +291,7 @@ export interface ForwardRequest {
 }
 
 /** All methods reject with CoppiceError when the caller's request cannot be met. */
-export interface NodeControl {
+export interface NodeControl extends MembershipControl {
   status(): StatusView
   nodes(): readonly NodeView[]
   instances(): readonly InstanceView[]
@@ -232,10 +315,19 @@ export interface NodeControl {
   /** Keeps a login for the operator's pulls, on whichever device; one for the same registry is replaced. */
   registryLogin(login: RegistryView & { readonly password: string }): Promise<RegistryView>
   registryLogout(registry: string): Promise<{ readonly registry: string }>
-  /** One line of text. */
-  invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
-  /** Revokes a node's membership; signed with the operator key on this device. */
-  revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
+  /** The policy of this node's operator. */
+  policy(): PolicyView
+  /** Signs a policy with the operator key on this device, or takes in one that was signed elsewhere. */
+  setPolicy(text: string): Promise<PolicyView>
+  /** What a device's owner has against a service. */
+  explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  /** The orders that this node holds signed, of one service or all. */
+  audit(service: string | null): Promise<readonly AuditView[]>
+  usage(): Promise<readonly UsageView[]>
+  secrets(): readonly SecretView[]
+  /** Keeps a secret on this operator's devices of the cluster; its value in base64. */
+  setSecret(name: string, value: string): Promise<SecretChange>
+  removeSecret(name: string): Promise<SecretChange>
   /** An order that a domain goes on without its majority, signed with the operator key on this device. */
   signRecovery(domain: string): Promise<string>
   /**

@@ -1,4 +1,4 @@
-// The device under the node, read at a steady pace: how it is, and where it can be reached.
+// The device under the node, read at a steady pace: how it is, and how much of it is left.
 
 import { createHostProbe } from '../placement/io/host-summary.ts'
 import { createLoopDelayMonitor } from '../placement/io/loop-delay.ts'
@@ -7,26 +7,15 @@ import type { Host } from './host.ts'
 /** How often the device is read; how often that is said is the core's affair. A guess. */
 const READING_MS = 5_000
 
-/**
- * Reads the device again and again, how late this process runs, and the node's addresses: a device that was started
- * without a network, or carried to another one, has others later.
- */
-export function readDevice(dataDir: string, host: Host, addresses: () => readonly string[]): () => Promise<void> {
+/** Reads the device again and again, and how late this process runs. */
+export function readDevice(dataDir: string, host: Host): () => Promise<void> {
   const probe = createHostProbe({ dataDir })
   const loop = createLoopDelayMonitor()
   let timer: NodeJS.Timeout | null = null
   let isStopped = false
-  let told = addresses().join()
-  const tellAddresses = (): void => {
-    const now = addresses()
-    if (now.join() === told) return
-    told = now.join()
-    host.input({ kind: 'addresses', addresses: now })
-  }
   const read = async (): Promise<void> => {
     const reading = await probe.read()
     if (isStopped) return
-    tellAddresses()
     host.input({ kind: 'reading', reading, loopDelayMs: loop.read().p99Ms })
     timer = setTimeout(() => void read(), READING_MS)
     timer.unref()

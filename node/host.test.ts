@@ -12,7 +12,7 @@ import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
 import { FEDERATION, factsOf, trustingSealer } from './core/world.test-kit.ts'
-import { createHost, ENVELOPES_WAITING_MAX, type HostPorts, topicOf } from './host.ts'
+import { createHost, ENVELOPES_WAITING_MAX, ENVELOPES_WAITING_PER_MEMBER_MAX, type HostPorts, topicOf } from './host.ts'
 
 const SELF = factsOf('self', '/a')
 const PEER = factsOf('peer', '/a')
@@ -72,6 +72,8 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       onResolved: (requestId) => log.push(`resolved ${requestId}`),
       onAnswered: (requestId) => log.push(`answered ${requestId}`),
       onCharter: () => log.push('charter'),
+      onPolicy: () => log.push('policy'),
+      onAudit: () => log.push('audit'),
       onDropped: (problem) => log.push(`dropped ${problem}`),
       onSettled: () => undefined,
     },
@@ -236,9 +238,23 @@ test('only so many envelopes wait for a credential; those beyond are dropped', (
     () => [],
     () => err('unknown-credential'),
   )
-  for (let i = 0; i <= ENVELOPES_WAITING_MAX; i++) host.receive(fromPeer(`${i}`), PEER.node, null)
+  for (let i = 0; i <= ENVELOPES_WAITING_MAX; i++) host.receive(fromPeer(`${i}`), `bringer-${i}` as NodeId, null)
   assert.equal(fetches.length, ENVELOPES_WAITING_MAX)
   assert.equal(log.at(-1), 'dropped unknown-credential')
+})
+
+test('who brings envelopes of nobody and hands over no credential takes no room from the others', () => {
+  const { host, fetches } = hostWith(
+    () => [],
+    () => err('unknown-credential'),
+  )
+  for (let i = 0; i < ENVELOPES_WAITING_MAX; i++) host.receive(fromPeer(`${i}`), 'liar' as NodeId, null)
+  assert.equal(fetches.length, ENVELOPES_WAITING_PER_MEMBER_MAX)
+  host.receive(fromPeer('honest'), PEER.node, null)
+  assert.equal(fetches.length, ENVELOPES_WAITING_PER_MEMBER_MAX + 1)
+  for (const answer of fetches.splice(0)) answer(false)
+  host.receive(fromPeer('again'), 'liar' as NodeId, null)
+  assert.equal(fetches.length, 1, 'room that was given back')
 })
 
 test('what cannot be understood, or is signed by one who was revoked, is dropped and counted', () => {
@@ -255,7 +271,7 @@ test('what cannot be understood, or is signed by one who was revoked, is dropped
 })
 
 test('a message that no receiver would take is not sent, and counted', () => {
-  const big: CoreMessage = { kind: 'charter/chain', chain: new Uint8Array(MESSAGE_BYTES_MAX) }
+  const big: CoreMessage = { kind: 'charter/news', packed: new Uint8Array(MESSAGE_BYTES_MAX) }
   const { host, log } = hostWith(() => [{ kind: 'send', to: PEER.node, message: big }])
   host.input({ kind: 'start' })
   assert.deepEqual(log, ['input start', 'dropped too-large'])

@@ -2,6 +2,7 @@
 // at a time. It waits for nothing: a port that takes its time calls back, so the simulator runs this very host on ports
 // of its own.
 
+import type { CharterMessage } from '../bootstrap/messages.ts'
 import { unreachable } from '../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import type { DomainPath, FederationId, NodeId } from '../overlay/kernel/ids.ts'
@@ -10,12 +11,15 @@ import type { Random } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { fitsTheWire, type Opened, type OpenProblem, type Sealer, type SignerFacts } from '../overlay/wire/envelope.ts'
 import type { RuntimeOperation } from '../placement/index.ts'
+import type { SealedRecord } from '../services-registry/index.ts'
 import type { Answer } from './core/asking.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
 
 /** Envelopes that wait for their signer's credential; beyond it they are dropped, and come again by anti-entropy. */
 export const ENVELOPES_WAITING_MAX = 256
+/** Of these, envelopes that one member brought: who never hands a credential over takes no room from the others. */
+export const ENVELOPES_WAITING_PER_MEMBER_MAX = 32
 
 export interface HostPorts {
   readonly clock: {
@@ -40,7 +44,12 @@ export interface HostPorts {
     onEvent(event: DomainEvent): void
     onResolved(requestId: number, answer: ResolvedService): void
     onAnswered(requestId: string, answer: Answer): void
-    onCharter(chain: Uint8Array): void
+    /** A member says what is new in the charter, or wants to know. */
+    onCharter(message: CharterMessage, from: NodeId): void
+    /** A record to be kept when later ones take its place. */
+    onAudit(record: SealedRecord): void
+    /** A policy of this operator, not yet checked. */
+    onPolicy(statement: string): void
     /** Something malformed or unproven came in and was dropped. */
     onDropped(problem: OpenProblem['kind'], detail: string, deliveredBy: NodeId): void
     /** An input was carried out: views may have changed. */
@@ -85,6 +94,7 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
   let isBusy = false
   let isStopped = false
   let waiting = 0
+  const waitingOf = new Map<NodeId, number>()
 
   const input = (next: CoreInput): void => {
     if (next.kind === 'connected') speakers.set(next.peer, next.facts)
@@ -135,7 +145,11 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
       case 'follow':
         return network.follow(effect.topics.map((topic) => topicOf(federation, topic)))
       case 'charter':
-        return listener.onCharter(effect.chain)
+        return listener.onCharter(effect.message, effect.from)
+      case 'audit':
+        return listener.onAudit(effect.record)
+      case 'policy':
+        return listener.onPolicy(effect.statement)
       case 'resolved':
         return listener.onResolved(effect.requestId, effect.answer)
       case 'answered':
@@ -173,10 +187,16 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
     }
     const { kind, detail, credentialHash } = opened.error
     const isWorthAsking = kind === 'unknown-credential' && credentialHash !== undefined && !isRetry
-    if (!isWorthAsking || waiting >= ENVELOPES_WAITING_MAX) return listener.onDropped(kind, detail, deliveredBy)
+    const mine = waitingOf.get(deliveredBy) ?? 0
+    const isFull = waiting >= ENVELOPES_WAITING_MAX || mine >= ENVELOPES_WAITING_PER_MEMBER_MAX
+    if (!isWorthAsking || isFull) return listener.onDropped(kind, detail, deliveredBy)
     waiting += 1
+    waitingOf.set(deliveredBy, mine + 1)
     network.fetchCredential(credentialHash, deliveredBy, (learned) => {
       waiting -= 1
+      const left = (waitingOf.get(deliveredBy) ?? 1) - 1
+      if (left > 0) waitingOf.set(deliveredBy, left)
+      else waitingOf.delete(deliveredBy)
       if (learned) receive(bytes, deliveredBy, topic, true)
       else listener.onDropped(kind, detail, deliveredBy)
     })

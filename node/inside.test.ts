@@ -19,16 +19,19 @@ interface Caller {
   readonly capabilities: readonly string[]
   readonly owner?: OperatorId | null
   readonly header?: TunnelHeader
+  readonly may?: readonly string[]
 }
 
-async function answerTo({ operator, capabilities, owner = null, header = exec }: Caller): Promise<string> {
+async function answerTo({ operator, capabilities, owner = null, header = exec, may = [] }: Caller): Promise<string> {
   const runtimes = {
     image: async () => new PassThrough(),
     logs: () => new PassThrough(),
     exec: (_: string, number: number) => (number === 0 ? new PassThrough() : null),
   }
   const login = () => err({ code: 'not-allowed' as const, detail: '' })
-  const inside = createInside({ operator: OURS, runtimes, login, ownerOf: () => owner })
+  const secret = () => err({ code: 'not-allowed' as const, detail: '' })
+  const rights = { ownerOf: () => owner, mayDo: (deed: string) => may.includes(deed) }
+  const inside = createInside({ operator: OURS, runtimes, login, secret, ...rights })
   const facts = { ...factsOf('caller', '/a'), operator, capabilities }
   const answer = await inside(idOf('caller'), facts, header, new AbortController().signal)
   return answer.ok ? 'ok' : answer.error.code
@@ -38,8 +41,19 @@ test('whoever may submit a service may run programs in it, where the service or 
   const all = ['work', 'deploy:*']
   assert.equal(await answerTo({ operator: OURS, capabilities: all }), 'ok')
   assert.equal(await answerTo({ operator: THEIRS, capabilities: all, owner: THEIRS }), 'ok')
-  assert.equal(await answerTo({ operator: THEIRS, capabilities: all, owner: OURS }), 'not-allowed')
-  assert.equal(await answerTo({ operator: THEIRS, capabilities: all }), 'not-allowed')
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: all, owner: OURS }), 'no-such-instance')
+  assert.equal(await answerTo({ operator: THEIRS, capabilities: all }), 'no-such-instance')
+})
+
+test('to people of another operator nothing is there to be read or run in, unless the policy lets them', async () => {
+  const logs = { kind: 'logs', service: SERVICE, number: 0, follow: false, tail: null, sinceMs: null } as const
+  const theirs = { operator: THEIRS, capabilities: ['work', 'deploy:*'], owner: OURS }
+  assert.equal(await answerTo({ ...theirs, header: logs }), 'no-such-instance')
+  assert.equal(await answerTo({ ...theirs, header: logs, may: ['logs'] }), 'ok')
+  assert.equal(await answerTo({ ...theirs, may: ['logs'] }), 'no-such-instance')
+  assert.equal(await answerTo({ ...theirs, may: ['exec'] }), 'ok')
+  assert.equal(await answerTo({ ...theirs, owner: THEIRS, header: logs }), 'ok', 'their own service on our device')
+  assert.equal(await answerTo({ ...theirs, operator: OURS, owner: THEIRS, header: logs }), 'ok', 'on our own device')
 })
 
 test('a credential without the right to the namespaces of a service runs nothing in it', async () => {
@@ -49,9 +63,9 @@ test('a credential without the right to the namespaces of a service runs nothing
   assert.equal(await answerTo({ operator: OURS, capabilities: ['work', 'deploy:other'] }), 'not-allowed')
 })
 
-test('any member may read a log, and what is not here is said so', async () => {
+test('any member of the operator may read a log, and what is not here is said so', async () => {
   const logs: TunnelHeader = { kind: 'logs', service: SERVICE, number: 0, follow: false, tail: null, sinceMs: null }
-  assert.equal(await answerTo({ operator: THEIRS, capabilities: [], header: logs }), 'ok')
+  assert.equal(await answerTo({ operator: OURS, capabilities: [], header: logs }), 'ok')
   assert.equal(
     await answerTo({ operator: OURS, capabilities: ['deploy:*'], header: { ...exec, number: 1 } }),
     'no-such-instance',

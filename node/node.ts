@@ -3,17 +3,16 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
-import { ELECTORS_MAX_CHOICES, ELECTORS_MAX_DEFAULT } from '../election/index.ts'
-import { type Place, parsePlace } from '../overlay/coordinates/distance.ts'
-import { createNetwork } from '../overlay/io/libp2p-transport.ts'
+import { ELECTORS_MAX_DEFAULT } from '../election/index.ts'
+import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
-import { METERED_LIVENESS } from '../overlay/io/round-trips.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
-import { PRESSURE_DEFAULTS, type PressureSettings } from '../placement/index.ts'
+import { type AuditLog, openAuditLog } from './audit-log.ts'
+import { createBelonging } from './belonging.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { WantedNode } from './core/effects.ts'
@@ -22,21 +21,26 @@ import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
-import { createInside } from './inside.ts'
+import { createInside, isAllowed } from './inside.ts'
 import { callerAt, isLoopback } from './io/callers.ts'
 import { createClock } from './io/clock.ts'
 import { copyMembership } from './io/membership-copy.ts'
 import { rememberedListen, rememberListen } from './io/ports.ts'
 import { openRegistryFile, type RegistryFile } from './io/registry-file.ts'
 import { createRuntimes, type Runtimes } from './io/runtimes.ts'
+import { openSecretFile } from './io/secret-file.ts'
 import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { ownerRights } from './policy-answers.ts'
+import { openPolicyKeeper, type PolicyKeeper } from './policy-keeper.ts'
 import { createQuestions, type Questions } from './questions.ts'
 import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './registry-logins.ts'
 import { loadScheduler } from './schedulers.ts'
+import { createSecrets, type Secrets } from './secrets.ts'
+import { checkElectors, pressureOf, whereabouts } from './settings.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, recordsOf, specOf } from './view.ts'
+import { knownServices, type PathView, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
 import { openWaysIn, type WaysIn } from './ways-in.ts'
 
@@ -55,6 +59,9 @@ export interface Member {
   readonly network: NetworkPort
   readonly runtimes: Runtimes
   readonly registries: RegistryFile
+  readonly policy: PolicyKeeper
+  readonly secrets: Secrets
+  readonly audit: AuditLog
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -97,39 +104,6 @@ export async function startMember(admission: Admission, options: NodeOptions): P
   }
 }
 
-/** Where the device stands: as it was told, else as its label says. */
-function whereabouts({ location, labels }: NodeOptions): { readonly location?: Place } {
-  const place = location ?? parsePlace(labels?.location ?? '')
-  return place === null ? {} : { location: place }
-}
-
-/** Percent from people, shares for the machine. */
-function pressureOf({ pressure = {} }: NodeOptions): PressureSettings | null {
-  if (pressure === null) return null
-  const { high, low, readings } = PRESSURE_DEFAULTS
-  const share = (percent: number | undefined, usual: number): number => (percent === undefined ? usual : percent / 100)
-  const chosen = {
-    high: share(pressure.high, high),
-    low: share(pressure.low, low),
-    readings: pressure.readings ?? readings,
-  }
-  if (chosen.low <= chosen.high) return chosen
-  throw new CoppiceError(
-    'wrong-option',
-    `pressure cannot end at ${chosen.low * 100} % and begin at ${chosen.high * 100} %`,
-    'Choose a low mark below the high one.',
-  )
-}
-
-function checkElectors({ electors = ELECTORS_MAX_DEFAULT }: NodeOptions): void {
-  if (ELECTORS_MAX_CHOICES.includes(electors)) return
-  throw new CoppiceError(
-    'wrong-option',
-    `a domain cannot have ${electors} electors`,
-    `Choose ${ELECTORS_MAX_CHOICES.join(', ')}.`,
-  )
-}
-
 async function assemble(
   { folder, membership, isFounding }: Admission,
   options: NodeOptions,
@@ -138,7 +112,7 @@ async function assemble(
   const { dataDir, disk, nodeKey, operatorKey } = folder
   const { domain, federation } = membership
   const { preset = 'lan', electors: electorsMax = ELECTORS_MAX_DEFAULT, autonomy = 'automatic' } = options
-  const { labels = {}, relay = false } = options
+  const { labels = {} } = options
   const name = nameOfNode(options)
   const self = nodeKey.node
   const observers = createObservers()
@@ -150,7 +124,13 @@ async function assemble(
   // again.
   let host: Host | null = null
   let network: NetworkPort | null = null
-  const revoked = new Set<NodeId>()
+  const belonging = createBelonging({
+    gate: () => gate,
+    network: () => network,
+    input: (input) => host?.input(input),
+    notice,
+  })
+  closers.push(async () => belonging.stop())
   const gate = await createGate({
     membership,
     store: disk,
@@ -159,22 +139,12 @@ async function assemble(
     name,
     wall: Date.now,
     onNotice: notice,
-    onCharterChanged: (view, chain) => {
-      host?.input({ kind: 'charter', chain })
-      // Also those that are not connected: their records are here all the same.
-      for (const node of view.revokedNodes) {
-        if (revoked.has(node)) continue
-        revoked.add(node)
-        host?.input({ kind: 'revoked', node })
-        void network?.cut(node)
-      }
-      // Those whose credential alone was revoked: they may come back with another one.
-      for (const peer of network?.connectedPeers() ?? []) if (gate.isRevoked(peer)) void network?.cut(peer)
-    },
+    onCharterChanged: belonging.onCharterChanged,
   })
   const sealer = createSealer(coreCodec, federation, gate, gate)
   const clock = createClock()
   const random = seededRandom(randomInt(2 ** 47))
+  const audit = await openAuditLog(disk, sealer, Date.now)
   const memory = await loadMemory(disk, domain, sealer)
   const seeds = wantedFrom(await loadSeeds(disk, self, memory.members), self)
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
@@ -191,7 +161,6 @@ async function assemble(
       preset,
       electorsMax,
       autonomy,
-      isRelay: relay,
       labels,
       placing: { scheduler: scheduler.plugin, pressure: pressureOf(options), ...whereabouts(options) },
       seeds,
@@ -214,6 +183,7 @@ async function assemble(
     traffic: () => traffic,
   }
   const registries = await openRegistryFile(dataDir)
+  const policy = await openPolicyKeeper({ store: disk, gate, operatorKey, wall: Date.now, onNotice: notice })
   const lookups = createLookups((input) => host?.input(input))
   const logins: LoginOptions = {
     core: core.view,
@@ -221,18 +191,21 @@ async function assemble(
     lookUp: lookups.lookUp,
     traffic: () => traffic,
   }
+  const secrets = createSecrets({ ...logins, file: await openSecretFile(dataDir), nodeKey, wall: Date.now })
   const runtimes = await createRuntimes({
+    secrets: secrets.source,
     dataDir,
     self,
     resolver: options.virtualNetwork ? resolverAddress(self) : null,
     wanted: options.runtimes ?? null,
-    imageOffers: (image, signal) => imageOffers(offering, image, signal),
+    imageOffers: (image, have, signal) => imageOffers(offering, image, have, signal),
     registryLogins: createRegistryLogins(logins),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),
   })
   closers.push(() => runtimes.stop())
 
+  const rights = ownerRights(core.view, policy)
   const stopping = new AbortController()
   const questions = createQuestions((input) => host?.input(input))
   const traffic = createTraffic({
@@ -249,11 +222,12 @@ async function assemble(
     },
     local: (service) => recordsOf(core.view, service),
     inside: createInside({
-      operator: gate.facts.operator,
       runtimes,
       login: createAnswerLogin(logins),
-      ownerOf: (service) => specOf(core.view, service)?.signer.operator ?? null,
+      secret: secrets.serve,
+      ...rights,
     }),
+    mayReach: (caller, service) => isAllowed(rights, 'reach', caller, service),
     callerAt: async (from, protocol) =>
       (isLoopback(from) ? null : await runtimes.instanceAt(from.address)) ?? callerAt(dataDir, from, protocol),
     random,
@@ -268,18 +242,29 @@ async function assemble(
     listen,
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
-    relay,
-    ...(preset === 'metered' ? { liveness: METERED_LIVENESS } : {}),
+    ...(options.relay === undefined ? {} : { relay: options.relay }),
+    ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onConnected: (peer) => {
-        paths.set(peer.peer, { path: peer.path, via: peer.via })
+        paths.set(peer.peer, { path: peer.path, via: peer.via, reason: null })
         names.set(peer.peer, peer.name)
+        const { peer: node, name: called, path, via } = peer
+        observers.tell({ name: 'path-changed', level: 'info', fields: { node, name: called, path, via } })
         host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
+        belonging.onConnected(peer)
       },
       onDisconnected: (peer) => {
         paths.delete(peer)
         host?.input({ kind: 'disconnected', peer })
+        belonging.onDisconnected(peer)
+      },
+      onNotDirect: (peer, reason) => {
+        const known = paths.get(peer)
+        if (known?.path === 'relay') paths.set(peer, { ...known, reason })
+      },
+      onReachChanged: () => {
+        if (network !== null && host !== null) tellReach(host, network)
       },
       onRoundTrip: (peer, ms) => host?.input({ kind: 'round-trip', peer, ms }),
       onNotice: notice,
@@ -313,17 +298,18 @@ async function assemble(
         observers.tell({ name: 'message-dropped', level: 'debug', fields: { problem, detail, deliveredBy } })
       },
       onSettled: observers.settled,
-      onCharter: (chain) => {
-        gate.offerCharter(chain).catch((problem: unknown) => notice('charter-refused', String(problem)))
-      },
+      onCharter: belonging.onCharter,
+      onPolicy: policy.offer,
+      onAudit: audit.note,
     },
   }
   host = createHost({ self, federation, core, sealer, ports })
   const running = host
+  policy.tellFrom(running.input)
   closers.push(async () => running.stop())
-  running.input({ kind: 'addresses', addresses: opened.addresses() })
+  tellReach(running, opened)
   running.input({ kind: 'start' })
-  closers.push(readDevice(dataDir, running, opened.addresses))
+  closers.push(readDevice(dataDir, running))
   await runtimes.start()
 
   const ways = await openWaysIn({ node: options, core, self, traffic, notice })
@@ -339,6 +325,9 @@ async function assemble(
     network: opened,
     runtimes,
     registries,
+    policy,
+    secrets,
+    audit,
     traffic,
     ways,
     options,
@@ -361,6 +350,9 @@ async function assemble(
     },
   }
 }
+
+const tellReach = (host: Host, network: NetworkPort): void =>
+  host.input({ kind: 'addresses', addresses: network.addresses(), isRelay: network.reach().isRelay })
 
 /** Leads nothing when it goes, where somebody else can take over; until then all connections stay open. */
 async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {

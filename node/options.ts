@@ -8,7 +8,7 @@ export type Preset = 'lan' | 'wan' | 'metered'
 export interface NodeOptions {
   /** The node's folder: keys, store, instances, control.sock. */
   readonly dataDir: string
-  /** Multiaddrs to listen on; default `/ip4/0.0.0.0/tcp/0` (a free port, remembered in the folder). */
+  /** Multiaddrs to listen on; default all addresses of the device (a free port, remembered in the folder). */
   readonly listen?: readonly string[]
   /**
    * The cluster of a node that founds a federation; one that joins gets its own from its credential. Default `/home`.
@@ -30,7 +30,7 @@ export interface NodeOptions {
   readonly electors?: ElectorsMax
   /** Finds members on the local network by mDNS. Default true. */
   readonly mdns?: boolean
-  /** Serves as a relay for its federation. Default false. */
+  /** Carries connections for its federation: always, never, or, when left out, while members can dial it. */
   readonly relay?: boolean
   /** Multiaddrs under which this node is reachable from outside (port forwarded, public address). */
   readonly announce?: readonly string[]
@@ -69,6 +69,7 @@ export interface NodeOptions {
 
 /** What starting a node from an invite needs besides its options. */
 export interface JoinOptions extends NodeOptions {
+  /** The line that an invite is, or what `coppice prepare` wrote. */
   readonly invite: string
   /** Told what the join waits for, a sentence at a time. */
   readonly onProgress?: (text: string) => void

@@ -1,9 +1,9 @@
 // Whom a registry's login is asked of, and who gets it. It goes from device to device over a tunnel that only the two
 // can read, to be used for one pull; it is in no record, and nobody who gets it keeps it.
 
-import { Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import type { TunnelHeader } from '../overlay/io/network.ts'
-import { childTowards, isWithin, type NodeId, type ServiceId } from '../overlay/kernel/ids.ts'
+import type { ServiceId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { TunnelRefusal } from '../overlay/tunnel.ts'
 import type { SignerFacts } from '../overlay/wire/envelope.ts'
@@ -14,22 +14,20 @@ import {
   registryOf,
   USERNAME_CHARS_MAX,
 } from '../placement/registry-login.ts'
-import { isNumberOf, isSpec, type PlacementRecord } from '../services-registry/index.ts'
 import type { CoreView } from './core/core-view.ts'
 import type { RegistryFile } from './io/registry-file.ts'
 import type { Lookups } from './lookups.ts'
+import { devicesToAsk, isPlacedOn, type OwnView, oneMessage, readMessage, submitterOf } from './owner-proof.ts'
 import type { Traffic } from './traffic.ts'
 import { readSpec, specOf } from './view.ts'
 
-/** Devices that are asked for one login. A guess: who submitted a service is the first, and has it mostly. */
-const ASKED_MAX = 8
 /** How long an answer of a few hundred bytes may take once the tunnel is open. A guess: a slow relay. */
 const LOGIN_MS_MAX = 5_000
 /** Characters escaped in JSON take six bytes at most. */
 const LOGIN_BYTES_MAX = 6 * (USERNAME_CHARS_MAX + PASSWORD_CHARS_MAX) + 100
 
 export interface LoginOptions {
-  readonly core: Pick<CoreView, 'self' | 'stores' | 'unaccepted' | 'roster' | 'roundTripMs'>
+  readonly core: OwnView
   readonly file: Pick<RegistryFile, 'of'>
   readonly lookUp: Lookups['lookUp']
   readonly traffic: () => Pick<Traffic, 'tunnelTo'>
@@ -39,18 +37,6 @@ export type LoginHeader = Extract<TunnelHeader, { readonly kind: 'registry' }>
 /** What another device gets that asks for a login. */
 export type AnswerLogin = (facts: SignerFacts, header: LoginHeader) => Result<Duplex, TunnelRefusal>
 
-/** Whoever submitted a service, as its record says. */
-async function signerOf(
-  { core, lookUp }: Pick<LoginOptions, 'core' | 'lookUp'>,
-  service: ServiceId,
-  signal: AbortSignal,
-): Promise<SignerFacts | null> {
-  const known = specOf(core as CoreView, service)
-  if (known !== null) return known.signer
-  const { records } = await lookUp(service, signal)
-  return records?.find(isSpec)?.signer ?? null
-}
-
 export function createRegistryLogins(options: LoginOptions): RegistryLogins {
   const { core, file, traffic } = options
   return {
@@ -58,14 +44,14 @@ export function createRegistryLogins(options: LoginOptions): RegistryLogins {
       const login = file.of(registry)
       if (login === null) return null
       // Another operator's service would get at images of ours with it.
-      const signer = await signerOf(options, service as ServiceId, signal)
+      const signer = await submitterOf(options, service as ServiceId, signal)
       return signer?.operator === core.self.operator ? login : null
     },
     others: async function* (registry, service, number, signal) {
-      const signer = await signerOf(options, service as ServiceId, signal)
+      const signer = await submitterOf(options, service as ServiceId, signal)
       if (signer === null) return
       const header: LoginHeader = { kind: 'registry', registry, service: service as ServiceId, number }
-      for (const node of toAsk(core, signer)) {
+      for (const node of devicesToAsk(core, signer)) {
         if (signal.aborted) return
         const domain = node === signer.node ? signer.domain : core.self.domain
         const opened = await traffic().tunnelTo(node, domain, header, signal)
@@ -76,16 +62,6 @@ export function createRegistryLogins(options: LoginOptions): RegistryLogins {
       }
     },
   }
-}
-
-/** The device that submitted it, then its operator's others of this cluster, the nearest first. */
-function toAsk({ self, roster, roundTripMs }: LoginOptions['core'], signer: SignerFacts): readonly NodeId[] {
-  const far = Number.POSITIVE_INFINITY
-  const others = [...roster().values()]
-    .filter(({ node, state, facts }) => state === 'alive' && facts.operator === signer.operator && node !== signer.node)
-    .map(({ node }) => node)
-    .sort((a, b) => (roundTripMs(a) ?? far) - (roundTripMs(b) ?? far))
-  return [signer.node, ...others].filter((node) => node !== self.node).slice(0, ASKED_MAX)
 }
 
 export const createAnswerLogin =
@@ -115,48 +91,19 @@ function whyNotHave(
   if (spec === null || spec.runtime !== 'docker' || registryOf(spec.code) !== registry) {
     return `${service} has no image of ${registry}`
   }
-  const orders = core
-    .stores()
-    .flatMap((store) => store.placements(service))
-    .map(({ message }) => message)
-    .filter((order) => isNumberOf(order, number) && order.child !== null && isWithin(facts.domain, order.domain))
-  const isPlaced = orders.length > 0 && orders.every((order) => leadsTo(order, facts))
+  const isPlaced = isPlacedOn(core, facts, service, number)
   return isPlaced ? null : `${service}#${number} is not placed on that device, as far as this node knows`
-}
-
-function leadsTo({ domain, child, previous }: PlacementRecord, facts: SignerFacts): boolean {
-  const here = childTowards(domain, facts.domain, facts.node)
-  return here === child || here === previous
-}
-
-/** A stream that says one thing and ends; what comes in goes nowhere. */
-function oneMessage(message: string): Duplex {
-  return new Duplex({
-    read() {
-      this.push(message)
-      this.push(null)
-    },
-    write: (_chunk, _encoding, done) => done(),
-  })
 }
 
 /** Null for whatever is no login; what other devices send is not believed to be one. */
 async function readLogin(stream: Duplex, registry: string): Promise<RegistryLogin | null> {
-  const deadline = setTimeout(() => stream.destroy(new Error('no login came in time')), LOGIN_MS_MAX)
-  const pieces: Buffer[] = []
+  const message = await readMessage(stream, LOGIN_BYTES_MAX, LOGIN_MS_MAX)
   try {
-    for await (const piece of stream) {
-      pieces.push(piece as Buffer)
-      if (pieces.reduce((sum, { length }) => sum + length, 0) > LOGIN_BYTES_MAX) return null
-    }
-    const read: unknown = JSON.parse(Buffer.concat(pieces).toString('utf8'))
+    const read: unknown = message === null ? null : JSON.parse(Buffer.from(message).toString('utf8'))
     const [username, password] = Array.isArray(read) ? read : []
     const isLogin = typeof username === 'string' && typeof password === 'string'
     return isLogin ? { registry, username, password } : null
   } catch {
     return null
-  } finally {
-    clearTimeout(deadline)
-    stream.destroy()
   }
 }

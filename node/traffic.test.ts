@@ -58,6 +58,7 @@ function traffic(setup: Setup) {
     reach: async (node) => void asked.push(`reach ${node.slice(9)}`),
     local: () => records ?? [],
     inside: async () => refusal('no-such-instance'),
+    mayReach: () => true,
     callerAt: async ({ port }) => (port === INSTANCE_PORT ? instanceKey(caller, 3) : null),
     random: seededRandom(1),
   })

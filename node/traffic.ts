@@ -3,11 +3,11 @@
 
 import type { Duplex } from 'node:stream'
 import { isAddressOf, parseAddress, type ServiceAddress } from '../overlay/address.ts'
-import { namespaceOf, whyNotCall } from '../overlay/callers.ts'
+import { ANY_CALLER, namespaceOf, whyNotCall } from '../overlay/callers.ts'
 import { type Candidate, type ChoiceMemory, choose, noMemory } from '../overlay/choose.ts'
 import type { NetworkPort, TunnelHandler, TunnelHeader } from '../overlay/io/network.ts'
 import type { Call, Connect, ConnectProblem, Origin } from '../overlay/io/way-in.ts'
-import type { DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import { instanceKey, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Random } from '../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
@@ -46,6 +46,8 @@ export interface TrafficOptions {
   readonly local: (service: ServiceId) => readonly SealedRecord[]
   /** Tunnels that are for an instance itself and not for a port of it: its log, a program in it. */
   readonly inside: TunnelHandler
+  /** Whether the people of an operator may call a service that runs here, whatever its descriptor says. */
+  readonly mayReach: (caller: OperatorId, service: ServiceId) => boolean
   /** The instance of this device that a call comes from; null for a person, or a program that nobody here started. */
   readonly callerAt: (from: Origin, protocol: Call['protocol']) => Promise<InstanceKey | null>
   readonly random: Random
@@ -88,6 +90,7 @@ interface Finding {
 }
 const LOOKING: Finding = { caller: null, isCall: false }
 
+type InstanceHeader = Extract<TunnelHeader, { readonly kind: 'instance' }>
 type ServeInstance = (
   header: Extract<TunnelHeader, { readonly kind: 'instance' }>,
   signal: AbortSignal,
@@ -234,9 +237,19 @@ export function createTraffic(options: TrafficOptions): Traffic {
     if (forbidden !== null) return err({ code: 'not-allowed', detail: forbidden })
     // Who called may not know yet that it runs elsewhere too: until it stops here it is served here.
     const one = endpointOn(options.local(service), options.self, number)
-    const key = instanceKey(service, number)
-    if (one === undefined) return err({ code: 'not-running', detail: `${key} does not run here` })
+    if (one === undefined) return err(notRunning(header))
     return dialInstance(one, port, protocol, signal)
+  }
+
+  /** People of another operator call what its descriptor opens to all, or the policy to them. */
+  const isStranger = async (
+    caller: OperatorId,
+    { service, callerNamespace }: InstanceHeader,
+    signal: AbortSignal,
+  ): Promise<boolean> => {
+    if (callerNamespace !== '' || options.mayReach(caller, service)) return false
+    const { records } = await options.lookUp(service, signal)
+    return specIn(records ?? [])?.callers.includes(ANY_CALLER) !== true
   }
 
   /** The descriptor is looked up only for callers that it has to allow. */
@@ -261,10 +274,17 @@ export function createTraffic(options: TrafficOptions): Traffic {
     tunnelTo,
     serve: async (from, facts, header, signal) => {
       if (header.kind !== 'instance') return await options.inside(from, facts, header, signal)
+      if (await isStranger(facts.operator, header, signal)) return err(notRunning(header))
       return serveInstance(header, signal)
     },
   }
 }
+
+/** To those who may not call it, it is not here. */
+const notRunning = ({ service, number }: InstanceHeader): TunnelRefusal => ({
+  code: 'not-running',
+  detail: `${instanceKey(service, number)} does not run here`,
+})
 
 /** Which copy of an instance: during a migration two have one number. */
 const copyKey = ({ service, number, node }: LiveEndpoint): string => `${service} ${number} ${node}`

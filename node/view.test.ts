@@ -56,7 +56,7 @@ test('a status shows each domain from the cluster up to the root, with this node
 test('a peer of another cluster is shown with its domain and as alive while it is connected', () => {
   const world = deployed()
   const a1 = world.node('a1')
-  const paths = new Map([[world.node('b1').facts.node, { path: 'direct', via: null } as const]])
+  const paths = new Map([[world.node('b1').facts.node, { path: 'direct', via: null, reason: null } as const]])
   const [b1] = peerViews(a1.core.view, paths, new Map()).filter(({ node }) => node === world.node('b1').facts.node)
   assert.deepEqual([b1?.domain, b1?.state, b1?.path, b1?.reason], ['/b', 'alive', 'direct', null])
   const [a2] = peerViews(a1.core.view, paths, new Map()).filter(({ node }) => node === world.node('a2').facts.node)

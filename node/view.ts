@@ -26,6 +26,8 @@ import { type Claim, supersedes } from './endpoints.ts'
 export interface PathView {
   readonly path: 'direct' | 'relay'
   readonly via: string | null
+  /** Why an attempt at a direct path failed; null where none did. */
+  readonly reason: string | null
 }
 
 export function domainViews(core: CoreView, now: number, freshMs: number): readonly DomainView[] {
@@ -124,7 +126,7 @@ export function peerViews(
 
 function reasonOf(path: PathView | null): string | null {
   if (path === null) return 'not connected'
-  return path.path === 'direct' ? null : 'connected through a relay; no direct address of it answered'
+  return path.path === 'direct' ? null : (path.reason ?? 'connected through a relay; a direct path is being tried')
 }
 
 /** All instances that this node may know of: one row per number, and one for each further copy that lives. */

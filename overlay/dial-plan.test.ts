@@ -1,4 +1,4 @@
-// Whom to dial and when: new addresses, back-off, and the watch over a lost relay.
+// Whom to dial and when: new addresses, back-off, and the search for a direct path.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -10,9 +10,9 @@ import {
   type DialPlanInput,
   type DialPlanState,
   REFUSED_RETRY_MS,
-  RELAY_PATIENCE_MS,
   step,
-  UPGRADE_RETRY_MS,
+  UPGRADE_BACKOFF_MS_MAX,
+  UPGRADE_FIRST_MS,
   wakeAt,
   YIELD_MS,
 } from './dial-plan.ts'
@@ -25,7 +25,7 @@ const RELAYED = '/ip4/10.0.0.9/tcp/4001/p2p/r/p2p-circuit'
 const MIDDLE = { next: () => 0.5 }
 
 /** A plan with its clock; chance is always in the middle, so a wait is exactly its nominal length. */
-function planFor(self = A) {
+function planFor(self = A, peer = B) {
   let state: DialPlanState = createDialPlan(self)
   let now = 0
   const tell = (input: DialPlanInput): readonly DialPlanEffect[] => {
@@ -35,10 +35,9 @@ function planFor(self = A) {
   }
   return {
     tell,
-    want: (...addresses: string[]) => tell({ kind: 'want', peers: [{ peer: B, addresses }] }),
-    fail: (outcome: 'failed' | 'refused' = 'failed') => tell({ kind: 'dialled', peer: B, outcome }),
-    connect: (path: 'direct' | 'relay' = 'direct', isRelay = false) =>
-      tell({ kind: 'connected', peer: B, path, isRelay }),
+    want: (...addresses: string[]) => tell({ kind: 'want', peers: [{ peer, addresses }] }),
+    fail: (outcome: 'failed' | 'refused' = 'failed') => tell({ kind: 'dialled', peer, outcome }),
+    connect: (path: 'direct' | 'relay' = 'direct') => tell({ kind: 'connected', peer, path }),
     /** Goes to the next thing that is due; says how long that took. */
     next: () => {
       const due = wakeAt(state)
@@ -111,19 +110,33 @@ test('a peer that refused us is left alone for long', () => {
   assert.equal(plan.next().waited, REFUSED_RETRY_MS)
 })
 
-test('a peer reached through a relay is tried directly now and then', () => {
+test('a direct path to a peer behind a relay is tried at once, and then at growing distances up to the cap', () => {
   const plan = planFor()
   plan.want(RELAYED, ADDRESS)
   plan.connect('relay')
   plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
   const { waited, effects } = plan.next()
-  assert.equal(waited, UPGRADE_RETRY_MS)
-  assert.deepEqual(effects, [{ kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true }])
-  plan.fail()
-  assert.equal(plan.next().waited, UPGRADE_RETRY_MS)
+  assert.equal(waited, UPGRADE_FIRST_MS)
+  assert.deepEqual(effects, [{ kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true, punch: true }])
+  const waits = Array.from({ length: 9 }, () => {
+    plan.fail()
+    return plan.next().waited
+  })
+  assert.deepEqual(waits.slice(0, 3), [4_000, 8_000, 16_000])
+  assert.equal(waits.at(-1), UPGRADE_BACKOFF_MS_MAX)
   plan.connect('direct')
   plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
   assert.equal(plan.due(), null)
+})
+
+test('of two nodes that only a relay connects the lower one begins to dial at once, the other when it has not', () => {
+  const plan = planFor(B, A)
+  plan.want(RELAYED)
+  plan.connect('relay')
+  plan.tell({ kind: 'dialled', peer: A, outcome: 'connected' })
+  assert.deepEqual(plan.next().effects, [{ kind: 'dial', peer: A, addresses: [], upgrade: true, punch: false }])
+  plan.fail()
+  assert.deepEqual(plan.next().effects, [{ kind: 'dial', peer: A, addresses: [], upgrade: true, punch: true }])
 })
 
 test('at most so many dials run at once', () => {
@@ -143,19 +156,4 @@ test('while as many dials run as may, the next is not waited for by the clock', 
   assert.equal(plan.due(), null)
   const effects = plan.tell({ kind: 'dialled', peer: nodeId('p0'), outcome: 'failed' })
   assert.deepEqual(dials(effects), 1)
-})
-
-test('a relay that gives no address in time is called anew, each time with more patience', () => {
-  const plan = planFor()
-  plan.want(ADDRESS)
-  plan.connect('direct', true)
-  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
-  assert.equal(plan.due(), null)
-  plan.tell({ kind: 'relay-address', missing: true })
-  const first = plan.next()
-  assert.equal(first.waited, RELAY_PATIENCE_MS)
-  assert.deepEqual(first.effects, [{ kind: 'hang-up', peer: B }])
-  assert.equal(plan.next().waited, 2 * RELAY_PATIENCE_MS)
-  plan.tell({ kind: 'relay-address', missing: false })
-  assert.equal(plan.due(), null)
 })

@@ -17,14 +17,12 @@ export const REFUSED_RETRY_MS: Millis = 60_000
 export const YIELD_MS: Millis = 300
 /** How many dials run at once; a guess that keeps a restart in a large fleet from flooding a small device. */
 export const DIALS_AT_ONCE_MAX = 16
-/** How often a direct path is tried while a peer is connected through a relay. */
-export const UPGRADE_RETRY_MS: Millis = 30_000
-/**
- * How long a connected relay has to give us an address before its connection is made anew. libp2p needs about 1.5 s.
- */
-export const RELAY_PATIENCE_MS: Millis = 10_000
-/** The most patience after repeated attempts: a relay that is full is not helped by flapping. */
-export const RELAY_PATIENCE_MS_MAX: Millis = 300_000
+/** How soon a direct path is tried once a peer is connected through a relay; doubles with each attempt that failed. */
+export const UPGRADE_BACKOFF_MS_MIN: Millis = 4_000
+/** The cap: a path that a changed network would allow is found within 1.5 times this; new addresses end the wait. */
+export const UPGRADE_BACKOFF_MS_MAX: Millis = 600_000
+/** The first attempt: as soon as both ends have said hello. */
+export const UPGRADE_FIRST_MS: Millis = 100
 
 export interface DialTarget {
   readonly peer: NodeId
@@ -35,18 +33,22 @@ export type DialPlanInput =
   | { readonly kind: 'want'; readonly peers: readonly DialTarget[] }
   /** Addresses that turned up elsewhere, e.g. by mDNS; only wanted peers are dialled. */
   | { readonly kind: 'discovered'; readonly target: DialTarget }
-  | { readonly kind: 'connected'; readonly peer: NodeId; readonly path: 'direct' | 'relay'; readonly isRelay: boolean }
+  | { readonly kind: 'connected'; readonly peer: NodeId; readonly path: 'direct' | 'relay' }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
   | { readonly kind: 'dialled'; readonly peer: NodeId; readonly outcome: 'connected' | 'failed' | 'refused' }
-  /** Whether an address through a relay is wanted and missing. */
-  | { readonly kind: 'relay-address'; readonly missing: boolean }
   | { readonly kind: 'wake' }
 
-export type DialPlanEffect =
-  /** Dials; `upgrade` asks for a direct path besides the relayed one that there is. Answer: `dialled`. */
-  | { readonly kind: 'dial'; readonly peer: NodeId; readonly addresses: readonly string[]; readonly upgrade: boolean }
-  /** Closes every connection to a relay that does not give us an address; it will be dialled again. */
-  | { readonly kind: 'hang-up'; readonly peer: NodeId }
+/**
+ * Dials. `upgrade` asks for a direct path besides the relayed one that there is; `punch` that both ends dial at once
+ * for it, which the one with the lower id begins. Answer: `dialled`.
+ */
+export interface DialPlanEffect {
+  readonly kind: 'dial'
+  readonly peer: NodeId
+  readonly addresses: readonly string[]
+  readonly upgrade: boolean
+  readonly punch: boolean
+}
 
 interface Target {
   readonly addresses: readonly string[]
@@ -54,21 +56,16 @@ interface Target {
   /** When to dial next; null while a dial runs or nothing is to be dialled. */
   readonly dialAt: Millis | null
   readonly isDialling: boolean
+  /** Whether what runs is the search for a direct path besides a relayed one. */
+  readonly isUpgrading: boolean
 }
 
-interface Link {
-  readonly path: 'direct' | 'relay'
-  readonly isRelay: boolean
-  readonly since: Millis
-}
+type Link = 'direct' | 'relay'
 
 export interface DialPlanState {
   readonly self: NodeId
   readonly targets: ReadonlyMap<NodeId, Target>
   readonly links: ReadonlyMap<NodeId, Link>
-  /** Since when a relay address is missing; null while there is one or none is wanted. */
-  readonly relayMissingSince: Millis | null
-  readonly relayPatience: Millis
 }
 
 type Change = Transition<DialPlanState, DialPlanEffect>
@@ -77,15 +74,10 @@ export const createDialPlan = (self: NodeId): DialPlanState => ({
   self,
   targets: new Map(),
   links: new Map(),
-  relayMissingSince: null,
-  relayPatience: RELAY_PATIENCE_MS,
 })
 
 export function step(state: DialPlanState, input: DialPlanInput, context: StepContext): Change {
-  const next = told(state, input, context)
-  const { state: watched, effects: hangUps } = watchRelays(next, context)
-  const { state: dialled, effects: dials } = dialDue(watched, context)
-  return { state: dialled, effects: [...hangUps, ...dials] }
+  return dialDue(told(state, input, context), context)
 }
 
 function told(state: DialPlanState, input: DialPlanInput, context: StepContext): DialPlanState {
@@ -100,8 +92,6 @@ function told(state: DialPlanState, input: DialPlanInput, context: StepContext):
       return onDisconnected(state, input.peer, context)
     case 'dialled':
       return onDialled(state, input, context)
-    case 'relay-address':
-      return onRelayAddress(state, input.missing, context)
     case 'wake':
       return state
     default:
@@ -109,7 +99,7 @@ function told(state: DialPlanState, input: DialPlanInput, context: StepContext):
   }
 }
 
-/** When the next dial or look at the relays is due. Where no more dials may run, the end of one is waited for. */
+/** When the next dial is due. Where no more dials may run, the end of one is waited for. */
 export function wakeAt(state: DialPlanState): Millis | null {
   let running = 0
   let dialAt: Millis | null = null
@@ -117,7 +107,7 @@ export function wakeAt(state: DialPlanState): Millis | null {
     if (target.isDialling) running += 1
     else dialAt = earlier(dialAt, target.dialAt)
   }
-  return earlier(running < DIALS_AT_ONCE_MAX ? dialAt : null, relayDeadline(state))
+  return running < DIALS_AT_ONCE_MAX ? dialAt : null
 }
 
 function onWant(state: DialPlanState, peers: readonly DialTarget[], context: StepContext): DialPlanState {
@@ -142,7 +132,7 @@ function firstDial(
 ): Target {
   const link = state.links.get(peer)
   const wait = state.self < peer ? 0 : YIELD_MS * (0.5 + random.next())
-  return { addresses, failures: 0, dialAt: needsDial(link, addresses) ? now + wait : null, isDialling: false }
+  return { addresses, failures: 0, dialAt: needsDial(link) ? now + wait : null, isDialling: false, isUpgrading: false }
 }
 
 /** A new address makes the past failures meaningless. */
@@ -153,7 +143,7 @@ function readdressed(
   { now }: StepContext,
 ): Target {
   const isNew = addresses.some((address) => !known.addresses.includes(address))
-  if (!isNew || !needsDial(link, addresses)) return { ...known, addresses }
+  if (!isNew || !needsDial(link)) return { ...known, addresses }
   return { ...known, addresses, failures: 0, dialAt: now }
 }
 
@@ -166,14 +156,13 @@ function onDiscovered(state: DialPlanState, found: DialTarget, context: StepCont
 
 function onConnected(
   state: DialPlanState,
-  { peer, path, isRelay }: Extract<DialPlanInput, { kind: 'connected' }>,
+  { peer, path }: Extract<DialPlanInput, { kind: 'connected' }>,
   { now, random }: StepContext,
 ): DialPlanState {
-  const link: Link = { path, isRelay, since: now }
-  const linked = { ...state, links: new Map(state.links).set(peer, link) }
+  const linked = { ...state, links: new Map(state.links).set(peer, path) }
   const target = state.targets.get(peer)
   if (target === undefined) return linked
-  const dialAt = needsDial(link, target.addresses) ? now + UPGRADE_RETRY_MS * (0.5 + random.next()) : null
+  const dialAt = needsDial(path) ? now + UPGRADE_FIRST_MS * (0.5 + random.next()) : null
   return withTarget(linked, peer, { ...target, failures: 0, dialAt })
 }
 
@@ -195,28 +184,27 @@ function onDialled(
   if (target === undefined) return state
   const link = state.links.get(peer)
   const retry = (): Millis => {
-    if (link !== undefined) return UPGRADE_RETRY_MS * (0.5 + context.random.next())
+    if (link !== undefined) return upgradeBackoff(target.failures, context)
     return outcome === 'refused' ? REFUSED_RETRY_MS : backoff(target.failures, context)
   }
-  const dialAt = needsDial(link, target.addresses) ? (target.dialAt ?? context.now + retry()) : null
-  const failures = outcome === 'connected' ? 0 : target.failures + 1
-  return withTarget(state, peer, { ...target, isDialling: false, failures, dialAt })
+  const dialAt = needsDial(link) ? (target.dialAt ?? context.now + retry()) : null
+  // Where a direct path was asked for, finding the relayed one again is no success.
+  const isDone = outcome === 'connected' && !(target.isUpgrading && link === 'relay')
+  const failures = isDone ? 0 : target.failures + 1
+  return withTarget(state, peer, { ...target, isDialling: false, isUpgrading: false, failures, dialAt })
 }
 
-function onRelayAddress(state: DialPlanState, missing: boolean, { now }: StepContext): DialPlanState {
-  if (!missing) return { ...state, relayMissingSince: null, relayPatience: RELAY_PATIENCE_MS }
-  return state.relayMissingSince === null ? { ...state, relayMissingSince: now } : state
-}
-
-/** Not connected at all, or only through a relay while a direct address is known. */
-const needsDial = (link: Link | undefined, addresses: readonly string[]): boolean =>
-  link === undefined || (link.path === 'relay' && addresses.some(isDirect))
+/** Not connected at all, or only through a relay. */
+const needsDial = (link: Link | undefined): boolean => link !== 'direct'
 
 const isDirect = (address: string): boolean => !address.includes('/p2p-circuit')
 
 /** Exponential with a cap, times 0.5 to 1.5, so that a fleet that lost one peer does not call it in step. */
 const backoff = (failures: number, { random }: StepContext): Millis =>
   Math.min(DIAL_BACKOFF_MS_MAX, DIAL_BACKOFF_MS_MIN * 2 ** Math.min(failures, 16)) * (0.5 + random.next())
+
+const upgradeBackoff = (failures: number, { random }: StepContext): Millis =>
+  Math.min(UPGRADE_BACKOFF_MS_MAX, UPGRADE_BACKOFF_MS_MIN * 2 ** Math.min(failures, 16)) * (0.5 + random.next())
 
 function dialDue(state: DialPlanState, { now }: StepContext): Change {
   let running = [...state.targets.values()].filter((target) => target.isDialling).length
@@ -227,35 +215,14 @@ function dialDue(state: DialPlanState, { now }: StepContext): Change {
     if (target.isDialling || target.dialAt === null || target.dialAt > now) continue
     const upgrade = state.links.has(peer)
     const addresses = upgrade ? target.addresses.filter(isDirect) : target.addresses
-    effects.push({ kind: 'dial', peer, addresses, upgrade })
-    next = withTarget(next, peer, { ...target, isDialling: true, dialAt: null })
+    // The other end may not want this one, and then nobody would begin.
+    const punch = upgrade && (state.self < peer || target.failures > 0)
+    effects.push({ kind: 'dial', peer, addresses, upgrade, punch })
+    next = withTarget(next, peer, { ...target, isDialling: true, isUpgrading: upgrade, dialAt: null })
     running += 1
   }
   return { state: next, effects }
 }
-
-/**
- * libp2p never remakes a reservation on a relay that came back, but it does make one on a new connection. So while our
- * relay address is missing, the connections to relays that had their time are made anew.
- */
-function watchRelays(state: DialPlanState, { now }: StepContext): Change {
-  const deadline = relayDeadline(state)
-  if (deadline === null || deadline > now) return { state, effects: [] }
-  const patience = Math.min(RELAY_PATIENCE_MS_MAX, state.relayPatience * 2)
-  const effects = idleRelays(state).map(([peer]): DialPlanEffect => ({ kind: 'hang-up', peer }))
-  return { state: { ...state, relayMissingSince: now, relayPatience: patience }, effects }
-}
-
-function relayDeadline(state: DialPlanState): Millis | null {
-  const missingSince = state.relayMissingSince
-  if (missingSince === null) return null
-  const since = idleRelays(state).map(([, link]) => Math.max(link.since, missingSince))
-  return since.length === 0 ? null : Math.max(...since) + state.relayPatience
-}
-
-/** Relays that we are connected to and keep connected, but that give us no address. */
-const idleRelays = (state: DialPlanState): readonly [NodeId, Link][] =>
-  [...state.links].filter(([peer, link]) => link.isRelay && link.path === 'direct' && state.targets.has(peer))
 
 const withTarget = (state: DialPlanState, peer: NodeId, target: Target): DialPlanState => ({
   ...state,

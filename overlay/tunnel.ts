@@ -6,7 +6,19 @@ import { invariant } from './kernel/assert.ts'
 import type { ServiceId } from './kernel/ids.ts'
 import { err, ok, type Result } from './kernel/result.ts'
 import { decodeBounded, encodeCbor } from './wire/codec.ts'
-import { flag, literal, nullable, object, readWith, type Schema, text, union, whole } from './wire/schema.ts'
+import {
+  bytes,
+  flag,
+  literal,
+  nullable,
+  object,
+  optional,
+  readWith,
+  type Schema,
+  text,
+  union,
+  whole,
+} from './wire/schema.ts'
 
 /**
  * What a tunnel is for: the bytes of one instance's port, an instance's log, a program inside an instance, a
@@ -33,10 +45,17 @@ export type TunnelHeader =
       /** Only what was written in the last so many ms; null for no such limit. */
       readonly sinceMs: number | null
     }
-  /** A container image: a line with its id, then an archive (placement/io/docker-images.ts). */
-  | { readonly kind: 'image'; readonly image: string }
+  /**
+   * A container image: a line with its id, then an archive (placement/io/docker-images.ts) without the layers that the
+   * caller has, as far as it says so (placement/io/docker-layers.ts).
+   */
+  | { readonly kind: 'image'; readonly image: string; readonly have?: Uint8Array | undefined }
   /** What opens a registry, for the image of this instance: one line of JSON (node/registry-logins.ts). */
   | { readonly kind: 'registry'; readonly registry: string; readonly service: ServiceId; readonly number: number }
+  /** A secret for an instance, sealed to who asks (node/secrets.ts). */
+  | { readonly kind: 'secret'; readonly name: string; readonly service: ServiceId; readonly number: number }
+  /** A secret for a device of the same operator to keep, sealed to it; answered with one byte. */
+  | { readonly kind: 'keep-secret'; readonly name: string; readonly at: string }
   /** What to run, its input and its output are frames in the tunnel (placement/exec-frames.ts). */
   | { readonly kind: 'exec'; readonly service: ServiceId; readonly number: number }
 
@@ -72,8 +91,13 @@ const SERVICE_CHARS_MAX = 255
 const NAMESPACE_CHARS_MAX = 127
 /** A longer image reference is not asked for; Docker's own limit for a name without its registry is 255. */
 export const TUNNEL_IMAGE_CHARS_MAX = 512
+/** Marks of layers, beside the longest image reference in the longest header. */
+const HAVE_BYTES_MAX = 320
 /** A DNS name of 253 characters and a port. */
 const REGISTRY_CHARS_MAX = 259
+const SECRET_NAME_CHARS_MAX = 63
+/** ISO 8601 with milliseconds. */
+const TIME_CHARS_MAX = 32
 const INSTANCE_NUMBER_MAX = 999_999_999
 const TAIL_LINES_MAX = 1_000_000
 /** How far back a log may be asked for: a year, longer than any is kept. A guess. */
@@ -96,12 +120,27 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     tail: nullable(whole(0, TAIL_LINES_MAX)),
     sinceMs: nullable(whole(0, SINCE_MS_MAX)),
   }),
-  image: object({ kind: literal('image'), image: text(TUNNEL_IMAGE_CHARS_MAX) }),
+  image: object({
+    kind: literal('image'),
+    image: text(TUNNEL_IMAGE_CHARS_MAX),
+    have: optional(bytes(HAVE_BYTES_MAX)),
+  }),
   registry: object({
     kind: literal('registry'),
     registry: text(REGISTRY_CHARS_MAX),
     service: text<ServiceId>(SERVICE_CHARS_MAX),
     number: whole(0, INSTANCE_NUMBER_MAX),
+  }),
+  secret: object({
+    kind: literal('secret'),
+    name: text(SECRET_NAME_CHARS_MAX),
+    service: text<ServiceId>(SERVICE_CHARS_MAX),
+    number: whole(0, INSTANCE_NUMBER_MAX),
+  }),
+  'keep-secret': object({
+    kind: literal('keep-secret'),
+    name: text(SECRET_NAME_CHARS_MAX),
+    at: text(TIME_CHARS_MAX),
   }),
   exec: object({
     kind: literal('exec'),

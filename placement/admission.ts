@@ -10,6 +10,8 @@ import { RESERVATION_MS, RESERVATIONS_MAX } from './constants.ts'
 import { shortOf } from './constraint.ts'
 import type { AskMessage, ReleaseMessage } from './messages.ts'
 import { larger, minus, NOTHING, needOf, plus, type Resources } from './need.ts'
+import { ownerOfAsk, specBytesOf } from './origin.ts'
+import { whyKept, whyOwnerRefuses } from './policy-keeping.ts'
 import { type Reason, refusal } from './refusal.ts'
 import { tightness } from './score.ts'
 import { decodeSpec, type ServiceSpec } from './spec.ts'
@@ -38,9 +40,17 @@ export const liveInstances = (state: WorkerState): number =>
   [...state.instances.values()].filter(({ phase }) => phase.kind !== 'ended').length
 
 /** Why an instance cannot run here; null when it can. */
-export function whyNot(state: WorkerState, key: InstanceKey, spec: ServiceSpec): Reason | null {
+export function whyNot(
+  turn: Pick<WorkerTurn, 'state' | 'context'>,
+  key: InstanceKey,
+  spec: ServiceSpec,
+  owner: OperatorId | null,
+): Reason | null {
+  const { state } = turn
   const { summary } = state
   if (summary === null) return refusal('no-summary')
+  const against = whyOwnerRefuses(turn, key, spec, owner)
+  if (against !== null) return against
   const offers = summary.runtimes.some(({ name }) => name === spec.runtime) && state.ready.has(spec.runtime)
   if (!offers) return refusal('runtime', spec.runtime)
   if (summary.pressure >= 2) return refusal('pressure')
@@ -59,13 +69,15 @@ export function whyNot(state: WorkerState, key: InstanceKey, spec: ServiceSpec):
  */
 export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey | null {
   const { state, context } = turn
-  const { domain, fence, askId, service, number, spec: bytes, specClock, avoid, operator = null } = opened.message
+  const { domain, fence, askId, service, number, specClock, avoid } = opened.message
   if (domain !== state.domain || state.view.leaders.leaderAt(domain, fence) !== opened.from) return null
   const key = instanceKey(service, number)
+  const bytes = specBytesOf(opened.message)
+  const owner = ownerOfAsk({ operator: state.operator, store: state.view.store }, opened)
   const decoded = decodeSpec(bytes)
   const common = { domain, askId, service, number, child: state.self, ...roomIn(opened.message) }
   const reason = decoded.ok
-    ? whyRefused(state, key, decoded.value, fence, avoid, operator, context.now)
+    ? whyRefused(turn, key, decoded.value, fence, avoid, owner)
     : refusal('bad-spec', decoded.error)
   if (!decoded.ok || reason !== null) {
     const reasons = reason === null ? [] : [reason]
@@ -79,7 +91,8 @@ export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey
   const spec = decoded.value
   const need = needOf(spec)
   const score = scoreOf(state, key, need)
-  state.reservations.set(key, { askId, fence, specClock, bytes, spec, need, expiresAt: context.now + RESERVATION_MS })
+  const expiresAt = context.now + RESERVATION_MS
+  state.reservations.set(key, { askId, fence, specClock, bytes, spec, need, owner, expiresAt })
   turn.effects.push({
     kind: 'send',
     to: opened.from,
@@ -96,28 +109,29 @@ export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey
 }
 
 /** Whether a node that is restricted leaves the service to its own operator's devices. */
-const isOthers = ({ summary, operator: own }: WorkerState, operator: OperatorId | null): boolean =>
-  (summary?.pressure ?? 0) >= 1 && operator !== null && own !== operator
+const isOthers = ({ summary, operator: own }: WorkerState, owner: OperatorId | null): boolean =>
+  (summary?.pressure ?? 0) >= 1 && own !== owner
 
 /** Whether this node ended the instance to relieve itself, not long ago. */
 const isEvicted = (state: WorkerState, key: InstanceKey, now: Millis): boolean =>
   (state.evicted.get(key)?.until ?? now) > now
 
 function whyRefused(
-  state: WorkerState,
+  turn: WorkerTurn,
   key: InstanceKey,
   spec: ServiceSpec,
   fence: Fence,
   avoid: readonly NodeId[],
-  operator: OperatorId | null,
-  now: Millis,
+  owner: OperatorId | null,
 ): Reason | null {
+  const { state, context } = turn
   if (compareFences(fence, highestFence(state, key)) < 0) return refusal('stale-fence')
   if (avoid.includes(state.self)) return refusal('avoided')
-  if (isEvicted(state, key, now)) return refusal('evicted')
-  if (isOthers(state, operator)) return refusal('restricted')
+  if (isEvicted(state, key, context.now)) return refusal('evicted')
+  if (isOthers(state, owner)) return refusal('restricted')
   const isFull = !state.reservations.has(key) && state.reservations.size >= RESERVATIONS_MAX
-  return isFull ? refusal('busy') : whyNot(state, key, spec)
+  if (isFull) return refusal('busy')
+  return whyKept(turn, key, spec) ?? whyNot(turn, key, spec, owner)
 }
 
 /** The leader chose another, or gave up. */

@@ -102,6 +102,8 @@ function join(a: Batchable, b: Batchable): Batchable | null {
     const [score, expiresInMs] = [Math.min(a.score, b.score), Math.min(a.expiresInMs, b.expiresInMs)]
     return { ...a, score, expiresInMs, also: more }
   }
-  if (a.kind === 'placement/ask' && b.kind === a.kind) return a.spec === b.spec ? { ...a, also: more } : null
+  if (a.kind === 'placement/ask' && b.kind === a.kind) {
+    return a.spec === b.spec && a.origin === b.origin ? { ...a, also: more } : null
+  }
   return a.kind === 'placement/refuse' && b.kind === a.kind ? { ...a, also: more } : null
 }

@@ -2,10 +2,11 @@
 // called. Nodes and domains are seen alike; what a domain does not tell of its devices is left for that domain to
 // decide.
 
-import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, OperatorId } from '../overlay/kernel/ids.ts'
 import { isDomain } from '../overlay/kernel/ids.ts'
 import type { Measure } from './nearness.ts'
 import { larger, minus, plus, type Resources } from './need.ts'
+import { type OthersOffer, ownersOf } from './policy-offer.ts'
 import { type ChildNews, callName, capacityOf } from './summary.ts'
 
 export interface Candidate {
@@ -34,6 +35,8 @@ export interface Candidate {
   readonly measures: readonly Measure[]
   /** Instances of the same service that it has already. */
   readonly siblings: number
+  /** What its owners give to such a service at most, where it is another operator's than each of theirs. */
+  readonly others: OthersOffer | null
 }
 
 export interface Promised {
@@ -49,11 +52,12 @@ export interface Promised {
 export function candidateOf(
   news: ChildNews,
   promised: Promised,
-  cluster: { readonly path: DomainPath; readonly labels: readonly string[] },
+  cluster: { readonly path: DomainPath; readonly labels: readonly string[]; readonly operator?: OperatorId | null },
   measures: readonly Measure[] = [],
 ): Candidate {
   const { siblings, isPlace } = promised
-  const common = { child: news.child, name: callName(news), siblings, isPlace, measures }
+  const others = offerTo(news, cluster.operator ?? null)
+  const common = { child: news.child, name: callName(news), siblings, isPlace, measures, others }
   if (news.kind === 'node') {
     const { summary } = news
     const total = capacityOf(summary)
@@ -92,6 +96,13 @@ export function candidateOf(
     clusterLabels: aggregate.labelsCut ? null : aggregate.labels,
     labels: null,
   }
+}
+
+/** Null where a device of the operator's own may take it, or where nothing is known of whose devices they are. */
+function offerTo(news: ChildNews, operator: OperatorId | null): OthersOffer | null {
+  const owners = ownersOf(news)
+  if (operator === null || owners.length === 0 || owners.includes(operator)) return null
+  return (news.kind === 'node' ? news.summary.others : news.aggregate.others) ?? null
 }
 
 /** What a cluster is called: its path, the path without the first slash, and its last segment. */

@@ -26,6 +26,11 @@ export const ASKS_MAX = 4_096
 export const ORDERS_MAX = 4_096
 invariant(ORDERS_MAX >= ASKS_MAX, 'a parent asks its only child for no more than that child takes')
 invariant(RESERVATIONS_MAX >= BATCH_MAX, 'a node can keep room for one batch')
+/**
+ * Demands of which a leader keeps how each child was judged: 1 MB at 1,000 children and as many as are placed in turn.
+ * A guess.
+ */
+export const RANKINGS_MAX = 16
 /** Failures of one kind that a refusal can name; there are fewer kinds than this. */
 export const REASONS_MAX = 32
 /** Characters of a reason in a record (services-registry/record.ts allows 500). */
@@ -119,6 +124,8 @@ export const INVENTORY_CHILDREN_MAX = 1_024
 /** Labels, slots and clusters that an aggregate names; beyond it says that it was cut. Keeps it below about 30 KB. */
 export const AGGREGATE_LABELS_MAX = 256
 export const AGGREGATE_SLOTS_MAX = 64
+/** Operators that an aggregate names: those of a federation fit; a guess. */
+export const AGGREGATE_OWNERS_MAX = 32
 export const AGGREGATE_CLUSTERS_MAX = 64
 
 export type PlacementPreset = 'lan' | 'wan' | 'metered'

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DomainPath, nodeId, ROOT, serviceId } from '../overlay/kernel/ids.ts'
 import { Fleet } from './fleet-harness.ts'
+import { setIntake } from './move-harness.ts'
 import { type Script, specOf } from './placement-fixtures.ts'
 import { type ServiceSpec, SPEC_DEFAULTS } from './spec.ts'
 
@@ -101,6 +102,21 @@ test('a device that dies keeps its number, and nobody else gets its copy', () =>
   assert.equal(fleet.pending.size, 0)
   fleet.boot(nodeId('b3'))
   fleet.until('it runs it again', () => number() === before)
+})
+
+test('a drained device gives up its daemons and has them again when it is opened; a cordoned one keeps them', () => {
+  const fleet = everywhere()
+  setIntake(fleet, nodeId('a2'), 'cordoned')
+  fleet.run(20_000)
+  assert.deepEqual(nodes(fleet), ALL)
+  setIntake(fleet, nodeId('a2'), 'draining')
+  const others = ALL.filter((node) => node !== 'a2')
+  fleet.until('it runs none', () => nodes(fleet).join() === others.join())
+  fleet.run(30_000)
+  assert.deepEqual(nodes(fleet), others)
+  assert.equal(fleet.pending.size, 0)
+  setIntake(fleet, nodeId('a2'), 'open')
+  fleet.until('it runs it again', () => nodes(fleet).join() === ALL.join())
 })
 
 test('leaders come and go and every device keeps its one copy', () => {

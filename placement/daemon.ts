@@ -36,11 +36,12 @@ export function giveNumbers(turn: Turn, service: ServiceId): void {
   const before = state.slots.get(service) ?? new Map<ChildId, number>()
   const slots = new Map<ChildId, number>()
   for (const { message } of state.view.store.placements(service)) keep(turn, service, range, message, slots)
-  for (const [child, number] of before) {
-    const isFree = !slots.has(child) && ![...slots.values()].includes(number)
-    if (isFree && isMeant(turn, range.spec, child)) slots.set(child, number)
-  }
   const taken = new Set(slots.values())
+  for (const [child, number] of before) {
+    if (slots.has(child) || taken.has(number) || !isMeant(turn, range.spec, child)) continue
+    slots.set(child, number)
+    taken.add(number)
+  }
   let next = range.first
   for (const child of [...turn.children.keys()].sort()) {
     if (slots.has(child) || !isMeant(turn, range.spec, child)) continue
@@ -69,11 +70,11 @@ function keep(
 }
 
 /** The daemon that the domain runs under this name, and the numbers that it may give out. */
-function rangesOf({ state }: Turn, service: ServiceId): readonly Range[] {
+function rangesOf({ state, children }: Turn, service: ServiceId): readonly Range[] {
   const own = targetOf(state, service)
   if (own !== null) {
     // Zero has no numbers of its own below it.
-    const first = state.view.children().some(({ child }) => isDomain(child)) ? 1 : 0
+    const first = [...children.keys()].some(isDomain) ? 1 : 0
     return own.known.spec.kind === 'daemon' ? [{ spec: own.known.spec, first, last: CHILDREN_PER_NUMBER - 1 }] : []
   }
   const above = state.view.parentStore()
@@ -107,6 +108,9 @@ function isMeant(turn: Turn, spec: ServiceSpec, child: ChildId): boolean {
   if (view === undefined || !view.canWork || !view.alive || news === undefined) return false
   const promised = promisedTo(state.ledger, child, instanceKey('' as ServiceId, 0))
   const labels = clusterLabels(spec, state.view.inventory)
-  const reason = ruledOutBy(spec, candidateOf(news, promised, { path: state.domain, labels }))
+  const candidate = candidateOf(news, promised, { path: state.domain, labels })
+  // A drained device gets rid of all that it runs; it has its daemons again when it is opened.
+  if (candidate.intake === 'draining') return false
+  const reason = ruledOutBy(spec, candidate)
   return reason === null || !NOT_MEANT.includes(reason.code)
 }

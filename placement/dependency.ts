@@ -35,7 +35,8 @@ function isReady(state: SchedulerState, service: ServiceId, number: number, spec
   if (spec.kind === 'job') return outcomeOf(store, placed) === 'done'
   const shown = store.placement(service, number)
   if (shown === null) return false
-  return store.instances(service).some((one) => isPlacedHere(shown, one) && isServing(one.message, spec))
+  const said = shown.message.each === true ? store.instances(service) : store.instancesOf(service, number)
+  return said.some((one) => isPlacedHere(shown, one) && isServing(one.message, spec))
 }
 
 /** What it depends on does not run yet; a change of that is looked at when it comes. */

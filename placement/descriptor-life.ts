@@ -206,12 +206,17 @@ export const DISCONNECT_KEYS = {
 export const disconnect = (about: string): Field<ServiceSpec['disconnect']> =>
   honoured(about, orOpen(objectSchema(DISCONNECT_KEYS)), (place, key) => {
     const inner = innerOf(place, key, 'disconnect', DISCONNECT_KEYS)
-    return {
+    const read = {
       lostAfterMs: readKey(inner, DISCONNECT_KEYS, 'lost_after'),
       replace: readKey(inner, DISCONNECT_KEYS, 'replace'),
       reconcile: readKey(inner, DISCONNECT_KEYS, 'reconcile'),
       stopAfterMs: readKey(inner, DISCONNECT_KEYS, 'stop_after'),
     }
+    if (read.lostAfterMs !== null && read.stopAfterMs !== null && read.lostAfterMs < read.stopAfterMs) {
+      const problem = 'is shorter than stop_after: the instance may be replaced while a device that is cut off runs it'
+      warn(place.report, fieldOf(inner, 'lost_after'), problem)
+    }
+    return read
   })
 
 /** The object under a key, its keys checked; an empty one where nothing or nonsense stands. */

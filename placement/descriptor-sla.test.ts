@@ -88,6 +88,15 @@ const rows: readonly Row[] = [
   ['devices', ['/dev/null'], 'devices', ['/dev/null']],
   ['privileged', true, 'privileged', true],
   ['callers', ['billing', '*'], 'callers', ['billing', '*']],
+  [
+    'secrets',
+    ['db', { name: 'key', environment: 'API_KEY' }],
+    'secrets',
+    [
+      { name: 'db', environment: null },
+      { name: 'key', environment: 'API_KEY' },
+    ],
+  ],
   ['kind', 'daemon', 'kind', 'daemon'],
   ['one_shot', 'true', 'kind', 'job'],
   ['one_shot', true, 'restart', { ...restart, policy: 'on-failure' }],

@@ -28,6 +28,7 @@ import {
   volumes,
 } from './descriptor-fields.ts'
 import { disconnect, healthcheck, restart, update } from './descriptor-life.ts'
+import { secrets } from './descriptor-secrets.ts'
 import { serviceNames } from './descriptor-siblings.ts'
 import { type ServiceSpec, SPEC_DEFAULTS } from './spec.ts'
 
@@ -73,6 +74,10 @@ export const MICROSERVICE_KEYS = {
     128,
   ),
   environment: environment('Variables: an object, or a list of NAME=value.'),
+  secrets: secrets(
+    'Secrets of the operator (`coppice secret set`) by name: each a file in /run/secrets, for a process in ' +
+      '$COPPICE_SECRETS, or the variable named by "environment".',
+  ),
   memory: upTo('MB (10^6 bytes) that it may use.', DESCRIPTOR_DEFAULTS.memoryMb, 'MB', 1e9),
   vcpus: upTo('Cores, fractions allowed.', DESCRIPTOR_DEFAULTS.vcpus, 'cores', 1e5),
   vgpus: upTo('GPUs.', DESCRIPTOR_DEFAULTS.vgpus, 'gpus', 1e4),

@@ -195,6 +195,17 @@ test('one_shot and restart "always" contradict each other', () => {
   assert.match(errors[0]?.problem ?? '', /contradicts one_shot/)
 })
 
+test('who replaces sooner than a cut-off device stops is warned', () => {
+  const warned = (disconnect: object): readonly string[] =>
+    parseDescriptor(descriptor({ disconnect })).warnings.map(({ field, problem }) => `${field} ${problem}`)
+  assert.deepEqual(warned({ lost_after: '10s', stop_after: '20s' }), [
+    `${SERVICE}.disconnect.lost_after is shorter than stop_after: ` +
+      'the instance may be replaced while a device that is cut off runs it',
+  ])
+  assert.deepEqual(warned({ lost_after: '20s', stop_after: '20s' }), [])
+  assert.deepEqual(warned({ stop_after: '20s' }), [])
+})
+
 const MEASURED: Readonly<Record<string, unknown>> = { location: '48,11', threshold: 5, target: 'x' }
 const samples: Readonly<Record<string, unknown>> = {
   vtpus: 1,

@@ -16,7 +16,7 @@ import { type Absence, absenceOf } from './absence.ts'
 import { outcomeOf } from './outcome.ts'
 import type { KnownSpec, SchedulerState, Work } from './scheduler-state.ts'
 import { compareMeant, findSpec, learnRecord, runsSpec, type Target, targetOf } from './versions.ts'
-import type { ChildView } from './view.ts'
+import type { ChildrenView } from './view.ts'
 
 export type Wish =
   /** `known` is null while the spec of that clock has not arrived or cannot be read. */
@@ -165,7 +165,7 @@ export function verdictOf(
   state: SchedulerState,
   placed: PlacementRecord | null,
   wish: Wish & { readonly kind: 'wanted' },
-  children: ReadonlyMap<ChildId, ChildView>,
+  children: ChildrenView,
   work: Work | undefined,
   now: Millis,
 ): Verdict {
@@ -248,12 +248,7 @@ function endedForGood(report: InstanceRecord, known: KnownSpec | null): boolean 
  * Whether a child is gone: dead by the roster, or a domain that was silent for too long. One that nobody mentions gets
  * as long as a silent one, counted from when this leader began.
  */
-export function isLost(
-  state: SchedulerState,
-  child: ChildId,
-  children: ReadonlyMap<ChildId, ChildView>,
-  now: Millis,
-): boolean {
+export function isLost(state: SchedulerState, child: ChildId, children: ChildrenView, now: Millis): boolean {
   const view = children.get(child)
   if (view !== undefined && !view.alive) return true
   if (view !== undefined && !isDomain(child)) return false

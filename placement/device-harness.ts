@@ -7,7 +7,7 @@ import type { Inventory } from './inventory.ts'
 import type { Script } from './placement-fixtures.ts'
 import type { SchedulerState } from './scheduler-state.ts'
 import type { NodeSummary } from './summary.ts'
-import type { ChildView } from './view.ts'
+import type { ChildrenView } from './view.ts'
 import { workerUse } from './worker.ts'
 import type { WorkerState } from './worker-state.ts'
 
@@ -48,12 +48,12 @@ export function checkRoom({ id, worker: state, summary }: Device): void {
 export const DEAD_AFTER_MS = 500
 
 /** The nodes of a cluster, or the clusters below the root. */
-export function childrenOf(domain: DomainPath, devices: readonly Device[], now: number): readonly ChildView[] {
+export function childrenOf(domain: DomainPath, devices: readonly Device[], now: number): ChildrenView {
   if (domain === ROOT) {
     const clusters = [...new Set(devices.map((device) => device.domain))]
-    return clusters.map((child) => ({ child, alive: true, canWork: true }))
+    return new Map(clusters.map((child) => [child, { child, alive: true, canWork: true }]))
   }
   const isAlive = (device: Device): boolean => device.isUp || now - device.downSince < DEAD_AFTER_MS
   const nodes = devices.filter((device) => device.domain === domain)
-  return nodes.map((device) => ({ child: device.id, alive: isAlive(device), canWork: true }))
+  return new Map(nodes.map((device) => [device.id, { child: device.id, alive: isAlive(device), canWork: true }]))
 }

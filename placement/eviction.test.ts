@@ -58,6 +58,7 @@ test('a restricted node takes in its own operator’s work, and no other operato
   const bench = new Bench()
   const [own, other] = ['operator', 'somebody-else'] as OperatorId[]
   assert.ok(own && other)
+  bench.give({ kind: 'policy', policy: { others: { runtimes: ['process'] } } })
   bench.ask({}, { operator: other })
   assert.deepEqual(answers(bench), ['placement/offer'])
   bench.give({ kind: 'capacity', summary: summaryOf('me', { pressure: 1 }) })

@@ -9,19 +9,25 @@ import { persist, stopEffect, stopping } from './lifecycle.ts'
 import type { PressedInstance } from './pressure.ts'
 import { reporting, update, type WorkerState, type WorkerTurn } from './worker-state.ts'
 
-/** Ends an instance that runs here; one that does not is left alone. */
+/** Ends an instance that runs here, and does not take it back for a while; one that does not run is left alone. */
 export function evict(turn: WorkerTurn, key: InstanceKey, reason: string): void {
   const { state, context } = turn
-  const managed = state.instances.get(key)
-  if (managed === undefined || managed.phase.kind !== 'started') return
+  if (!sendAway(turn, key, reason)) return
   forgetOld(state, context.now)
   const times = (state.evicted.get(key)?.times ?? 0) + 1
   const until = context.now + Math.min(EVICTED_MS_MAX, EVICTED_MS_MIN * 2 ** (times - 1))
   state.evicted.set(key, { times, until })
+}
+
+/** Ends an instance that runs here, for its leader to find another place; returns whether there was one. */
+export function sendAway(turn: WorkerTurn, key: InstanceKey, reason: string): boolean {
+  const managed = turn.state.instances.get(key)
+  if (managed === undefined || managed.phase.kind !== 'started') return false
   // Behind the same disk as the start, which may still wait for it.
   persist(turn, managed, false, [stopEffect(managed)])
   const report = reporting(turn, 'stopping', reason)
   update(turn, { ...managed, phase: stopping(turn, managed, 'give-up'), report })
+  return true
 }
 
 function forgetOld(state: WorkerState, now: Millis): void {

@@ -18,7 +18,7 @@ import { err } from '../overlay/kernel/result.ts'
 import { createCodec, encodeCbor } from '../overlay/wire/codec.ts'
 import type { PlainRecord, SealedRecord } from '../services-registry/record.ts'
 import { createTable, putRecord, type RecordTable, viewOf } from '../services-registry/table.ts'
-import { compareRecords, slotOf } from '../services-registry/version.ts'
+import { compareRecords, numberIn, slotOf } from '../services-registry/version.ts'
 import { PLACEMENT_TIMING } from './constants.ts'
 import { checkRoom, childrenOf, DEAD_AFTER_MS, type Device, type FleetOptions } from './device-harness.ts'
 import { createDriver } from './driver-harness.ts'
@@ -324,8 +324,7 @@ export class Fleet {
     }
   }
 
-  #bring(sealed: SealedRecord): void {
-    const { domain } = sealed.message
+  #bring(sealed: SealedRecord, { domain } = sealed.message): void {
     this.#accept(this.#device(this.leaderOf(domain)), domain, sealed)
   }
 
@@ -335,16 +334,17 @@ export class Fleet {
     const held = table.entries.get(slotOf(sealed))?.record
     if (held !== undefined && compareRecords(sealed, held) <= 0) return
     putRecord(table, sealed, Number.MAX_SAFE_INTEGER)
-    const { service } = sealed.message
+    const [{ service }, number] = [sealed.message, numberIn(sealed)]
     if (domain !== ROOT) this.#passUp(device, service)
     // Once for all that changes at one time.
-    const news = `${device.id} ${domain} ${service}`
+    const news = `${device.id} ${domain} ${service} ${number}`
+    const input = { kind: 'service-changed' as const, service, ...(number !== null && { number }) }
     if (this.#untold.has(news)) return
     this.#untold.add(news)
     this.#queue.after(0, () => {
       this.#untold.delete(news)
-      for (const one of device.schedulers.keys()) this.#decide(device.id, one, { kind: 'service-changed', service })
-      if (domain === device.domain) this.#work(device, { kind: 'service-changed', service })
+      for (const one of device.schedulers.keys()) this.#decide(device.id, one, input)
+      if (domain === device.domain) this.#work(device, input)
     })
   }
 

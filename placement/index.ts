@@ -40,6 +40,17 @@ export { type Judgement, pluginOf, type SchedulerPlugin, type Score } from './pl
 export { bestFit } from './plugins/best-fit.ts'
 export { ldp } from './plugins/ldp.ts'
 export { spread } from './plugins/spread.ts'
+export {
+  type Deed,
+  NO_POLICY,
+  type PolicyFile,
+  type PolicyProblem,
+  policyJsonSchema,
+  readPolicy,
+  withOperatorIds,
+} from './policy.ts'
+export { mayDo, rulingFor, whyNotHere, whyPolicyRefuses } from './policy-decision.ts'
+export { othersOfferOf, whyNotOffered } from './policy-offer.ts'
 export { PRESSURE_DEFAULTS, PRESSURE_KEY, type PressureSettings } from './pressure.ts'
 export { type Reason, refusalSentence } from './refusal.ts'
 export type { Launch, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from './runtime.ts'
@@ -68,9 +79,10 @@ export {
 } from './summary.ts'
 export type { CandidateFacts, SchedulerModule } from './user-scheduler.ts'
 export { nextVersion } from './versions.ts'
-export type { ChildView, SchedulerView, WorkerView } from './view.ts'
+export type { ChildrenView, ChildView, SchedulerView, WorkerView } from './view.ts'
 export {
   createWorker,
+  ownerHere,
   runningKeys,
   step as stepWorker,
   type WorkerOptions,

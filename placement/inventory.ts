@@ -35,7 +35,7 @@ export function noteSummary(inventory: Inventory, opened: Opened<SummaryMessage>
   const own = opened.from === child && opened.signer.domain === domain && domain === inventory.domain
   if (!own) return 'not-its-own'
   return note(inventory, {
-    news: { kind: 'node', child, summary, batches },
+    news: { kind: 'node', child, summary, operator: opened.signer.operator, batches },
     arrivedAt: now,
     fence: { epoch: incarnation, term: 0 },
     sequence,

@@ -1,10 +1,10 @@
 // What a node must remember of an instance before it starts it: whose order it obeys, and what to run. With this it
 // starts again after a reboot without any network, and never obeys an older order than it did before.
 
-import type { InstanceKey } from '../overlay/kernel/ids.ts'
+import type { InstanceKey, OperatorId } from '../overlay/kernel/ids.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { bytes, type Infer, literal, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { bytes, type Infer, literal, object, optional, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { clockSchema, fenceSchema, SPEC_BYTES_MAX } from '../services-registry/record.ts'
 
 const keptSchema = object({
@@ -15,6 +15,8 @@ const keptSchema = object({
   specClock: clockSchema,
   spec: bytes(SPEC_BYTES_MAX),
   restarts: whole(),
+  /** Whose service it is, where that was proved. */
+  owner: optional(text<OperatorId>(128)),
 })
 export type Kept = Infer<typeof keptSchema>
 

@@ -44,7 +44,7 @@ export class Bench {
         store: viewOf(this.own),
         parentStore: () => viewOf(this.parent),
         inventory: this.inventory.rows,
-        children: () => children.map((child) => ({ child, alive: true, canWork: true })),
+        children: () => new Map(children.map((child) => [child, { child, alive: true, canWork: true }])),
         leaders,
         isDoubtful: () => this.isDoubtful,
       },

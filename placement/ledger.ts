@@ -19,6 +19,8 @@ export interface Ledger {
   readonly sums: Map<ChildId, Resources>
   readonly onChild: Map<ChildId, Set<InstanceKey>>
   readonly siblings: Map<ServiceId, Map<ChildId, number>>
+  /** The children that something was promised or given back of, in order; whoever follows it may empty it. */
+  readonly touched: ChildId[]
 }
 
 export const createLedger = (): Ledger => ({
@@ -28,6 +30,7 @@ export const createLedger = (): Ledger => ({
   sums: new Map(),
   onChild: new Map(),
   siblings: new Map(),
+  touched: [],
 })
 
 /** Enters where an instance is placed; null when nowhere. */
@@ -72,6 +75,7 @@ function enter(
   const before = entries.get(key)
   if (before !== undefined) {
     entries.delete(key)
+    ledger.touched.push(before.child)
     ledger.sums.set(before.child, minus(ledger.sums.get(before.child) ?? NOTHING, before.need))
     count(ledger, key, before.child, -1)
     const other = entries === ledger.placed ? ledger.leaving : ledger.placed
@@ -80,6 +84,7 @@ function enter(
   }
   if (child === null) return
   entries.set(key, { child, need })
+  ledger.touched.push(child)
   ledger.sums.set(child, plus(ledger.sums.get(child) ?? NOTHING, need))
   count(ledger, key, child, 1)
   if (entries === ledger.asked) return

@@ -5,13 +5,14 @@ import { type InstanceKey, type NodeId, splitInstanceKey } from '../overlay/kern
 import { compareClocks, compareFences, type Endpoint, type PlacementRecord } from '../services-registry/record.ts'
 import { whyNot } from './admission.ts'
 import { MISSING_SPEC_REPEAT_MS, STABLE_RUN_MS, STOP_REPEAT_MS } from './constants.ts'
+import { type Described, describedBy } from './described.ts'
 import { encodeKept, keptKey } from './kept.ts'
 import { mayRun } from './may-run.ts'
 import { larger, NOTHING, needOf } from './need.ts'
+import { whyKept } from './policy-keeping.ts'
 import { refusalSentence } from './refusal.ts'
 import { afterEnd, type End } from './restart-policy.ts'
 import type { RuntimeEvent } from './runtime.ts'
-import { decodeSpec, type ServiceSpec } from './spec.ts'
 import { specIdOf } from './spec-id.ts'
 import {
   authorReport,
@@ -58,28 +59,6 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
 const compareOrders = (a: Omit<Obeyed, 'specClock'>, b: Omit<Obeyed, 'specClock'>): number =>
   compareFences(a.fence, b.fence) || a.sequence - b.sequence
 
-interface Described {
-  readonly bytes: Uint8Array
-  readonly spec: ServiceSpec
-  /** Whether room was kept for it. */
-  readonly isReserved: boolean
-}
-
-/** What a placement is to run: from the offer, from what runs already, or from the cluster's own store. */
-function describedBy(turn: WorkerTurn, placed: PlacementRecord): Described | null {
-  const { instances, reservations, view } = turn.state
-  const key = `${placed.service}#${placed.number}` as InstanceKey
-  const isMeant = (clock: PlacementRecord['specClock']): boolean => compareClocks(clock, placed.specClock) === 0
-  const reservation = reservations.get(key)
-  if (reservation !== undefined && isMeant(reservation.specClock)) return { ...reservation, isReserved: true }
-  const managed = instances.get(key)
-  if (managed !== undefined && isMeant(managed.obeys.specClock)) return { ...managed, isReserved: false }
-  const record = view.store.spec(placed.service)?.message ?? null
-  if (record === null || record.spec === null || !isMeant(record.clock)) return null
-  const decoded = decodeSpec(record.spec)
-  return decoded.ok ? { bytes: record.spec, spec: decoded.value, isReserved: false } : null
-}
-
 /** Tells the leader that its placement is known and what it is to run is not; repeated until it is. */
 export function askForSpec(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord): void {
   const { state, context, effects } = turn
@@ -105,16 +84,16 @@ export function askForSpec(turn: WorkerTurn, key: InstanceKey, placed: Placement
 function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, described: Described): void {
   const { state } = turn
   const before = state.instances.get(key)
-  const { bytes, spec, isReserved } = described
+  const { bytes, spec, owner, isReserved } = described
   const isLive = before !== undefined && before.phase.kind !== 'ended'
   const obeys: Obeyed = { fence: placed.fence, sequence: placed.sequence, specClock: placed.specClock }
   const needsRoom = !isReserved && !(isLive && before.bytes === bytes)
-  if (needsRoom && !isAdmitted(turn, key, placed, obeys, spec)) return
+  if (needsRoom && !isAdmitted(turn, key, placed, obeys, described)) return
   state.missing.delete(key)
   state.declined.delete(key)
   if (isReserved) state.reservations.delete(key)
   const specId = specIdOf(spec)
-  const common = { key, ...splitInstanceKey(key), obeys, bytes, spec, specId, need: needOf(spec) }
+  const common = { key, ...splitInstanceKey(key), obeys, bytes, spec, specId, owner, need: needOf(spec) }
   const isSameSpec = before?.specId === specId
   // Each try of a job counts its own starts.
   const restarts = isSameSpec && spec.kind !== 'job' ? before.restarts : 0
@@ -168,16 +147,24 @@ function isAdmitted(
   key: InstanceKey,
   placed: PlacementRecord,
   obeys: Obeyed,
-  spec: ServiceSpec,
+  { spec, owner }: Described,
 ): boolean {
   const { state } = turn
   // A runtime that never answers is no silence for the leader: it asks again, and that is refused.
   if (state.summary === null || !state.ready.has(spec.runtime)) return false
-  const reason = whyNot(state, key, spec)
+  const { service, number } = placed
+  const lock = whyKept(turn, key, spec)
+  if (lock !== null) {
+    // What runs stays as it is: that is what the lock is for.
+    state.declined.set(key, obeys)
+    tellWorker(turn, 'update-locked', { service, number, reason: lock.detail }, 'warn')
+    return false
+  }
+  const reason = whyNot(turn, key, spec, owner)
   if (reason === null) return true
   state.declined.set(key, obeys)
-  const { service, number } = placed
-  const sentence = `its offer had expired and there is no room any more: ${refusalSentence([reason], 1)}`
+  const why = reason.code === 'policy' ? 'it may not run here' : 'its offer had expired and there is no room any more'
+  const sentence = `${why}: ${refusalSentence([reason], 1)}`
   const report = reporting(turn, 'lost', sentence, { live: false })
   const before = state.instances.get(key)
   if (before === undefined) authorReport(turn, { service, number, report, restarts: 0, obeys })
@@ -383,7 +370,8 @@ export const stopEffect = ({ key, spec }: Managed): WorkerEffect => ({
 })
 
 export function persist(turn: WorkerTurn, managed: Managed, sync: boolean, then: readonly WorkerEffect[]): void {
-  const { key, obeys, bytes, restarts } = managed
-  const value = encodeKept({ kind: 'worker/kept', key, ...obeys, spec: bytes, restarts })
+  const { key, obeys, bytes, restarts, owner } = managed
+  const kept = { kind: 'worker/kept' as const, key, ...obeys, spec: bytes, restarts, ...(owner !== null && { owner }) }
+  const value = encodeKept(kept)
   turn.effects.push({ kind: 'persist', key: keptKey(key), value, sync, then })
 }

@@ -11,10 +11,17 @@ import {
   number,
   object,
   optional,
+  sealed,
   text,
   whole,
 } from '../overlay/wire/schema.ts'
-import { clockSchema, fenceSchema, INSTANCE_NUMBER_MAX, SPEC_BYTES_MAX } from '../services-registry/record.ts'
+import {
+  clockSchema,
+  fenceSchema,
+  INSTANCE_NUMBER_MAX,
+  SPEC_BYTES_MAX,
+  type SpecRecord,
+} from '../services-registry/record.ts'
 import { BATCH_MAX, RESERVATION_MS } from './constants.ts'
 import { reasonsSchema } from './refusal.ts'
 import { SELECTOR_CHARS_MAX } from './selector.ts'
@@ -42,8 +49,13 @@ export const askSchema = object({
   number: instanceNumber,
   spec: bytes(SPEC_BYTES_MAX),
   specClock: clockSchema,
-  /** The operator of who submitted it, where who asks knows. */
+  /** The operator of who submitted it, where who asks knows: believed of a leader of the device's own operator. */
   operator: optional(text<OperatorId>(128)),
+  /**
+   * What was submitted, as it was signed: the proof of whose service it is, for devices of other operators. Then `spec`
+   * is empty (`specBytesOf`).
+   */
+  origin: optional(sealed<SpecRecord>('record/spec')),
   /** Nodes that shall not be offered. */
   avoid: list(text<NodeId>(128), 64),
   /** A selector of nodes and clusters: whoever asked for the move wants it there. */

@@ -7,6 +7,7 @@ import { MS_PER_KM, trilaterate } from '../overlay/coordinates/trilateration.ts'
 import { type Ball, type Coordinate, ERROR_TRUSTED, nearestMs } from '../overlay/coordinates/vivaldi.ts'
 import type { ChildId, DomainPath, ServiceId } from '../overlay/kernel/ids.ts'
 import { clusterNames } from './candidate.ts'
+import type { Demand } from './demand.ts'
 import type { InventoryView } from './inventory.ts'
 import { parseSelector } from './selector.ts'
 import type { Constraint, ServiceSpec } from './spec.ts'
@@ -38,7 +39,7 @@ export const breaks = ({ kind, value, threshold }: Measure): boolean =>
   value !== null && (kind === 'bandwidth' ? value < threshold : value > threshold)
 
 /** Whether a service has a constraint that is measured. */
-export const isMeasured = ({ constraints }: Pick<ServiceSpec, 'constraints'>): boolean =>
+export const isMeasured = ({ constraints }: Pick<Demand, 'constraints'>): boolean =>
   constraints.some(({ geo, latency, bandwidth }) => (geo ?? latency ?? bandwidth) !== undefined)
 
 /** Looks up once where the service is meant to be; what it returns measures one child after the other. */

@@ -2,7 +2,7 @@
 // Accounts are kept by reservation, not by momentary load: what was promised counts, whether or not it is used right
 // now.
 
-import type { ServiceSpec } from './spec.ts'
+import type { Demand } from './demand.ts'
 
 export interface Resources {
   /** Cores, fractions allowed. */
@@ -28,7 +28,7 @@ export const NOTHING: Resources = {
   outMbit: 0,
 }
 
-export const needOf = (spec: ServiceSpec): Resources => ({
+export const needOf = (spec: Omit<Demand, 'runtime' | 'constraints'>): Resources => ({
   vcpus: spec.vcpus,
   memoryMb: spec.memoryMb,
   vgpus: spec.vgpus,

@@ -13,7 +13,8 @@ import {
   splitInstanceKey,
 } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { compareClocks } from '../services-registry/record.ts'
+import { compareClocks, type SealedRecord, type SpecRecord } from '../services-registry/record.ts'
+import { compareBytes } from '../services-registry/version.ts'
 import { beginAsk, mayAsk } from './asks.ts'
 import { roomFor, roomIn } from './batch.ts'
 import { besideOf } from './beside.ts'
@@ -24,7 +25,10 @@ import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
 import { needOf } from './need.ts'
-import { devicesOf, planInstance } from './plan.ts'
+import { IN_ORIGIN, specInOrigin } from './origin.ts'
+import { devicesOf, type PlanInput } from './plan.ts'
+import { ownersOf } from './policy-offer.ts'
+import { choosePlace } from './ranking.ts'
 import { type Reason, refusal, refusalSentence, tally } from './refusal.ts'
 import {
   change,
@@ -61,7 +65,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
   const work = state.work.get(key)
   const lead = state.lead
   if (work === undefined || lead === null) return
-  const plan = planInstance({
+  const places: PlanInput = {
     key,
     spec: round.known.spec,
     domain: state.domain,
@@ -70,6 +74,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     ledger: state.ledger,
     plugin: state.plugin,
     current: placementOf(state, key)?.child ?? null,
+    operator: operatorOf(turn, key),
     leaving: round.from,
     to: round.to,
     tried: round.tried,
@@ -77,14 +82,14 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     avoidNodes: work.order?.avoid ?? [],
     now: context.now,
     runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),
-  })
-  const best = plan.ranked[0]
-  if (best === undefined && round.from !== null && round.from === besideOf(turn, key, round.known)) {
+  }
+  const { best, ruledOut } = choosePlace(places, state.rankings)
+  if (best === null && round.from !== null && round.from === besideOf(turn, key, round.known)) {
     askNext(turn, key, { ...round, from: null, tried: new Set(), reasons: [] })
     return
   }
-  if (best === undefined) {
-    exhausted(turn, key, round.known, [...round.reasons, ...plan.ruledOut])
+  if (best === null) {
+    exhausted(turn, key, round.known, [...round.reasons, ...ruledOut])
     return
   }
   const { epoch, term } = lead.fence
@@ -100,15 +105,18 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
 }
 
 /** The children that may run it: all, or the one that a daemon's instance is for. */
-function candidatesFor({ state, children, context }: Turn, key: InstanceKey): readonly ChildView[] {
+function candidatesFor(turn: Turn, key: InstanceKey): readonly ChildView[] {
+  const { state, children, context } = turn
   const { service, number } = splitInstanceKey(key)
   const wish = wishOf(state, service, number)
+  const asSeen = (view: ChildView): ChildView => {
+    const alive = !isLost(state, view.child, children, context.now)
+    return alive === view.alive ? view : { ...view, alive }
+  }
   const only = wish.kind === 'wanted' ? wish.only : undefined
-  return [...children.values()].flatMap((view) =>
-    only === undefined || only === view.child
-      ? [{ ...view, alive: !isLost(state, view.child, children, context.now) }]
-      : [],
-  )
+  if (only !== undefined) return [...children.values()].filter(({ child }) => child === only).map(asSeen)
+  turn.present ??= [...children.values()].map(asSeen)
+  return turn.present
 }
 
 const askMs = (turn: Turn, child: ChildId): number =>
@@ -125,14 +133,16 @@ export function sendAsk(
   const { state } = turn
   if (state.lead === null) return
   const operator = operatorOf(turn, key)
+  const origin = originFor(turn, key, child, known)
   send(turn, child, {
     kind: 'placement/ask',
     domain: state.domain,
     fence: state.lead.fence,
     askId,
     ...splitInstanceKey(key),
-    spec: known.bytes,
+    spec: origin === null ? known.bytes : IN_ORIGIN,
     specClock: known.clock,
+    ...(origin !== null && { origin }),
     ...(operator !== null && { operator }),
     avoid: state.work.get(key)?.order?.avoid ?? [],
     ...(to !== null && { to }),
@@ -141,10 +151,25 @@ export function sendAsk(
 }
 
 /** Whose service it is: who signed its spec, or what the leader above said of it. */
-function operatorOf({ state }: Turn, key: InstanceKey): OperatorId | null {
+function operatorOf(turn: Turn, key: InstanceKey): OperatorId | null {
+  return submissionOf(turn, key)?.signer.operator ?? turn.state.work.get(key)?.order?.operator ?? null
+}
+
+function submissionOf({ state }: Turn, key: InstanceKey): SealedRecord<SpecRecord> | null {
   const { service } = splitInstanceKey(key)
-  const spec = state.view.store.spec(service) ?? state.view.parentStore()?.spec(service) ?? null
-  return spec?.signer.operator ?? state.work.get(key)?.order?.operator ?? null
+  const held = state.view.store.spec(service) ?? state.view.parentStore()?.spec(service) ?? null
+  return held ?? state.work.get(key)?.order?.origin ?? null
+}
+
+/** Devices of another operator believe who submitted it by the signature; those of ours take our word. */
+function originFor(turn: Turn, key: InstanceKey, child: ChildId, known: KnownSpec): SealedRecord<SpecRecord> | null {
+  const { operator, view } = turn.state
+  const news = view.inventory.get(child)?.news
+  const owners = news === undefined ? [] : ownersOf(news)
+  if (operator === null || owners.every((owner) => owner === operator)) return null
+  const record = submissionOf(turn, key)
+  const carries = record !== null && specInOrigin(record.message, known.clock)
+  return carries && compareBytes(carries, known.bytes) === 0 ? record : null
 }
 
 /** A child keeps room. Whoever wanted to know gets it: the records if they call for it, else the parent's leader. */

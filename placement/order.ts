@@ -9,6 +9,7 @@ import { ORDERS_MAX, RESERVATION_MS } from './constants.ts'
 import { isNameTaken, placementOf, reportOf } from './desire.ts'
 import type { AskMessage, ReleaseMessage } from './messages.ts'
 import { answerOffer, answerRefuse, startRound } from './negotiation.ts'
+import { ownerOfAsk, specBytesOf } from './origin.ts'
 import { type RefusalCode, refusal } from './refusal.ts'
 import { change, type KnownSpec, NEW_WORK, type Offer, type Order, type Turn } from './scheduler-state.ts'
 import { callName } from './summary.ts'
@@ -16,14 +17,16 @@ import { learnSpec } from './versions.ts'
 
 export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
   const { state, context } = turn
-  const { domain, fence, askId, service, number, spec, specClock, avoid, operator = null, to = null } = opened.message
+  const { domain, fence, askId, service, number, specClock, avoid, to = null } = opened.message
+  const { origin = null } = opened.message
+  const operator = ownerOfAsk({ operator: state.operator, store: state.view.store }, opened)
   if (domain !== parentOf(state.domain) || state.view.leaders.leaderAt(domain, fence) !== opened.from) return
   const [key, room] = [instanceKey(service, number), roomIn(opened.message)]
   const refuse = (code: RefusalCode): void => {
     const devices = Math.max(1, turn.children.size)
     answerRefuse(turn, { service, number }, { askId, leader: opened.from, room }, devices, [refusal(code, '', devices)])
   }
-  const known = learnSpec(state, service, specClock, spec)
+  const known = learnSpec(state, service, specClock, specBytesOf(opened.message))
   if (known === null) {
     refuse('bad-spec')
     return
@@ -42,7 +45,18 @@ export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
     return
   }
   const until = context.now + state.timing.askDomainMs
-  takeOrder(turn, key, service, number, { askId, fence, leader: opened.from, known, avoid, operator, to, room, until })
+  takeOrder(turn, key, service, number, {
+    askId,
+    fence,
+    leader: opened.from,
+    known,
+    avoid,
+    operator,
+    origin,
+    to,
+    room,
+    until,
+  })
 }
 
 /** Answers from what is there, goes on with what is under way for the same spec, or begins a round. */

@@ -27,16 +27,34 @@ import { type KnownSpec, type Pace, type Turn, tell } from './scheduler-state.ts
 import type { ServiceSpec } from './spec.ts'
 import { rolloutOf, runsSpec, type Target, targetOf } from './versions.ts'
 
-/** Looks how far a service has come and whose turn it is now. */
-export function keepPace(turn: Turn, service: ServiceId): void {
+/**
+ * Looks how far a service has come and whose turn it is now: all of it, or where only one instance has a new record no
+ * more than that needs. Returns whether the others had to be looked at.
+ */
+export function keepPace(turn: Turn, service: ServiceId, only: number | null = null): boolean {
   const { state } = turn
-  if (state.lead === null || state.lead.listenUntil !== null) return
+  if (state.lead === null || state.lead.listenUntil !== null) return false
   const target = targetOf(state, service)
   if (target === null || target.known.spec.kind === 'job') {
     state.paces.delete(service)
     if (state.view.store.spec(service)?.message.spec === null) noteRemoval(turn, service)
-    return
+    return false
   }
+  if (only !== null && isNothingToOthers(turn, service, only, target)) return false
+  lookAtAll(turn, service, target)
+  return true
+}
+
+/** While no version is on its way nobody waits for a turn; only an instance of another version makes one begin. */
+function isNothingToOthers({ state }: Turn, service: ServiceId, number: number, target: Target): boolean {
+  const stage = target.rollout?.state ?? 'done'
+  if (state.paces.has(service) || (stage !== 'done' && stage !== 'paused')) return false
+  const placed = placementOf(state, instanceKey(service, number))
+  return placed === null || placed.child === null || runsSpec(placed, target.known)
+}
+
+function lookAtAll(turn: Turn, service: ServiceId, target: Target): void {
+  const { state } = turn
   const placed = placedOf(turn, service, target)
   const behind = placed.filter((one) => !runsSpec(one, target.known))
   const stage = target.rollout?.state ?? null
@@ -85,7 +103,7 @@ function lookAt(turn: Turn, service: ServiceId, target: Target, placed: readonly
   const isBack = target.rollout?.state === 'rolled-back'
   const { monitorMs, onFailure: action } = target.latest.spec.update
   const forMs = isBack ? 0 : monitorMs
-  const records = turn.state.view.store.instances(service)
+  const recordsOf = recordsByPlacement(turn, service, placed)
   const turned = new Set(pace.turned)
   const passed = new Set(pace.passed)
   const runsSince = new Map<number, Millis>()
@@ -96,8 +114,8 @@ function lookAt(turn: Turn, service: ServiceId, target: Target, placed: readonly
     if (isPlaced) turned.add(number)
     if (passed.has(number) || !turned.has(number)) continue
     const state = isPlaced
-      ? stateOf(one, records, isBack ? null : target.known.spec)
-      : triedBefore(one, records, target.known)
+      ? stateOf(one, recordsOf(one), isBack ? null : target.known.spec)
+      : triedBefore(recordsOf(one), target.known)
     const since = pace.runsSince.get(number) ?? now
     const isBad = state.kind === 'failed'
     if (isBad && !isBack && action !== 'continue') return { pace, failure: `#${number}: ${state.reason}` }
@@ -107,6 +125,20 @@ function lookAt(turn: Turn, service: ServiceId, target: Target, placed: readonly
     } else if (state.kind === 'runs') runsSince.set(number, since)
   }
   return { pace: { ...pace, turned, passed, runsSince, lastPassedAt }, failure: null }
+}
+
+/** What is said of the instances that a placement is about: its own, or those that a daemon has below it. */
+function recordsByPlacement(
+  { state }: Turn,
+  service: ServiceId,
+  placed: readonly PlacementRecord[],
+): (one: PlacementRecord) => readonly SealedRecord<InstanceRecord>[] {
+  const { store } = state.view
+  const ofDaemon = placed.some(({ each }) => each === true) ? store.instances(service) : []
+  return (one) =>
+    one.each === true
+      ? ofDaemon.filter(({ message }) => isNumberOf(one, message.number))
+      : store.instancesOf(service, one.number)
 }
 
 type RunState =
@@ -125,7 +157,7 @@ function stateOf(
 ): RunState {
   const isHere = (child: ChildId | null, { from, message }: SealedRecord<InstanceRecord>): boolean =>
     child !== null && (isDomain(child) ? isWithin(message.domain, child) : from === child)
-  const here = records.filter((one) => isNumberOf(placed, one.message.number) && isHere(placed.child, one))
+  const here = records.filter((one) => isHere(placed.child, one))
   const isOfVersion = ({ message }: SealedRecord<InstanceRecord>): boolean =>
     compareClocks(message.specClock, placed.specClock) === 0
   const bad = here.find((one) => isOfVersion(one) && hasFailed(one.message))
@@ -139,14 +171,8 @@ function stateOf(
 }
 
 /** Of one that went back to its old place: whether the version has failed at the place that it was tried at. */
-function triedBefore(
-  { number }: PlacementRecord,
-  records: readonly SealedRecord<InstanceRecord>[],
-  { clock }: KnownSpec,
-): RunState {
-  const bad = records.find(
-    ({ message }) => message.number === number && compareClocks(message.specClock, clock) === 0 && hasFailed(message),
-  )
+function triedBefore(records: readonly SealedRecord<InstanceRecord>[], { clock }: KnownSpec): RunState {
+  const bad = records.find(({ message }) => compareClocks(message.specClock, clock) === 0 && hasFailed(message))
   return bad === undefined ? { kind: 'starts' } : failedAs(bad)
 }
 
@@ -186,9 +212,12 @@ function advance(turn: Turn, service: ServiceId, target: Target, placed: readonl
   // What does not run loses nothing by being replaced first, whatever else is under way.
   for (const number of unwell) turned.add(number)
   const nextAt = pace.lastPassedAt === null ? context.now : pace.lastPassedAt + delayMs
+  let underWay = placed.filter(({ number }) => turned.has(number) && !pace.passed.has(number)).length
   for (const { number } of waiting) {
-    const underWay = placed.filter((one) => turned.has(one.number) && !pace.passed.has(one.number)).length
-    if (context.now >= nextAt && underWay < parallel) turned.add(number)
+    if (context.now < nextAt || underWay >= parallel) break
+    if (turned.has(number)) continue
+    turned.add(number)
+    underWay += 1
   }
   if (placed.every(({ number }) => pace.passed.has(number))) {
     state.paces.delete(service)

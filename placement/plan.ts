@@ -1,7 +1,7 @@
 // Where an instance could go: the children of a domain in the order in which to ask them, and why the others are left
 // out.
 
-import type { ChildId, DomainPath, InstanceKey, NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
 import { chainOf, isDomain } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { type Candidate, candidateOf, clusterNames } from './candidate.ts'
@@ -33,6 +33,8 @@ export interface PlanInput {
   /** Children that were asked in this round. */
   readonly tried: ReadonlySet<ChildId>
   readonly avoid: ReadonlyMap<ChildId, Avoided>
+  /** Whose service it is, where that is known. */
+  readonly operator?: OperatorId | null
   /** Nodes that the parent does not want. */
   readonly avoidNodes: readonly NodeId[]
   readonly now: Millis
@@ -83,9 +85,16 @@ export function planInstance(input: PlanInput): Plan {
     const { value, reason } = judgement.score
     ranked.push({ child, score: Math.min(1, Math.max(0, value)), reason })
   }
-  const first = (one: RankedChild): number => (one.child === input.current ? 0 : 1)
-  ranked.sort((a, b) => first(a) - first(b) || b.score - a.score || (a.child < b.child ? -1 : 1))
+  ranked.sort((a, b) => (isBefore(a, b, input.current) ? -1 : 1))
   return { ranked, ruledOut }
+}
+
+type Ranked = Pick<RankedChild, 'child' | 'score'>
+
+/** Whether a child is asked before another one: the one that has it, then by score, then by id. */
+export function isBefore(a: Ranked, b: Ranked, current: ChildId | null): boolean {
+  if ((a.child === current) !== (b.child === current)) return a.child === current
+  return a.score === b.score ? a.child < b.child : a.score > b.score
 }
 
 /**
@@ -122,11 +131,11 @@ export function devicesOf(inventory: InventoryView, child: ChildId): number {
 }
 
 /** The child as a candidate, or what rules it out under every scheduler. */
-function candidateFor(
+export function candidateFor(
   input: PlanInput,
   { child, alive, canWork }: ChildView,
   labels: readonly string[],
-  measure: (news: ChildNews) => readonly Measure[],
+  measure: (news: ChildNews) => readonly Measure[] = () => [],
 ): Candidate | Reason {
   const devices = devicesOf(input.inventory, child)
   if (!alive) return refusal('silent', '', devices)
@@ -139,7 +148,8 @@ function candidateFor(
   const avoided = input.avoid.get(child)
   if (avoided !== undefined && avoided.until > input.now) return refusal('failed-there', avoided.detail, devices)
   const promised = promisedTo(input.ledger, child, input.key)
-  const candidate = candidateOf(row.news, promised, { path: input.domain, labels }, measure(row.news))
+  const cluster = { path: input.domain, labels, operator: input.operator ?? null }
+  const candidate = candidateOf(row.news, promised, cluster, measure(row.news))
   return ruledOutBy(input.spec, candidate) ?? candidate
 }
 

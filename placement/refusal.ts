@@ -38,6 +38,7 @@ export type RefusalCode =
   | 'no-location'
   | 'evicted'
   | 'restricted'
+  | 'policy'
 
 export const reasonSchema = object({
   code: text(32),
@@ -147,6 +148,8 @@ function phrase(reason: Reason): string {
       return `${count} stopped it to relieve ${one ? 'itself' : 'themselves'}`
     case 'restricted':
       return `${count} ${one ? 'takes' : 'take'} no work of other operators while under pressure`
+    case 'policy':
+      return `${count} ${one ? 'has an owner whose policy' : 'have owners whose policy'} forbids it${aside}`
     case 'scheduler':
       return `${count} ${one ? 'is' : 'are'} left out by the scheduler${aside}`
     default:

@@ -7,7 +7,14 @@ import type { ChildId, DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } 
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import type { Clock, Fence, PlacementRecord, RolloutRecord } from '../services-registry/record.ts'
+import type {
+  Clock,
+  Fence,
+  PlacementRecord,
+  RolloutRecord,
+  SealedRecord,
+  SpecRecord,
+} from '../services-registry/record.ts'
 import { type Asks, endAsk } from './asks.ts'
 import { roomFor } from './batch.ts'
 import { MOVE_MS_MAX, type PlacementTiming } from './constants.ts'
@@ -17,13 +24,16 @@ import type { MovedMessage, PlacementMessage } from './messages.ts'
 import { NOTHING } from './need.ts'
 import type { Avoided } from './plan.ts'
 import type { SchedulerPlugin } from './plugin.ts'
+import type { Rankings } from './ranking.ts'
 import type { Reason } from './refusal.ts'
 import type { ServiceSpec } from './spec.ts'
-import type { ChildView, SchedulerView } from './view.ts'
+import type { ChildrenView, ChildView, SchedulerView } from './view.ts'
 
 export interface SchedulerState {
   readonly domain: DomainPath
   readonly self: NodeId
+  /** Of the node that leads; null where nobody said. */
+  readonly operator: OperatorId | null
   readonly plugin: SchedulerPlugin
   readonly timing: PlacementTiming
   readonly view: SchedulerView
@@ -33,6 +43,8 @@ export interface SchedulerState {
   readonly silenceAt: Millis | null
   readonly ledger: Ledger
   readonly work: Map<InstanceKey, Work>
+  /** How the children were judged for the demands of late. */
+  readonly rankings: Rankings
   /** Which instance an ask under way is about. */
   readonly asks: Asks
   /** Instances that wait until others were answered, in order. */
@@ -194,6 +206,8 @@ export interface Order {
   readonly avoid: readonly NodeId[]
   /** Of who submitted it; null where the parent's leader did not say. */
   readonly operator: OperatorId | null
+  /** What was submitted, as it was signed; null where the parent's leader did not send it. */
+  readonly origin: SealedRecord<SpecRecord> | null
   readonly to: string | null
   /** Room for further instances in the answer, where the parent's leader reads it. */
   readonly room: { readonly also?: readonly [] }
@@ -204,8 +218,8 @@ export interface Order {
 export type SchedulerInput =
   | { readonly kind: 'lead'; readonly fence: Fence }
   | { readonly kind: 'unlead' }
-  /** Any record of the service changed, in the domain's store or its parent's. */
-  | { readonly kind: 'service-changed'; readonly service: ServiceId }
+  /** A record of the service changed, in the domain's store or its parent's; of one instance if there is a number. */
+  | { readonly kind: 'service-changed'; readonly service: ServiceId; readonly number?: number }
   /** A child's state, summary or aggregate changed; null for all of them. */
   | { readonly kind: 'children-changed'; readonly child: ChildId | null }
   | { readonly kind: 'message'; readonly opened: Opened<PlacementMessage> }
@@ -230,7 +244,9 @@ export interface Turn {
   readonly effects: SchedulerEffect[]
   readonly context: StepContext
   /** The children by id, read once per step. */
-  readonly children: ReadonlyMap<ChildId, ChildView>
+  readonly children: ChildrenView
+  /** The same as those who could be asked, without those that are lost; null until somebody looks for a place. */
+  present: readonly ChildView[] | null
 }
 
 export const NEW_WORK: Omit<Work, 'service' | 'number'> = {

@@ -7,7 +7,9 @@ import {
   type ChildId,
   type DomainPath,
   type InstanceKey,
+  instanceKey,
   type NodeId,
+  type OperatorId,
   type ServiceId,
   splitInstanceKey,
 } from '../overlay/kernel/ids.ts'
@@ -66,6 +68,8 @@ import type { SchedulerView } from './view.ts'
 export interface SchedulerOptions {
   readonly domain: DomainPath
   readonly self: NodeId
+  /** Whose device this is; devices of other operators then get to see who submitted what they are asked for. */
+  readonly operator?: OperatorId
   readonly timing: PlacementTiming
   readonly view: SchedulerView
   /** Default: best-fit. */
@@ -76,6 +80,7 @@ export function createScheduler(options: SchedulerOptions): SchedulerState {
   return {
     domain: options.domain,
     self: options.self,
+    operator: options.operator ?? null,
     plugin: options.plugin ?? bestFit,
     timing: options.timing,
     view: options.view,
@@ -87,6 +92,7 @@ export function createScheduler(options: SchedulerOptions): SchedulerState {
 
 const emptyTables = () => ({
   ledger: createLedger(),
+  rankings: new Map(),
   work: new Map(),
   asks: createAsks(),
   queue: new Set<InstanceKey>(),
@@ -105,8 +111,9 @@ export function step(
   context: StepContext,
 ): Transition<SchedulerState, SchedulerEffect> {
   if (state.lead === null && input.kind !== 'lead') return { state, effects: [] }
-  const children = new Map(state.view.children().map((child) => [child.child, child]))
-  const turn: Turn = { state, effects: [], context, children }
+  // What touched a child in this step is told to the rankings in this step; those of before look at all children.
+  state.ledger.touched.length = 0
+  const turn: Turn = { state, effects: [], context, children: state.view.children(), present: null }
   switch (input.kind) {
     case 'lead':
       onLead(turn, input.fence)
@@ -114,7 +121,7 @@ export function step(
     case 'unlead':
       return { state: { ...state, lead: null, silenceAt: null, ...emptyTables() }, effects: [] }
     case 'service-changed':
-      onServiceChanged(turn, input.service)
+      onServiceChanged(turn, input.service, input.number ?? null)
       break
     case 'children-changed':
       onChildrenChanged(turn, input.child)
@@ -161,8 +168,11 @@ function onLead(turn: Turn, fence: Fence): void {
 }
 
 /** Its instances are looked at again, and those of the services that wait for it to run. */
-function onServiceChanged(turn: Turn, service: ServiceId): void {
-  examineService(turn, service)
+function onServiceChanged(turn: Turn, service: ServiceId, number: number | null): void {
+  // What a record says of one instance is nothing to the others, unless they take turns or numbers.
+  const isAlone = number !== null && !turn.state.slots.has(service) && !keepPace(turn, service, number)
+  if (isAlone) examine(turn, instanceKey(service, number))
+  else examineService(turn, service)
   for (const [key, work] of [...turn.state.work]) {
     if (work.phase.kind !== 'pending') continue
     const target = targetOf(turn.state, work.service)

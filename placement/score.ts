@@ -2,8 +2,8 @@
 // services; but the last bit of a device is its headroom, and whoever takes from it scores less the more it takes.
 
 import type { Candidate } from './candidate.ts'
+import type { Demand } from './demand.ts'
 import { fits, minus, type Resources } from './need.ts'
-import type { ServiceSpec } from './spec.ts'
 
 /** Share of a device that is better left free; where pressure begins (80 %, DESIGN section 9) headroom ends. */
 export const HEADROOM_SHARE = 0.2
@@ -25,10 +25,10 @@ export function tightness(total: Resources, free: Resources, need: Resources): n
 
 /** What fit is measured by: a node as a whole, of a domain the largest slot, which no device is known to exceed. */
 export function wholeAndFree(
-  spec: ServiceSpec,
+  demand: Pick<Demand, 'runtime'>,
   candidate: Candidate,
 ): { readonly whole: Resources; readonly free: Resources } {
-  const free = candidate.slotFor(spec.runtime) ?? candidate.free
+  const free = candidate.slotFor(demand.runtime) ?? candidate.free
   return { whole: candidate.kind === 'node' ? candidate.total : free, free }
 }
 

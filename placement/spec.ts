@@ -25,6 +25,9 @@ const label = text(63)
 /** Namespaces that a service may open itself to. A guess. */
 export const CALLERS_MAX = 64
 
+/** Secrets of one service. A guess. */
+export const SECRETS_MAX = 32
+
 /** A place on earth: degrees, north and east positive. */
 export const placeSchema = object({ latitude: number(-90, 90), longitude: number(-180, 180) })
 export type Place = Infer<typeof placeSchema>
@@ -115,6 +118,8 @@ export const serviceSpecSchema = object({
   workingFolder: text(1_024),
   user: text(128),
   environment: dictionary(text(8_192), 256),
+  /** What the operator's devices hold for it, by name: a file of that name, or a variable. Absent for none. */
+  secrets: optional(list(object({ name: text(63), environment: nullable(text(127)) }), SECRETS_MAX)),
   /** MB (10^6 bytes) that the instance may use; enforced where the runtime can. */
   memoryMb: number(0, 1e9),
   /** Cores, fractions allowed. */
@@ -175,6 +180,7 @@ export const serviceSpecSchema = object({
   constraints: list(constraintSchema, 64),
 })
 export type ServiceSpec = Infer<typeof serviceSpecSchema>
+export type SecretUse = NonNullable<ServiceSpec['secrets']>[number]
 
 /** What holds where a descriptor says nothing of these fields. The times of `update` are guesses. */
 export const SPEC_DEFAULTS = {

@@ -3,7 +3,7 @@
 
 import { circleAround, circleAt } from '../overlay/coordinates/distance.ts'
 import { ballAround, DIMENSIONS, distanceMs, ERROR_MAX, ERROR_TRUSTED } from '../overlay/coordinates/vivaldi.ts'
-import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
+import type { DomainPath, NodeId, OperatorId } from '../overlay/kernel/ids.ts'
 import {
   dictionary,
   flag,
@@ -17,8 +17,15 @@ import {
   whole,
 } from '../overlay/wire/schema.ts'
 import { fenceSchema } from '../services-registry/record.ts'
-import { AGGREGATE_CLUSTERS_MAX, AGGREGATE_LABELS_MAX, AGGREGATE_SLOTS_MAX, MEMORY_SHARE } from './constants.ts'
+import {
+  AGGREGATE_CLUSTERS_MAX,
+  AGGREGATE_LABELS_MAX,
+  AGGREGATE_OWNERS_MAX,
+  AGGREGATE_SLOTS_MAX,
+  MEMORY_SHARE,
+} from './constants.ts'
 import { covers, larger, minus, NOTHING, plus, type Resources } from './need.ts'
+import { foldOffers, othersOfferSchema } from './policy-offer.ts'
 import { placeSchema } from './spec.ts'
 
 const amount = number(0, 1e15)
@@ -65,6 +72,8 @@ export const nodeSummarySchema = object({
   coordinate: optional(coordinateSchema),
   /** Whether it takes new work; `draining` also gives away what it has. Open when absent. */
   intake: optional(literal('open', 'cordoned', 'draining')),
+  /** What its owner's policy gives to other operators, at most. */
+  others: optional(othersOfferSchema),
   /** 0 normal, 1 restricted, 2 tainted (DESIGN section 9). */
   pressure: whole(0, 2),
   /** Instances that it runs, and what they and open offers were promised. */
@@ -91,6 +100,10 @@ export const domainAggregateSchema = object({
   /** The leaf clusters inside. */
   clusters: list(text<DomainPath>(256), AGGREGATE_CLUSTERS_MAX),
   clustersCut: flag,
+  /** Whose devices they are; absent where there are more than it names, or somebody did not say. */
+  owners: optional(list(text<OperatorId>(128), AGGREGATE_OWNERS_MAX)),
+  /** What their owners' policies give to other operators, at most; absent where one did not say. */
+  others: optional(othersOfferSchema),
   /** A circle around all devices that say where they stand. */
   area: optional(object({ centre: placeSchema, radiusKm: number(0, 50_000) })),
   /** The middle of all coordinates that can be believed, with the least height, and how far the farthest is from it. */
@@ -124,7 +137,13 @@ export type AggregateMessage = Infer<typeof aggregateSchema>
 
 /** What a child can take: a node exactly, a domain by its totals and its largest slots. */
 export type ChildNews = (
-  | { readonly kind: 'node'; readonly child: NodeId; readonly summary: NodeSummary }
+  | {
+      readonly kind: 'node'
+      readonly child: NodeId
+      readonly summary: NodeSummary
+      /** Whose device it is, where that is known. */
+      readonly operator?: OperatorId
+    }
   | { readonly kind: 'domain'; readonly child: DomainPath; readonly aggregate: DomainAggregate }
 ) & {
   /** Whether it reads asks for several instances; one that says nothing is asked for each by itself. */
@@ -146,9 +165,9 @@ export const capacityOf = (summary: NodeSummary): Resources => ({
 const UNKNOWN_MBIT = 1e9
 
 /** A node seen as a domain of one, in the cluster `domain`. */
-export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): DomainAggregate {
+export function aggregateOfNode(summary: NodeSummary, domain: DomainPath, operator?: OperatorId): DomainAggregate {
   const total = capacityOf(summary)
-  const { location, coordinate } = summary
+  const { location, coordinate, others } = summary
   const isKnown = coordinate !== undefined && coordinate.error <= ERROR_TRUSTED
   const isClosed = (summary.intake ?? 'open') !== 'open'
   const free = summary.pressure >= 2 || isClosed ? NOTHING : minus(total, summary.reserved)
@@ -165,6 +184,8 @@ export function aggregateOfNode(summary: NodeSummary, domain: DomainPath): Domai
     labelsCut: false,
     clusters: [domain],
     clustersCut: false,
+    ...(operator !== undefined && { owners: [operator] }),
+    ...(others && { others }),
     ...(location && { area: circleAt(location) }),
     ...(isKnown && { network: { centre: coordinate, radiusMs: 0 } }),
   }
@@ -203,7 +224,19 @@ export function foldAggregates(parts: readonly DomainAggregate[]): DomainAggrega
     labelsCut: labels.size > AGGREGATE_LABELS_MAX || parts.some((part) => part.labelsCut),
     clusters: [...clusters].sort().slice(0, AGGREGATE_CLUSTERS_MAX),
     clustersCut: clusters.size > AGGREGATE_CLUSTERS_MAX || parts.some((part) => part.clustersCut),
+    ...ownershipOf(parts),
     ...whereaboutsOf(parts),
+  }
+}
+
+/** Said only where every part said it: what is not known rules nobody out. */
+function ownershipOf(parts: readonly DomainAggregate[]): Pick<DomainAggregate, 'owners' | 'others'> {
+  const owners = [...new Set(parts.flatMap((part) => part.owners ?? []))].sort()
+  const offers = parts.flatMap((part) => part.others ?? [])
+  const isKnown = parts.length > 0 && parts.every((part) => part.owners !== undefined)
+  return {
+    ...(isKnown && owners.length <= AGGREGATE_OWNERS_MAX && { owners }),
+    ...(offers.length > 0 && offers.length === parts.length && { others: foldOffers(offers) }),
   }
 }
 
@@ -250,9 +283,12 @@ function hasDrifted(a: NodeSummary['coordinate'], b: NodeSummary['coordinate']):
 
 /** Whether an aggregate says enough new to be published before its time. */
 export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAggregate): boolean {
-  const facts = ({ nodes, closed = 0, pressed, tainted, labels, clusters, area, slots }: DomainAggregate): string =>
-    JSON.stringify([
+  const facts = (aggregate: DomainAggregate): string => {
+    const { nodes, closed = 0, pressed, tainted, labels, clusters, area, slots, owners, others } = aggregate
+    return JSON.stringify([
       nodes,
+      owners ?? null,
+      others ?? null,
       closed,
       pressed,
       tainted,
@@ -261,6 +297,7 @@ export function aggregateChangedEnough(previous: DomainAggregate, next: DomainAg
       area ?? null,
       slots.map((slot) => [slot.runtime, slot.architecture]),
     ])
+  }
   if (facts(previous) !== facts(next)) return true
   if (hasDrifted(previous.network?.centre, next.network?.centre)) return true
   return next.slots.some((slot, index) => {
@@ -287,6 +324,7 @@ const stateOf = (summary: NodeSummary): string =>
     summary.location ?? null,
     summary.pressure,
     summary.intake ?? 'open',
+    summary.others ?? null,
     summary.instances,
   ])
 

@@ -13,13 +13,22 @@ export interface ChildView {
   readonly canWork: boolean
 }
 
+/** The children of a domain by id: a look into what others keep, good for one step. */
+export interface ChildrenView {
+  get(child: ChildId): ChildView | undefined
+  has(child: ChildId): boolean
+  keys(): Iterable<ChildId>
+  values(): Iterable<ChildView>
+  readonly size: number
+}
+
 export interface SchedulerView {
   /** The store of the scheduler's own domain. */
   readonly store: StoreView
   /** The store of the domain above; null for the root and while this node does not hold it. */
   readonly parentStore: () => StoreView | null
   readonly inventory: InventoryView
-  readonly children: () => readonly ChildView[]
+  readonly children: () => ChildrenView
   readonly leaders: LeaderBook
   /** Whether another side of the domain may have a leader as well: this one went on without a majority, in silence. */
   readonly isDoubtful: () => boolean

@@ -12,6 +12,7 @@ import { REASON_CHARS_MAX } from './constants.ts'
 import type { Kept } from './kept.ts'
 import type { PlacementMessage } from './messages.ts'
 import type { Resources } from './need.ts'
+import type { PolicyFile } from './policy.ts'
 import type { FoundInstance, Launch, RuntimeEvent, RuntimeLimits } from './runtime.ts'
 import type { ServiceSpec } from './spec.ts'
 import type { NodeSummary } from './summary.ts'
@@ -24,6 +25,8 @@ export interface WorkerState {
   readonly domain: DomainPath
   readonly incarnation: number
   readonly view: WorkerView
+  /** What its operator lets it run. */
+  readonly policy: PolicyFile
   /** What the device has; null until it was measured, and no offer is made before. */
   readonly summary: NodeSummary | null
   /** Runtimes whose earlier instances are known, so that starting one cannot start it twice. */
@@ -64,6 +67,8 @@ export interface Reservation {
   readonly bytes: Uint8Array
   readonly spec: ServiceSpec
   readonly need: Resources
+  /** Whose service it is, as was proved; null for nobody knows whose. */
+  readonly owner: OperatorId | null
   readonly expiresAt: Millis
 }
 
@@ -83,6 +88,8 @@ export interface Managed {
   readonly spec: ServiceSpec
   readonly specId: string
   readonly need: Resources
+  /** Whose service it is, as was proved; null for nobody knows whose. */
+  readonly owner: OperatorId | null
   readonly phase: ManagedPhase
   readonly restarts: number
   /** Unplanned ends in a row. */
@@ -131,10 +138,13 @@ export type WorkerInput =
   | { readonly kind: 'capacity'; readonly summary: NodeSummary }
   | { readonly kind: 'message'; readonly opened: Opened<PlacementMessage> }
   /** A placement of the service changed. */
-  | { readonly kind: 'service-changed'; readonly service: ServiceId }
+  /** A record of the service changed; of one instance where there is a number. */
+  | { readonly kind: 'service-changed'; readonly service: ServiceId; readonly number?: number }
   | { readonly kind: 'runtime'; readonly event: RuntimeEvent }
   /** What a runtime has of this node's; said once for each runtime, empty or not, before anything is started on it. */
   | { readonly kind: 'found'; readonly runtime: string; readonly instances: readonly FoundInstance[] }
+  /** The operator's policy is this from now on. */
+  | { readonly kind: 'policy'; readonly policy: PolicyFile }
   /** The node ends an instance to relieve itself; its leader finds another place. */
   | { readonly kind: 'evict'; readonly key: InstanceKey; readonly reason: string }
   | { readonly kind: 'wake' }

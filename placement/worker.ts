@@ -22,6 +22,8 @@ import { decodeKept, type Kept, keptKey } from './kept.ts'
 import { askForSpec, launch, onRuntime, reconcile, relaunch, replaceFound, stopAgain } from './lifecycle.ts'
 import type { PlacementMessage } from './messages.ts'
 import { NOTHING, needOf, type Resources } from './need.ts'
+import { NO_POLICY } from './policy.ts'
+import { enforce } from './policy-keeping.ts'
 import { followReach, onRunOn, reachDueAt, takeOver } from './reach.ts'
 import type { FoundInstance } from './runtime.ts'
 import { decodeSpec } from './spec.ts'
@@ -62,6 +64,7 @@ export function createWorker(options: WorkerOptions): WorkerState {
     domain,
     incarnation,
     view,
+    policy: NO_POLICY,
     summary: null,
     ready: new Set(),
     isStarted: false,
@@ -93,13 +96,17 @@ export function step(
       for (const opened of unfold(input.opened)) onMessage(turn, opened)
       break
     case 'service-changed':
-      onServiceChanged(turn, input.service)
+      onServiceChanged(turn, input.service, input.number ?? null)
       break
     case 'runtime':
       onRuntime(turn, input.event)
       break
     case 'found':
       onFound(turn, input.runtime, input.instances)
+      break
+    case 'policy':
+      turn.state = { ...turn.state, policy: input.policy }
+      enforce(turn)
       break
     case 'evict':
       evict(turn, input.key, input.reason)
@@ -135,6 +142,10 @@ export const workerUse = (state: WorkerState): { readonly instances: number; rea
 export const runningKeys = ({ instances }: WorkerState): readonly InstanceKey[] =>
   [...instances].filter(([, { phase }]) => phase.kind !== 'ended').map(([key]) => key)
 
+/** Whose service it is that runs here; null where none does, or nobody showed whose it is. */
+export const ownerHere = ({ instances }: WorkerState, service: ServiceId): OperatorId | null =>
+  [...instances.values()].find((managed) => managed.service === service)?.owner ?? null
+
 /** Takes up what was running before the node stopped; no network is needed for it. */
 function onStart(turn: WorkerTurn): void {
   if (turn.state.isStarted) return
@@ -167,6 +178,8 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
     spec: decoded.value,
     specId: specIdOf(decoded.value),
     need: needOf(decoded.value),
+    // Older versions did not write it down: what this device ran then was its operator's, or let in by its hand.
+    owner: kept.owner ?? state.operator,
     phase: { kind: 'ended' },
     restarts,
     crashes: 0,
@@ -192,6 +205,7 @@ function onCapacity(turn: WorkerTurn, summary: NodeSummary): void {
   const isNews = names(turn.state.summary) !== names(summary)
   turn.state = { ...turn.state, summary }
   if (isNews) reconcileOwn(turn)
+  enforce(turn)
 }
 
 function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
@@ -222,7 +236,8 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
   }
 }
 
-function onServiceChanged(turn: WorkerTurn, service: ServiceId): void {
+function onServiceChanged(turn: WorkerTurn, service: ServiceId, number: number | null): void {
+  if (number !== null) return reconcile(turn, instanceKey(service, number))
   for (const { message } of turn.state.view.store.placements(service))
     reconcile(turn, instanceKey(service, message.number))
 }

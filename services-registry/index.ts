@@ -69,6 +69,7 @@ export {
   isRollout,
   isSpec,
   isTombstone,
+  numberIn,
   observe,
   slotOf,
   tick,

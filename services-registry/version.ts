@@ -55,6 +55,12 @@ export const isRollout = (record: SealedRecord): record is SealedRecord<RolloutR
 export const isInstance = (record: SealedRecord): record is SealedRecord<InstanceRecord> =>
   record.message.kind === 'record/instance'
 
+/** The one instance that a record is about; null where it is about more, or about nothing that is known any more. */
+export function numberIn(record: SealedRecord | null): number | null {
+  if (record === null || (!isPlacement(record) && !isInstance(record))) return null
+  return isPlacement(record) && record.message.each === true ? null : record.message.number
+}
+
 /** Whether a record says that there is nothing any more. */
 export function isTombstone(record: SealedRecord): boolean {
   switch (record.message.kind) {

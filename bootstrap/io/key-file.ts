@@ -9,20 +9,25 @@ import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type NodeId, nodeId, type OperatorId } from '../../overlay/kernel/ids.ts'
-import { NAME_CHARS_MAX, type OperatorSeal, operatorIdOf } from '../charter.ts'
+import { NAME_CHARS_MAX, type OperatorSeal, operatorIdOf } from '../charter-entry.ts'
 import { BootstrapError } from '../errors.ts'
 import { privateKeyObject, rawPublicKeyOf, signWith } from './crypto.ts'
+import { exchangeKeyOf } from './sealed-box.ts'
 
 export const NODE_KEY_FILE = 'node.key'
 export const OPERATOR_KEY_FILE = 'operator.key'
 const SEED_BYTES = 32
 const FILE_BYTES_MAX = 4_096
 const OWNER_ONLY = 0o600
+/** Of an operator's id, in the name of its retired key. */
+const RETIRED_CHARS = 8
 
 export interface NodeKey {
   readonly node: NodeId
   /** As libp2p wants it. */
   readonly privateKey: Ed25519PrivateKey
+  /** X25519, for what is sealed to this node (sealed-box.ts). */
+  readonly exchangeKey: KeyObject
   sign(payload: Uint8Array): Uint8Array
 }
 
@@ -73,11 +78,48 @@ export async function createOperatorKey(path: string, name: string): Promise<Ope
   return key
 }
 
+/**
+ * Writes a node's key that was made elsewhere. Rejects with BootstrapError `key-exists` when the folder has another
+ * one.
+ */
+export async function writeNodeKey(dataDir: string, encoded: Uint8Array): Promise<void> {
+  const path = join(dataDir, NODE_KEY_FILE)
+  readNodeKey(encoded, path)
+  const stored = await readKeyFile(path)
+  if (stored !== null && Buffer.from(stored).equals(encoded)) return
+  await writeKeyFile(path, encoded)
+}
+
+/**
+ * Makes the key that shall follow an operator's key, beside it; `takePlace` puts it there and keeps the old one under a
+ * name of its own. One that was made before a crash is taken up again.
+ */
+export async function writeNextOperatorKey(
+  path: string,
+  name: string,
+): Promise<{ readonly key: OperatorKey; takePlace(): Promise<void> }> {
+  const nextPath = `${path}.next`
+  const key = (await loadOperatorKey(nextPath)) ?? (await createOperatorKey(nextPath, name))
+  const takePlace = async (): Promise<void> => {
+    const old = await loadOperatorKey(path)
+    try {
+      if (old !== null) await link(path, `${path}.${old.operator.slice(0, RETIRED_CHARS)}.retired`)
+      await rename(nextPath, path)
+      await syncFolder(dirname(path))
+    } catch (problem) {
+      throw unwritable(path, problem)
+    }
+  }
+  return { key, takePlace }
+}
+
 const nodeKeyOf = (privateKey: Ed25519PrivateKey): NodeKey => {
-  const signing = privateKeyObject(privateKey.raw.subarray(0, SEED_BYTES))
+  const seed = privateKey.raw.subarray(0, SEED_BYTES)
+  const signing = privateKeyObject(seed)
   return {
     node: nodeId(peerIdFromPrivateKey(privateKey).toString()),
     privateKey,
+    exchangeKey: exchangeKeyOf(seed),
     sign: (payload) => signWith(signing, payload),
   }
 }

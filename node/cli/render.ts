@@ -73,6 +73,7 @@ export function renderStatus(status: StatusView): string {
     ['intake', status.intake],
     ['pressure', status.pressure === 0 ? 'none' : `level ${status.pressure}`],
     ['addresses', status.addresses.join(' ')],
+    ['reached', reachText(status.reach)],
     ...Object.entries(status.proxies).map(([kind, address]) => [
       kind === 'dns' ? 'dns server' : `${kind} proxy`,
       address ?? 'off',
@@ -81,6 +82,16 @@ export function renderStatus(status: StatusView): string {
   const parts = [facts.join('\n'), domainTable(status.domains), ...meetings(status.domains)]
   if (status.peers.length > 0) parts.push(peerTable(status.peers))
   return parts.join('\n\n')
+}
+
+function reachText({ standing, isRelay, relays }: StatusView['reach']): string {
+  const over = relays.length === 0 ? '' : `, over ${relays.map(shortId).join(' and ')}`
+  const words = {
+    unknown: 'nobody has tried to dial it from outside',
+    open: 'directly, from wherever it was tried',
+    closed: `not directly from outside${over === '' ? ', and no member carries its connections' : over}`,
+  }
+  return isRelay ? `${words[standing]}; carries connections for others` : words[standing]
 }
 
 const domainTable = (domains: readonly DomainView[]): string =>

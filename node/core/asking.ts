@@ -46,7 +46,7 @@ export function createAsking(
   const say = (question: Question, out: CoreEffect[]): void => {
     const { requestId } = question
     if ('node' in question) {
-      const message = { kind: 'node/intake', requestId, set: question.set } as const
+      const message = { kind: 'node/intake', node: question.node, requestId, set: question.set } as const
       out.push({ kind: 'send', to: question.node, message })
       return
     }

@@ -1,7 +1,7 @@
 // What the rest of the node may see of its core: how people and programs are answered.
 
 import type { LeaderBookView } from '../../election/index.ts'
-import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
+import type { DomainPath, NodeId, OperatorId, ServiceId } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView } from '../../overlay/membership/index.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
@@ -29,6 +29,8 @@ export interface CoreView {
   summaryOf(node: NodeId): NodeSummary | null
   /** Instances without a place, as far as this node's own leading knows. */
   pending(): readonly PendingInstance[]
+  /** Whose service it is that this device runs, as far as that was shown. */
+  ownerOf(service: ServiceId): OperatorId | null
   /** Whether this device takes new work. */
   intake(): Intake
   /** Submissions that no holder has taken in so far. */

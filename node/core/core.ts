@@ -12,6 +12,7 @@ import { PLACEMENT_TIMING } from '../../placement/index.ts'
 import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import { createAsking } from './asking.ts'
+import { createAudit } from './audit.ts'
 import type { CoreView } from './core-view.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
@@ -22,6 +23,7 @@ import type { CoreMemory } from './memory.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
 import { createPlacing, type PlacingSettings } from './placing.ts'
+import { createPolicies } from './policies.ts'
 import { createProofKeeper } from './proofs.ts'
 import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
@@ -34,7 +36,6 @@ export interface CoreOptions {
   readonly self: SignerFacts
   readonly name: string
   readonly preset: Preset
-  readonly isRelay: boolean
   readonly labels: Readonly<Record<string, string>>
   /** Members to try first: those of the invite, or who answered before. */
   readonly seeds: readonly WantedNode[]
@@ -60,7 +61,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const book = createLeaderBook()
   // Remembered, but not heard since this start: whoever answers now is believed before them.
   const proofs = createProofKeeper(memory.leaders)
-  for (const opened of proofs.loaded) book.learn(opened, Number.NEGATIVE_INFINITY, timing.quorumLossMs.above)
+  for (const opened of proofs.loaded) book.recall(opened)
 
   /** What the machines learned in this step and the others have not heard yet. */
   let news: News[] = []
@@ -139,6 +140,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     keptPressure: memory.pressure,
   })
   const asking = createAsking(self, book)
+  const audit = createAudit()
+  const policies = createPolicies(self, neighbours.connected)
   const intake = createIntake({
     self,
     saved: memory.intake,
@@ -160,6 +163,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     placing,
     asking,
     intake,
+    policies,
   }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
@@ -173,6 +177,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const onConnected = ({ peer, facts }: Extract<CoreInput, { kind: 'connected' }>, at: StepContext): void => {
     neighbours.onConnected(peer, facts, out)
+    policies.onConnected(peer, facts, out)
     if (facts.domain === self.domain) {
       inventories.onAudience(peer, out)
       roster.onConnected(peer, at, out, news)
@@ -219,7 +224,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         whereabouts.onRoundTrip(input.peer, domainOf(input.peer), input.ms, at.random)
         return
       case 'addresses':
-        return roster.onAddresses(input.addresses, at, out, news)
+        return roster.onReach(input, at, out, news)
       case 'reading':
         roster.onReading(input.reading, input.loopDelayMs, at, out, news)
         placing.onReading(input.reading, at, out)
@@ -241,10 +246,14 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'reach':
         return neighbours.reach(input.peer, input.domain, at, out)
       case 'charter': {
-        const message = { kind: 'charter/chain', chain: input.chain } as const
-        out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
+        const { message, to } = input
+        if (to !== null) out.push({ kind: 'send', to, message })
+        else out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
         return
       }
+      case 'policy':
+        policies.onPolicy(input, out)
+        return placing.onPolicy(input.policy, at, out)
       case 'revoked':
         return onRevoked(input.node, at)
       case 'recover':
@@ -309,8 +318,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'inventory-news':
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
+        audit.onRecord(one.record, out)
         requests.onRecordChanged(one.service, at, out)
-        return placing.onRecord(one.domain, one.service, at, out)
+        return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:
         return unreachable(one)
     }
@@ -376,6 +386,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,
       summaryOf: inventories.summaryOf,
       pending: placing.pending,
+      ownerOf: placing.ownerOf,
       intake: intake.current,
       unaccepted: requests.pending,
       addressesOf: neighbours.addressesOf,

@@ -11,6 +11,7 @@ import {
   type ElectionInput,
   type ElectorMessage,
   heardAs,
+  isTwinOf,
   isWitnessMessage,
   type OwnAnnouncement,
   objectionTo,
@@ -269,7 +270,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       // rival.
       const isRival =
         ['unconnected', 'older'].includes(learned.error) && own?.state.register?.line !== announcement.line
-      if (own !== undefined && isRival) hearOf(own, announcement, ...turn)
+      // Two leaders of one term: the one whose word came first must hear of the other.
+      const isTwin = learned.error === 'older' && own !== undefined && isTwinOf(own.state, announcement)
+      if (own !== undefined && (isRival || isTwin)) hearOf(own, announcement, ...turn)
       // Whoever leads a lower line without knowing of the higher one would be refused for ever: it has to hear what it
       // must rise above.
       const known = book.leaderOf(domain)?.opened ?? null

@@ -62,6 +62,7 @@ export function createIntake({ self, saved, running, leads, elects }: IntakeOpti
     current: () => intake,
     onMessage: ({ from, signer, message }, out) => {
       const { requestId, set } = message
+      if (message.node !== self.node) return false
       const refused = set === null ? null : whyRefused(self, signer)
       const say = (): CoreEffect => ({ kind: 'send', to: from, message: state(requestId, refused) })
       if (set === null || set === intake || refused !== null) {

@@ -141,7 +141,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
     foldAggregates(
       [...inventoryOf(domain).rows.values()].flatMap(({ news }) => {
         if (options.isGone(domain, news.child)) return []
-        return [news.kind === 'node' ? aggregateOfNode(news.summary, domain) : news.aggregate]
+        return [news.kind === 'node' ? aggregateOfNode(news.summary, domain, news.operator) : news.aggregate]
       }),
     )
 

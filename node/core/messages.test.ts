@@ -89,7 +89,10 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
   const node = factsOf('a2', '/a').node
   const fence = { epoch: 1, term: 1 }
   return [
-    { kind: 'charter/chain', chain: new Uint8Array(100) },
+    { kind: 'charter/news', packed: new Uint8Array(100) },
+    { kind: 'charter/want', shown: [new Uint8Array(32)] },
+    { kind: 'policy/signed', statement: 'signed.by.operator' },
+    { kind: 'policy/held', version: 2 },
     { kind: 'election/vote-refused', domain: cluster, line, epoch: 1, term: 3, voter: node },
     { kind: 'election/stand-now', domain: cluster, line, epoch: 1, term: 3, leader: node },
     { kind: 'election/proof-wanted', domain: root, epoch: 1, term: 1 },
@@ -141,7 +144,7 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
       child: cluster,
       reason: 'fits',
     },
-    { kind: 'node/intake', requestId: 'r2', set: 'draining' },
+    { kind: 'node/intake', node: 'n2' as NodeId, requestId: 'r2', set: 'draining' },
     {
       kind: 'node/intake-state',
       requestId: 'r2',

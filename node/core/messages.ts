@@ -22,6 +22,8 @@ const requestId = text(64)
 
 const intakeSchema = object({
   kind: literal('node/intake'),
+  /** Whom it is for: who was once closed by such an order must not close others with it. */
+  node: text<NodeId>(128),
   requestId,
   /** What it shall be from now on; null asks how it is. */
   set: nullable(literal(...INTAKES)),
@@ -64,7 +66,13 @@ const coreSchemas: MessageSchemas<CoreMessage> = {
  * something. Envelopes inside a spoken message stay envelopes. A new kind has to choose here.
  */
 const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
-  'charter/chain': 'sealed',
+  'charter/news': 'sealed',
+  // What it brings about proves itself.
+  'charter/want': 'spoken',
+
+  'policy/held': 'spoken',
+  // Signed by the operator, whoever hands it on.
+  'policy/signed': 'spoken',
 
   'election/pre-vote': 'spoken',
   'election/pre-vote-answer': 'spoken',

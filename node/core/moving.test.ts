@@ -168,7 +168,7 @@ test('a device is closed by members of its operator only, and says so once that 
   const intake = createIntake(options)
   const member = factsOf('a1', '/a')
   const stranger = { ...member, operator: 'somebody else' as never }
-  const message = { kind: 'node/intake' as const, requestId: 'r1', set: 'cordoned' as const }
+  const message = { kind: 'node/intake' as const, node: self.node, requestId: 'r1', set: 'cordoned' as const }
   const from = member.node
   const refused: CoreEffect[] = []
   assert.equal(intake.onMessage({ from, signer: stranger, message, bytes: new Uint8Array() }, refused), false)
@@ -176,6 +176,11 @@ test('a device is closed by members of its operator only, and says so once that 
   assert.ok(said?.kind === 'send' && said.message.kind === 'node/intake-state')
   assert.match(said.message.refused ?? '', /another operator’s/)
   const out: CoreEffect[] = []
+  // The order that closed another device, shown to this one.
+  const elsewhere = { ...message, node: member.node }
+  const silence: CoreEffect[] = []
+  assert.equal(intake.onMessage({ from, signer: member, message: elsewhere, bytes: new Uint8Array() }, silence), false)
+  assert.equal(silence.length, 0)
   assert.equal(intake.onMessage({ from, signer: member, message, bytes: new Uint8Array() }, out), true)
   const [write] = out
   assert.ok(write?.kind === 'persist' && write.sync && write.key === INTAKE_KEY && write.then.length === 1)
@@ -198,7 +203,7 @@ test('what cannot leave is told with its reason until it has left', () => {
   intake.onMoved({ kind: 'placement/moved', ...said, outcome: 'refused', reason: 'no room' })
   const stuck = (): IntakeStateMessage['stuck'] => {
     const out: CoreEffect[] = []
-    const message = { kind: 'node/intake' as const, requestId: 'r1', set: null }
+    const message = { kind: 'node/intake' as const, node: self.node, requestId: 'r1', set: null }
     intake.onMessage({ from: self.node, signer: self, message, bytes: new Uint8Array() }, out)
     const [answer] = out
     assert.ok(answer?.kind === 'send' && answer.message.kind === 'node/intake-state')

@@ -4,20 +4,33 @@
 import { type Fence, isDoubtful, type LeaderBookView } from '../../election/index.ts'
 import type { Place } from '../../overlay/coordinates/distance.ts'
 import type { Coordinate } from '../../overlay/coordinates/vivaldi.ts'
-import { type ChildId, type DomainPath, isDomain, parentOf, type ServiceId } from '../../overlay/kernel/ids.ts'
+import {
+  type ChildId,
+  type DomainPath,
+  isDomain,
+  type NodeId,
+  type OperatorId,
+  parentOf,
+  type ServiceId,
+} from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
-import type { RosterView } from '../../overlay/membership/index.ts'
+import type { RosterEntry, RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import {
   bestFit,
+  type ChildrenView,
   type ChildView,
   createScheduler,
   createWorker,
+  NO_POLICY,
   type NodeSummary,
+  othersOfferOf,
+  ownerHere,
   type PlacementMessage,
   type PlacementTiming,
+  type PolicyFile,
   PRESSURE_DEFAULTS,
   type PressureSettings,
   pressedInstances,
@@ -93,10 +106,15 @@ export interface Placing {
   /** A child's state changed, in the roster or in the leader book. */
   onChild(child: ChildId, context: StepContext, out: CoreEffect[]): void
   onInventory(domain: DomainPath, child: ChildId, context: StepContext, out: CoreEffect[]): void
-  onRecord(domain: DomainPath, service: ServiceId, context: StepContext, out: CoreEffect[]): void
+  /** A record of a service changed: of one of its instances, or where `number` is null of perhaps all. */
+  onRecord(domain: DomainPath, service: ServiceId, number: number | null, context: StepContext, out: CoreEffect[]): void
   pending(): readonly PendingInstance[]
   /** What the device runs or will, as `service#number`. */
   running(): readonly string[]
+  /** Whose service it is that the device runs, as far as that was shown. */
+  ownerOf(service: ServiceId): OperatorId | null
+  /** The operator's policy is another one. */
+  onPolicy(policy: PolicyFile, context: StepContext, out: CoreEffect[]): void
   /** The device was opened or closed. */
   onIntake(context: StepContext, out: CoreEffect[]): void
   onWake(context: StepContext, out: CoreEffect[]): void
@@ -125,6 +143,7 @@ export function createPlacing(options: PlacingOptions): Placing {
   let reading: HostReading | null = null
   let runtimes: readonly RuntimeInfo[] = []
   let shownUse = ''
+  let policy = NO_POLICY
 
   const feedWorker = (input: WorkerInput, context: StepContext, out: CoreEffect[]): void => {
     const stepped = stepWorker(worker, input, context)
@@ -180,17 +199,10 @@ export function createPlacing(options: PlacingOptions): Placing {
     return node === null ? [] : [{ kind: 'send', to: node, message }]
   }
 
-  const childrenOf = (domain: DomainPath): readonly ChildView[] => {
-    if (domain === self.domain) {
-      return [...options.roster().values()].map(({ node, state, facts }) => ({
-        child: node,
-        alive: state === 'alive' || state === 'suspect',
-        canWork: facts.capabilities.includes('work'),
-      }))
-    }
-    return [...book.domains()]
-      .filter((child) => parentOf(child) === domain)
-      .map((child) => ({ child, alive: true, canWork: true }))
+  const childrenOf = (domain: DomainPath): ChildrenView => {
+    if (domain === self.domain) return membersOf(options.roster())
+    const domains = [...book.domains()].filter((child) => parentOf(child) === domain)
+    return new Map(domains.map((child) => [child, { child, alive: true, canWork: true }]))
   }
 
   /** Whenever the device or what it promised changed; how often it is said is not decided here. */
@@ -198,7 +210,9 @@ export function createPlacing(options: PlacingOptions): Placing {
     if (reading === null) return
     const use = workerUse(worker)
     shownUse = JSON.stringify(use)
-    const summary = summaryOf(options, reading, runtimes, { ...use, pressure: pressing.level() })
+    const ground = { owner: self.operator, wall: context.wall, power: reading.power ?? null }
+    const others = othersOfferOf(policy, ground)
+    const summary = summaryOf(options, reading, runtimes, { ...use, others, pressure: pressing.level() })
     inventories.onSummary(summary, context, out)
     feedWorker({ kind: 'capacity', summary }, context, out)
   }
@@ -264,7 +278,14 @@ export function createPlacing(options: PlacingOptions): Placing {
       }
       schedulers.set(
         domain,
-        createScheduler({ domain, self: self.node, timing, view, plugin: settings.scheduler ?? bestFit }),
+        createScheduler({
+          domain,
+          self: self.node,
+          operator: self.operator,
+          timing,
+          view,
+          plugin: settings.scheduler ?? bestFit,
+        }),
       )
       feed(domain, { kind: 'lead', fence }, context, out)
     },
@@ -278,14 +299,21 @@ export function createPlacing(options: PlacingOptions): Placing {
       if (domain !== null) feed(domain, { kind: 'children-changed', child }, context, out)
     },
     onInventory: (domain, child, context, out) => feed(domain, { kind: 'children-changed', child }, context, out),
-    onRecord: (domain, service, context, out) => {
+    onRecord: (domain, service, number, context, out) => {
+      const input = { kind: 'service-changed' as const, service, ...(number !== null && { number }) }
       for (const led of schedulers.keys()) {
-        if (led === domain || parentOf(led) === domain) feed(led, { kind: 'service-changed', service }, context, out)
+        if (led === domain || parentOf(led) === domain) feed(led, input, context, out)
       }
-      if (domain === self.domain) feedWorker({ kind: 'service-changed', service }, context, out)
+      if (domain === self.domain) feedWorker(input, context, out)
     },
     pending: () => [...pending.values()],
     running: () => runningKeys(worker),
+    ownerOf: (service) => ownerHere(worker, service),
+    onPolicy: (next, context, out) => {
+      policy = next
+      feedWorker({ kind: 'policy', policy }, context, out)
+      summarize(context, out)
+    },
     onIntake: summarize,
     onWake: (context, out) => {
       if ((workerWakeAt(worker) ?? Infinity) <= context.now) feedWorker({ kind: 'wake' }, context, out)
@@ -301,6 +329,25 @@ export function createPlacing(options: PlacingOptions): Placing {
   }
 }
 
+/** The members as children of their cluster; nothing is copied, because a leader looks up few of them in a step. */
+function membersOf(roster: RosterView): ChildrenView {
+  const asChild = ({ node, state, facts }: RosterEntry): ChildView => ({
+    child: node,
+    alive: state === 'alive' || state === 'suspect',
+    canWork: facts.capabilities.includes('work'),
+  })
+  return {
+    get: (child) => {
+      const entry = roster.get(child as NodeId)
+      return entry === undefined ? undefined : asChild(entry)
+    },
+    has: (child) => roster.has(child as NodeId),
+    keys: () => roster.keys(),
+    values: () => [...roster.values()].map(asChild),
+    size: roster.size,
+  }
+}
+
 /**
  * What the device says, and what the node knows better. A sensor that is missing is an absent field (DESIGN section 7).
  */
@@ -308,7 +355,7 @@ const summaryOf = (
   { name, labels, self, intake, settings, coordinate }: PlacingOptions,
   reading: HostReading,
   runtimes: readonly RuntimeInfo[],
-  promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure'>,
+  promised: Pick<NodeSummary, 'instances' | 'reserved' | 'pressure' | 'others'>,
 ): NodeSummary => ({
   ...reading,
   name: name.slice(0, 63),

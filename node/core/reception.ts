@@ -15,6 +15,7 @@ import type { IntakeMessage } from './messages.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { News } from './news.ts'
 import type { Placing } from './placing.ts'
+import type { Policies } from './policies.ts'
 import type { Records } from './records.ts'
 import type { Requests } from './requests.ts'
 import type { RosterKeeper } from './roster-keeper.ts'
@@ -31,6 +32,7 @@ export interface ReceptionParts {
   readonly placing: Placing
   readonly asking: Asking
   readonly intake: IntakeKeeper
+  readonly policies: Policies
 }
 
 export type ReceptionTurn = readonly [context: StepContext, out: CoreEffect[], news: News[]]
@@ -136,9 +138,13 @@ function onRegistry(
   }
 }
 
-/** What belongs to no machine: a member's charter. */
-function onOwnKind(_parts: ReceptionParts, { message }: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
-  if (message.kind === 'charter/chain') out.push({ kind: 'charter', chain: message.chain })
+/** What belongs to no machine: the charter and an operator's policy. What this node says of it it need not hear. */
+function onOwnKind({ self, policies }: ReceptionParts, opened: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
+  const { message, from } = opened
+  if (message.kind === 'policy/held' || message.kind === 'policy/signed')
+    return policies.onMessage({ ...opened, message }, out)
+  const isCharter = message.kind === 'charter/news' || message.kind === 'charter/want'
+  if (isCharter && from !== self.node) out.push({ kind: 'charter', message, from })
 }
 
 /** About devices themselves: where a member of this cluster is, and whether a device takes work. */

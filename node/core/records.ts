@@ -20,6 +20,7 @@ import {
   createStore,
   isInstance,
   isPlacement,
+  numberIn,
   type RegistryMessage,
   type SealedRecord,
   type StoreEffect,
@@ -45,11 +46,15 @@ export interface RecordsOptions {
   readonly leads: (domain: DomainPath) => boolean
 }
 
-/** What is known of a service in a domain changed; `record` is null when nothing is known any more. */
+/**
+ * What is known of a service in a domain changed; `record` is null when nothing is known any more, `number` where it is
+ * not about one instance alone.
+ */
 export interface RecordNews {
   readonly kind: 'record-news'
   readonly domain: DomainPath
   readonly service: ServiceId
+  readonly number: number | null
   readonly record: SealedRecord | null
 }
 
@@ -114,7 +119,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       return
     }
     const { domain, service, record } = effect
-    news.push({ kind: 'record-news', domain, service, record })
+    news.push({ kind: 'record-news', domain, service, number: numberIn(record), record })
     if (record !== null) passOn(domain, record, context, out, news)
   }
 
@@ -125,9 +130,11 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
   const passOn = (domain: DomainPath, record: SealedRecord, ...turn: RecordTurn): void => {
     if (isInstance(record)) return passUp(domain, record, ...turn)
     const below = domainBelow(domain, self.domain)
-    if (below === null || !isPlacement(record)) return
-    for (const instance of stores.get(below)?.view.instances(record.message.service) ?? [])
-      passUp(below, instance, ...turn)
+    const view = below === null ? undefined : stores.get(below)?.view
+    if (below === null || view === undefined || !isPlacement(record)) return
+    const { service, number, each } = record.message
+    const meant = each === true ? view.instances(service) : view.instancesOf(service, number)
+    for (const instance of meant) passUp(below, instance, ...turn)
   }
 
   const passUp = (domain: DomainPath, record: SealedRecord, ...turn: RecordTurn): void => {

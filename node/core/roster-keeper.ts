@@ -29,7 +29,6 @@ export interface RosterKeeperOptions {
   readonly self: SignerFacts
   readonly name: string
   readonly preset: MembershipPreset
-  readonly isRelay: boolean
   readonly incarnation: number
   /** The statements that the disk held. */
   readonly known: readonly SealedStatement[]
@@ -65,7 +64,7 @@ export interface RosterKeeper {
   onHeard(peer: NodeId, ...turn: RosterTurn): void
   onConnected(peer: NodeId, ...turn: RosterTurn): void
   onDisconnected(peer: NodeId, ...turn: RosterTurn): void
-  onAddresses(addresses: readonly string[], ...turn: RosterTurn): void
+  onReach(reach: { readonly addresses: readonly string[]; readonly isRelay: boolean }, ...turn: RosterTurn): void
   onReading(reading: HostReading, loopDelayMs: Millis, ...turn: RosterTurn): void
   /** The device was opened or closed. */
   onIntake(...turn: RosterTurn): void
@@ -77,11 +76,12 @@ export interface RosterKeeper {
 const HOUR_MS = 3_600_000
 
 export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
-  const { self, name, isRelay, isDrained } = options
+  const { self, name, isDrained } = options
   const canLead = self.capabilities.includes('lead')
-  let state = createMembership({ ...options, self: self.node, domain: self.domain, canLead })
+  let state = createMembership({ ...options, self: self.node, domain: self.domain, canLead, isRelay: false })
   let startedAt: Millis = 0
   let addresses: readonly string[] = []
+  let isRelay = false
   let fitness = 0.5
   let revision = 0
 
@@ -149,9 +149,10 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     onHeard: (peer, ...turn) => feed({ kind: 'heard', peer }, ...turn),
     onConnected: (peer, ...turn) => feed({ kind: 'connected', peer }, ...turn),
     onDisconnected: (peer, ...turn) => feed({ kind: 'disconnected', peer }, ...turn),
-    onAddresses: (now, ...turn) => {
-      addresses = now
-      feed({ kind: 'self-changed', addresses }, ...turn)
+    onReach: (reach, ...turn) => {
+      addresses = reach.addresses
+      isRelay = reach.isRelay
+      feed({ kind: 'self-changed', addresses, isRelay }, ...turn)
     },
     onReading: (reading, loopDelayMs, ...turn) => {
       const measured = fitnessOf({

@@ -9,6 +9,7 @@ import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
 import { createSealer, type Opened, type Sealer, type SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
+import type { SealedRecord } from '../../services-registry/index.ts'
 import { createHost, type Host, type HostPorts } from '../host.ts'
 import type { Answer } from './asking.ts'
 import { type Core, createCore } from './core.ts'
@@ -64,6 +65,12 @@ export interface TestNode {
   readonly dropped: string[]
   readonly run: RuntimeOperation[]
   readonly topics: Set<string>
+  /** Policies that others showed it, and what it makes of one. */
+  readonly shown: string[]
+  readonly audited: SealedRecord[]
+  onPolicy: (statement: string) => void
+  /** Every frame that it received, as it was on the wire. */
+  readonly received: Uint8Array[]
 }
 
 export interface World {
@@ -78,15 +85,27 @@ export interface World {
   kill(name: string): void
 }
 
+export interface WorldOptions {
+  /** What a node calls itself; default: as in the plan, which its id is made of. */
+  readonly nameOf?: (name: string) => string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
 interface Due {
   readonly at: Millis
   readonly sequence: number
   readonly act: () => void
 }
 
-/** Starts nodes by `name domain`; the first founds the federation. */
-export function createWorld(plan: readonly (readonly [name: string, domain: string])[]): World {
-  const members = plan.map(([name, domain]) => factsOf(name, domain))
+/** Starts nodes by name, domain and, where it is not the usual one, operator; the first founds the federation. */
+export function createWorld(
+  plan: readonly (readonly [name: string, domain: string, operator?: string])[],
+  more: WorldOptions = {},
+): World {
+  const members = plan.map(([name, domain, operator]) => ({
+    ...factsOf(name, domain),
+    ...(operator !== undefined && { operator: operator as OperatorId }),
+  }))
   const agenda: Due[] = []
   const sealed: Opened<CoreMessage>[] = []
   const nodes: TestNode[] = []
@@ -116,7 +135,9 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
     const deliver = (to: TestNode, bytes: Uint8Array, topic: string | null): void => {
       const from = self()
       later(HOP_MS, () => {
-        if (!killed.has(to)) to.host.receive(bytes, from.facts.node, topic)
+        if (killed.has(to)) return
+        to.received.push(bytes)
+        to.host.receive(bytes, from.facts.node, topic)
       })
     }
     return {
@@ -184,6 +205,11 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
         onResolved: (_requestId, answer) => self().resolved.push(answer),
         onAnswered: (_requestId, answer) => self().answered.push(answer),
         onCharter: () => undefined,
+        onAudit: (record) => self().audited.push(record),
+        onPolicy: (statement) => {
+          self().shown.push(statement)
+          self().onPolicy(statement)
+        },
         onDropped: (problem, detail) => self().dropped.push(`${problem}: ${detail}`),
         onSettled: () => undefined,
       },
@@ -205,10 +231,12 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
     const first = members[0] as SignerFacts
     const seeds = index === 0 ? [] : [{ peer: first.node, addresses: ['/ip4/192.0.2.1/tcp/1'] }]
     const { memory } = readMemory(new Map(), facts.domain, sealer)
-    const name = plan[index]?.[0] ?? ''
+    const called = plan[index]?.[0] ?? ''
+    const name = more.nameOf?.(called) ?? called
+    const labels = more.labels ?? {}
     const context = { now, wall: WALL_AT_START as UnixMillis, random }
     const core = createCore(
-      { self: facts, name, preset: 'lan', isRelay: false, labels: {}, seeds, isFounding: index === 0 },
+      { self: facts, name, preset: 'lan', labels, seeds, isFounding: index === 0 },
       memory,
       context,
     )
@@ -225,9 +253,13 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       dropped: [],
       run: [],
       topics: new Set(),
+      shown: [],
+      audited: [],
+      onPolicy: () => undefined,
+      received: [],
     })
     later(index, () => {
-      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`] })
+      host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`], isRelay: false })
       host.input({ kind: 'start' })
       host.input({ kind: 'reading', reading: READING, loopDelayMs: 1 })
       host.input({ kind: 'runtimes', runtimes: [{ name: 'process', version: '1' }] })

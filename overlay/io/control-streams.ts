@@ -4,9 +4,16 @@
 
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
 import type { Connection, Stream } from '@libp2p/interface'
 import { decode } from 'it-length-prefixed'
 import { pipe } from 'it-pipe'
+import {
+  type Allowances,
+  CONTROL_BYTES_PER_MEMBER,
+  CONTROL_MESSAGES_PER_MEMBER,
+  createAllowances,
+} from '../allowance.ts'
 import { createPacker, createUnpacker, PACKED_BYTES_MAX } from '../frame-delta.ts'
 import { InvariantError } from '../kernel/assert.ts'
 import type { NodeId } from '../kernel/ids.ts'
@@ -20,6 +27,8 @@ import { libp2pDuplex } from './stream-duplex.ts'
 
 /** Two simultaneous dials and a stream that is being replaced on each. */
 const STREAMS_PER_CONNECTION_MAX = 4
+/** Frames of one stream in one turn of the event loop: some milliseconds of signatures. A guess. */
+const FRAMES_PER_TURN_MAX = 32
 
 export interface ControlStreams {
   send(to: NodeId, bytes: Uint8Array): void
@@ -38,6 +47,12 @@ export interface ControlSetup {
   onMessage(bytes: Uint8Array, from: NodeId): void
 }
 
+/** What each member may say, over all its streams. */
+interface Pace {
+  readonly messages: Allowances
+  readonly bytes: Allowances
+}
+
 interface Link {
   readonly outbox: Outbox
   /** Told when there is something to send. */
@@ -48,7 +63,11 @@ interface Link {
 export async function openControlStreams(setup: ControlSetup): Promise<ControlStreams> {
   const { node, counters } = setup
   const links = new Map<NodeId, Link>()
-  await node.handle(CONTROL_PROTOCOL, (stream, connection) => receive(setup, stream, connection), {
+  const pace: Pace = {
+    messages: createAllowances(CONTROL_MESSAGES_PER_MEMBER),
+    bytes: createAllowances(CONTROL_BYTES_PER_MEMBER),
+  }
+  await node.handle(CONTROL_PROTOCOL, (stream, connection) => receive(setup, pace, stream, connection), {
     maxInboundStreams: STREAMS_PER_CONNECTION_MAX,
     maxOutboundStreams: STREAMS_PER_CONNECTION_MAX,
     runOnLimitedConnection: true,
@@ -140,12 +159,18 @@ async function* batches(link: Link, signal: AbortSignal, counters: Counters): As
   }
 }
 
-async function receive({ counters, onMessage }: ControlSetup, stream: Stream, connection: Connection): Promise<void> {
+async function receive(
+  { counters, onMessage }: ControlSetup,
+  pace: Pace,
+  stream: Stream,
+  connection: Connection,
+): Promise<void> {
   const from = peerOf(connection)
   if (connection.direct) spareWindowUpdates(stream)
   const duplex = libp2pDuplex(stream)
   duplex.end()
   const unpacker = createUnpacker()
+  let sinceTurn = 0
   try {
     await pipe(
       duplex as AsyncIterable<Uint8Array>,
@@ -155,6 +180,14 @@ async function receive({ counters, onMessage }: ControlSetup, stream: Stream, co
           const frame = unpacker.unpack(bytes.subarray())
           if (!frame.ok) throw new BadFrameError(frame.error)
           onMessage(frame.value, from)
+          const now = performance.now()
+          const waitMs = Math.max(pace.messages.take(from, 1, now), pace.bytes.take(from, frame.value.length, now))
+          sinceTurn += 1
+          if (waitMs === 0 && sinceTurn < FRAMES_PER_TURN_MAX) continue
+          sinceTurn = 0
+          if (waitMs > 0) counters.add('control-held-up')
+          // One stream’s frames lie ready in thousands; timers and other members get their turn in between.
+          await (waitMs > 0 ? delay(waitMs) : nextTurn())
         }
       },
     )

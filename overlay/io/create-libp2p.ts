@@ -4,15 +4,13 @@
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { gossipsub } from '@chainsafe/libp2p-gossipsub'
-import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
-import type { Address, PrivateKey } from '@libp2p/interface'
+import type { Address, Connection, ConnectionGater, PeerId, PrivateKey } from '@libp2p/interface'
 import { FaultTolerance } from '@libp2p/interface'
-import type { RandomWalk, TransportManager } from '@libp2p/interface-internal'
+import type { AddressManager, TransportManager } from '@libp2p/interface-internal'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
 import { isLoopback, isPrivate } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Datastore } from 'interface-datastore'
@@ -24,19 +22,23 @@ import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
 import { encryption } from './encryption.ts'
 import { sharingPort } from './line-tls.ts'
 import { multiplexer } from './multiplexer.ts'
+import { punchedTcp } from './punched-tcp.ts'
+import { announced } from './reach.ts'
+import { createRelayTransport, type RelayTransport } from './relay-client.ts'
+import { RELAY_STREAMS_MAX, relayGater, relayService } from './relay-service.ts'
 
 export interface Libp2pOptions {
   readonly privateKey: PrivateKey
   readonly federation: FederationId
-  /** Multiaddrs to listen on; `/p2p-circuit` asks for a place on a relay. */
+  /** Multiaddrs to listen on. */
   readonly listen: readonly string[]
   /** Addresses under which this node is reachable besides those that it finds itself. */
   readonly announce: readonly string[]
   readonly mdns: boolean
-  /** Serves as a relay for its federation. */
-  readonly relay: boolean
   /** Asks the DHT but does not serve it. */
   readonly clientMode: boolean
+  /** What comes by gossip is handed on when the caller says so, and not at once. Default false. */
+  readonly gossipWaits?: boolean
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
   /** Takes the lines that come in on the ports that libp2p listens on; they begin like TLS. */
@@ -60,7 +62,11 @@ const STREAM_WINDOW_BYTES_MAX = 4_194_304
 const STREAM_READ_BUFFER_BYTES_MAX = 2 * STREAM_WINDOW_BYTES_MAX
 /** Nobody here writes without waiting for `drain`; this only bounds the damage of a bug. */
 const STREAM_WRITE_BUFFER_BYTES_MAX = 33_554_432
-const STREAMS_PER_CONNECTION_MAX = 4_096
+/**
+ * A stream costs its receiver about 45 KB (3,000 open tunnels: 133 MB of resident memory), so this is what one
+ * connection of a hostile member may take. Tunnels are bounded further, for each member.
+ */
+const STREAMS_PER_CONNECTION_MAX = 1_024
 /** A liveness check and a round trip at a time, a `coppice ping` or two, and those that are being closed. A guess. */
 const PINGS_PER_CONNECTION_MAX = 16
 /** Room for gossipsub's own framing and a topic name around one message. */
@@ -68,8 +74,8 @@ const GOSSIP_FRAMING_BYTES_MAX = 2_048
 /** gossipsub counts about 1 KiB for a topic; a node follows at most 4 topics in each of 9 domains. */
 const GOSSIP_TOPIC_BYTES_PER_PEER_MAX = 262_144
 const GOSSIP_MESSAGE_ID_BYTES = 20
-const RELAY_RESERVATIONS_MAX = 5_000
-const RELAY_STREAMS_MAX = 4_000
+/** From this size on "I have it" (27 bytes) is worth saying where bytes are paid for. */
+const GOSSIP_KNOWN_BYTES_MIN = 256
 const DAY_MS = 86_400_000
 /** libp2p forgets addresses after an hour; a device that slept a week should still find its cluster. */
 const ADDRESS_AGE_MS_MAX = 7 * DAY_MS
@@ -79,7 +85,24 @@ const FEDERATION_BYTES = 32
 export type Libp2pNode = Awaited<ReturnType<typeof createNode>>
 
 /** Configures a node and does not start it. */
-export const createNode = async (options: Libp2pOptions) =>
+export async function createNode(options: Libp2pOptions) {
+  const relays = createRelayTransport({
+    maxInboundStopStreams: RELAY_STREAMS_MAX,
+    maxOutboundStopStreams: RELAY_STREAMS_MAX,
+  })
+  const made: { node?: { getConnections(peer: PeerId): Connection[] } } = {}
+  const gater = relayGater((peer) => made.node?.getConnections(peer) ?? [])
+  const node = await configure(options, relays.transport, gater)
+  made.node = node
+  const { transportManager } = node.services.inside
+  return Object.assign(node, { relayClient: relays.client((addresses) => transportManager.listen(addresses)) })
+}
+
+const configure = (
+  options: Libp2pOptions,
+  relayTransport: RelayTransport['transport'],
+  connectionGater: ConnectionGater,
+) =>
   createLibp2p({
     start: false,
     privateKey: options.privateKey,
@@ -89,8 +112,13 @@ export const createNode = async (options: Libp2pOptions) =>
       listen: [...options.listen],
       // Trusted at once; what AutoNAT would have to confirm first is never announced in a small private fleet.
       appendAnnounce: [...options.announce],
+      announceFilter: announced,
     },
-    transports: [options.onLine === undefined ? tcp() : sharingPort(tcp(), options.onLine), relayTransport],
+    transports: [
+      options.onLine === undefined ? punchedTcp() : sharingPort(punchedTcp(), options.onLine),
+      relayTransport,
+    ],
+    connectionGater,
     // A relay that is down at start must not keep the node from starting; the transport reports ports in use itself.
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     // Another federation, or a stranger, does not get past the handshake.
@@ -135,7 +163,7 @@ function servicesOf(options: Libp2pOptions) {
       maxInboundStreams: PINGS_PER_CONNECTION_MAX,
       maxOutboundStreams: PINGS_PER_CONNECTION_MAX,
     }),
-    pubsub: gossip(),
+    pubsub: gossip(options.gossipWaits ?? false),
     dht: kadDHT({
       protocol: kadProtocol(options.federation),
       peerInfoMapper: passthroughMapper,
@@ -145,15 +173,25 @@ function servicesOf(options: Libp2pOptions) {
       validators: {},
       selectors: {},
     }),
-    listening: (components: { readonly transportManager: TransportManager }) => ({
-      addresses: (): readonly Multiaddr[] => components.transportManager.getAddrs(),
+    inside: (components: InnerParts): InnerParts => ({
+      transportManager: components.transportManager,
+      addressManager: components.addressManager,
     }),
-    ...(options.relay ? { relay: relayServer() } : {}),
+    relay: relayService,
   }
 }
 
-const gossip = () =>
+/** Of libp2p's inside, what is used here: it has no other door to them. */
+interface InnerParts {
+  readonly transportManager: TransportManager
+  readonly addressManager: AddressManager
+}
+
+/** One that waits hands a message on when it is told to: who has it by then, and said so, is passed over. */
+const gossip = (waits: boolean) =>
   gossipsub({
+    asyncValidation: waits,
+    ...(waits ? { idontwantMinDataSize: GOSSIP_KNOWN_BYTES_MIN } : {}),
     // Nodes behind one address (NAT, relay, one machine) are no attack here; the default silences a mesh of them.
     scoreParams: { IPColocationFactorWeight: 0 },
     // What is carried is a signed envelope: a second signature would add a quarter to the bytes and prove nothing more.
@@ -166,32 +204,6 @@ const gossip = () =>
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,
     runOnLimitedConnection: true,
-  })
-
-type RelayComponents = Parameters<ReturnType<typeof circuitRelayTransport>>[0]
-
-/**
- * The relay transport without its search: while an address on a relay is missing it walks a small DHT in a tight loop
- * (one core busy, measured with two servers) and finds nothing there. Relays are known as members; the dial plan dials
- * them.
- */
-const relayTransport = (components: RelayComponents) =>
-  circuitRelayTransport({ maxInboundStopStreams: RELAY_STREAMS_MAX, maxOutboundStopStreams: RELAY_STREAMS_MAX })(
-    new Proxy(components, {
-      get: (all, name) => (name === 'randomWalk' ? NO_RANDOM_WALK : Reflect.get(all, name)),
-    }),
-  )
-
-const NO_RANDOM_WALK: RandomWalk = {
-  walk: async function* () {},
-}
-
-/** Not the library's test-sized limits (15 reservations, 128 KiB and 2 minutes): a relay serves a fleet. */
-const relayServer = () =>
-  circuitRelayServer({
-    reservations: { maxReservations: RELAY_RESERVATIONS_MAX, applyDefaultLimit: false },
-    maxInboundHopStreams: RELAY_STREAMS_MAX,
-    maxOutboundStopStreams: RELAY_STREAMS_MAX,
   })
 
 export const kadProtocol = (federation: FederationId): string => `/coppice/${federation}/kad/1.0.0`

@@ -1,5 +1,6 @@
 // Makes connections that count: dialled once however many ask, and handed out only after their hello.
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection } from '@libp2p/interface'
 import type { SingleKadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -15,6 +16,10 @@ const CONNECT_TIMEOUT_MS = 30_000
 /** After a failed dial, a message to that peer does not dial again for this long; the dial plan keeps its own pace. */
 const FAILED_RETRY_MS = 2_000
 const FAILURES_REMEMBERED_MAX = 1_024
+/** How long a direct dial is alone before relays are dialled besides. A guess: most answer within one round trip. */
+const DIRECT_LEAD_MS = 200
+/** One relay: about five round trips over it. */
+const RELAY_DIAL_MS_MAX = 5_000
 
 export interface Dialler {
   /** Dials, or joins the dial that runs. Rejects when no address leads to the peer, or with HelloRefused. */
@@ -76,7 +81,7 @@ async function dialAny(node: Libp2pNode, peer: NodeId, addresses: readonly strin
   const named = addresses.flatMap((address) => toMultiaddr(address, peer))
   if (named.length > 0) {
     try {
-      return await node.dial(named, { signal })
+      return await dialNamed(node, named, signal)
     } catch (problem) {
       signal.throwIfAborted()
       if (isRefusal(problem)) throw problem
@@ -87,6 +92,57 @@ async function dialAny(node: Libp2pNode, peer: NodeId, addresses: readonly strin
   const stored = await node.peerStore.get(peerId, { signal }).catch(() => null)
   if ((stored?.addresses.length ?? 0) === 0 && dhtPeers(node) === 0) throw new Error('no address is known')
   return await node.dial(peerId, { signal })
+}
+
+/**
+ * Direct addresses one after the other, and soon also those over relays: an address of somebody else's local network
+ * swallows packets for seconds. Where the relay is first, the direct dial goes on and may still take over.
+ */
+async function dialNamed(node: Libp2pNode, named: readonly Multiaddr[], signal: AbortSignal): Promise<Connection> {
+  const direct = named.filter((address) => relayOf(address) === null)
+  const relayed = named.filter((address) => relayOf(address) !== null)
+  if (relayed.length === 0) return await node.dial(direct, { signal })
+  if (direct.length === 0) return await dialOverRelays(node, relayed, signal)
+  const isDirect = new AbortController()
+  const overRelay = delay(DIRECT_LEAD_MS, undefined, { signal: AbortSignal.any([signal, isDirect.signal]) }).then(() =>
+    dialOverRelays(node, relayed, signal),
+  )
+  const directly = node.dial(direct, { signal }).then((connection) => {
+    isDirect.abort()
+    return connection
+  })
+  return await Promise.any([directly, overRelay]).catch((problem) => {
+    const refusal = problem instanceof AggregateError ? problem.errors.find(isRefusal) : undefined
+    throw refusal ?? problem
+  })
+}
+
+/** One address of each relay, those first that are connected. Not through libp2p's queue, which dials in turn. */
+async function dialOverRelays(
+  node: Libp2pNode,
+  relayed: readonly Multiaddr[],
+  signal: AbortSignal,
+): Promise<Connection> {
+  const byRelay = new Map(relayed.toReversed().map((address) => [relayOf(address) ?? '', address]))
+  const isConnected = (relay: string): boolean => node.getConnections(peerIdFromString(relay)).length > 0
+  const order = [...byRelay].toReversed().sort(([a], [b]) => Number(isConnected(b)) - Number(isConnected(a)))
+  const problems: unknown[] = []
+  for (const [, address] of order) {
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(RELAY_DIAL_MS_MAX)])
+    try {
+      return await node.services.inside.transportManager.dial(address, { signal: bounded })
+    } catch (problem) {
+      signal.throwIfAborted()
+      problems.push(problem)
+    }
+  }
+  throw new AggregateError(problems, 'no relay led to the peer')
+}
+
+/** The relay's id in a relayed address. */
+const relayOf = (address: Multiaddr): string | null => {
+  const [before, after] = address.toString().split('/p2p-circuit')
+  return after === undefined ? null : (before?.split('/p2p/').at(-1) ?? null)
 }
 
 const dhtPeers = (node: Libp2pNode): number => (node.services.dht as SingleKadDHT).routingTable.size

@@ -34,6 +34,8 @@ export const factsOf = (node: NodeId, capabilities: readonly string[] = ['work',
 export function allowListGate(self: NodeId, members: ReadonlySet<NodeId>, relays: ReadonlySet<NodeId>): Gate {
   return {
     ownHello: () => text.encode(`member ${self}`),
+    piecesFor: () => null,
+    takePiece: async () => ok(null),
     checkHello: async (peer, hello) => {
       if (new TextDecoder().decode(hello) !== `member ${peer}`)
         return err({ code: 'stranger', detail: 'garbled hello' })
@@ -41,6 +43,7 @@ export function allowListGate(self: NodeId, members: ReadonlySet<NodeId>, relays
       return ok({ facts: factsOf(peer, relays.has(peer) ? ['work', 'relay'] : ['work']), name: peer.slice(-6) })
     },
     serveJoin: async (_peer, request) => text.encode(new TextDecoder().decode(request).toUpperCase()),
+    serveRenewal: async (_peer, request) => request,
     credentialByHash: (hash) => (hash[0] === 1 ? text.encode('a credential') : null),
     learnCredential: async (credential) => new TextDecoder().decode(credential) === 'a credential',
     isRevoked: (peer) => !members.has(peer),
@@ -53,6 +56,7 @@ export interface Heard {
   readonly disconnected: { readonly peer: NodeId; readonly at: number }[]
   readonly roundTrips: number[]
   readonly notices: string[]
+  readonly notDirect: string[]
   /** Resolves as soon as the condition holds; looked at whenever the network says anything, and every 20 ms. */
   until(condition: () => boolean, what: string): Promise<void>
 }
@@ -68,6 +72,7 @@ export function listenTo(): { readonly heard: Heard; readonly events: NetworkEve
     disconnected: [],
     roundTrips: [],
     notices: [],
+    notDirect: [],
     until: (condition, what) => untilTrue(condition, what, waiting),
   }
   const events: NetworkEvents = {
@@ -87,6 +92,11 @@ export function listenTo(): { readonly heard: Heard; readonly events: NetworkEve
       heard.roundTrips.push(ms)
       told()
     },
+    onNotDirect: (_peer, reason) => {
+      heard.notDirect.push(reason)
+      told()
+    },
+    onReachChanged: told,
     onNotice: (code) => {
       heard.notices.push(code)
       told()

@@ -32,7 +32,6 @@ async function guest(): Promise<Libp2pNode> {
     listen: [],
     announce: [],
     mdns: false,
-    relay: false,
     clientMode: true,
   })
   bare.push(node)

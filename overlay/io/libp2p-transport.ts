@@ -2,10 +2,12 @@
 // is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
+import { type TopicValidatorFn, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
+import { createAllowances, GOSSIP_MESSAGES_PER_MEMBER } from '../allowance.ts'
 import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
@@ -15,22 +17,30 @@ import { type ControlStreams, openControlStreams } from './control-streams.ts'
 import { type Counters, createCounters } from './counters.ts'
 import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
+import { serveDialBacks } from './dial-back.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
-import { serveJoins } from './join.ts'
+import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
 import { type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
-import { managePeers, type PeerManager } from './peer-manager.ts'
+import { managePeers, type PeerManager, type PeerManagerSetup } from './peer-manager.ts'
 import {
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
+  DIAL_BACK_PROTOCOL,
   HELLO_PROTOCOL,
   HELLO_TIMEOUT_MS,
   JOIN_PROTOCOL,
   LINE_PROTOCOL,
+  PUNCH_PROTOCOL,
+  RELAY_HOP_PROTOCOL,
+  RELAY_STOP_PROTOCOL,
+  RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
-import { LIVENESS, type Liveness, measureRoundTrips, type RoundTrips } from './round-trips.ts'
+import { installPunching } from './punch.ts'
+import { keepReach, type ReachKeeper } from './reach.ts'
+import { LIVENESS, type Liveness, METERED_LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
 import { openTunnelOver, serveTunnels, type TunnelServer } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
@@ -44,11 +54,11 @@ export interface NetworkOptions {
   readonly announce?: readonly string[]
   /** Finds members on the local network. Default false. */
   readonly mdns?: boolean
-  /** Serves as a relay for members. Default false. */
+  /** Serves as a relay for members: always, never, or, when left out, while members can dial it. */
   readonly relay?: boolean
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
-  /** Asks the DHT but does not serve it. Default: true, except on a relay. */
+  /** Asks the DHT but does not serve it. Default: true, except where it is told to be a relay. */
   readonly clientMode?: boolean
   /** How long a peer has to prove membership; default HELLO_TIMEOUT_MS. */
   readonly helloTimeoutMs?: number
@@ -56,20 +66,34 @@ export interface NetworkOptions {
   readonly lines?: boolean
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
+  /**
+   * Up to how long what came by gossip waits until it is handed on, in ms. Most peers have it by then, and are spared.
+   * Default 0.
+   */
+  readonly gossipPatienceMs?: number
+}
+
+/** Where each byte is paid for. A second is several round trips of a radio link, and no hurry for gossip. */
+export const METERED_NETWORK: Pick<NetworkOptions, 'liveness' | 'gossipPatienceMs'> = {
+  liveness: METERED_LIVENESS,
+  gossipPatienceMs: 1_000,
 }
 
 /** Protocols that are served only after the hello; libp2p's own besides ours. */
 const guardedProtocols = (federation: FederationId): readonly string[] => [
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
+  RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
   LINE_PROTOCOL,
+  DIAL_BACK_PROTOCOL,
+  PUNCH_PROTOCOL,
   '/meshsub/1.0.0',
   '/meshsub/1.1.0',
   '/meshsub/1.2.0',
   kadProtocol(federation),
-  '/libp2p/circuit/relay/0.2.0/hop',
-  '/libp2p/circuit/relay/0.2.0/stop',
+  RELAY_HOP_PROTOCOL,
+  RELAY_STOP_PROTOCOL,
   '/ipfs/id/push/1.0.0',
 ]
 
@@ -86,8 +110,8 @@ const LONELY_BELOW = 4
  * them a leader that says the same again would not be heard by those who came in between.
  */
 const GOSSIP_NONCE_BYTES = 8
-/** How often it is looked whether a relay still gives us an address. */
-const RELAY_LOOK_INTERVAL_MS = 2_000
+/** Asks for a place on a relay whatever members see. */
+const RELAYED = '/p2p-circuit'
 const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
 /**
  * For so long after its last connection closed a peer is not dialled for the sake of a message: its process has most
@@ -107,26 +131,31 @@ interface Parts {
   readonly control: ControlStreams
   readonly lines: Lines
   readonly wanted: Set<NodeId>
+  readonly roundTrips: RoundTrips
+  /** Once the node listens. */
+  startReach(): ReachKeeper
 }
 
 /** Starts a node on the network. Rejects with ListenError when it can listen on none of the addresses asked for. */
 export async function createNetwork(options: NetworkOptions): Promise<NetworkPort> {
-  const { federation, gate, events, relay = false } = options
+  const { federation, gate, events } = options
   const counters = createCounters()
   const node = await createNode({
     ...options,
+    listen: options.listen.filter((address) => address !== RELAYED),
     announce: options.announce ?? [],
     mdns: options.mdns ?? false,
-    relay,
-    clientMode: options.clientMode ?? !relay,
+    clientMode: options.clientMode ?? options.relay !== true,
+    gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
     ...(options.lines === false ? {} : { onLine: (socket) => lines.accept(socket) }),
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
+  let reach: ReachKeeper | null = null
   const connections = trackConnections({
     onConnected: (peer, isNew) => {
-      const isRelay = peer.facts.capabilities.includes('relay')
-      manager.tell({ kind: 'connected', peer: peer.peer, path: peer.path, isRelay })
+      manager.tell({ kind: 'connected', peer: peer.peer, path: peer.path })
+      if (peer.path === 'relay') reach?.onNotDirect(peer.peer)
       if (!isNew) control.move(peer.peer)
       events.onConnected(peer)
     },
@@ -134,6 +163,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       quiet.begin(peer)
       lines.doubt(peer)
       manager.tell({ kind: 'disconnected', peer })
+      reach?.onNotDirect(peer)
       events.onDisconnected(peer)
     },
     onLeaned: (peer, remaining) => {
@@ -143,14 +173,31 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   })
   const desk = await installHello(node, gate, options.helloTimeoutMs ?? HELLO_TIMEOUT_MS, {
     onAdmitted: (connection, member) => {
+      // Whoever comes again may have lost the other connection: a device that moved, a restart.
+      for (const other of node.getConnections(connection.remotePeer)) if (other !== connection) roundTrips.doubt(other)
       connections.add(connection, member)
       void introduce(node, connection)
     },
     onRefused: (connection, problem) => reportRefusal(options, counters, connection, problem),
   })
   desk.guard(guardedProtocols(federation))
-  const hangUp = (peer: NodeId): Promise<void> => closeAll(node, peer)
-  const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), hangUp })
+  const puncher = await installPunching({
+    node,
+    desk,
+    connections,
+    observers: () => reach?.observers() ?? [],
+    roundTripMs: (connection, signal) => roundTrips.measure(connection, signal),
+    onFailed: events.onNotDirect,
+  })
+  const punch: PeerManagerSetup['punch'] = async (peer, signal) => {
+    try {
+      return await puncher.punch(peer, signal)
+    } catch (problem) {
+      events.onNotDirect(peer, problem instanceof Error ? problem.message : String(problem))
+      throw problem
+    }
+  }
+  const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({
     node,
     counters,
@@ -168,8 +215,45 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   })
   const lines =
     options.lines === false ? NO_LINES : await openLines({ node, connections, counters, onTunnel: tunnels.serve })
-  const parts: Parts = { options, node, self, counters, connections, manager, control, lines, wanted: new Set() }
+  const wanted = new Set<NodeId>()
+  const roundTrips = measureRoundTrips({
+    connections: () => node.getConnections(),
+    liveness: options.liveness ?? LIVENESS,
+    onRoundTrip: (connection, ms) => {
+      const peer = peerOf(connection)
+      if (connections.best(peer) !== connection) return
+      if (connection.direct) reach?.onRoundTrip(peer, ms)
+      if (wanted.has(peer)) events.onRoundTrip(peer, ms)
+    },
+  })
+  const startReach = (): ReachKeeper => {
+    reach = keepReach({
+      node,
+      connections,
+      relay: options.relay ?? null,
+      isRelayed: options.listen.includes(RELAYED),
+      seed: randomInt(2 ** 32),
+      onChanged: events.onReachChanged,
+      onMoved: () => node.getConnections().forEach(roundTrips.doubt),
+    })
+    return reach
+  }
+  const parts: Parts = {
+    options,
+    node,
+    self,
+    counters,
+    connections,
+    manager,
+    control,
+    lines,
+    wanted,
+    roundTrips,
+    startReach,
+  }
+  await serveDialBacks(node, desk)
   await serveJoins(node, gate, desk)
+  await serveRenewals(node, gate)
   await serveCredentials(node, gate)
   return await start(parts)
 }
@@ -188,6 +272,7 @@ function createQuiet(): { begin(peer: NodeId): void; holds(peer: NodeId): boolea
 
 async function start(parts: Parts): Promise<NetworkPort> {
   const { node, options, counters } = parts
+  const patienceMs = options.gossipPatienceMs ?? 0
   try {
     await node.start()
     const problems = await checkListening(node, options.listen)
@@ -199,26 +284,41 @@ async function start(parts: Parts): Promise<NetworkPort> {
   const served = new Set([...OPEN_PROTOCOLS, ...guardedProtocols(options.federation)])
   const unguarded = node.getProtocols().filter((protocol) => !served.has(protocol))
   invariant(unguarded.length === 0, `protocols that nothing guards: ${unguarded.join(', ')}`)
-  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, propagationSource } }) => {
+  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
+    if (patienceMs > 0) handOnLater(node, msgId, propagationSource.toString(), patienceMs)
     if (msg.data.length <= GOSSIP_NONCE_BYTES) return counters.add('gossip-malformed')
     const bytes = msg.data.subarray(GOSSIP_NONCE_BYTES)
     options.events.onMessage(bytes, nodeId(propagationSource.toString()), msg.topic)
   })
   listenForNeighbours(parts)
-  return portOf(parts, measureConnections(parts), watchRelayAddress(parts))
+  return portOf(parts, parts.startReach())
 }
 
-function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void): NetworkPort {
-  const { node, self, counters, connections, manager, control, lines, wanted, options } = parts
+/** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
+interface WaitingGossip {
+  reportMessageValidationResult(message: string, from: string, result: TopicValidatorResult): void
+}
+
+/** At a moment of its own: where all waited equally long, all would hand on to each other at once. */
+function handOnLater({ services }: Libp2pNode, message: string, from: string, patienceMs: number): void {
+  const gossip = services.pubsub as typeof services.pubsub & WaitingGossip
+  const accept = (): void => gossip.reportMessageValidationResult(message, from, TopicValidatorResult.Accept)
+  setTimeout(accept, randomInt(patienceMs)).unref()
+}
+
+function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
+  const gossipPace = paceOfGossip(parts.counters)
+  const { node, self, counters, connections, manager, control, lines, wanted, options, roundTrips } = parts
   return {
     self,
     addresses: () => node.getMultiaddrs().map((address) => address.toString()),
+    reach: reach.now,
     send: (to, bytes) => {
       if (bytes.length <= MESSAGE_BYTES_MAX) control.send(to, bytes)
       else counters.add('send-too-large')
     },
     publish: (topic, bytes) => publish(parts, topic, bytes),
-    follow: (topics) => follow(node, topics),
+    follow: (topics) => follow(node, topics, gossipPace),
     want: (peers) => {
       wanted.clear()
       for (const { peer } of peers) wanted.add(peer)
@@ -232,6 +332,7 @@ function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void):
     },
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
+    askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
     openTunnel: (to, header, signal) => {
       const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
       return openTunnelOver({ counters, connect, line: (bounded) => lines.openTunnel(to, bounded) }, header, signal)
@@ -240,7 +341,7 @@ function portOf(parts: Parts, roundTrips: RoundTrips, unwatchRelay: () => void):
     counters: counters.all,
     stop: async () => {
       roundTrips.close()
-      unwatchRelay()
+      reach.close()
       manager.close()
       control.close()
       lines.close()
@@ -261,11 +362,27 @@ function publish({ node, counters }: Parts, topic: string, bytes: Uint8Array): v
   setImmediate(() => node.services.pubsub.publish(topic, data).catch(() => counters.add('publish-failed')))
 }
 
-function follow(node: Libp2pNode, topics: readonly string[]): void {
+/** Lets so much gossip in of each member that brings it; what is beyond goes no further either. */
+function paceOfGossip(counters: Counters): TopicValidatorFn {
+  const allowances = createAllowances(GOSSIP_MESSAGES_PER_MEMBER)
+  return (source) => {
+    if (allowances.tryTake(nodeId(source.toString()), 1, performance.now())) return TopicValidatorResult.Accept
+    counters.add('gossip-held-off')
+    return TopicValidatorResult.Ignore
+  }
+}
+
+function follow(node: Libp2pNode, topics: readonly string[], pace: TopicValidatorFn): void {
   const { pubsub } = node.services
   const followed = new Set(pubsub.getTopics())
-  for (const topic of topics) if (!followed.delete(topic)) pubsub.subscribe(topic)
-  for (const topic of followed) pubsub.unsubscribe(topic)
+  for (const topic of topics) {
+    pubsub.topicValidators.set(topic, pace)
+    if (!followed.delete(topic)) pubsub.subscribe(topic)
+  }
+  for (const topic of followed) {
+    pubsub.unsubscribe(topic)
+    pubsub.topicValidators.delete(topic)
+  }
 }
 
 /**
@@ -311,25 +428,3 @@ function listenForNeighbours({ node, self, manager, connections, wanted, options
     manager.connect(peer, AbortSignal.timeout(DISCOVERY_DIAL_TIMEOUT_MS)).catch(() => {})
   })
 }
-
-function watchRelayAddress({ node, options, manager }: Parts): () => void {
-  if (!options.listen.includes('/p2p-circuit')) return () => {}
-  const look = (): void => {
-    const missing = !node.getMultiaddrs().some((address) => address.toString().includes('/p2p-circuit'))
-    manager.tell({ kind: 'relay-address', missing })
-  }
-  look()
-  const timer = setInterval(look, RELAY_LOOK_INTERVAL_MS)
-  timer.unref()
-  return () => clearInterval(timer)
-}
-
-const measureConnections = ({ node, wanted, connections, options }: Parts): RoundTrips =>
-  measureRoundTrips({
-    connections: () => node.getConnections(),
-    liveness: options.liveness ?? LIVENESS,
-    onRoundTrip: (connection, ms) => {
-      const peer = peerOf(connection)
-      if (wanted.has(peer) && connections.best(peer) === connection) options.events.onRoundTrip(peer, ms)
-    },
-  })

@@ -24,7 +24,7 @@ export class ListenError extends Error {
 /** Which of the TCP addresses asked for are not listened on, and why; throws ListenError when none of them is. */
 export async function checkListening(node: Libp2pNode, listen: readonly string[]): Promise<readonly ListenProblem[]> {
   const asked = listen.filter((address) => address.includes('/tcp/'))
-  const actual = node.services.listening.addresses().map((address) => hostAndPort(address.toString()))
+  const actual = node.services.inside.transportManager.getAddrs().map((address) => hostAndPort(address.toString()))
   const missing = asked.filter((address) => !actual.some((bound) => isCovered(hostAndPort(address), bound)))
   const problems = await Promise.all(missing.map(async (address) => ({ address, reason: await whyNot(address) })))
   if (asked.length > 0 && missing.length === asked.length) throw new ListenError(problems)

@@ -7,6 +7,7 @@ import type { NodeId } from '../kernel/ids.ts'
 import type { Result } from '../kernel/result.ts'
 import type { TunnelHeader, TunnelRefusal } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
+import type { Reach } from './reach.ts'
 
 /** How two nodes are connected. */
 export type PathKind = 'direct' | 'relay'
@@ -43,6 +44,10 @@ export interface NetworkEvents {
   onConnected(peer: PeerConnected): void
   /** The last connection to a peer closed. */
   onDisconnected(peer: NodeId): void
+  /** Why there is still no direct path to a peer that is connected over a relay. */
+  onNotDirect(peer: NodeId, reason: string): void
+  /** How this node is reached, or under which addresses, changed. */
+  onReachChanged(): void
   /** A measured round-trip time. */
   onRoundTrip(peer: NodeId, ms: number): void
   /** What a person may want to know: refused strangers, failed dials, limits reached. */
@@ -54,6 +59,13 @@ export interface Gate {
   /** What this node says first on every connection. */
   ownHello(): Uint8Array
   /**
+   * What the peer has to be told before it can judge, in pieces of at most PIECE_BYTES_MAX; null when neither side has
+   * anything to tell, which both see from the two hellos.
+   */
+  piecesFor(ownHello: Uint8Array, theirs: Uint8Array): readonly Uint8Array[] | null
+  /** Takes in such a piece; an error ends the hello. */
+  takePiece(peer: NodeId, piece: Uint8Array): Promise<Result<null, { readonly code: string; readonly detail: string }>>
+  /**
    * Checks what the peer said; the code is stable, e.g. `stranger`, `revoked`, `expired`, `other-federation`, `forged`.
    */
   checkHello(
@@ -64,6 +76,8 @@ export interface Gate {
   >
   /** Answers a request to join; the answer says yes or why not. */
   serveJoin(peer: NodeId, request: Uint8Array): Promise<Uint8Array>
+  /** Answers a member that asks for a new credential. */
+  serveRenewal(peer: NodeId, request: Uint8Array): Promise<Uint8Array>
   /** A credential by its hash, to hand to peers that ask. */
   credentialByHash(hash: Uint8Array): Uint8Array | null
   /** Takes in a credential that a peer handed over; false when it is not valid. */
@@ -76,6 +90,8 @@ export interface NetworkPort {
   readonly self: NodeId
   /** Multiaddrs, each with `/p2p/<id>`, under which others may reach this node. */
   addresses(): readonly string[]
+  /** Whether members can dial this node, over whom it is reached where they cannot, and whether it carries others. */
+  reach(): Reach
   /**
    * Sends a sealed envelope; dials when an address is known; drops (and counts) when there is no path or the queue is
    * full.
@@ -91,6 +107,8 @@ export interface NetworkPort {
   cut(peer: NodeId): Promise<void>
   /** Asks a connected peer for a credential; resolves to whether it was learned. */
   fetchCredential(hash: Uint8Array, from: NodeId, signal: AbortSignal): Promise<boolean>
+  /** Asks a connected member for a new credential; rejects when there is no answer. */
+  askRenewal(of: NodeId, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
   /** Opens a tunnel; bytes both ways with back-pressure, half-close kept. */
   openTunnel(to: NodeId, header: TunnelHeader, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>>
   /** Round-trip time in ms; rejects when there is no answer. */

@@ -19,7 +19,8 @@ export interface PeerManagerSetup extends DiallerSetup {
   readonly self: NodeId
   /** Of the chance that spreads dials over time. */
   readonly seed: number
-  hangUp(peer: NodeId): Promise<void>
+  /** A direct connection besides a relayed one, by both ends dialling at once. Rejects with the reason why not. */
+  punch(peer: NodeId, signal: AbortSignal): Promise<Connection>
 }
 
 export function managePeers(setup: PeerManagerSetup): PeerManager {
@@ -41,17 +42,18 @@ export function managePeers(setup: PeerManagerSetup): PeerManager {
     if (due !== null) timer = setTimeout(() => tell({ kind: 'wake' }), Math.max(0, due - now))
   }
   const carryOut = (effect: DialPlanEffect): void => {
-    const { peer } = effect
-    if (effect.kind === 'hang-up') {
-      void setup.hangUp(peer)
-      return
-    }
-    const dialling = effect.upgrade ? dialler.dialBesides(peer, effect.addresses) : dialler.dial(peer, effect.addresses)
+    const { peer, addresses } = effect
+    const dialling = effect.upgrade ? upgrade(effect) : dialler.dial(peer, addresses)
     dialling.then(
       () => tell({ kind: 'dialled', peer, outcome: 'connected' }),
       (problem) => tell({ kind: 'dialled', peer, outcome: isRefusal(problem) ? 'refused' : 'failed' }),
     )
   }
+  const upgrade = ({ peer, addresses, punch }: DialPlanEffect): Promise<Connection> =>
+    Promise.any([
+      ...(addresses.length > 0 ? [dialler.dialBesides(peer, addresses)] : []),
+      ...(punch ? [setup.punch(peer, stop.signal)] : []),
+    ])
   return {
     want: (peers) => {
       wanted = new Map(peers.map(({ peer, addresses }) => [peer, addresses]))

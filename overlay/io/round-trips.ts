@@ -4,6 +4,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { Connection } from '@libp2p/interface'
+import { spareWindowUpdates } from './multiplexer.ts'
 import { PING_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
@@ -17,6 +18,8 @@ export interface Liveness {
 export const LIVENESS: Liveness = { intervalMs: 5_000, answerMsMax: 5_000 }
 /** Where each byte is paid for: a third of the pings, and 10 s more until a cut shows. A guess. */
 export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
+/** The time to answer where one end moved to another network, or opened a second connection. A guess. */
+const DOUBTED_MS_MAX = 2_000
 /** What came while this process itself stood still is read before the peer is given up. */
 const LAST_LOOK_MS = 250
 /** How often it is looked who is due, so that a fleet is asked one after the other and not in one burst. */
@@ -33,6 +36,8 @@ export interface RoundTripSetup {
 export interface RoundTrips {
   /** One round trip in ms; rejects when there is no answer. */
   measure(connection: Connection, signal: AbortSignal): Promise<number>
+  /** Cuts a connection that there is reason to doubt, unless it answers soon. */
+  doubt(connection: Connection): void
   close(): void
 }
 
@@ -86,11 +91,19 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
   }
   const timer = setInterval(sweep, SWEEP_INTERVAL_MS)
   timer.unref()
-  return { measure, close: () => clearInterval(timer) }
+  const doubt = (connection: Connection): void => {
+    const { signal, clear } = patience(DOUBTED_MS_MAX)
+    measure(connection, signal)
+      .catch((problem) => connection.abort(problem as Error))
+      .finally(clear)
+  }
+  return { measure, doubt, close: () => clearInterval(timer) }
 }
 
 async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {
-  const duplex = libp2pDuplex(await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true }))
+  const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true })
+  if (connection.direct) spareWindowUpdates(stream)
+  const duplex = libp2pDuplex(stream)
   const line: Line = { duplex, waiting: [] }
   let echoed = 0
   duplex.on('data', (bytes: Uint8Array) => {

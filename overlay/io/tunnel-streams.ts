@@ -23,8 +23,13 @@ import { TUNNEL_PROTOCOL } from './protocols.ts'
 import { splice } from './splice.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
-/** Tunnels that one node serves at once; each may hold some MiB of buffers. A guess for a device with 1 GiB. */
+/** Tunnels that one node serves at once as libp2p streams; each may hold some MiB of buffers. A guess for a device with 1 GiB. */
 export const TUNNELS_SERVED_MAX = 1_024
+/** Of these, tunnels of one member: nobody takes them all. A guess: four members can fill a node. */
+export const TUNNELS_PER_MEMBER_MAX = 256
+/** The same on lines, where a tunnel that nobody reads holds 256 KiB (line-window.ts): four times as many. A guess. */
+const LINE_TUNNELS_SERVED_MAX = 4_096
+const LINE_TUNNELS_PER_MEMBER_MAX = 1_024
 /** How long a caller may take to say what it wants. */
 const HEADER_TIMEOUT_MS = 5_000
 /** How long opening may take in all, the serving node's dial to the instance included. */
@@ -43,31 +48,57 @@ export interface TunnelServer {
   serve(peer: NodeId, duplex: Duplex): void
 }
 
-/** Serves tunnels that come as libp2p streams, and hands out the same for those that come over lines. */
+/** Serves tunnels that come as libp2p streams; what it returns serves those that come over lines. */
 export async function serveTunnels(service: TunnelService): Promise<TunnelServer> {
-  let open = 0
-  const serve: TunnelServer['serve'] = (peer, duplex) => {
-    open += 1
-    duplex.once('close', () => {
-      open -= 1
-    })
-    duplex.on('error', () => {})
-    void serveOne(service, duplex, peer, open > TUNNELS_SERVED_MAX)
-  }
+  const serveWithin =
+    (quota: Quota): TunnelServer['serve'] =>
+    (peer, duplex) => {
+      const limit = quota.enter(peer)
+      duplex.once('close', () => quota.leave(peer))
+      duplex.on('error', () => {})
+      void serveOne(service, duplex, peer, limit)
+    }
+  const serve = serveWithin(createQuota(TUNNELS_SERVED_MAX, TUNNELS_PER_MEMBER_MAX))
   await service.node.handle(TUNNEL_PROTOCOL, (stream, connection) => serve(peerOf(connection), libp2pDuplex(stream)), {
     maxInboundStreams: TUNNELS_SERVED_MAX + 1,
     maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
     runOnLimitedConnection: true,
   })
-  return { serve }
+  return { serve: serveWithin(createQuota(LINE_TUNNELS_SERVED_MAX, LINE_TUNNELS_PER_MEMBER_MAX)) }
 }
 
-async function serveOne(service: TunnelService, duplex: Duplex, peer: NodeId, full: boolean): Promise<void> {
+interface Quota {
+  /** Counts one in; a sentence for whoever comes when there is no room. */
+  enter(peer: NodeId): string | null
+  leave(peer: NodeId): void
+}
+
+function createQuota(inAll: number, perMember: number): Quota {
+  const openOf = new Map<NodeId, number>()
+  let open = 0
+  return {
+    enter: (peer) => {
+      const mine = (openOf.get(peer) ?? 0) + 1
+      open += 1
+      openOf.set(peer, mine)
+      if (mine > perMember) return `this node serves at most ${perMember} tunnels of a member`
+      return open > inAll ? `this node serves at most ${inAll} tunnels` : null
+    },
+    leave: (peer) => {
+      open -= 1
+      const left = (openOf.get(peer) ?? 1) - 1
+      if (left > 0) openOf.set(peer, left)
+      else openOf.delete(peer)
+    },
+  }
+}
+
+async function serveOne(service: TunnelService, duplex: Duplex, peer: NodeId, limit: string | null): Promise<void> {
   const gone = new AbortController()
   duplex.once('close', () => gone.abort())
   try {
     const bytes = await readFrame(duplex, TUNNEL_HEADER_BYTES_MAX, AbortSignal.timeout(HEADER_TIMEOUT_MS))
-    const inner = await otherEnd(service, bytes, peer, full, gone.signal)
+    const inner = await otherEnd(service, bytes, peer, limit, gone.signal)
     service.counters.add(inner.ok ? 'tunnels-served' : `tunnels-refused-${inner.error.code}`)
     if (duplex.destroyed) {
       if (inner.ok) inner.value.destroy()
@@ -86,12 +117,12 @@ async function otherEnd(
   { handler, factsOf }: TunnelService,
   bytes: Uint8Array,
   peer: NodeId,
-  full: boolean,
+  limit: string | null,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelRefusal>> {
   const facts = factsOf(peer)
   if (facts === null) return err({ code: 'not-allowed', detail: 'the caller is no member' })
-  if (full) return err({ code: 'limit', detail: `this node serves at most ${TUNNELS_SERVED_MAX} tunnels` })
+  if (limit !== null) return err({ code: 'limit', detail: limit })
   const header = decodeHeader(bytes)
   return header.ok ? await handler(peer, facts, header.value, signal) : header
 }

@@ -35,6 +35,11 @@ export interface MembershipTiming {
   readonly closed: SuspicionSpan
   /** When probes were lost: the other side may merely be slow or paused. */
   readonly silent: SuspicionSpan
+  /**
+   * Least time between two statements that say a new fitness only, in ms. It swings with the load of the device, and
+   * what is decided by it takes minutes; each statement costs every member of the cluster a signature to check.
+   */
+  readonly fitnessGapMs: number
   /** Anti-entropy with a random member, and probes of the dead, in ms. */
   readonly syncMs: number
   /** Who was not heard for this long does not count as a watcher that could disagree, in ms. */
@@ -58,6 +63,7 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     closed: { msMin: 200, msMax: 2_900 },
     // Two lost probes (1 s) and 2.5 s more: a node that is paused for 3 s is back before it can be declared dead.
     silent: { msMin: 2_500, msMax: 10_000 },
+    fitnessGapMs: 10_000,
     syncMs: 30_000,
     hearingMs: HEARING_SYNCS * 30_000,
   },
@@ -68,6 +74,7 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     closedReportMs: 300,
     closed: { msMin: 700, msMax: 9_700 },
     silent: { msMin: 6_000, msMax: 30_000 },
+    fitnessGapMs: 30_000,
     syncMs: 30_000,
     hearingMs: HEARING_SYNCS * 30_000,
   },
@@ -80,6 +87,7 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     closedReportMs: 1_000,
     closed: { msMin: 4_000, msMax: 59_000 },
     silent: { msMin: 30_000, msMax: 120_000 },
+    fitnessGapMs: 120_000,
     syncMs: 300_000,
     hearingMs: HEARING_SYNCS * 300_000,
   },

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NodeId } from '../kernel/ids.ts'
+import { MEMBERSHIP_TIMING } from './constants.ts'
 import { type Cluster, createCluster, createMeetingCluster, domain, sealerOf } from './fixtures.ts'
 import { refusalsOf, rosterOf, wakeAt } from './membership.ts'
 import { aliveNodes, type MemberState, watchedBy, watchersOf } from './roster.ts'
@@ -120,15 +121,20 @@ test('the dead are forgotten after a day, and old statements of theirs stay refu
   assert.equal(refusalsOf(cluster.stateOf(viewer)).get('forgotten'), 1)
 })
 
-test('changes of oneself are gathered: many in a second make two statements', () => {
+test('changes of oneself are gathered: many in a second make two statements, and fitness alone can wait', () => {
   const cluster = createMeetingCluster(3)
   const [node] = nodesOf(cluster)
   const start = cluster.log.length
+  const authored = () => cluster.log.slice(start).filter(({ on, effect }) => on === node && effect.kind === 'author')
+  for (let change = 1; change <= 9; change++) cluster.input(node, { kind: 'self-changed', name: `name ${change}` })
+  cluster.run(3_000)
+  assert.equal(authored().length, 2)
   for (let change = 1; change <= 9; change++) cluster.input(node, { kind: 'self-changed', fitness: change / 10 })
   cluster.input(node, { kind: 'self-changed', fitness: 0.91 })
   cluster.run(3_000)
-  const authored = cluster.log.slice(start).filter(({ on, effect }) => on === node && effect.kind === 'author')
-  assert.equal(authored.length, 2)
+  assert.equal(authored().length, 2)
+  cluster.run(MEMBERSHIP_TIMING.lan.fitnessGapMs)
+  assert.equal(authored().length, 3)
   assert.equal(rosterOf(cluster.stateOf(cluster.nodes[1] as NodeId)).get(node)?.fitness, 0.9)
 })
 

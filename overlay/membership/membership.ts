@@ -71,7 +71,7 @@ export function createMembership(options: MembershipOptions): MembershipState {
     phase: 'new',
     own: { incarnation, version: 0, state: 'alive', name: name.slice(0, NAME_CHARS_MAX), addresses: [], fitness: 0 },
     isRaising: false,
-    hasNews: false,
+    newsGapMs: null,
     saidAt: null,
     refute: null,
     refutedAt: null,

@@ -22,7 +22,7 @@ import { watchersIn } from './watchers.ts'
 /** Says the present statement under the next version. */
 export function sayOwn(turn: Turn): void {
   const { own } = turn.state
-  become(turn, { own: { ...own, version: own.version + 1 }, hasNews: false, saidAt: turn.context.now })
+  become(turn, { own: { ...own, version: own.version + 1 }, newsGapMs: null, saidAt: turn.context.now })
   turn.effects.push({ kind: 'author', message: statementOf(turn.state) })
 }
 
@@ -31,7 +31,7 @@ export function raise(turn: Turn, above: number): void {
   const { own, domain } = turn.state
   const incarnation = Math.max(own.incarnation, above) + 1
   const raised = { ...own, incarnation, version: 0 }
-  become(turn, { own: raised, isRaising: true, hasNews: false, saidAt: turn.context.now, refute: null })
+  become(turn, { own: raised, isRaising: true, newsGapMs: null, saidAt: turn.context.now, refute: null })
   turn.effects.push({
     kind: 'persist',
     key: incarnationKey(domain),
@@ -99,9 +99,13 @@ export function onSelfChanged(turn: Turn, input: Extract<MembershipInput, { kind
   const isFitter = input.fitness !== undefined && Math.abs(input.fitness - own.fitness) >= FITNESS_STEP_MIN
   const fitness = isFitter ? Math.min(1, Math.max(0, input.fitness ?? 0)) : own.fitness
   const canLead = input.canLead ?? turn.state.canLead
-  const isSame = name === own.name && isSameList(addresses, own.addresses) && canLead === turn.state.canLead
+  const isRelay = input.isRelay ?? turn.state.isRelay
+  const isAbleAsBefore = canLead === turn.state.canLead && isRelay === turn.state.isRelay
+  const isSame = isAbleAsBefore && name === own.name && isSameList(addresses, own.addresses)
   if (!isFitter && isSame) return
-  become(turn, { own: { ...own, name, addresses, fitness }, canLead, hasNews: true })
+  const gapMs = isSame ? turn.state.timing.fitnessGapMs : STATEMENT_GAP_MS
+  const newsGapMs = Math.min(gapMs, turn.state.newsGapMs ?? gapMs)
+  become(turn, { own: { ...own, name, addresses, fitness }, canLead, isRelay, newsGapMs })
   sayWhatIsDue(turn)
 }
 
@@ -121,8 +125,8 @@ export function sayWhatIsDue(turn: Turn): void {
  * When the changes gathered may be said; null where there are none or an incarnation is still on its way to the disk.
  */
 export function newsDueAt(state: MembershipState): Millis | null {
-  if (state.phase !== 'running' || !state.hasNews || state.isRaising) return null
-  return state.saidAt === null ? 0 : state.saidAt + STATEMENT_GAP_MS
+  if (state.phase !== 'running' || state.newsGapMs === null || state.isRaising) return null
+  return state.saidAt === null ? 0 : state.saidAt + state.newsGapMs
 }
 
 export function onLeave(turn: Turn): void {

@@ -59,8 +59,8 @@ export interface MembershipState {
   readonly own: Own
   /** A higher incarnation is on its way to the disk: nothing may be said under it yet. */
   readonly isRaising: boolean
-  /** Something about this node changed since it was last said. */
-  readonly hasNews: boolean
+  /** Something about this node changed since it was last said: how long after that it may be said; else null. */
+  readonly newsGapMs: number | null
   readonly saidAt: Millis | null
   /** When a refutation that had to wait is due, and what it must exceed. */
   readonly refute: { readonly at: Millis; readonly above: number } | null
@@ -97,6 +97,7 @@ export type MembershipInput =
       readonly fitness?: number
       readonly name?: string
       readonly canLead?: boolean
+      readonly isRelay?: boolean
     }
   /** How late this node's event loop runs. */
   | { readonly kind: 'self-health'; readonly delayMs: number }

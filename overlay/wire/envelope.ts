@@ -156,7 +156,7 @@ export function createSealer<M extends AnyMessage>(
     const from = signer.facts.node
     const body = codec.encode(message)
     const signature = signer.sign(signedPayload(federation, from, signer.credentialHash, body))
-    const bytes = encodeCbor([VERSION, from, signer.credentialHash, body, signature])
+    const bytes = encodeEnvelope({ from, credentialHash: signer.credentialHash, body, signature })
     return { from, signer: signer.facts, message, bytes }
   }
   const hearSpoken = (bytes: Uint8Array, speaker: SignerFacts | null): Result<Opened<M>, OpenProblem> => {
@@ -197,14 +197,19 @@ export const isSpokenFrame = (bytes: Uint8Array): boolean => (bytes[0] ?? 0) >> 
 /** Whether a message may leave: the bound that its receivers enforce. */
 export const fitsTheWire = (said: Opened): boolean => said.bytes.length <= MESSAGE_BYTES_MAX
 
-interface Frame {
+/** The parts of an envelope, before anything of it is believed. */
+export interface Frame {
   readonly from: NodeId
   readonly credentialHash: Uint8Array
   readonly body: Uint8Array
   readonly signature: Uint8Array
 }
 
-function readFrame(raw: unknown): Frame | null {
+export const encodeEnvelope = ({ from, credentialHash, body, signature }: Frame): Uint8Array =>
+  encodeCbor([VERSION, from, credentialHash, body, signature])
+
+/** The parts of what may be an envelope; null for what has not its form. */
+export function readFrame(raw: unknown): Frame | null {
   if (!Array.isArray(raw) || raw.length !== 5 || raw[0] !== VERSION) return null
   const [, from, credentialHash, body, signature] = raw
   if (typeof from !== 'string' || from.length > 128) return null
@@ -215,7 +220,7 @@ function readFrame(raw: unknown): Frame | null {
 }
 
 /** What is signed: the federation is part of it, so that nothing said in one is worth anything in another. */
-const signedPayload = (
+export const signedPayload = (
   federation: FederationId,
   from: NodeId,
   credentialHash: Uint8Array,

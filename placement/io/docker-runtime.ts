@@ -5,7 +5,14 @@ import type { Readable } from 'node:stream'
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
-import { containerOptions, imageReference, KEY_LABEL, NODE_LABEL, SPEC_LABEL } from '../docker-options.ts'
+import {
+  containerOptions,
+  imageReference,
+  isImageReference,
+  KEY_LABEL,
+  NODE_LABEL,
+  SPEC_LABEL,
+} from '../docker-options.ts'
 import { containerName, nameProblem } from '../instance-name.ts'
 import type {
   ExecRequest,
@@ -20,7 +27,14 @@ import type {
 } from '../runtime.ts'
 import { type FetchedFile, fetchAddedFiles, forgetAddedFiles, packFiles } from './added-files.ts'
 import { messageOf } from './deadline.ts'
-import { answerWithin, createDockerEngine, type DockerEngine, engineProblem, orNull } from './docker-engine.ts'
+import {
+  answerWithin,
+  createDockerEngine,
+  type DockerEngine,
+  engineProblem,
+  orNull,
+  statusOf,
+} from './docker-engine.ts'
 import { execInContainer } from './docker-exec.ts'
 import { offerImage } from './docker-images.ts'
 import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
@@ -39,6 +53,7 @@ import {
 import { createImageKeeper, type ImageKeeperOptions } from './image-keeper.ts'
 import { createImageSource, type ImageSource } from './image-source.ts'
 import { createKeyQueue } from './key-queue.ts'
+import { forgetSecrets, provideSecrets, withSecrets } from './secret-files.ts'
 
 export interface DockerRuntimeOptions extends RuntimeDriverOptions {
   /** The engine's socket; default what DOCKER_HOST says, else the usual place. */
@@ -53,6 +68,9 @@ export interface DockerRuntimeOptions extends RuntimeDriverOptions {
 const START_DEADLINE_MS = 120_000
 /** For the question whether an engine is there, in ms. A guess. */
 const PROBE_TIMEOUT_MS = 5_000
+/** How the engine refuses to create a container (Engine API, `POST /containers/create`). */
+const NO_IMAGE = 404
+const NAME_TAKEN = 409
 
 interface Attended {
   readonly watched: WatchedContainer
@@ -104,7 +122,7 @@ class DockerRuntime implements RuntimeDriver {
 
   start(launch: Launch): void {
     this.#queue.run(launch.key, async () => {
-      if (this.#closed) return
+      if (this.#closing.signal.aborted) return
       try {
         await this.#begin(launch)
       } catch (error) {
@@ -115,7 +133,7 @@ class DockerRuntime implements RuntimeDriver {
 
   stop(key: InstanceKey, graceMs: number): void {
     this.#queue.run(key, async () => {
-      if (this.#closed) return
+      if (this.#closing.signal.aborted) return
       try {
         await this.#end(key, graceMs)
       } catch (error) {
@@ -127,7 +145,7 @@ class DockerRuntime implements RuntimeDriver {
   limit(key: InstanceKey, limits: RuntimeLimits): void {
     this.#queue.run(key, async () => {
       const id = this.#attended.get(key)?.watched.id
-      if (this.#closed || id === undefined) return
+      if (this.#closing.signal.aborted || id === undefined) return
       try {
         await changeContainerLimits((await this.#engine.client()).getContainer(id), limits)
       } catch (error) {
@@ -176,8 +194,8 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  async image(reference: string): Promise<Readable | null> {
-    return await offerImage(await this.#engine.client(), reference)
+  async image(reference: string, have: Uint8Array): Promise<Readable | null> {
+    return await offerImage(await this.#engine.client(), reference, have)
   }
 
   async close(): Promise<void> {
@@ -188,14 +206,10 @@ class DockerRuntime implements RuntimeDriver {
     await this.#queue.idle()
   }
 
-  get #closed(): boolean {
-    return this.#closing.signal.aborted
-  }
-
   async #begin(launch: Launch): Promise<void> {
     const { key, spec, specId } = launch
-    const tooLong = nameProblem(key)
-    if (tooLong !== null) return this.#tell({ kind: 'failed', key, detail: tooLong })
+    const wrong = nameProblem(key) ?? (isImageReference(spec.code) ? null : `"${spec.code}" is no image reference`)
+    if (wrong !== null) return this.#tell({ kind: 'failed', key, detail: wrong })
     const known = await this.#known(key)
     if (known !== undefined && known.watched.specId === specId && known.watched.asked.kind === 'no') {
       // One that has not answered yet will say `running` itself.
@@ -204,35 +218,58 @@ class DockerRuntime implements RuntimeDriver {
     }
     if (known !== undefined) await this.#replace(known, spec.stopGraceMs)
     const docker = await this.#engine.client()
-    const image = imageReference(spec.code)
     // Asked together, because each question waits its turn at a busy engine. What fails is told where it is needed.
-    const isHere = this.#images.isHere(docker, image)
     const hasNetwork = this.#provideNetwork(docker)
-    isHere.catch(() => undefined)
     hasNetwork.catch(() => undefined)
+    const fresh = await this.#startAtOnce(docker, launch, hasNetwork)
+    if (fresh !== null) return this.#attend(launch, fresh.id, 'started')
+    const image = imageReference(spec.code)
+    const isHere = this.#images.isHere(docker, image)
+    isHere.catch(() => undefined)
     const found = await this.#inspect(docker, key)
     if (found !== null && !this.#isOurs(found, key)) {
       const name = containerName(this.#options.nodeId, key)
-      return this.#tell({
-        kind: 'failed',
-        key,
-        detail: `a container ${name} exists that is not ours: rename or remove it`,
-      })
+      const detail = `a container ${name} exists that is not ours: rename or remove it`
+      return this.#tell({ kind: 'failed', key, detail })
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
       if (found.State.Running) return this.#attend(launch, found.Id, 'adopted')
-      const isRestricted = hasOtherLimits(found, spec)
-      if (!isRestricted && (await this.#restart(docker.getContainer(found.Id))))
-        return this.#attend(launch, found.Id, 'started')
+      // One with secrets is made anew: they may be others by now, and a container keeps its variables.
+      const mayGoOn = !hasOtherLimits(found, spec) && (spec.secrets ?? []).length === 0
+      const goesOn = mayGoOn && (await this.#restart(docker.getContainer(found.Id)))
+      if (goesOn) return this.#attend(launch, found.Id, 'started')
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
     const provided = (await isHere) ? ok(image) : await this.#bring(docker, image, key)
     if (!provided.ok) return this.#tell({ kind: 'failed', key, detail: provided.error })
     const { dataDir, onWarning } = this.#options
     const files = await fetchAddedFiles(dataDir, launch, onWarning, this.#closing.signal)
-    await hasNetwork
-    const container = await this.#create(docker, launch, provided.value, files)
+    const secrets = await provideSecrets(dataDir, launch, this.#options.secrets, this.#closing.signal)
+    const container = await this.#create(docker, { ...launch, spec: withSecrets(spec, secrets) }, provided.value)
+    await this.#startNew(container, launch, hasNetwork, files)
     this.#attend(launch, container.id, 'started')
+  }
+
+  /**
+   * A first start finds its image here and its name free, nearly always, so it asks for neither. Null where there is
+   * something to look at: the engine has refused, or the instance was here before.
+   */
+  async #startAtOnce(docker: Docker, launch: Launch, hasNetwork: Promise<void>): Promise<Docker.Container | null> {
+    const { spec } = launch
+    if (launch.restarts > 0 || spec.addedFiles.length > 0 || (spec.secrets ?? []).length > 0) return null
+    const image = imageReference(spec.code)
+    let container: Docker.Container
+    try {
+      container = await this.#create(docker, launch, image)
+    } catch (error) {
+      if ([NO_IMAGE, NAME_TAKEN].includes(statusOf(error) ?? 0)) return null
+      throw error
+    }
+    const noted = this.#images
+      .used(image)
+      .catch((error: unknown) => this.#options.onWarning(`the use of ${image} is not noted: ${messageOf(error)}`))
+    await Promise.all([this.#startNew(container, launch, hasNetwork), noted])
+    return container
   }
 
   #bring(docker: Docker, image: string, key: InstanceKey): Promise<Result<string, string>> {
@@ -242,6 +279,7 @@ class DockerRuntime implements RuntimeDriver {
 
   async #end(key: InstanceKey, graceMs: number): Promise<void> {
     await forgetAddedFiles(this.#options.dataDir, key)
+    await forgetSecrets(this.#options.dataDir, key)
     let known = await this.#known(key)
     if (known === undefined) {
       const { signal } = this.#closing
@@ -276,22 +314,21 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  async #create(
-    docker: Docker,
+  #create(docker: Docker, launch: Launch, image: string): Promise<Docker.Container> {
+    const options = containerOptions(launch, this.#options.nodeId, this.#options.resolver)
+    return answerWithin(docker.createContainer({ ...options, Image: image }))
+  }
+
+  async #startNew(
+    container: Docker.Container,
     launch: Launch,
-    image: string,
-    files: readonly FetchedFile[],
-  ): Promise<Docker.Container> {
-    const container = await answerWithin(
-      docker.createContainer({
-        ...containerOptions(launch, this.#options.nodeId, this.#options.resolver),
-        Image: image,
-      }),
-    )
+    hasNetwork: Promise<void>,
+    files: readonly FetchedFile[] = [],
+  ): Promise<void> {
     try {
+      await hasNetwork
       await packFiles(files, container)
       await answerWithin(container.start())
-      return container
     } catch (error) {
       await removeContainer(container, launch.key, this.#watching)
       // Perhaps somebody removed the network: the next start looks again.
@@ -347,7 +384,7 @@ class DockerRuntime implements RuntimeDriver {
   }
 
   #tell(event: RuntimeEvent): void {
-    if (!this.#closed) this.#options.onEvent(event)
+    if (!this.#closing.signal.aborted) this.#options.onEvent(event)
   }
 
   /** Warns when the engine goes away and when it is back, not at each try in between. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execPath } from 'node:process'
 import { test } from 'node:test'
@@ -280,4 +280,31 @@ test('the driver says what it can enforce', async (t) => {
   const { available, detail } = await driver.probe(new AbortController().signal)
   assert.equal(available, true)
   assert.match(detail, /^linux .*limits/)
+})
+
+test('a process finds its secrets in files of its own and in variables, and they go with it', async (t) => {
+  const values = new Map([
+    ['db', Buffer.from('pass')],
+    ['api', Buffer.from('word')],
+  ])
+  const secrets = { of: async () => values }
+  const { driver, next, dataDir } = await bench(t, { secrets })
+  const uses = [
+    { name: 'db', environment: null },
+    { name: 'api', environment: 'API' },
+  ]
+  const script = 'echo "$(cat "$COPPICE_SECRETS/db") $API"; sleep 60'
+  const launch = launchOf({ ...shell(script), secrets: uses })
+  driver.start(launch)
+  await next('running')
+  await awaitOutput(driver, launch.key, 'pass word\n')
+  const folder = join(dataDir, 'secrets')
+  assert.equal((await stat(folder)).mode & 0o777, 0o700)
+  assert.equal((await readdir(folder)).length, 1)
+  driver.stop(launch.key, 0)
+  await next('exited')
+  assert.deepEqual(await readdir(folder), [])
+  values.delete('api')
+  driver.start(launch)
+  assert.match((await next('failed')).detail, /no device of its operator .* has the secret api/)
 })

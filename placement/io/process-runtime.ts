@@ -37,6 +37,7 @@ import { changeProcessLimits } from './process-limits.ts'
 import { groupsOf, SHELL, type StartContext, startProcess } from './process-start.ts'
 import { findMarked, killAll, readBootId } from './process-table.ts'
 import { attend, createWatched, execIn, greet, terminate, type WatchContext, type Watched } from './process-watch.ts'
+import { forgetSecrets } from './secret-files.ts'
 
 export interface ProcessRuntimeOptions extends RuntimeDriverOptions {
   /** How long a started instance may take until its first TCP port answers, in ms. Default 30 s. */
@@ -188,6 +189,7 @@ class ProcessRuntime implements RuntimeDriver {
     const known = await this.#known(key)
     const context = await this.#startContext()
     await forgetAddedFiles(context.dataDir, key)
+    await forgetSecrets(context.dataDir, key)
     const folder = instanceFolder(context.dataDir, key)
     const kept = await readInstance(folder, context.bootId)
     const found = known ?? (kept !== null && kept.watcher !== null ? this.#adopt(kept, kept.watcher, context) : null)
@@ -257,6 +259,7 @@ class ProcessRuntime implements RuntimeDriver {
       dataDir,
       nodeId,
       ...(await this.#look()),
+      secrets: this.#options.secrets,
       onWarning: (text) => this.#warnOnce(text),
       closing: this.#closing.signal,
     }

@@ -12,7 +12,7 @@ import type { Endpoint } from '../../services-registry/record.ts'
 import { type CgroupLayout, type CgroupPlan, cgroupPlan, NO_GROUPS, type ProcessLimits } from '../cgroup-limits.ts'
 import { nameProblem, plainName } from '../instance-name.ts'
 import { identityOf, processEnvironment, watcherArguments } from '../process-launch.ts'
-import type { Launch } from '../runtime.ts'
+import type { Launch, SecretSource } from '../runtime.ts'
 import { fetchAddedFiles, placeFiles } from './added-files.ts'
 import { dissolve, enforce } from './cgroups.ts'
 import { messageOf } from './deadline.ts'
@@ -20,6 +20,7 @@ import { instanceFolder, isNoted, outputFile, prepareFolder, workFolder } from '
 import { openOutput } from './output-log.ts'
 import { allocateEndpoint } from './ports.ts'
 import { findMarked, findProgram, killAll, readProcess } from './process-table.ts'
+import { provideSecrets, SECRETS_VARIABLE } from './secret-files.ts'
 
 /** The shell that watches over each instance; every Linux system has one there. */
 export const SHELL = '/bin/sh'
@@ -37,6 +38,7 @@ export interface StartContext {
   readonly bootId: string
   readonly cgroups: CgroupLayout
   readonly onWarning: (text: string) => void
+  readonly secrets?: SecretSource | undefined
   /** Aborts when the driver closes. */
   readonly closing: AbortSignal
 }
@@ -76,10 +78,16 @@ export async function startProcess(launch: Launch, context: StartContext): Promi
   // Inside the instance's own folder it is made; anywhere else it has to be there.
   const isOwn = cwd === base || cwd.startsWith(`${workFolder(folder)}/`)
   if (!isOwn && !(await isFolder(cwd))) return err(`there is no folder ${cwd} on this device to work in`)
-  killAll(await findMarked(identityOf(key, context.nodeId)))
+  // Whatever was started has its folder from before; looking into all processes takes tens of ms.
+  if (await isFolder(folder)) killAll(await findMarked(identityOf(key, context.nodeId)))
   const files = await fetchAddedFiles(context.dataDir, launch, context.onWarning, context.closing)
+  const secrets = await provideSecrets(context.dataDir, launch, context.secrets, context.closing)
   const endpoint = await allocateEndpoint(spec.ports)
-  const environment = processEnvironment(launch, endpoint, context.nodeId, process.env)
+  const environment: Readonly<Record<string, string>> = {
+    ...processEnvironment(launch, endpoint, context.nodeId, process.env),
+    ...secrets.environment,
+    ...(secrets.folder !== null && { [SECRETS_VARIABLE]: secrets.folder }),
+  }
   if ((await findProgram(program, cwd, environment.PATH ?? '')) === null) {
     return err(`there is no program "${program}" on this device (looked in ${environment.PATH ?? 'no PATH'})`)
   }
@@ -126,7 +134,7 @@ export const groupsOf = (
 async function spawnWatched(
   folder: string,
   cwd: string,
-  environment: Record<string, string>,
+  environment: Readonly<Record<string, string>>,
   watcher: string[],
 ): Promise<ChildProcess> {
   const output = await openOutput(outputFile(folder))

@@ -5,11 +5,11 @@
 // capacity; here being nearer counts as well, because a limit is the worst that may be, not what is wanted.
 
 import type { Candidate } from '../candidate.ts'
+import type { Demand } from '../demand.ts'
 import type { Measure } from '../nearness.ts'
 import { needOf } from '../need.ts'
-import { pluginOf, type SchedulerPlugin, type Score } from '../plugin.ts'
+import { pluginOf, type SchedulerPlugin } from '../plugin.ts'
 import { apart, besideWhom, fullness } from '../score.ts'
-import type { ServiceSpec } from '../spec.ts'
 
 /** How much being near counts against being empty. A guess. */
 const NEAR_SHARE = 0.75
@@ -19,16 +19,18 @@ const UNKNOWN_NEARNESS = 0.5
 export const ldp: SchedulerPlugin = pluginOf({
   name: 'ldp',
   filter: () => null,
-  score: (spec, candidate) => scoreOf(spec, candidate),
+  value: (demand, candidate) => scoreOf(demand, candidate),
+  reason: (demand, candidate) => {
+    const far = candidate.measures.map(inWords).join(', ')
+    const beside = besideWhom(candidate.siblings)
+    return `ldp ${scoreOf(demand, candidate).toFixed(2)} (${far === '' ? '' : `${far}, `}${beside})`
+  },
 })
 
-function scoreOf(spec: ServiceSpec, { measures, total, free, siblings }: Candidate): Score {
-  const empty = 1 - fullness(total, free, needOf(spec))
+function scoreOf(demand: Demand, { measures, total, free, siblings }: Candidate): number {
+  const empty = 1 - fullness(total, free, needOf(demand))
   const near = measures.length === 0 ? null : Math.min(...measures.map(nearness))
-  const within = near === null ? empty : NEAR_SHARE * near + (1 - NEAR_SHARE) * empty
-  const value = apart(siblings, within)
-  const far = measures.map(inWords).join(', ')
-  return { value, reason: `ldp ${value.toFixed(2)} (${far === '' ? '' : `${far}, `}${besideWhom(siblings)})` }
+  return apart(siblings, near === null ? empty : NEAR_SHARE * near + (1 - NEAR_SHARE) * empty)
 }
 
 /** 1 at the target, 0 at the limit. */

@@ -1,6 +1,6 @@
 // What placing costs a leader of its own time, without network or disk: how many decisions a second over a thousand
 // devices, and how long a new leader takes to take over ten thousand instances. A decision is all of it: the ranking,
-// the ask, the offer, and the record.
+// the ask, the offer, the record, the report that it runs, and when to look again.
 
 import { type DomainPath, nodeId } from '../../overlay/kernel/ids.ts'
 import { seededRandom } from '../../overlay/kernel/random.ts'
@@ -17,6 +17,7 @@ import {
   type SchedulerInput,
   type SchedulerState,
   type ServiceSpec,
+  schedulerWakeAt,
   serviceIdOf,
   stepScheduler,
 } from '../../placement/index.ts'
@@ -82,12 +83,13 @@ function decide(instances: number): Decided {
       spec: encodeSpec(spec),
     }
     putRecord(table, opened(nodeId('submitter'), message), 0)
-    const inputs: SchedulerInput[] = [{ kind: 'service-changed', service }]
-    for (let input = inputs.shift(); input !== undefined; input = inputs.shift()) {
+    let inputs: readonly SchedulerInput[] = [{ kind: 'service-changed', service }]
+    while (inputs.length > 0) {
+      // Round by round, because looking at the clock takes as long as some of what is measured.
       const before = cpuMs()
-      const effects = leader.give(input)
+      const effects = inputs.flatMap(leader.give)
       decidedMs += cpuMs() - before
-      for (const effect of effects) inputs.push(...answered(effect, table, count))
+      inputs = effects.flatMap((effect) => answered(effect, table, count))
     }
   }
   return { decidedMs, table, count }
@@ -101,7 +103,8 @@ function answered(effect: SchedulerEffect, table: RecordTable, count: Count): re
     if (report === null) return []
     count.placed += 1
     putRecord(table, opened(report.from, report.message), 0)
-    return []
+    const { service, number } = report.message
+    return [{ kind: 'service-changed', service, number }]
   }
   if (effect.kind !== 'send' || effect.message.kind !== 'placement/ask') return []
   const { domain, askId, service, number, also } = effect.message
@@ -151,7 +154,7 @@ function createLeader(table: RecordTable, fence: typeof FENCE) {
     const message = { kind: 'placement/summary' as const, ...from, summary, batches: true }
     noteSummary(inventory, opened(child, message), 0)
   }
-  const children = ids.map((child) => ({ child, alive: true, canWork: true }))
+  const children = new Map(ids.map((child) => [child, { child, alive: true, canWork: true }]))
   let now = 0
   let state: SchedulerState = createScheduler({
     domain: CLUSTER,
@@ -170,6 +173,7 @@ function createLeader(table: RecordTable, fence: typeof FENCE) {
   const give = (input: SchedulerInput): readonly SchedulerEffect[] => {
     const stepped = stepScheduler(state, input, { now, wall: now, random })
     state = stepped.state
+    schedulerWakeAt(state)
     return stepped.effects
   }
   /** Reads everything, and listens until it may act. */

@@ -7,9 +7,10 @@ import { type ServiceSpec, serviceIdOf } from '../../placement/spec.ts'
 import { settledMsMax, unsettled } from '../sim/checkers/liveness.ts'
 import type { Device } from '../sim/device.ts'
 import { simpleSpec } from '../sim/workload.ts'
-import { createWorld, NO_DEFECTS } from '../sim/world.ts'
+import { createWorld, NO_DEFECTS, type World, type WorldOptions } from '../sim/world.ts'
 
 export interface Stage {
+  readonly world: World
   readonly devices: readonly Device[]
   device(name: string): Device
   run(ms: Millis): void
@@ -29,9 +30,11 @@ export function setStage(options: {
   readonly nodes: number
   readonly clusters: number
   readonly seed?: number
+  readonly watch?: Pick<WorldOptions, 'onDropped' | 'onEvent' | 'onFrame' | 'isChecked'>
 }): Stage {
-  const { nodes, clusters, seed = 1 } = options
-  const world = createWorld({ seed, nodes, clusters, defects: NO_DEFECTS, onLine: null, onVote: () => undefined })
+  const { nodes, clusters, seed = 1, watch = {} } = options
+  const plain = { seed, nodes, clusters, defects: NO_DEFECTS, onLine: null, onVote: () => undefined }
+  const world = createWorld({ ...plain, ...watch })
   const { agenda, network, devices } = world
   const device = (name: string): Device => {
     const found = devices.find(({ node }) => node === name)
@@ -39,6 +42,7 @@ export function setStage(options: {
     return found
   }
   return {
+    world,
     devices,
     device,
     run: (ms) => world.run(agenda.now() + ms),

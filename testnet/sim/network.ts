@@ -199,7 +199,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
       one.addressed.add(far)
       // Who still believes in an older connection notices nothing: one more came, and soon the dead one goes.
       if (!isNew) continue
-      tellPlan(one, { kind: 'connected', peer: (endpoints[far] as Endpoint).node, path: 'direct', isRelay: false })
+      tellPlan(one, { kind: 'connected', peer: (endpoints[far] as Endpoint).node, path: 'direct' })
       one.endpoint.onConnected(far)
       flushWaiting(one, far)
     }
@@ -233,8 +233,6 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
   }
 
   const followPlan = (one: Attached, effect: DialPlanEffect): void => {
-    // There are no relays here, and so nothing to hang up on.
-    if (effect.kind === 'hang-up') return
     const { peer, addresses } = effect
     const to = indexOf.get(peer)
     const answer = (isOpen: boolean): void =>

@@ -8,11 +8,13 @@ import type { NodeId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import {
   createSealer,
+  encodeEnvelope,
   isSpokenFrame,
   type Opened,
   type OpenProblem,
   type Sealer,
   type SignerFacts,
+  signedPayload,
   type Verifier,
   type VerifyProblem,
 } from '../../overlay/wire/envelope.ts'
@@ -29,6 +31,8 @@ const REMEMBERED_EACH = 64
 export interface Notary {
   /** The sealer of one device; `onSealed` sees every message that it signs or speaks. */
   sealerOf(device: DeviceFacts, onSealed: (opened: Opened<CoreMessage>) => void): Sealer<CoreMessage>
+  /** An envelope of a device around any bytes: what somebody can make who holds that device's key, and nothing more. */
+  sealBytes(device: DeviceFacts, body: Uint8Array): Uint8Array
 }
 
 export function createNotary(devices: readonly DeviceFacts[]): Notary {
@@ -48,6 +52,11 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
   }
   const lately = createLatelyOpened<CoreMessage>(REMEMBERED_EACH * devices.length)
   return {
+    sealBytes: ({ node, index }, body) => {
+      const credentialHash = credentialHashOf(index)
+      const signature = sign(signedPayload(FEDERATION, node, credentialHash, body), index)
+      return encodeEnvelope({ from: node, credentialHash, body, signature })
+    },
     sealerOf: (device, onSealed) => {
       const credentialHash = credentialHashOf(device.index)
       const signer = {

@@ -2,6 +2,7 @@
 // step.
 
 import type { CoreMessage } from '../../node/core/effects.ts'
+import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import { isSpokenFrame } from '../../overlay/wire/envelope.ts'
@@ -24,7 +25,7 @@ import { checkVotes } from './checkers/votes.ts'
 import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from './device.ts'
 import { hashBytes, hashText } from './hash.ts'
 import { createNetwork, type SimNetwork } from './network.ts'
-import { createNotary } from './sealing.ts'
+import { createNotary, type Notary } from './sealing.ts'
 import { watchSeats } from './seats-watch.ts'
 import { PLAIN, type Setting } from './setting.ts'
 import { streamOf } from './streams.ts'
@@ -56,11 +57,20 @@ export interface WorldOptions {
   readonly onLine: ((line: string) => void) | null
   /** A device signed a vote. */
   readonly onVote: (device: Device, candidate: string) => void
+  /** Told of each frame that reaches a device. */
+  readonly onFrame?: (device: Device, bytes: Uint8Array, topic: string | null) => void
+  /** Told of each frame that a device threw away, and why. */
+  readonly onDropped?: (device: Device, problem: string) => void
+  /** Told of each event that a device tells its people. */
+  readonly onEvent?: (device: Device, event: DomainEvent) => void
+  /** Whether the checkers look; default true. They take everybody for honest. */
+  readonly isChecked?: boolean
 }
 
 export interface World {
   readonly agenda: Agenda
   readonly network: SimNetwork
+  readonly notary: Notary
   readonly devices: readonly Device[]
   /** All domains below the root. */
   readonly domains: readonly DomainPath[]
@@ -96,7 +106,7 @@ export function createWorld(options: WorldOptions): World {
     () => devices,
     (a, b) => network.isConnected(a.facts.index, b.facts.index),
   )
-  const checkers: readonly SafetyChecker[] = [
+  const watching: readonly SafetyChecker[] = [
     leaders,
     leaderless,
     specs,
@@ -112,6 +122,7 @@ export function createWorld(options: WorldOptions): World {
     checkGrants(),
     checkSilence(() => agenda.now()),
   ]
+  const checkers = options.isChecked === false ? [] : watching
   const told = <K extends keyof SafetyChecker>(what: K) => checkers.filter((checker) => checker[what] !== undefined)
   const [onSealed, onSeats, onSettled, onDurable] = [
     told('onSealed'),
@@ -142,15 +153,18 @@ export function createWorld(options: WorldOptions): World {
     onEvent: (device, event) => {
       const text = (): string => `${device.node} ${event.name} ${event.domain ?? ''} ${JSON.stringify(event.fields)}`
       trace.note(now(), 'event', hashText(event.name), text)
+      options.onEvent?.(device, event)
     },
     onArrival: (device, bytes, from, topic) => {
       const text = (): string =>
         `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(hearOrNull(bytes))}`
       trace.note(now(), 'received', isSpokenFrame(bytes) ? hashBytes(bytes, 0).low : tailOf(bytes), text)
+      options.onFrame?.(device, bytes, topic)
       return swallows.size === 0 || !swallows.has(hearOrNull(bytes)?.kind ?? '')
     },
     onDropped: (device, problem, detail) => {
       trace.note(now(), 'dropped', hashText(problem), () => `${device.node} ${problem}: ${detail}`)
+      options.onDropped?.(device, problem)
     },
     onGone: (device) => {
       seatsOf.forget(device)
@@ -179,6 +193,7 @@ export function createWorld(options: WorldOptions): World {
   return {
     agenda,
     network,
+    notary,
     devices,
     domains: topology.domains,
     trace,

@@ -25,6 +25,7 @@ export async function deploy(context: CliContext, file: string, words: DeployWor
   const answer = await client.deploy(text, { domain: words.domain ?? null })
   const deployed = { ...answer, warnings: warnings ?? answer.warnings }
   for (const warning of deployed.warnings) context.say(`warning: ${clean(renderFinding(warning))}`)
+  for (const { id, warning } of deployed.services) if (warning) context.say(`warning: ${clean(`${id}: ${warning}`)}`)
   const services = words.wait ? await untilRunning(context, client, deployed, words.timeout) : deployed.services
   context.answer({ ...deployed, services }, (view) => view.services.map(renderService).join('\n'))
 }

@@ -8,18 +8,14 @@ import type { Surroundings } from '../../../placement/compose-settle.ts'
 import type { FieldError, FieldWarning } from '../../../placement/descriptor-report.ts'
 import { CoppiceError } from '../../errors.ts'
 
-export async function readDescriptor(file: string): Promise<string> {
+export async function readDescriptor(file: string, what = 'a service descriptor'): Promise<string> {
   if (file === '-') return text(process.stdin)
   try {
     return await readFile(file, 'utf8')
   } catch (problem) {
     const { code } = problem as NodeJS.ErrnoException
     const why = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : String(problem)
-    throw new CoppiceError(
-      'unreadable-file',
-      `cannot read ${file}: ${why}`,
-      'Name a service descriptor, or - for standard input.',
-    )
+    throw new CoppiceError('unreadable-file', `cannot read ${file}: ${why}`, `Name ${what}, or - for standard input.`)
   }
 }
 

@@ -1,5 +1,6 @@
 // `coppice up` and `coppice join`: the node itself, in the foreground, until it is told to stop.
 
+import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ElectorsMax } from '../../../election/index.ts'
 import type { DomainPath } from '../../../overlay/kernel/ids.ts'
@@ -53,9 +54,11 @@ export async function up(context: CliContext, words: UpWords): Promise<void> {
   await inForeground(context, () => createNode(optionsOf(context.dataDir, words)))
 }
 
-export async function join(context: CliContext, invite: string, words: UpWords): Promise<void> {
+/** With an invite, or with the file of a device that was prepared. */
+export async function join(context: CliContext, word: string, words: UpWords): Promise<void> {
   keepYoungHeapSmall()
   const { joinNode } = await import('../../index.ts')
+  const invite = (await readFile(word, 'utf8').catch(() => null)) ?? word
   await inForeground(context, () => joinNode({ ...optionsOf(context.dataDir, words), invite, onProgress: context.say }))
 }
 
@@ -70,7 +73,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
     ...(words.preset && { preset: words.preset }),
     ...(words.autonomy && { autonomy: words.autonomy }),
     ...(words.electors && { electors: words.electors }),
-    ...(words.relay && { relay: words.relay }),
+    ...(words.relay !== undefined && { relay: words.relay }),
     ...(words.announce && { announce: words.announce }),
     ...(words.runtime && { runtimes: words.runtime }),
     ...(words.httpProxy !== undefined && { httpProxyPort: words.httpProxy === false ? null : words.httpProxy }),

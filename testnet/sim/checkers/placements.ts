@@ -121,7 +121,7 @@ function problemOf(
 const isClosedOut = (live: readonly Live[], domain: DomainPath, spec: ServiceSpec): boolean =>
   live.some(({ core }) => core.view.intake() !== 'open') && !hasRoom(live, domain, spec)
 
-/** Each device of the domain runs one, and only one; a closed one need not begin one. */
+/** Each device of the domain runs one, and only one; a closed one need not begin one, and a drained one has none. */
 function daemonProblem(
   devices: readonly Live[],
   own: readonly (readonly [string, readonly Running[]])[],
@@ -129,8 +129,10 @@ function daemonProblem(
   const nodes = own.flatMap(([, runs]) => runs.map(({ node }) => node))
   for (const { node, core } of devices) {
     const count = nodes.filter((one) => one === node).length
-    const isClosed = core.view.intake() !== 'open'
-    if (count > 1 || (count === 0 && !isClosed)) return `${node} runs ${count} of a daemon`
+    const intake = core.view.intake()
+    const isMissing = count === 0 && intake === 'open'
+    const isLeft = count > 0 && intake === 'draining'
+    if (count > 1 || isMissing || isLeft) return `${node} runs ${count} of a daemon`
   }
   return null
 }

@@ -1,0 +1,194 @@
+// Finds out by itself how this node is reached: asks members to dial back, takes places on relays where they cannot,
+// and carries others' connections where they can. What to do is decided in reachability.ts and relay-choice.ts.
+
+import { isLinkLocalIp, isLoopback } from '@libp2p/utils'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import { type NodeId, nodeId } from '../kernel/ids.ts'
+import type { StepContext } from '../kernel/machine.ts'
+import { seededRandom } from '../kernel/random.ts'
+import { earlier } from '../kernel/time.ts'
+import * as reachability from '../reachability.ts'
+import * as choice from '../relay-choice.ts'
+import type { Connections } from './connections.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
+import { askForDialBack, hostAndPortOf } from './dial-back.ts'
+import { RELAY_HOP_PROTOCOL } from './protocols.ts'
+
+/** How this node is reached from outside. */
+export interface Reach {
+  readonly standing: reachability.Standing
+  /** Whether it carries connections for others. */
+  readonly isRelay: boolean
+  /** The relays over which it is reached. */
+  readonly relays: readonly NodeId[]
+}
+
+export interface ReachSetup {
+  readonly node: Libp2pNode
+  readonly connections: Connections
+  /** Always a relay, never, or (null) whenever it can be reached. */
+  readonly relay: boolean | null
+  /** Wants to be reached over relays whatever members say. */
+  readonly isRelayed: boolean
+  readonly seed: number
+  /** Something about the reach, or the addresses, changed. */
+  onChanged(): void
+  /** The device has other addresses than before: connections from the old ones are dead and do not know it. */
+  onMoved(): void
+}
+
+export interface ReachKeeper {
+  now(): Reach
+  /** Multiaddrs of members that can be dialled and say how they see this node, the nearest first. */
+  observers(): readonly string[]
+  onRoundTrip(peer: NodeId, ms: number): void
+  /** There is no direct connection to the peer any more. */
+  onNotDirect(peer: NodeId): void
+  close(): void
+}
+
+/** How often the device's own addresses are looked at: libp2p does not tell when an interface comes or goes. */
+const LOOK_INTERVAL_MS = 2_000
+/** libp2p confirms addresses for a while only; those of our own interfaces need no confirming. */
+const FOR_EVER_MS = 3.2e11
+
+export function keepReach(setup: ReachSetup): ReachKeeper {
+  const { node, connections, relay, isRelayed } = setup
+  const { relayClient } = node
+  const { transportManager, addressManager } = node.services.inside
+  const random = seededRandom(setup.seed)
+  let reach = reachability.createReachability()
+  let relays = choice.createRelayChoice()
+  let timer: NodeJS.Timeout | undefined
+  let told = ''
+  let isClosed = false
+  /** Where those that carry connections can be dialled. */
+  const dialled = new Map<NodeId, string>()
+
+  const context = (): StepContext => ({ now: performance.now(), wall: Date.now(), random })
+  const tellReach = (input: reachability.ReachabilityInput): void => {
+    if (isClosed) return
+    const stepped = reachability.step(reach, input, context())
+    reach = stepped.state
+    for (const { peer, address } of stepped.effects) void ask(peer, address)
+    const standing = reachability.standingOf(reach)
+    confirmReached()
+    void node.services.relay.switchTo(relay ?? standing === 'open')
+    tellChoice({ kind: 'needed', isNeeded: isRelayed || standing === 'closed' })
+    settled()
+  }
+  const tellChoice = (input: choice.RelayChoiceInput): void => {
+    if (isClosed) return
+    const stepped = choice.step(relays, input, context())
+    relays = stepped.state
+    for (const effect of stepped.effects) {
+      if (effect.kind === 'release') relayClient.release(effect.peer)
+      else relayClient.reserve(effect.peer).catch(() => tellChoice({ kind: 'refused', peer: effect.peer }))
+    }
+    wakeLater()
+  }
+  const ask = async (peer: NodeId, address: string): Promise<void> => {
+    const connection = connections.best(peer)
+    const port = ownPort(address.includes(':') ? 'ip6' : 'ip4')
+    const isReached = port === null ? false : connection?.direct ? await askForDialBack(connection, port) : null
+    tellReach({ kind: 'answered', peer, isReached })
+  }
+  const ownPort = (family: 'ip4' | 'ip6'): number | null => {
+    const own = transportManager.getAddrs().map((address) => hostAndPortOf(address.toString()))
+    return own.find((address) => address?.family === family)?.port ?? null
+  }
+  /** Where somebody got through although the device has no such address: a port that a router forwards. */
+  const confirmReached = (): void => {
+    for (const host of reachability.reachedAt(reach)) {
+      const family = host.includes(':') ? 'ip6' : 'ip4'
+      const port = ownPort(family)
+      if (port === null || reach.own.includes(host)) continue
+      const address = multiaddr(`/${family}/${host}/tcp/${port}`)
+      addressManager.addObservedAddr(address)
+      addressManager.confirmObservedAddr(address, { type: 'observed', ttl: FOR_EVER_MS })
+    }
+  }
+  const wakeLater = (): void => {
+    clearTimeout(timer)
+    const due = earlier(reachability.wakeAt(reach), choice.wakeAt(relays))
+    if (due === null || isClosed) return
+    const wake = (): void => {
+      tellReach({ kind: 'wake' })
+      tellChoice({ kind: 'wake' })
+    }
+    timer = setTimeout(wake, Math.max(0, due - performance.now()))
+    timer.unref()
+  }
+  const now = (): Reach => ({
+    standing: reachability.standingOf(reach),
+    isRelay: node.services.relay.isOn(),
+    relays: relayClient.held(),
+  })
+  const settled = (): void => {
+    const { standing, isRelay, relays: held } = now()
+    const seen = `${standing} ${isRelay} ${held.join()} ${node.getMultiaddrs().join()}`
+    if (seen === told) return
+    told = seen
+    setup.onChanged()
+  }
+  const look = (): void => {
+    const own = transportManager.getAddrs().filter((address) => hostAndPortOf(address.toString()) !== null)
+    // Members are told of the device's own addresses as they are: a wrong one costs a dial that fails.
+    for (const address of own) addressManager.confirmObservedAddr(address, { type: 'transport', ttl: FOR_EVER_MS })
+    const hosts = [...new Set(own.flatMap((address) => hostAndPortOf(address.toString())?.host ?? []))].filter(
+      (host) => !isLinkLocalIp(host),
+    )
+    if (hosts.join() !== reach.own.join()) {
+      const isMove = reach.own.some((host) => !hosts.includes(host))
+      tellReach({ kind: 'own-addresses', addresses: hosts })
+      if (isMove) setup.onMoved()
+    }
+    settled()
+  }
+  node.addEventListener('peer:identify', ({ detail: { peerId, protocols, listenAddrs, observedAddr, connection } }) => {
+    if (!connection.direct) return
+    const peer = nodeId(peerId.toString())
+    const seen = observedAddr === undefined ? null : hostAndPortOf(observedAddr.toString())
+    if (seen !== null && observedAddr !== undefined && !isLoopback(observedAddr)) {
+      tellReach({ kind: 'seen', peer, address: seen.host })
+    }
+    const theirs = hostAndPortOf(connection.remoteAddr.toString())
+    const listening = listenAddrs.find((address) => hostAndPortOf(address.toString())?.host === theirs?.host)
+    if (listening !== undefined) dialled.set(peer, `${listening}/p2p/${peer}`)
+    tellChoice({ kind: 'offer', peer, isOffered: protocols.includes(RELAY_HOP_PROTOCOL) })
+  })
+  relayClient.onChanged(() => {
+    tellChoice({ kind: 'held', peers: relayClient.held() })
+    // The address is listened on a moment after its place was won.
+    setImmediate(settled)
+  })
+  const interval = setInterval(look, LOOK_INTERVAL_MS)
+  interval.unref()
+  look()
+  tellReach({ kind: 'wake' })
+  return {
+    now,
+    observers: () =>
+      choice.byDistance(relays).flatMap((peer) => (connections.best(peer)?.direct ? (dialled.get(peer) ?? []) : [])),
+    onRoundTrip: (peer, ms) => tellChoice({ kind: 'round-trip', peer, ms }),
+    onNotDirect: (peer) => {
+      dialled.delete(peer)
+      tellReach({ kind: 'gone', peer })
+      tellChoice({ kind: 'offer', peer, isOffered: false })
+    },
+    close: () => {
+      isClosed = true
+      clearTimeout(timer)
+      clearInterval(interval)
+    },
+  }
+}
+
+/** What members are told of: nothing that means something on one cable or one device only, as far as there is more. */
+export const announced = (addresses: Multiaddr[]): Multiaddr[] => {
+  const hostOf = (address: Multiaddr): string => hostAndPortOf(address.toString())?.host ?? ''
+  const useful = addresses.filter((address) => !isLinkLocalIp(hostOf(address)) && hostOf(address) !== '::1')
+  const isVain = (address: Multiaddr): boolean => address.toString().includes('/p2p-circuit') && isLoopback(address)
+  const reached = useful.filter((address) => !isVain(address))
+  return reached.some((address) => address.toString().includes('/p2p-circuit')) ? reached : useful
+}

@@ -1,0 +1,117 @@
+// Whether a node can be dialled from outside, from what members see of it.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type NodeId, nodeId } from './kernel/ids.ts'
+import {
+  ANSWER_AGE_MS_MAX,
+  createReachability,
+  type ReachabilityEffect,
+  type ReachabilityInput,
+  reachedAt,
+  standingOf,
+  step,
+  UNANSWERED_RETRY_MS,
+  UNREACHED_RETRY_MS,
+  wakeAt,
+} from './reachability.ts'
+
+const LAN = '192.168.1.2'
+const OUTSIDE = '1.2.3.4'
+const [A, B, C] = ['a', 'b', 'c'].map(nodeId) as [NodeId, NodeId, NodeId]
+
+function reach(...own: readonly string[]) {
+  let state = createReachability()
+  let now = 0
+  const tell = (input: ReachabilityInput): readonly ReachabilityEffect[] => {
+    const next = step(state, input, { now, wall: 0, random: { next: () => 0.5 } })
+    state = next.state
+    return next.effects
+  }
+  tell({ kind: 'own-addresses', addresses: own })
+  return {
+    tell,
+    seen: (peer: NodeId, address: string) => tell({ kind: 'seen', peer, address }).map((effect) => effect.peer),
+    answer: (peer: NodeId, isReached: boolean | null) => tell({ kind: 'answered', peer, isReached }),
+    next: () => {
+      const due = wakeAt(state)
+      assert.ok(due !== null)
+      const waited = due - now
+      now = due
+      return { waited, asked: tell({ kind: 'wake' }).map(({ peer }) => peer) }
+    },
+    standing: () => standingOf(state),
+    reachedAt: () => reachedAt(state),
+  }
+}
+
+test('a node that members dial back where they see it is open', () => {
+  const node = reach(OUTSIDE)
+  assert.deepEqual(node.seen(A, OUTSIDE), [A])
+  assert.equal(node.standing(), 'unknown')
+  node.answer(A, true)
+  assert.equal(node.standing(), 'open')
+  assert.deepEqual(node.reachedAt(), [OUTSIDE])
+})
+
+test('a node that is seen under an address not its own is closed until somebody gets through there', () => {
+  const node = reach(LAN)
+  node.seen(A, OUTSIDE)
+  assert.equal(node.standing(), 'closed')
+  node.answer(A, true)
+  assert.equal(node.standing(), 'open', 'a port is forwarded')
+})
+
+test('a neighbour on the same network that gets through does not make a node behind a NAT open', () => {
+  const node = reach(LAN)
+  node.seen(A, LAN)
+  node.answer(A, true)
+  assert.equal(node.standing(), 'open')
+  node.seen(B, OUTSIDE)
+  node.answer(B, false)
+  assert.equal(node.standing(), 'closed')
+})
+
+test('a firewall without a NAT closes a node too, and who gets through outweighs who does not', () => {
+  const node = reach(OUTSIDE)
+  node.seen(A, OUTSIDE)
+  node.answer(A, false)
+  assert.equal(node.standing(), 'closed')
+  node.seen(B, OUTSIDE)
+  node.answer(B, true)
+  assert.equal(node.standing(), 'open')
+})
+
+test('of those that see the same address two are asked, and another one when one of them goes', () => {
+  const node = reach(OUTSIDE)
+  assert.deepEqual([node.seen(A, OUTSIDE), node.seen(B, OUTSIDE), node.seen(C, OUTSIDE)], [[A], [B], []])
+  assert.deepEqual(
+    node.tell({ kind: 'gone', peer: A }).map(({ peer }) => peer),
+    [C],
+  )
+})
+
+test('who could not dial back is asked again at growing distances, who was silent soon, who could later', () => {
+  const node = reach(OUTSIDE)
+  node.seen(A, OUTSIDE)
+  node.answer(A, false)
+  assert.deepEqual(node.next(), { waited: UNREACHED_RETRY_MS, asked: [A] })
+  node.answer(A, false)
+  assert.deepEqual(node.next(), { waited: 2 * UNREACHED_RETRY_MS, asked: [A] })
+  node.answer(A, null)
+  assert.deepEqual(node.next(), { waited: UNANSWERED_RETRY_MS, asked: [A] })
+  node.answer(A, true)
+  assert.deepEqual(node.next(), { waited: ANSWER_AGE_MS_MAX, asked: [A] })
+})
+
+test('on another network nothing that was seen before counts', () => {
+  const node = reach(OUTSIDE)
+  node.seen(A, OUTSIDE)
+  node.answer(A, true)
+  assert.deepEqual(
+    node.tell({ kind: 'own-addresses', addresses: [LAN] }).map(({ peer }) => peer),
+    [A],
+  )
+  assert.deepEqual(node.reachedAt(), [])
+  assert.equal(node.standing(), 'closed')
+})

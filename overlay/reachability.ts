@@ -1,0 +1,143 @@
+// Whether this node can be dialled from outside. Every connection tells from which address the other end sees it; for
+// each such address two members are asked to dial back there. A machine. Behind a NAT a neighbour on the same network
+// gets through and everybody else does not, so each address is judged by itself.
+
+import { unreachable } from './kernel/assert.ts'
+import type { NodeId } from './kernel/ids.ts'
+import type { StepContext, Transition } from './kernel/machine.ts'
+import { earlier, type Millis } from './kernel/time.ts'
+
+/** How many members are asked to dial each address: one may be cut off itself. */
+export const ASKED_PER_ADDRESS_MAX = 2
+/** After so long an answer is asked for again: forwarded ports come and go. A guess; 48 questions a day and address. */
+export const ANSWER_AGE_MS_MAX: Millis = 3_600_000
+/** A dial that did not arrive may have been lost: asked again sooner, doubling up to the age of an answer. */
+export const UNREACHED_RETRY_MS: Millis = 30_000
+/** Who gave no answer is asked again after this long. */
+export const UNANSWERED_RETRY_MS: Millis = 10_000
+
+/**
+ * `open`: wherever it is seen it was dialled back. `closed`: somewhere it was not, or it is seen under an address that
+ * is none of its own and nobody has got through there yet. `unknown`: neither so far.
+ */
+export type Standing = 'unknown' | 'open' | 'closed'
+
+export type ReachabilityInput =
+  /** A member to which there is a direct connection sees this node under this IP address. */
+  | { readonly kind: 'seen'; readonly peer: NodeId; readonly address: string }
+  | { readonly kind: 'gone'; readonly peer: NodeId }
+  /** Whether a member that was asked could dial back; null when it did not answer. */
+  | { readonly kind: 'answered'; readonly peer: NodeId; readonly isReached: boolean | null }
+  /** The device's own IP addresses. When they change, nothing that was answered counts any more. */
+  | { readonly kind: 'own-addresses'; readonly addresses: readonly string[] }
+  | { readonly kind: 'wake' }
+
+/** Asks a member to dial this node at the address under which it sees it. Answer: `answered`. */
+export type ReachabilityEffect = { readonly kind: 'ask'; readonly peer: NodeId; readonly address: string }
+
+interface Observer {
+  readonly address: string
+  readonly isReached: boolean | null
+  readonly isAsked: boolean
+  readonly askAt: Millis
+  readonly misses: number
+}
+
+export interface ReachabilityState {
+  readonly own: readonly string[]
+  readonly observers: ReadonlyMap<NodeId, Observer>
+}
+
+type Change = Transition<ReachabilityState, ReachabilityEffect>
+
+export const createReachability = (): ReachabilityState => ({ own: [], observers: new Map() })
+
+export function step(state: ReachabilityState, input: ReachabilityInput, context: StepContext): Change {
+  return askDue(told(state, input, context), context)
+}
+
+function told(state: ReachabilityState, input: ReachabilityInput, { now }: StepContext): ReachabilityState {
+  switch (input.kind) {
+    case 'seen':
+      if (state.observers.get(input.peer)?.address === input.address) return state
+      return withObserver(state, input.peer, unasked(input.address, now))
+    case 'gone': {
+      const observers = new Map(state.observers)
+      observers.delete(input.peer)
+      return { ...state, observers }
+    }
+    case 'answered':
+      return onAnswered(state, input.peer, input.isReached, now)
+    case 'own-addresses': {
+      const fresh = [...state.observers].map(([peer, { address }]) => [peer, unasked(address, now)] as const)
+      return { own: input.addresses, observers: new Map(fresh) }
+    }
+    case 'wake':
+      return state
+    default:
+      return unreachable(input)
+  }
+}
+
+const unasked = (address: string, now: Millis): Observer => ({
+  address,
+  isReached: null,
+  isAsked: false,
+  askAt: now,
+  misses: 0,
+})
+
+function onAnswered(state: ReachabilityState, peer: NodeId, isReached: boolean | null, now: Millis): ReachabilityState {
+  const observer = state.observers.get(peer)
+  if (observer === undefined) return state
+  const answered = { ...observer, isAsked: false }
+  if (isReached === null) return withObserver(state, peer, { ...answered, askAt: now + UNANSWERED_RETRY_MS })
+  const misses = isReached ? 0 : observer.misses + 1
+  const wait = isReached ? ANSWER_AGE_MS_MAX : UNREACHED_RETRY_MS * 2 ** Math.min(misses - 1, 16)
+  return withObserver(state, peer, { ...answered, isReached, misses, askAt: now + Math.min(ANSWER_AGE_MS_MAX, wait) })
+}
+
+function askDue(state: ReachabilityState, { now }: StepContext): Change {
+  let next = state
+  const effects: ReachabilityEffect[] = []
+  for (const [peer, observer] of inCharge(state)) {
+    if (observer.isAsked || observer.askAt > now) continue
+    effects.push({ kind: 'ask', peer, address: observer.address })
+    next = withObserver(next, peer, { ...observer, isAsked: true })
+  }
+  return { state: next, effects }
+}
+
+/** The first few observers of each address; the others stand by for when one of those goes. */
+function inCharge({ observers }: ReachabilityState): readonly [NodeId, Observer][] {
+  const asked = new Map<string, number>()
+  return [...observers].filter(([, { address }]) => {
+    const before = asked.get(address) ?? 0
+    asked.set(address, before + 1)
+    return before < ASKED_PER_ADDRESS_MAX
+  })
+}
+
+export function wakeAt(state: ReachabilityState): Millis | null {
+  let due: Millis | null = null
+  for (const [, { isAsked, askAt }] of inCharge(state)) if (!isAsked) due = earlier(due, askAt)
+  return due
+}
+
+export function standingOf(state: ReachabilityState): Standing {
+  const reached = reachedAt(state)
+  const open = [...state.observers.values()].filter(({ address }) => !reached.includes(address))
+  const isShut = ({ address, isReached }: Observer): boolean => isReached === false || !state.own.includes(address)
+  if (open.some(isShut)) return 'closed'
+  return reached.length > 0 ? 'open' : 'unknown'
+}
+
+/** The addresses at which somebody dialled back. */
+export const reachedAt = ({ observers }: ReachabilityState): readonly string[] => [
+  ...new Set([...observers.values()].flatMap(({ address, isReached }) => (isReached === true ? [address] : []))),
+]
+
+const withObserver = (state: ReachabilityState, peer: NodeId, observer: Observer): ReachabilityState => ({
+  ...state,
+  observers: new Map(state.observers).set(peer, observer),
+})

@@ -1,0 +1,126 @@
+// Real nodes on the devices of the lab: the CLI that people use, each in the namespace of its device, and what they
+// tell of their paths to each other.
+
+import { spawn } from 'node:child_process'
+import { createWriteStream } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createControlClient } from '../../node/io/control-client.ts'
+import { type FleetNode, until } from '../local/fleet.ts'
+import { createWatch, type Seen, type Watch } from '../local/watch.ts'
+import type { Device, LabNetwork } from './network.ts'
+
+const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.url))
+/** Of the one port that every node listens on; each has its device for itself. */
+const PORT = 4001
+const LISTEN = ['--listen', `/ip4/0.0.0.0/tcp/${PORT}`, '--listen', `/ip6/::/tcp/${PORT}`] as const
+const DOMAIN = '/lab'
+/** Longer than a node takes to start while a dozen of them share two cores. */
+const START_MS_MAX = 60_000
+const INVITE_MS = 3_600_000
+
+export interface LabNode extends FleetNode {
+  /** Wall clock in ms at which it had passed its first hello, or founded the federation. */
+  memberAtMs: number
+}
+
+export interface LabFleet {
+  readonly nodes: ReadonlyMap<string, LabNode>
+  readonly watch: Watch
+  /** The command line that the nodes were started with. */
+  readonly program: string
+  node(name: string): LabNode
+  /** Starts the founder and then, one after the other, those that join. */
+  start(devices: readonly Device[], network: LabNetwork, onProgress: (text: string) => void): Promise<void>
+  kill(name: string): Promise<void>
+  stop(): Promise<void>
+}
+
+/** `flagsOf` adds to what a node is started with. */
+export function createLabFleet(baseDir: string, flagsOf: (name: string) => readonly string[] = () => []): LabFleet {
+  const nodes = new Map<string, LabNode>()
+  const watch = createWatch()
+  const launch = async (name: string, network: LabNetwork, words: readonly string[]): Promise<LabNode> => {
+    const dataDir = join(baseDir, name)
+    await mkdir(dataDir, { recursive: true })
+    const [program = '', ...before] = network.on(name)
+    const fixed = ['--name', name, '--data', dataDir, '--no-mdns', '--no-pressure', ...LISTEN]
+    const child = spawn(program, [...before, process.execPath, COPPICE, ...words, ...fixed, ...flagsOf(name)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const log = createWriteStream(join(dataDir, 'node.log'), { flags: 'a' })
+    child.stdout.pipe(log, { end: false })
+    child.stderr.pipe(log, { end: false })
+    const control = createControlClient(dataDir)
+    const node: LabNode = { name, domain: DOMAIN, dataDir, control, process: child, memberAtMs: Number.NaN }
+    nodes.set(name, node)
+    void watch.follow(node)
+    return node
+  }
+  const start: LabFleet['start'] = async (devices, network, onProgress) => {
+    const [first, ...others] = devices
+    if (first === undefined) throw new Error('the lab has at least one device')
+    const founder = await launch(first.name, network, ['up', '--domain', DOMAIN])
+    await until(`${first.name} is ready`, async () => (await founder.control.status()).ready, START_MS_MAX, [founder])
+    founder.memberAtMs = Date.now()
+    onProgress(`${first.name} founded the federation`)
+    const invite = await founder.control.invite({ domain: DOMAIN, uses: devices.length, ttlMs: INVITE_MS })
+    for (const { name } of others) {
+      const node = await launch(name, network, ['join', invite])
+      const isMember = async () => (await node.control.status()).peers.some(({ path }) => path !== null)
+      await until(`${name} is a member`, isMember, START_MS_MAX, [node])
+      node.memberAtMs = Date.now()
+      onProgress(`${name} is a member`)
+    }
+  }
+  const kill = async (name: string): Promise<void> => {
+    const node = nodeOf(name)
+    const gone = new Promise((resolve) => node.process.once('exit', resolve))
+    node.process.kill('SIGKILL')
+    nodes.delete(name)
+    await gone
+  }
+  const nodeOf = (name: string): LabNode => {
+    const node = nodes.get(name)
+    if (node === undefined) throw new Error(`no node runs on ${name}`)
+    return node
+  }
+  return {
+    nodes,
+    watch,
+    program: COPPICE,
+    node: nodeOf,
+    start,
+    kill,
+    stop: async () => {
+      watch.close()
+      await Promise.all([...nodes.keys()].map(kill))
+    },
+  }
+}
+
+/** What one node told of its path to another; `via` is the relay's node id. */
+export interface PathTold {
+  readonly atMs: number
+  readonly teller: string
+  readonly to: string
+  readonly path: 'direct' | 'relay'
+  readonly via: string | null
+}
+
+/** The changes of paths among what was told, by the nodes' names. */
+export const pathsTold = (seen: readonly Seen[]): readonly PathTold[] =>
+  seen.flatMap(({ name, teller, atMs, fields }) =>
+    name === 'path-changed' && (fields.path === 'direct' || fields.path === 'relay')
+      ? [
+          {
+            atMs,
+            teller,
+            to: String(fields.name),
+            path: fields.path,
+            via: fields.via === null ? null : String(fields.via),
+          },
+        ]
+      : [],
+  )

@@ -1,0 +1,193 @@
+// What happens on the lab's paths, told as one JSON value: work over a relay alone, the end of a relay, an upgrade in
+// the middle of a transfer, a device that is carried to another network. paths.live.test.ts says what should.
+
+import { spawn } from 'node:child_process'
+import { text } from 'node:stream/consumers'
+import { until } from '../local/fleet.ts'
+import { type PairReport, readMatrix } from './matrix.ts'
+import type { Device, LabNetwork } from './network.ts'
+import { type LabFleet, pathsTold } from './nodes.ts'
+
+/** Two that can be reached, two whose NATs can be dialled through, and one whose NAT cannot. */
+export const STORY_DEVICES: readonly Device[] = [
+  { name: 'public', place: { kind: 'public' } },
+  { name: 'public-2', place: { kind: 'public' } },
+  { name: 'port', place: { kind: 'behind', nat: 'port-restricted', site: 'a' } },
+  { name: 'no-udp', place: { kind: 'behind', nat: 'port-restricted-no-udp', site: 'b' } },
+  { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'c' } },
+]
+
+export interface StoriesReport {
+  readonly pairs: readonly PairReport[]
+  /** A service on `symmetric` as `port` has it: what it answers, its log, and a program inside it. */
+  readonly overRelay: { readonly path: string; readonly answer: string; readonly log: string; readonly inside: string }
+  /** A transfer that began over a relay, and whether the path had become direct before it ended. */
+  readonly upgrade: { readonly began: string; readonly ended: string; readonly mib: number; readonly isSame: boolean }
+  /** From the end of the relay to the next path between the two, in s. */
+  readonly relayReplacedS: number
+  /** From the new network to the first answer by the service's name, asked by a device that had it before, in s. */
+  readonly movedS: number
+}
+
+/** What a loaded machine may take for what takes a second or a few on a free one. */
+const PATIENCE_MS = 90_000
+/** Slow enough to last until the path is direct, which takes some seconds on a free machine. */
+const TRANSFER_S = 40
+
+const SERVER = `const { createServer } = require('net'), { createHash } = require('crypto')
+createServer({ allowHalfOpen: true }, (socket) => {
+  const hash = createHash('sha256')
+  socket.on('error', () => {}).on('data', (bytes) => hash.update(bytes)).on('end', () => socket.end(hash.digest('hex')))
+}).listen(process.env.PORT, '127.0.0.1', () => console.log('the hash server listens'))`
+
+/** Says hello and prints what comes back within 5 s. */
+const ASKER = `const socket = require('net').connect({ port: +process.argv[1], allowHalfOpen: true })
+socket.on('error', () => {}).setTimeout(5000, () => process.exit())
+socket.end('hello')
+socket.pipe(process.stdout)`
+
+/** Sends for so many seconds and prints how much, and whether the hash that comes back is right. */
+const SENDER = `const { connect } = require('net'), { createHash, randomBytes } = require('crypto')
+const [port, seconds] = process.argv.slice(1).map(Number), end = Date.now() + seconds * 1000
+const hash = createHash('sha256')
+const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }), got = []
+let sent = 0
+const timer = setInterval(() => {
+  if (Date.now() >= end) { clearInterval(timer); socket.end(); return }
+  const piece = randomBytes(65536); hash.update(piece); sent += piece.length; socket.write(piece)
+}, 20)
+socket.on('data', (bytes) => got.push(bytes)).on('error', (problem) => { console.error(problem); process.exit(1) })
+socket.on('end', () => {
+  const isSame = Buffer.concat(got).toString() === hash.digest('hex')
+  console.log(JSON.stringify({ mib: sent / 1048576, isSame }))
+})`
+
+export async function tellStories(
+  fleet: LabFleet,
+  network: LabNetwork,
+  say: (text: string) => void,
+): Promise<StoriesReport> {
+  const pathBetween = async (a: string, b: string): Promise<string | null> =>
+    (await fleet.node(a).control.status()).peers.find(({ name }) => name === b)?.path ?? null
+  const untilPath = (a: string, b: string, wanted: 'direct' | 'relay'): Promise<boolean> =>
+    until(`${a} reaches ${b}: ${wanted}`, async () => (await pathBetween(a, b)) === wanted, PATIENCE_MS)
+
+  await untilPath('port', 'no-udp', 'direct')
+  await untilPath('port', 'symmetric', 'relay')
+  const pairs = await readMatrix(fleet)
+  say('the paths have settled')
+  await deploy(fleet, ['symmetric', 'no-udp'])
+
+  const overRelay = await useOverRelay(fleet, network, String(await pathBetween('port', 'symmetric')))
+  say('a service was used over a relay')
+
+  const join = await network.part('port', 'no-udp')
+  await untilPath('port', 'no-udp', 'relay')
+  const began = String(await pathBetween('port', 'no-udp'))
+  const sending = send(fleet, network, 'no-udp')
+  await join()
+  await untilPath('port', 'no-udp', 'direct')
+  const ended = String(await pathBetween('port', 'no-udp'))
+  say('the path became direct in the middle of a transfer')
+  const upgrade = { began, ended, ...(await sending) }
+
+  const relayReplacedS = await loseRelay(fleet, 'port', 'symmetric')
+  say('a relay was replaced')
+  const movedS = await move(fleet, network)
+  return { pairs, overRelay, upgrade, relayReplacedS, movedS }
+}
+
+const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
+const serviceOn = (device: string): string => `lab.demo.hash-${device}.web`
+
+async function deploy(fleet: LabFleet, devices: readonly string[]): Promise<void> {
+  const microservices = devices.map((device) => ({
+    microservice_name: `hash-${device}`,
+    microservice_namespace: 'web',
+    virtualization: 'process',
+    cmd: ['node', '-e', SERVER],
+    memory: 128,
+    port: '7000',
+    constraints: [{ type: 'direct', node: device }],
+  }))
+  const applications = [{ application_name: 'lab', application_namespace: 'demo', microservices }]
+  const { control } = fleet.node('port')
+  await control.deploy(JSON.stringify({ sla_version: 'v2.0', applications }), { domain: null })
+  const isRunning = async () =>
+    (await control.instances()).filter(({ state }) => state === 'running').length === devices.length
+  await until('the services run', isRunning, PATIENCE_MS)
+}
+
+/** Runs a program on a device; resolves with what it printed. */
+async function run(network: LabNetwork, device: string, words: readonly string[]): Promise<string> {
+  const [program = '', ...before] = network.on(device)
+  const child = spawn(program, [...before, ...words], { stdio: ['ignore', 'pipe', 'inherit'] })
+  return (await text(child.stdout)).trim()
+}
+
+async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string): Promise<StoriesReport['overRelay']> {
+  const { control } = fleet.node('port')
+  const done = new AbortController()
+  const { port } = await control.forward(
+    { address: addressOn('symmetric'), localPort: 0, protocol: 'tcp' },
+    done.signal,
+  )
+  const answer = await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])
+  const pieces: Uint8Array[] = []
+  const service = serviceOn('symmetric')
+  for await (const piece of control.logs(
+    { service, number: 0, follow: false, tail: null, sinceMs: null },
+    AbortSignal.timeout(PATIENCE_MS),
+  )) {
+    pieces.push(piece)
+  }
+  const exec = ['exec', '--data', fleet.node('port').dataDir, service, '--', 'node', '-p', '6 * 7']
+  const inside = await run(network, 'port', [process.execPath, fleet.program, ...exec])
+  done.abort()
+  return { path, answer, log: Buffer.concat(pieces).toString(), inside }
+}
+
+async function send(
+  fleet: LabFleet,
+  network: LabNetwork,
+  to: string,
+): Promise<{ readonly mib: number; readonly isSame: boolean }> {
+  const done = new AbortController()
+  const { port } = await fleet
+    .node('port')
+    .control.forward({ address: addressOn(to), localPort: 0, protocol: 'tcp' }, done.signal)
+  const said = await run(network, 'port', [process.execPath, '-e', SENDER, `${port}`, `${TRANSFER_S}`])
+  done.abort()
+  return JSON.parse(said || '{"mib":0,"isSame":false}')
+}
+
+/** Kills the relay between two nodes; seconds until either tells of another path between them. */
+async function loseRelay(fleet: LabFleet, a: string, b: string): Promise<number> {
+  const peers = (await fleet.node(a).control.status()).peers
+  const via = peers.find(({ name }) => name === b)?.via
+  const relay = peers.find(({ node }) => node === via)?.name ?? ''
+  const killedAtMs = Date.now()
+  await fleet.kill(relay)
+  const next = await fleet.watch.find(killedAtMs, PATIENCE_MS, (seen) => {
+    const told = pathsTold(seen).filter(
+      ({ teller, to, via: through }) => ((teller === a && to === b) || (teller === b && to === a)) && through !== via,
+    )
+    return told[0]?.atMs ?? null
+  })
+  if (next === null) throw new Error(`nothing replaced the relay ${relay}`)
+  return (next - killedAtMs) / 1_000
+}
+
+/** Carries `no-udp` behind another router; seconds until `port` gets an answer from its service by name again. */
+async function move(fleet: LabFleet, network: LabNetwork): Promise<number> {
+  await network.move('no-udp', 'port-restricted')
+  const movedAtMs = Date.now()
+  const done = new AbortController()
+  const { port } = await fleet
+    .node('port')
+    .control.forward({ address: addressOn('no-udp'), localPort: 0, protocol: 'tcp' }, done.signal)
+  const isAnswered = async () => (await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])).length > 0
+  await until('the service answers from its new network', isAnswered, PATIENCE_MS)
+  done.abort()
+  return (Date.now() - movedAtMs) / 1_000
+}
