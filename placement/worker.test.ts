@@ -119,7 +119,7 @@ test('nothing is started before its runtime said what runs already', () => {
   assert.deepEqual(bench.look().operations, ['start'])
 })
 
-test('what waits too long for its runtime is lost to its leader, and starts when the runtime is there after all', () => {
+test('what waits too long for its runtime is lost to its leader, and starts when that comes after all', () => {
   const before = running()
   const bench = new Bench([...before.disk.values()], false)
   bench.give({ kind: 'start' })
