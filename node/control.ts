@@ -3,6 +3,9 @@
 
 import type { Duplex } from 'node:stream'
 import type { InstanceState } from '../services-registry/record.ts'
+import type { MembershipControl } from './control-membership.ts'
+
+export type * from './control-membership.ts'
 
 export interface StatusView {
   readonly node: string
@@ -288,7 +291,7 @@ export interface ForwardRequest {
 }
 
 /** All methods reject with CoppiceError when the caller's request cannot be met. */
-export interface NodeControl {
+export interface NodeControl extends MembershipControl {
   status(): StatusView
   nodes(): readonly NodeView[]
   instances(): readonly InstanceView[]
@@ -325,10 +328,6 @@ export interface NodeControl {
   /** Keeps a secret on this operator's devices of the cluster; its value in base64. */
   setSecret(name: string, value: string): Promise<SecretChange>
   removeSecret(name: string): Promise<SecretChange>
-  /** One line of text. */
-  invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
-  /** Revokes a node's membership; signed with the operator key on this device. */
-  revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
   /** An order that a domain goes on without its majority, signed with the operator key on this device. */
   signRecovery(domain: string): Promise<string>
   /**

@@ -271,7 +271,7 @@ test('what cannot be understood, or is signed by one who was revoked, is dropped
 })
 
 test('a message that no receiver would take is not sent, and counted', () => {
-  const big: CoreMessage = { kind: 'charter/chain', chain: new Uint8Array(MESSAGE_BYTES_MAX) }
+  const big: CoreMessage = { kind: 'charter/news', packed: new Uint8Array(MESSAGE_BYTES_MAX) }
   const { host, log } = hostWith(() => [{ kind: 'send', to: PEER.node, message: big }])
   host.input({ kind: 'start' })
   assert.deepEqual(log, ['input start', 'dropped too-large'])

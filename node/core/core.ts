@@ -246,8 +246,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'reach':
         return neighbours.reach(input.peer, input.domain, at, out)
       case 'charter': {
-        const message = { kind: 'charter/chain', chain: input.chain } as const
-        out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
+        const { message, to } = input
+        if (to !== null) out.push({ kind: 'send', to, message })
+        else out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
         return
       }
       case 'policy':

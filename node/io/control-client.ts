@@ -29,6 +29,7 @@ import type {
   UsageView,
 } from '../control.ts'
 import { CoppiceError, type ErrorView } from '../errors.ts'
+import { type MembershipClient, membershipClient } from './control-membership-client.ts'
 import { controlSocketPath, ERROR_TRAILER, withShortPath } from './control-socket.ts'
 import { openUpgrade } from './control-upgrade.ts'
 
@@ -41,7 +42,7 @@ const ANSWER_MS_MAX = 30_000
 /**
  * The methods of NodeControl, asked from another process. All reject with CoppiceError; `no-node` when nobody answers.
  */
-export interface ControlClient {
+export interface ControlClient extends MembershipClient {
   status(): Promise<StatusView>
   nodes(): Promise<readonly NodeView[]>
   instances(): Promise<readonly InstanceView[]>
@@ -65,8 +66,6 @@ export interface ControlClient {
   secrets(): Promise<readonly SecretView[]>
   setSecret(name: string, value: string): Promise<SecretChange>
   removeSecret(name: string): Promise<SecretChange>
-  invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
-  revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
   signRecovery(domain: string): Promise<string>
   recover(domain: string, order: string | null): Promise<RecoveryView>
   ping(node: string): Promise<PingView>
@@ -115,8 +114,7 @@ export function createControlClient(dataDir: string): ControlClient {
     secrets: () => ask('GET', '/v1/secrets'),
     setSecret: (name, value) => ask('POST', '/v1/secrets', { name, value }),
     removeSecret: (name) => ask('DELETE', `/v1/secrets/${encodeURIComponent(name)}`),
-    invite: async (options) => (await ask<{ readonly invite: string }>('POST', '/v1/invites', options)).invite,
-    revoke: (node) => ask('POST', '/v1/revocations', { node }),
+    ...membershipClient(ask),
     signRecovery: async (domain) =>
       (await ask<{ readonly order: string }>('POST', '/v1/recovery-orders', { domain })).order,
     recover: (domain, order) => ask('POST', '/v1/recoveries', { domain, order }),

@@ -1,5 +1,6 @@
-// `npm run demo`: nine nodes in three clusters on this machine; a service is placed, called by name, and survives the
-// loss of the root leader and of a device that runs it. Every line that is printed was measured in this very run.
+// `npm run demo`: nine nodes in three clusters of two operators on this machine; a service is placed, called by name,
+// and survives the loss of the root leader and of a device that runs it. Every line that is printed was measured in
+// this very run.
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
@@ -15,7 +16,7 @@ import { createFleet, type Fleet, type FleetNode, until } from './fleet.ts'
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1', 'berlin-2', 'berlin-3'] },
   { path: '/paris', names: ['paris-1', 'paris-2', 'paris-3'] },
-  { path: '/rome', names: ['rome-1', 'rome-2', 'rome-3'] },
+  { path: '/rome', names: ['rome-1', 'rome-2', 'rome-3'], operator: 'Tiber Farms' },
 ]
 const ELECTORS_OF_THREE = 3
 const SERVICE = 'shop.demo.hello.web'
@@ -115,6 +116,49 @@ async function rootLeader(fleet: Fleet): Promise<FleetNode> {
   return leader
 }
 
+/** Each operator opens its devices and services to the other; the second keeps its namespace `lab` to itself. */
+async function agree(fleet: Fleet): Promise<void> {
+  const open = { runtimes: ['process', 'docker'], may: ['reach'] }
+  const policies = [
+    { at: 'berlin-1', policy: { rules: [{ operators: ['Tiber Farms'], ...open }] } },
+    { at: 'rome-1', policy: { rules: [{ operators: ['berlin-1'], ...open }], namespaces: ['lab'] } },
+  ]
+  await timed('both operators signed policies, and all their devices have them', async () => {
+    for (const { at, policy } of policies) {
+      const node = fleet.nodes.find(({ name }) => name === at)
+      await node?.control.setPolicy(JSON.stringify(policy))
+    }
+    const hasOne = async ({ control }: FleetNode): Promise<boolean> => (await control.policy()).version > 0
+    await until('every device has its policy', () => everyone(fleet, hasOne), 20_000)
+    return ''
+  })
+}
+
+/** The first operator asks for a place in the second one's namespace, on its devices: the owner decides. */
+async function beRefused(fleet: Fleet): Promise<void> {
+  const descriptor = JSON.parse(await readFile(DESCRIPTOR, 'utf8'))
+  const [application] = descriptor.applications
+  const [microservice] = application.microservices
+  Object.assign(application, { application_namespace: 'lab' })
+  const constraints = [{ type: 'clusters', allowed: ['/rome'] }]
+  Object.assign(microservice, { microservice_namespace: 'lab', replicas: 1, constraints })
+  const from = fleet.living().find((node) => node.domain === '/berlin') as FleetNode
+  const id = 'shop.lab.hello.lab'
+  await timed('a service of the first operator for the second one’s devices is refused by their owner', async () => {
+    await from.control.deploy(JSON.stringify(descriptor), { domain: null })
+    const leader = await rootLeader(fleet)
+    return await until(
+      'the refusal is shown',
+      async () => {
+        const all = await leader.control.instances()
+        return all.find(({ service, reason }) => service === id && /policy forbids it/.test(reason))?.reason ?? null
+      },
+      20_000,
+    )
+  })
+  await from.control.remove(id)
+}
+
 async function deploy(fleet: Fleet): Promise<readonly InstanceView[]> {
   const from = fleet.living().find((node) => node.domain === '/rome') as FleetNode
   const descriptor = await readFile(DESCRIPTOR, 'utf8')
@@ -193,8 +237,10 @@ async function story(fleet: Fleet): Promise<void> {
     await until('three electors everywhere', () => everyone(fleet, isSafe), 40_000, fleet.nodes)
     return ''
   })
+  await agree(fleet)
   const placed = await deploy(fleet)
   const caller = await callFromElsewhere(fleet, placed)
+  await beRefused(fleet)
   const leader = await loseRootLeader(fleet)
   const isCallerLost = caller.name === leader.name
   const stillHere = fleet.living().find((node) => node.domain === caller.domain)
