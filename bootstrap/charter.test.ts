@@ -1,77 +1,65 @@
-// Chains as operators make them, and as a forger would like them to be.
+// Charters as operators make them, and as a forger would like them to be.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { NodeId } from '../overlay/kernel/ids.ts'
 import { encodeCbor } from '../overlay/wire/codec.ts'
+import { entriesOf, extend, openEntries } from './charter.ts'
+import { signaturesNeeded } from './charter-authority.ts'
+import { CHARTER_BYTES_MAX, type CharterEntry, operatorIdOf, signEntry, signedPart } from './charter-entry.ts'
+import { packEntries, readCharterFile, unpackEntries, writeCharterFile } from './charter-file.ts'
 import {
-  appendEntry,
-  CHARTER_BYTES_MAX,
-  type CharterEntry,
-  type CharterView,
-  compareChains,
-  decodeChain,
-  encodeChain,
-  operatorIdOf,
-  signaturesNeeded,
-  verifyChain,
-} from './charter.ts'
+  acme,
+  admitFact,
+  birch,
+  cedar,
+  entryOn,
+  genesisOf,
+  mallory,
+  node,
+  outcomeOf,
+  policyFact,
+  removeFact,
+  revokeFact,
+  rotateFact,
+  tryGenesis,
+  withEntry,
+} from './charter-fixture.ts'
 import { nodeCrypto } from './io/crypto.ts'
 import { operatorNamed } from './io/federation-for-tests.ts'
-import type { OperatorKey } from './io/key-file.ts'
-
-interface Chain {
-  readonly entries: readonly CharterEntry[]
-  readonly view: CharterView
-}
-
-const acme = operatorNamed('acme')
-const birch = operatorNamed('birch')
-const cedar = operatorNamed('cedar')
-const node = (name: string): NodeId => `12D3KooW${name}` as NodeId
-
-function genesis(operators: readonly OperatorKey[], seals = operators, nonce = 1): Chain {
-  const named = operators.map((key) => ({ id: key.operator, name: key.name }))
-  const body = { name: 'Green Fields', nonce: new Uint8Array(32).fill(nonce), at: 1_000, operators: named }
-  const made = appendEntry([], null, { kind: 'genesis', body }, seals, nodeCrypto)
-  assert.ok(made.ok, made.ok ? '' : made.error.detail)
-  return made.value
-}
-
-function revoke(chain: Chain, nodes: readonly NodeId[], seals: readonly OperatorKey[] = [acme]): Chain {
-  const made = tryRevoke(chain, nodes, seals)
-  assert.ok(made.ok, made.ok ? '' : made.error.detail)
-  return made.value
-}
-
-function tryRevoke(chain: Chain, nodes: readonly NodeId[], seals: readonly OperatorKey[]) {
-  const body = { nodes, credentials: [], reason: 'lost', at: 2_000 }
-  return appendEntry(chain.entries, chain.view, { kind: 'revoke', body }, seals, nodeCrypto)
-}
 
 function problemOf(entries: readonly CharterEntry[]): string {
-  const verified = verifyChain(entries, nodeCrypto)
-  return verified.ok ? 'valid' : verified.error.kind
+  const opened = openEntries(entries, nodeCrypto)
+  return opened.ok ? 'valid' : opened.error.kind
 }
 
-test('a chain that was written and read again says the same, and its first hash is the federation', () => {
-  const chain = revoke(revoke(genesis([acme]), [node('A')]), [node('B'), node('C')])
-  const read = decodeChain(encodeChain(chain.entries))
+const twoRevocations = () =>
+  withEntry(
+    withEntry(genesisOf([acme]), revokeFact(acme, node('A')), acme),
+    revokeFact(acme, node('B'), node('C')),
+    acme,
+  )
+
+test('a charter that was written and read again says the same, and its first hash is the federation', () => {
+  const charter = twoRevocations()
+  const read = unpackEntries(packEntries(entriesOf(charter)))
   assert.ok(read.ok)
-  const verified = verifyChain(read.value, nodeCrypto)
-  assert.ok(verified.ok)
-  assert.deepEqual(verified.value, chain.view)
-  assert.equal(verified.value.federation, verified.value.hashes[0])
-  assert.deepEqual([...verified.value.revokedNodes], [node('A'), node('B'), node('C')])
+  const opened = openEntries(read.value, nodeCrypto)
+  assert.ok(opened.ok)
+  assert.deepEqual(opened.value.view, charter.view)
+  assert.equal(charter.view.federation, charter.view.hashes[0])
+  assert.deepEqual([...charter.view.revokedNodes.keys()], [node('A'), node('B'), node('C')])
+  const carried = readCharterFile(writeCharterFile(entriesOf(charter)))
+  assert.ok(carried.ok)
+  assert.deepEqual(carried.value, read.value)
 })
 
 test('two federations of one name and operator are different federations', () => {
-  assert.notEqual(genesis([acme]).view.federation, genesis([acme], [acme], 2).view.federation)
+  assert.notEqual(genesisOf([acme]).view.federation, genesisOf([acme], [acme], 2).view.federation)
 })
 
 test('a change in any field of any entry is noticed', () => {
-  const { entries } = revoke(revoke(genesis([acme]), [node('A')]), [node('B')])
+  const entries = entriesOf(twoRevocations())
   const flipped = (bytes: Uint8Array, at = 0): Uint8Array =>
     bytes.map((byte, index) => (index === at ? byte ^ 1 : byte))
   const tamperings: Readonly<Record<string, (entry: CharterEntry) => CharterEntry>> = {
@@ -84,10 +72,7 @@ test('a change in any field of any entry is noticed', () => {
       ...entry,
       signatures: entry.signatures.map((one) => ({ ...one, signature: flipped(one.signature) })),
     }),
-    signer: (entry) => ({
-      ...entry,
-      signatures: entry.signatures.map((one) => ({ ...one, operator: birch.operator })),
-    }),
+    signer: (entry) => ({ ...entry, signatures: entry.signatures.map((one) => ({ ...one, key: birch.operator })) }),
     'no signature': (entry) => ({ ...entry, signatures: [] }),
     'signature twice': (entry) => ({ ...entry, signatures: [...entry.signatures, ...entry.signatures] }),
   }
@@ -100,104 +85,160 @@ test('a change in any field of any entry is noticed', () => {
   }
 })
 
-test('an entry that is left out, moved or repeated breaks the chain', () => {
-  const [first, second, third] = revoke(revoke(genesis([acme]), [node('A')]), [node('B')]).entries
+test('an entry that is left out or of another federation breaks the charter, and order does not matter', () => {
+  const [first, second, third] = entriesOf(twoRevocations())
   assert.ok(first && second && third)
-  assert.equal(problemOf([first, third]), 'bad-sequence')
-  assert.equal(problemOf([first, third, second]), 'bad-sequence')
+  assert.equal(problemOf([first, third]), 'broken-link')
+  assert.equal(problemOf([first, third, second]), 'valid')
+  assert.equal(problemOf([first, second, second, third]), 'valid')
   assert.equal(problemOf([first, second, { ...third, seq: 1 }]), 'bad-sequence')
-  assert.equal(problemOf([first, { ...third, seq: 1 }]), 'broken-link')
   assert.equal(problemOf([second]), 'bad-sequence')
   assert.equal(problemOf([]), 'empty')
+  const [other] = entriesOf(genesisOf([acme], [acme], 2))
+  assert.equal(problemOf([first, other as CharterEntry]), 'broken-link')
 })
 
-test('a kind of entry that this version does not know refuses the chain and says so', () => {
-  const { entries, view } = genesis([acme])
-  const body = encodeCbor({})
-  const prev = entries[0] === undefined ? null : Uint8Array.from(Buffer.from(view.head, 'hex'))
-  const signature = acme.sign(encodeCbor(['coppice/charter/1', 1, prev, 'policy', body]))
-  const policy = { seq: 1, prev, kind: 'policy', body, signatures: [{ operator: acme.operator, signature }] }
-  const verified = verifyChain([...entries, policy], nodeCrypto)
-  assert.ok(!verified.ok)
-  assert.equal(verified.error.kind, 'unknown-kind')
-  assert.match(verified.error.detail, /"policy"/)
+test('a kind of entry that this version does not know is not taken in, and said so', () => {
+  const charter = genesisOf([acme])
+  const unsigned = { ...entryOn(charter, revokeFact(acme)), kind: 'moon', body: encodeCbor({}), signatures: [] }
+  const { added, problems } = extend(charter, [signEntry(unsigned, [acme])], nodeCrypto)
+  assert.equal(added.length, 0)
+  assert.equal(problems[0]?.kind, 'unknown-kind')
+  assert.match(problems[0]?.detail ?? '', /"moon"/)
 })
 
-test('a majority of the operators must sign, and all of them at the genesis', () => {
-  assert.deepEqual([1, 2, 3, 4, 5].map(signaturesNeeded), [1, 2, 2, 3, 3])
-  const three = genesis([acme, birch, cedar])
-  const alone = tryRevoke(three, [node('A')], [acme])
-  assert.equal(alone.ok ? '' : alone.error.kind, 'too-few-signatures')
-  assert.equal(revoke(three, [node('A')], [acme, cedar]).view.revokedNodes.size, 1)
-  const stranger = tryRevoke(three, [node('A')], [acme, operatorNamed('mallory')])
-  assert.equal(stranger.ok ? '' : stranger.error.kind, 'not-an-operator')
-  const named = [acme, birch].map((key) => ({ id: key.operator, name: key.name }))
-  const body = { name: 'x', nonce: new Uint8Array(32), at: 0, operators: named }
-  const unasked = appendEntry([], null, { kind: 'genesis', body }, [acme], nodeCrypto)
+test('a majority of the operators must sign what concerns all, and all of them the genesis', () => {
+  assert.deepEqual(
+    [1, 2, 3, 4, 5].map((operators) => signaturesNeeded(operators)),
+    [1, 2, 2, 3, 3],
+  )
+  assert.deepEqual(
+    [1, 2, 3, 4, 6].map((operators) => signaturesNeeded(operators, 'two-thirds')),
+    [1, 2, 2, 3, 4],
+  )
+  const three = genesisOf([acme, birch, cedar])
+  assert.equal(outcomeOf(three, revokeFact(null, node('A')), acme), 'lacks 1')
+  assert.equal(outcomeOf(three, revokeFact(null, node('A')), acme, cedar), 'in-force')
+  assert.equal(outcomeOf(three, revokeFact(null, node('A')), acme, mallory), 'not-an-operator')
+  assert.equal(outcomeOf(three, admitFact(mallory), acme), 'lacks 1')
+  const unasked = tryGenesis([acme, birch], [acme])
   assert.equal(unasked.ok ? '' : unasked.error.kind, 'too-few-signatures')
 })
 
+test('an operator puts out its own devices alone, and nobody else’s', () => {
+  const three = genesisOf([acme, birch, cedar])
+  assert.equal(outcomeOf(three, revokeFact(birch, node('A')), birch), 'in-force')
+  assert.equal(outcomeOf(three, revokeFact(birch, node('A')), acme), 'lacks 1')
+  const { view } = withEntry(three, revokeFact(birch, node('A')), birch)
+  assert.deepEqual([...(view.revokedNodes.get(node('A')) ?? [])], [birch.operator])
+})
+
+test('an operator is admitted only when it asked, and once', () => {
+  const alone = genesisOf([acme])
+  const forged = admitFact(birch)
+  assert.ok(forged.kind === 'admit-operator')
+  const { consent } = forged.body
+  const renamed = { ...consent, request: { ...consent.request, name: 'acme' } }
+  const unasked = { ...forged, body: { ...forged.body, consent: renamed } }
+  assert.equal(outcomeOf(alone, unasked, acme), 'bad-body')
+  const two = withEntry(alone, admitFact(birch), acme)
+  assert.deepEqual(
+    two.view.operators.map(({ name }) => name),
+    ['acme', 'birch'],
+  )
+  assert.equal(outcomeOf(two, admitFact(birch), acme, birch), 'bad-body')
+})
+
+test('operators leave alone, are made to leave by the others, and the last one stays', () => {
+  const three = genesisOf([acme, birch, cedar])
+  assert.equal(outcomeOf(three, removeFact(cedar), acme, birch), 'in-force')
+  assert.equal(outcomeOf(three, removeFact(cedar), acme, cedar), 'lacks 1', 'its own hand does not count')
+  assert.equal(outcomeOf(three, removeFact(cedar, true), cedar), 'in-force')
+  assert.equal(outcomeOf(three, removeFact(cedar, true), acme), 'lacks 1')
+  const two = genesisOf([acme, birch])
+  assert.equal(outcomeOf(two, removeFact(birch), acme), 'in-force', 'of two, the elder decides')
+  assert.equal(outcomeOf(two, removeFact(acme), birch), 'lacks 1', 'and the younger does not')
+  const one = withEntry(two, removeFact(birch), acme)
+  assert.equal(outcomeOf(one, revokeFact(acme), birch), 'not-an-operator')
+  assert.equal(outcomeOf(one, removeFact(acme, true), acme), 'bad-body')
+  assert.equal(outcomeOf(one, admitFact(birch), acme), 'in-force', 'and may come back')
+})
+
+test('a key that was changed signs nothing any more, and the operator keeps its name', () => {
+  const next = operatorNamed('acme, later')
+  const changed = withEntry(genesisOf([acme]), rotateFact(acme, next), acme)
+  const [operator] = changed.view.operators
+  assert.deepEqual([operator?.id, operator?.key], [acme.operator, next.operator])
+  assert.equal(outcomeOf(changed, revokeFact(acme, node('A')), acme), 'not-an-operator')
+  assert.equal(outcomeOf(changed, revokeFact(acme, node('A')), next), 'in-force')
+  assert.equal(outcomeOf(changed, rotateFact(acme, acme), next), 'bad-body', 'no key comes back')
+  const stolen = rotateFact(acme, mallory)
+  assert.ok(stolen.kind === 'rotate')
+  const unproven = { ...stolen.body.consent, request: { ...stolen.body.consent.request, key: birch.operator } }
+  const claimed = { ...stolen, body: { ...stolen.body, consent: unproven } }
+  assert.equal(outcomeOf(genesisOf([acme]), claimed, acme), 'bad-body', 'the next key has to sign, too')
+})
+
+test('the operators may demand more signatures of each other', () => {
+  const strict = withEntry(genesisOf([acme, birch, cedar]), policyFact('all'), acme, birch)
+  assert.equal(outcomeOf(strict, admitFact(mallory), acme, birch), 'lacks 1')
+  assert.equal(outcomeOf(strict, admitFact(mallory), acme, birch, cedar), 'in-force')
+  assert.equal(outcomeOf(strict, removeFact(cedar), acme, birch), 'in-force', 'all but the one')
+})
+
 test('a genesis names at least one operator, each once, each with a key', () => {
-  const refusedFor = (operators: readonly { id: typeof acme.operator; name: string }[]): string => {
-    const body = { name: 'x', nonce: new Uint8Array(32), at: 0, operators }
-    const made = appendEntry([], null, { kind: 'genesis', body }, [acme], nodeCrypto)
+  const short = { ...acme, operator: operatorIdOf(new Uint8Array(31)) }
+  const kinds = [[], [acme, acme], [short]].map((operators) => {
+    const made = tryGenesis(operators)
     return made.ok ? 'valid' : made.error.kind
-  }
-  const one = { id: acme.operator, name: 'acme' }
-  assert.equal(refusedFor([]), 'bad-body')
-  assert.equal(refusedFor([one, one]), 'bad-body')
-  assert.equal(refusedFor([{ id: operatorIdOf(new Uint8Array(31)), name: 'short' }]), 'bad-body')
-  assert.equal(refusedFor([one]), 'valid')
+  })
+  assert.deepEqual(kinds, ['bad-body', 'bad-body', 'bad-body'])
 })
 
-test('the longer of two chains wins only when it holds the whole of the shorter one', () => {
-  const start = genesis([acme])
-  const short = revoke(start, [node('A')])
-  const long = revoke(short, [node('B')])
-  const other = revoke(revoke(start, [node('C')]), [node('D')])
-  assert.deepEqual(compareChains(short.view, short.view), { kind: 'same' })
-  assert.deepEqual(compareChains(short.view, long.view), { kind: 'theirs-is-longer' })
-  assert.deepEqual(compareChains(long.view, short.view), { kind: 'ours-is-longer' })
-  assert.deepEqual(compareChains(short.view, other.view), { kind: 'fork', seq: 1 })
-  assert.deepEqual(compareChains(short.view, genesis([acme], [acme], 2).view), { kind: 'other-federation' })
-})
-
-test('a charter that would outgrow a hello refuses the entry and stays as it is', () => {
-  let chain = genesis([acme])
-  const many = Array.from({ length: 64 }, (_, index) => node(`${index}`.padEnd(44, 'x')))
-  for (;;) {
-    const made = tryRevoke(chain, many, [acme])
-    if (!made.ok) {
-      assert.equal(made.error.kind, 'too-large')
-      break
-    }
-    chain = made.value
-  }
-  assert.ok(encodeChain(chain.entries).length <= CHARTER_BYTES_MAX)
-  assert.ok(chain.entries.length > 5)
-  assert.equal(problemOf(chain.entries), 'valid')
-})
-
-test('bytes that are no chain, and chains with any byte changed, are refused and never throw', () => {
-  const { entries } = revoke(genesis([acme]), [node('A')])
-  const good = encodeChain(entries)
+test('bytes that are no charter, and charters with any byte changed, are refused and never throw', () => {
+  const good = packEntries(entriesOf(withEntry(genesisOf([acme]), revokeFact(acme, node('A')), acme)))
   const isRefused = (bytes: Uint8Array): boolean => {
-    const read = decodeChain(bytes)
-    return !read.ok || !verifyChain(read.value, nodeCrypto).ok
+    const read = unpackEntries(bytes)
+    return !read.ok || !openEntries(read.value, nodeCrypto).ok
   }
   assert.equal(isRefused(good), false)
   assert.equal(isRefused(new Uint8Array(CHARTER_BYTES_MAX + 1)), true)
   fc.assert(
     fc.property(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), (at, mask) => {
-      const changed = good.map((byte, index) => (index === at ? byte ^ mask : byte))
-      assert.ok(isRefused(changed))
+      assert.ok(isRefused(good.map((byte, index) => (index === at ? byte ^ mask : byte))))
     }),
     { seed: 1, numRuns: 300 },
   )
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
-      assert.ok(isRefused(bytes))
-    }),
+    fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => assert.ok(isRefused(bytes))),
     { seed: 2, numRuns: 500 },
   )
 })
+
+test('no entry is taken in that somebody signed who had no say in its place', () => {
+  const three = genesisOf([acme, birch, cedar])
+  const facts = [admitFact(mallory), policyFact('all'), removeFact(acme), revokeFact(null, node('A')), revokeFact(acme)]
+  const keys = [mallory, acme, birch, cedar]
+  fc.assert(
+    fc.property(fc.constantFrom(...facts), fc.subarray(keys), fc.boolean(), (fact, seals, isForged) => {
+      const honest = entryOn(three, fact, ...seals)
+      const forged = isForged ? forge(honest) : honest
+      const { charter, added } = extend(three, [forged], nodeCrypto)
+      const isAllowed = !isForged && !seals.includes(mallory) && enoughFor(fact, seals)
+      assert.equal(added.length === 1, isAllowed)
+      if (!isAllowed) assert.equal(charter, three)
+    }),
+    { seed: 3, numRuns: 300 },
+  )
+})
+
+/** A signature of mallory's in the name of each of the others. */
+function forge(entry: CharterEntry): CharterEntry {
+  const signature = mallory.sign(signedPart(entry))
+  return { ...entry, signatures: [acme, birch].map(({ operator }) => ({ key: operator, signature })) }
+}
+
+function enoughFor(fact: ReturnType<typeof admitFact>, seals: readonly (typeof acme)[]): boolean {
+  if (fact.kind === 'revoke' && fact.body.operator !== null) return seals.includes(acme)
+  return seals.filter((key) => !(fact.kind === 'remove-operator' && key === acme)).length >= 2
+}

@@ -1,306 +1,259 @@
-// The charter: an append-only chain of signed entries that says which operators a federation has and who was revoked.
-// Each entry is bound to the one before by its hash, so the hash of the first names the federation and the hash of the
-// last names everything that was ever agreed; whoever holds the chain can check all of it alone.
+// The charter: every entry that the operators ever signed, each bound to the one before by its hash. Usually that is a
+// chain; where two were signed for one place it is a tree, and a rule that looks at nothing but the entries says which
+// branch holds. So whoever has the same entries, in whatever order they came, has the same charter.
 
-import { base16 } from 'multiformats/bases/base16'
-import { base64url } from 'multiformats/bases/base64'
 import type { FederationId, NodeId, OperatorId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { bytes, type Infer, list, nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import {
+  type Authority,
+  type CharterProblem,
+  isSignedEnough,
+  judgeEntry,
+  type KnownKey,
+  type Operator,
+  previousOf,
+  refuse,
+  type Standing,
+  tooFewSignatures,
+} from './charter-authority.ts'
+import {
+  CHARTER_ENTRIES_MAX,
+  type CharterEntry,
+  type CharterFact,
+  type Crypto,
+  draftEntry,
+  entryHash,
+  hexOf,
+  type OperatorSeal,
+  signEntry,
+  signedPart,
+  type Threshold,
+} from './charter-entry.ts'
+import { type Branches, chooseBranches } from './charter-forks.ts'
 
-/** The arithmetic of trust, handed in so that this file stays pure. */
-export interface Crypto {
-  sha256(bytes: Uint8Array): Uint8Array
-  /** Ed25519 (RFC 8032) on a raw public key of 32 bytes; false for anything malformed. */
-  verify(publicKey: Uint8Array, payload: Uint8Array, signature: Uint8Array): boolean
+/** An entry in its place, and who has a say after it. */
+export interface PlacedEntry {
+  readonly entry: CharterEntry
+  readonly hash: string
+  readonly prev: string | null
+  readonly fact: CharterFact
+  readonly authority: Authority
 }
 
-/** The longest encoded chain: it travels whole in every hello, so it stays half of what a message may be. */
-export const CHARTER_BYTES_MAX = 32_768
-/** A relation: more do not fit, as an entry takes at least 240 bytes. */
-export const CHARTER_ENTRIES_MAX = 136
-export const OPERATORS_MAX = 64
-/** Nodes, and credentials, in one `revoke` entry; many at once share one signature. */
-export const REVOKED_PER_ENTRY_MAX = 64
-export const NAME_CHARS_MAX = 64
-export const REASON_CHARS_MAX = 200
-export const HASH_BYTES = 32
-const PUBLIC_KEY_BYTES = 32
-const SIGNATURE_BYTES = 64
+/** Two or more entries with the same entry before them. */
+export interface Fork {
+  readonly seq: number
+  readonly winner: string
+  readonly losers: readonly string[]
+}
 
-const operatorSchema = object({ id: text<OperatorId>(64), name: text(NAME_CHARS_MAX) })
-export type Operator = Infer<typeof operatorSchema>
+/** Who put a node or a credential out: the operators that enrolled it, or EVERYBODY. */
+export type Revocations<K> = ReadonlyMap<K, ReadonlySet<OperatorId>>
+/** Stands for all operators together. */
+export const EVERYBODY = '' as OperatorId
 
-/** What founds a federation. The nonce tells two federations of one name and operator apart. */
-const genesisSchema = object({
-  name: text(NAME_CHARS_MAX),
-  nonce: bytes(HASH_BYTES),
-  at: whole(),
-  operators: list(operatorSchema, OPERATORS_MAX),
-})
-export type GenesisBody = Infer<typeof genesisSchema>
-
-/** What puts nodes, or single credentials (by SHA-256), out of the federation for good. */
-const revokeSchema = object({
-  nodes: list(text<NodeId>(128), REVOKED_PER_ENTRY_MAX),
-  credentials: list(bytes(HASH_BYTES), REVOKED_PER_ENTRY_MAX),
-  reason: text(REASON_CHARS_MAX),
-  at: whole(),
-})
-export type RevokeBody = Infer<typeof revokeSchema>
-
-export type CharterFact =
-  | { readonly kind: 'genesis'; readonly body: GenesisBody }
-  | { readonly kind: 'revoke'; readonly body: RevokeBody }
-
-const entrySchema = object({
-  /** Counts from 0, the genesis. */
-  seq: whole(0, CHARTER_ENTRIES_MAX),
-  /** The hash of the entry before; null at the genesis. */
-  prev: nullable(bytes(HASH_BYTES)),
-  kind: text(32),
-  /** CBOR as it was signed: kept as bytes, so that fields a later version adds do not change the hash. */
-  body: bytes(CHARTER_BYTES_MAX),
-  signatures: list(object({ operator: text<OperatorId>(64), signature: bytes(SIGNATURE_BYTES) }), OPERATORS_MAX),
-})
-export type CharterEntry = Infer<typeof entrySchema>
-
-const chainSchema = list(entrySchema, CHARTER_ENTRIES_MAX)
-
-/** What a verified chain says. */
+/** What a charter says. */
 export interface CharterView {
   readonly federation: FederationId
   readonly name: string
-  /** Hex hash of the last entry. */
+  /** Hex hash of the last entry of the branch that holds. */
   readonly head: string
+  /** Entries of the branch that holds. */
   readonly length: number
-  /** Hex hash of each entry, first to last. */
+  /** Hex hashes of that branch, first to last. */
   readonly hashes: readonly string[]
   readonly operators: readonly Operator[]
-  readonly revokedNodes: ReadonlySet<NodeId>
-  /** Hex SHA-256 of revoked credentials. */
-  readonly revokedCredentials: ReadonlySet<string>
+  readonly keys: ReadonlyMap<OperatorId, KnownKey>
+  readonly threshold: Threshold
+  /** Revocations count on whichever branch they stand. */
+  readonly revokedNodes: Revocations<NodeId>
+  /** By hex SHA-256. */
+  readonly revokedCredentials: Revocations<string>
+  readonly forks: readonly Fork[]
+  /** Hashes of entries that nothing follows, sorted: two charters with the same tips are the same. */
+  readonly tips: readonly string[]
+  /** The latest time that each operator alone vouched for: it is not earlier now, whatever a clock says. */
+  readonly vouchedAt: ReadonlyMap<OperatorId, number>
 }
 
-export interface CharterProblem {
-  readonly kind:
-    | 'malformed'
-    | 'too-large'
-    | 'empty'
-    | 'bad-sequence'
-    | 'broken-link'
-    | 'unknown-kind'
-    | 'misplaced-genesis'
-    | 'bad-body'
-    | 'not-an-operator'
-    | 'repeated-signature'
-    | 'bad-signature'
-    | 'too-few-signatures'
-  /** A sentence without its subject, e.g. `entry 3: …`. */
-  readonly detail: string
+/** All that is known and valid, by hash, and what it says. */
+export interface Charter {
+  readonly placed: ReadonlyMap<string, PlacedEntry>
+  readonly view: CharterView
 }
 
-/** How two chains stand to each other. A fork means that two entries were signed for one place. */
-export type ChainComparison =
-  | { readonly kind: 'same' | 'theirs-is-longer' | 'ours-is-longer' | 'other-federation' }
-  | { readonly kind: 'fork'; readonly seq: number }
-
-/** One operator's hand: signs the bytes it is given. */
-export interface OperatorSeal {
-  readonly operator: OperatorId
-  sign(payload: Uint8Array): Uint8Array
+/** What became of entries that were offered. */
+export interface Extension {
+  readonly charter: Charter
+  /** In an order in which each follows what it needs. */
+  readonly added: readonly PlacedEntry[]
+  /** Valid, but signed by too few so far. */
+  readonly drafts: readonly CharterEntry[]
+  /** Entries whose predecessor is not known here. */
+  readonly orphans: number
+  /** What was wrong with others; a kind that this version does not know is among them. */
+  readonly problems: readonly CharterProblem[]
 }
 
-/** How many operators must sign: a majority. */
-export const signaturesNeeded = (operators: number): number => Math.floor(operators / 2) + 1
-
-export const hexOf = (hash: Uint8Array): string => base16.baseEncode(hash)
-
-/** The id of an operator from its raw public key of 32 bytes. */
-export const operatorIdOf = (publicKey: Uint8Array): OperatorId => base64url.encode(publicKey) as string as OperatorId
-
-/** The raw public key that an operator's id stands for, null when it is not an id. */
-export function operatorPublicKey(operator: string): Uint8Array | null {
-  try {
-    const key = base64url.decode(operator)
-    // One operator has one spelling: padding, which the library passes over, would make another.
-    return key.length === PUBLIC_KEY_BYTES && operatorIdOf(key) === operator ? key : null
-  } catch {
-    return null
-  }
+/** Checks a whole charter: order, links, shapes, and that enough operators signed each entry. */
+export function openEntries(entries: readonly CharterEntry[], crypto: Crypto): Result<Charter, CharterProblem> {
+  const [first] = entries
+  if (first === undefined) return refuse('empty', 'the charter has no entry')
+  const founded = foundCharter(first, crypto)
+  if (!founded.ok) return founded
+  const { charter, drafts, orphans, problems } = extend(founded.value, entries.slice(1), crypto)
+  const [problem] = problems
+  if (problem !== undefined) return err(problem)
+  if (orphans > 0) return refuse('broken-link', `${orphans} of its entries follow from none that is there`)
+  const [draft] = drafts
+  if (draft !== undefined) return refuse('too-few-signatures', `entry ${draft.seq}: it lacks signatures`)
+  return ok(charter)
 }
 
-export const encodeChain = (entries: readonly CharterEntry[]): Uint8Array => encodeCbor(chainSchema.write(entries))
-
-/** Reads a chain; nothing in it is believed yet. */
-export function decodeChain(encoded: Uint8Array): Result<readonly CharterEntry[], CharterProblem> {
-  if (encoded.length > CHARTER_BYTES_MAX) {
-    return refuse('too-large', `the charter has ${encoded.length} bytes, at most ${CHARTER_BYTES_MAX} are allowed`)
-  }
-  const raw = decodeBounded(encoded)
-  if (!raw.ok) return refuse('malformed', raw.error.detail)
-  const read = readWith(chainSchema, raw.value, noEnvelope)
-  return read.ok ? read : refuse('malformed', read.error)
+function foundCharter(genesis: CharterEntry, crypto: Crypto): Result<Charter, CharterProblem> {
+  const placed = placeEntry(null, genesis, crypto)
+  if (!placed.ok) return placed
+  if (!isSignedEnough(placed.value.standing)) return err(tooFewSignatures(genesis, placed.value.standing))
+  return ok(charterOf(new Map([[placed.value.placed.hash, placed.value.placed]])))
 }
 
-/** Checks a whole chain from its first entry: order, links, shapes, and that enough operators signed each entry. */
-export function verifyChain(entries: readonly CharterEntry[], crypto: Crypto): Result<CharterView, CharterProblem> {
-  let view: CharterView | null = null
-  for (const [index, entry] of entries.entries()) {
-    const next: Result<CharterView, CharterProblem> = verifyEntry(view, entry, index, crypto)
-    if (!next.ok) return next
-    view = next.value
-  }
-  return view === null ? refuse('empty', 'the charter has no entry') : ok(view)
-}
-
-/**
- * Signs a new entry on top of a verified chain (or, with `view` null, the genesis) and returns the longer chain,
- * verified.
- */
-export function appendEntry(
-  entries: readonly CharterEntry[],
-  view: CharterView | null,
-  fact: CharterFact,
+/** Signs the genesis: by all that it names, or it is none. */
+export function foundWith(
+  body: Extract<CharterFact, { readonly kind: 'genesis' }>['body'],
   seals: readonly OperatorSeal[],
   crypto: Crypto,
-): Result<{ readonly entries: readonly CharterEntry[]; readonly view: CharterView }, CharterProblem> {
-  const body = encodeCbor(fact.kind === 'genesis' ? genesisSchema.write(fact.body) : revokeSchema.write(fact.body))
-  const prev = view === null ? null : base16.baseDecode(view.head)
-  const unsigned = { seq: entries.length, prev, kind: fact.kind, body }
-  const payload = unsignedPart(unsigned)
-  const signatures = seals.map((seal) => ({ operator: seal.operator, signature: seal.sign(payload) }))
-  const entry: CharterEntry = { ...unsigned, signatures }
-  const longer = [...entries, entry]
-  const size = encodeChain(longer).length
-  if (size > CHARTER_BYTES_MAX || longer.length > CHARTER_ENTRIES_MAX) {
-    return refuse('too-large', `the charter would have ${size} bytes in ${longer.length} entries`)
-  }
-  const verified = verifyEntry(view, entry, entries.length, crypto)
-  return verified.ok ? ok({ entries: longer, view: verified.value }) : verified
+): Result<Charter, CharterProblem> {
+  return foundCharter(signEntry(draftEntry(0, null, { kind: 'genesis', body }), seals), crypto)
 }
 
-/**
- * The longer chain wins when it begins with the whole of the shorter one; else the first entry that differs is a
- * fork.
- */
-export function compareChains(ours: CharterView, theirs: CharterView): ChainComparison {
-  if (ours.federation !== theirs.federation) return { kind: 'other-federation' }
-  const shared = Math.min(ours.length, theirs.length)
-  for (let seq = 0; seq < shared; seq++) {
-    if (ours.hashes[seq] !== theirs.hashes[seq]) return { kind: 'fork', seq }
+/** Takes in entries in any order; what lacks signatures or does not belong changes nothing. */
+export function extend(charter: Charter, entries: readonly CharterEntry[], crypto: Crypto): Extension {
+  const placed = new Map(charter.placed)
+  const added: PlacedEntry[] = []
+  const drafts: CharterEntry[] = []
+  const problems: CharterProblem[] = []
+  let orphans = 0
+  for (const entry of [...entries].sort((a, b) => a.seq - b.seq)) {
+    const before = placed.get(previousOf(entry) ?? '')
+    if (before === undefined) {
+      const isOurs = entry.seq === 0 && entryHash(entry, crypto) === charter.view.federation
+      if (entry.seq === 0 && !isOurs) problems.push({ kind: 'broken-link', detail: 'it is of another federation' })
+      else if (!isOurs) orphans += 1
+      continue
+    }
+    const payload = signedPart(entry)
+    const hash = hexOf(crypto.sha256(payload))
+    if (placed.has(hash)) continue
+    const judged = placeHashed(before, entry, hash, payload, crypto)
+    if (!judged.ok) problems.push(judged.error)
+    else if (!isSignedEnough(judged.value.standing)) drafts.push(entry)
+    else if (placed.size >= CHARTER_ENTRIES_MAX) problems.push(full)
+    else {
+      placed.set(judged.value.placed.hash, judged.value.placed)
+      added.push(judged.value.placed)
+    }
   }
-  if (ours.length === theirs.length) return { kind: 'same' }
-  return { kind: theirs.length > ours.length ? 'theirs-is-longer' : 'ours-is-longer' }
+  return { charter: added.length === 0 ? charter : charterOf(placed), added, drafts, orphans, problems }
 }
 
-function verifyEntry(
-  view: CharterView | null,
+/** Judges an entry on top of one that is placed. */
+export function placeEntry(
+  before: PlacedEntry | null,
   entry: CharterEntry,
-  index: number,
   crypto: Crypto,
-): Result<CharterView, CharterProblem> {
-  const at = `entry ${index}`
-  if (entry.seq !== index) return refuse('bad-sequence', `${at}: is numbered ${entry.seq}`)
-  const prev = entry.prev === null ? null : hexOf(entry.prev)
-  if (prev !== (view === null ? null : view.head)) {
-    return refuse('broken-link', `${at}: does not follow from the entry before it`)
-  }
-  const payload = unsignedPart(entry)
-  const hash = hexOf(crypto.sha256(payload))
-  const next = applyFact(view, entry, hash, at)
-  if (!next.ok) return next
-  // Nobody becomes an operator without consent: the genesis needs all it names, later entries what the charter so far
-  // demands.
-  const operators = view === null ? next.value.operators : view.operators
-  const needed = view === null ? operators.length : signaturesNeeded(operators.length)
-  const signed = checkSignatures(entry, payload, operators, needed, at, crypto)
-  return signed === null ? next : signed
+): Result<Placing, CharterProblem> {
+  const payload = signedPart(entry)
+  return placeHashed(before, entry, hexOf(crypto.sha256(payload)), payload, crypto)
 }
 
-/** What the charter says after an entry, supposing that it is signed. */
-function applyFact(
-  view: CharterView | null,
+interface Placing {
+  readonly placed: PlacedEntry
+  readonly standing: Standing
+}
+
+function placeHashed(
+  before: PlacedEntry | null,
   entry: CharterEntry,
   hash: string,
-  at: string,
-): Result<CharterView, CharterProblem> {
-  const raw = decodeBounded(entry.body)
-  if (!raw.ok) return refuse('bad-body', `${at}: ${raw.error.detail}`)
-  switch (entry.kind) {
-    case 'genesis': {
-      if (view !== null) return refuse('misplaced-genesis', `${at}: a charter has one genesis, its first entry`)
-      const body = readWith(genesisSchema, raw.value, noEnvelope)
-      return body.ok ? founded(body.value, hash, at) : refuse('bad-body', `${at}: ${body.error}`)
-    }
-    case 'revoke': {
-      if (view === null) return refuse('misplaced-genesis', `${at}: a charter begins with its genesis`)
-      const body = readWith(revokeSchema, raw.value, noEnvelope)
-      return body.ok ? ok(revoked(view, body.value, hash)) : refuse('bad-body', `${at}: ${body.error}`)
-    }
-    default:
-      return refuse('unknown-kind', `${at}: this version does not know the kind "${entry.kind}"`)
-  }
-}
-
-function founded(body: GenesisBody, hash: string, at: string): Result<CharterView, CharterProblem> {
-  const ids = new Set(body.operators.map((operator) => operator.id))
-  if (ids.size === 0 || ids.size !== body.operators.length) {
-    return refuse('bad-body', `${at}: a federation has at least one operator and names each once`)
-  }
-  const bad = body.operators.find((operator) => operatorPublicKey(operator.id) === null)
-  if (bad !== undefined) return refuse('bad-body', `${at}: "${bad.id}" is not an operator's id`)
-  return ok({
-    federation: hash as FederationId,
-    name: body.name,
-    head: hash,
-    length: 1,
-    hashes: [hash],
-    operators: body.operators,
-    revokedNodes: new Set(),
-    revokedCredentials: new Set(),
-  })
-}
-
-const revoked = (view: CharterView, body: RevokeBody, hash: string): CharterView => ({
-  ...view,
-  head: hash,
-  length: view.length + 1,
-  hashes: [...view.hashes, hash],
-  revokedNodes: new Set([...view.revokedNodes, ...body.nodes]),
-  revokedCredentials: new Set([...view.revokedCredentials, ...body.credentials.map(hexOf)]),
-})
-
-/**
- * Null when enough operators signed; every signature that stands there must be good, so that tampering never goes
- * unseen.
- */
-function checkSignatures(
-  entry: CharterEntry,
   payload: Uint8Array,
-  operators: readonly Operator[],
-  needed: number,
-  at: string,
   crypto: Crypto,
-): Result<never, CharterProblem> | null {
-  const signers = new Set<OperatorId>()
-  for (const { operator, signature } of entry.signatures) {
-    if (signers.has(operator)) return refuse('repeated-signature', `${at}: ${operator} signed twice`)
-    signers.add(operator)
-    const key = operatorPublicKey(operator)
-    if (key === null || !operators.some((known) => known.id === operator)) {
-      return refuse('not-an-operator', `${at}: signed by ${operator}, which is not an operator of this federation`)
-    }
-    if (!crypto.verify(key, payload, signature)) return refuse('bad-signature', `${at}: the signature is not good`)
+): Result<Placing, CharterProblem> {
+  const seq = before === null ? 0 : before.entry.seq + 1
+  if (entry.seq !== seq) return refuse('bad-sequence', `entry ${seq}: is numbered ${entry.seq}`)
+  if (previousOf(entry) !== (before?.hash ?? null)) {
+    return refuse('broken-link', `entry ${seq}: does not follow from the entry before it`)
   }
-  if (signers.size >= needed) return null
-  return refuse('too-few-signatures', `${at}: ${signers.size} of the ${needed} signatures that it needs`)
+  const standing = judgeEntry(before?.authority ?? null, entry, payload, crypto)
+  if (!standing.ok) return standing
+  const { fact, authority } = standing.value
+  return ok({ placed: { entry, hash, prev: before?.hash ?? null, fact, authority }, standing: standing.value })
 }
 
-/** What is hashed and signed. The link to the entry before binds each entry to its federation. */
-const unsignedPart = (entry: Omit<CharterEntry, 'signatures'>): Uint8Array =>
-  encodeCbor(['coppice/charter/1', entry.seq, entry.prev, entry.kind, entry.body])
+/** All entries, each after the one before it. */
+export const entriesOf = ({ placed }: Charter): readonly CharterEntry[] =>
+  [...placed.values()].map(({ entry }) => entry).sort((a, b) => a.seq - b.seq)
 
-const refuse = (kind: CharterProblem['kind'], detail: string): Result<never, CharterProblem> => err({ kind, detail })
-const noEnvelope = (): Result<never, string> => err('no envelope belongs here')
+function charterOf(placed: ReadonlyMap<string, PlacedEntry>): Charter {
+  const branches = chooseBranches(placed)
+  return { placed, view: viewOf(placed, branches) }
+}
+
+function viewOf(placed: ReadonlyMap<string, PlacedEntry>, { path, forks, tips }: Branches): CharterView {
+  const first = placed.get(path[0] ?? '') as PlacedEntry
+  const last = placed.get(path.at(-1) ?? '') as PlacedEntry
+  const revokedNodes = new Map<NodeId, Set<OperatorId>>()
+  const revokedCredentials = new Map<string, Set<OperatorId>>()
+  const vouchedAt = new Map<OperatorId, number>()
+  for (const { fact } of placed.values()) {
+    if (fact.kind === 'revoke') {
+      const by = fact.body.operator ?? EVERYBODY
+      for (const node of fact.body.nodes) addTo(revokedNodes, node, by)
+      for (const hash of fact.body.credentials) addTo(revokedCredentials, hexOf(hash), by)
+    }
+    const voucher = voucherOf(fact)
+    if (voucher !== null) vouchedAt.set(voucher, Math.max(vouchedAt.get(voucher) ?? 0, fact.body.at))
+  }
+  const { operators, threshold } = last.authority
+  return {
+    federation: first.hash as FederationId,
+    name: first.fact.kind === 'genesis' ? first.fact.body.name : '',
+    head: last.hash,
+    length: path.length,
+    hashes: path,
+    operators,
+    keys: keysOf(placed, last.authority),
+    threshold,
+    revokedNodes,
+    revokedCredentials,
+    forks,
+    tips,
+    vouchedAt,
+  }
+}
+
+/** Keys of the branch that holds; then those that only other branches know, for what they signed can still be read. */
+function keysOf(placed: ReadonlyMap<string, PlacedEntry>, { keys }: Authority): CharterView['keys'] {
+  const all = new Map<OperatorId, KnownKey>()
+  for (const { fact, authority } of placed.values()) {
+    if (fact.kind !== 'admit-operator' && fact.kind !== 'rotate') continue
+    for (const [key, known] of authority.keys) all.set(key, known)
+  }
+  for (const [key, known] of keys) all.set(key, known)
+  return all
+}
+
+/** Who alone stands behind an entry's time: it can only make its own devices' credentials look older. */
+function voucherOf(fact: CharterFact): OperatorId | null {
+  return fact.kind === 'revoke' || fact.kind === 'rotate' ? fact.body.operator : null
+}
+
+function addTo<K>(revocations: Map<K, Set<OperatorId>>, key: K, by: OperatorId): void {
+  const known = revocations.get(key)
+  if (known === undefined) revocations.set(key, new Set([by]))
+  else known.add(by)
+}
+
+const full: CharterProblem = {
+  kind: 'too-large',
+  detail: `the charter has ${CHARTER_ENTRIES_MAX} entries, and takes no more`,
+}

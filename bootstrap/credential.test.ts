@@ -3,15 +3,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DomainPath, FederationId, NodeId, OperatorId } from '../overlay/kernel/ids.ts'
-import type { CharterView } from './charter.ts'
+import { type CharterView, EVERYBODY } from './charter.ts'
 import {
   admitAtHello,
   CLOCK_SKEW_MS,
+  CREDENTIAL_BYTES_MAX,
   CREDENTIAL_LIFETIME_MS,
   type CredentialClaims,
   checkClaims,
   draftClaims,
   isDueForRenewal,
+  MEMBER_CAPABILITIES,
   readClaims,
 } from './credential.ts'
 
@@ -24,17 +26,26 @@ const charter: CharterView = {
   head: federation,
   length: 1,
   hashes: [federation],
-  operators: [{ id: operator, name: 'acme' }],
-  revokedNodes: new Set(),
-  revokedCredentials: new Set(),
+  operators: [{ id: operator, key: operator, name: 'acme' }],
+  keys: new Map([[operator, { operator, isDropped: false }]]),
+  threshold: 'majority',
+  revokedNodes: new Map(),
+  revokedCredentials: new Map(),
+  forks: [],
+  tips: [federation],
+  vouchedAt: new Map(),
 }
+const bearer = { node: peer, operator, issuer: operator, hashHex: 'aa', delegate: null }
 const ISSUED = 1_700_000_000_000
 const EXPIRES = ISSUED + CREDENTIAL_LIFETIME_MS
 const domain = '/home' as DomainPath
-const claims = draftClaims(
-  { iss: operator, sub: peer, federation, domain, capabilities: ['work'], labels: { site: 'a' }, name: 'shed' },
-  ISSUED,
-)
+const claims = {
+  ...draftClaims(
+    { sub: peer, federation, domain, capabilities: ['work'], labels: { site: 'a' }, name: 'shed' },
+    ISSUED,
+  ),
+  iss: operator,
+}
 
 const verdict = (changes: Partial<CredentialClaims>): string => {
   const facts = checkClaims({ ...claims, ...changes }, charter)
@@ -44,7 +55,7 @@ const verdict = (changes: Partial<CredentialClaims>): string => {
 function hello(circumstances: { wall?: number; metBefore?: boolean; peer?: NodeId }, view = charter): string {
   const facts = checkClaims(claims, view)
   assert.ok(facts.ok)
-  const defaults = { peer, credentialHash: 'aa', wall: ISSUED, metBefore: false }
+  const defaults = { peer, bearer, wall: ISSUED, metBefore: false }
   const admitted = admitAtHello(facts.value, view, { ...defaults, ...circumstances })
   return admitted.ok ? 'ok' : admitted.error.code
 }
@@ -64,9 +75,42 @@ test('a credential is for the node that shows it', () => {
 })
 
 test('a revoked node and a revoked credential are refused, whether met before or not', () => {
-  assert.equal(hello({ metBefore: true }, { ...charter, revokedNodes: new Set([peer]) }), 'revoked')
-  assert.equal(hello({ metBefore: true }, { ...charter, revokedCredentials: new Set(['aa']) }), 'revoked')
-  assert.equal(hello({}, { ...charter, revokedCredentials: new Set(['bb']) }), 'ok')
+  const other = 'uBirch' as OperatorId
+  const byAll = new Set([EVERYBODY])
+  assert.equal(hello({ metBefore: true }, { ...charter, revokedNodes: new Map([[peer, byAll]]) }), 'revoked')
+  assert.equal(hello({}, { ...charter, revokedNodes: new Map([[peer, new Set([operator])]]) }), 'revoked')
+  assert.equal(hello({}, { ...charter, revokedNodes: new Map([[peer, new Set([other])]]) }), 'ok', 'not theirs to say')
+  assert.equal(hello({ metBefore: true }, { ...charter, revokedCredentials: new Map([['aa', byAll]]) }), 'revoked')
+  assert.equal(hello({}, { ...charter, revokedCredentials: new Map([['bb', byAll]]) }), 'ok')
+})
+
+test('the devices of an operator that left, or gave up its key, are out', () => {
+  const another = { id: 'uBirch' as OperatorId, key: 'uBirch' as OperatorId, name: 'birch' }
+  assert.equal(hello({ metBefore: true }, { ...charter, operators: [another] }), 'revoked')
+  const dropped = new Map([[operator, { operator, isDropped: true }]])
+  assert.equal(hello({ metBefore: true }, { ...charter, keys: dropped }), 'revoked')
+  const [acme] = charter.operators
+  assert.ok(acme)
+  const kept = { ...charter, operators: [{ ...acme, key: 'uNext' as OperatorId }] }
+  assert.equal(hello({}, kept), 'ok', 'a key that was merely changed still stands behind what it signed')
+})
+
+test('a delegate enrols for its own operator, hands on no more than it may, and makes no delegates', () => {
+  const facts = checkClaims({ ...claims, capabilities: [...MEMBER_CAPABILITIES, 'enrol', 'relay'] }, charter)
+  assert.ok(facts.ok)
+  const delegate = facts.value
+  const via = (changes: Partial<CredentialClaims>, by = delegate): string => {
+    const checked = checkClaims({ ...claims, ...changes }, charter, by)
+    return checked.ok ? 'ok' : checked.error.code
+  }
+  assert.equal(via({}), 'ok')
+  assert.equal(via({ capabilities: ['relay'] }), 'ok')
+  assert.equal(via({ capabilities: ['enrol'] }), 'forged')
+  assert.equal(via({ capabilities: ['moon'] }), 'forged')
+  assert.equal(via({}, { ...delegate, capabilities: ['work'] }), 'forged')
+  assert.equal(via({}, { ...delegate, operator: 'uBirch' as OperatorId }), 'forged')
+  const after = delegate.expiresAt / 1_000 + CLOCK_SKEW_MS / 1_000 + 1
+  assert.equal(via({ iat: after, exp: after + 1 }), 'forged', 'it had expired itself')
 })
 
 test('an expired credential is refused from a stranger and accepted from a member that was met', () => {
@@ -97,6 +141,6 @@ test('a payload that is not claims names what is wrong with it', () => {
   assert.match(problemOf({ ...claims, exp: -1 }), /^exp: /)
   assert.match(problemOf('{'), /not JSON/)
   assert.match(problemOf('null'), /object/)
-  assert.match(problemOf('x'.repeat(5_000)), /bytes/)
+  assert.match(problemOf('x'.repeat(CREDENTIAL_BYTES_MAX + 1)), /bytes/)
   assert.equal(readClaims(new Uint8Array([0xff, 0xfe])).ok, false)
 })

@@ -12,11 +12,15 @@ import {
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
 import type { SignerFacts } from '../overlay/wire/envelope.ts'
-import { dictionary, type Infer, list, object, readWith, text, whole } from '../overlay/wire/schema.ts'
-import { type CharterView, NAME_CHARS_MAX } from './charter.ts'
+import { dictionary, type Infer, list, object, optional, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { type CharterView, EVERYBODY } from './charter.ts'
+import { operatorOfKey } from './charter-authority.ts'
+import { NAME_CHARS_MAX } from './charter-entry.ts'
 
-/** The longest compact JWS, in bytes: one of a joined node has about 650. */
-export const CREDENTIAL_BYTES_MAX = 4_096
+/** The longest compact JWS that an operator signs, in bytes: one of a joined node has about 650. */
+export const DIRECT_CREDENTIAL_BYTES_MAX = 4_096
+/** One that a delegate signs holds the delegate's own (a relation: in base64url, with as much beside it). */
+export const CREDENTIAL_BYTES_MAX = 10_240
 /**
  * Capabilities and labels together, as JSON in UTF-8 (a relation: with the longest path and name the JWS still
  * fits).
@@ -35,10 +39,10 @@ export const CREDENTIAL_LIFETIME_MS = 90 * DAY_MS
 /** Left of a credential's life when it is time for a new one (a relation: a third of the lifetime). */
 export const RENEW_BEFORE_MS = CREDENTIAL_LIFETIME_MS / 3
 /**
- * How far the clocks of issuer and checker may be apart (a guess: devices without a battery-backed clock are off by
- * minutes).
+ * How far the clocks of issuer and checker may be apart (a guess: a device without a battery-backed clock that was set
+ * by hand, in the wrong time zone, is off by hours).
  */
-export const CLOCK_SKEW_MS = 3_600_000
+export const CLOCK_SKEW_MS = 12 * 3_600_000
 
 /** `typ` of the JWS header, so that no other token of the operator's passes for a credential. */
 export const CREDENTIAL_TYPE = 'coppice-credential'
@@ -48,8 +52,11 @@ export const MEMBER_CAPABILITIES: readonly string[] = ['work', 'lead', 'deploy:*
 /** What the node that founds a federation may do. */
 export const FOUNDER_CAPABILITIES: readonly string[] = ['work', 'lead', 'relay', 'deploy:*', 'enrol']
 
+/** Who has it may let devices in, signed by its own key, for its operator; it cannot hand this on. */
+export const ENROL = 'enrol'
+
 const claimsSchema = object({
-  /** Issuer: the operator. */
+  /** Issuer: the operator's key. */
   iss: text<OperatorId>(64),
   /** Subject: the node. */
   sub: text<NodeId>(128),
@@ -62,6 +69,8 @@ const claimsSchema = object({
   /** Issued at and expiring at, in seconds since 1970 (RFC 7519, section 4.1). */
   iat: whole(),
   exp: whole(),
+  /** The credential of the delegate that signed this one; without it the operator signed. */
+  via: optional(text(DIRECT_CREDENTIAL_BYTES_MAX)),
 })
 export type CredentialClaims = Infer<typeof claimsSchema>
 
@@ -71,12 +80,16 @@ export interface CredentialProblem {
   readonly detail: string
 }
 
-/** What an operator says about a node, valid from `wall` for CREDENTIAL_LIFETIME_MS. */
+/** What is said about a node, valid from `wall` for CREDENTIAL_LIFETIME_MS; who says it is still to be added. */
 export const draftClaims = (
-  facts: Omit<CredentialClaims, 'iat' | 'exp'>,
+  facts: Omit<CredentialClaims, 'iss' | 'via' | 'iat' | 'exp'>,
   wall: UnixMillis,
   lifetimeMs = CREDENTIAL_LIFETIME_MS,
-): CredentialClaims => ({ ...facts, iat: Math.floor(wall / 1_000), exp: Math.floor((wall + lifetimeMs) / 1_000) })
+): Omit<CredentialClaims, 'iss' | 'via'> => ({
+  ...facts,
+  iat: Math.floor(wall / 1_000),
+  exp: Math.floor((wall + lifetimeMs) / 1_000),
+})
 
 /** What is wrong with what an operator means to grant, null when it fits a credential. */
 export function grantProblem(capabilities: readonly string[], labels: Readonly<Record<string, string>>): string | null {
@@ -104,22 +117,30 @@ export function readClaims(payload: Uint8Array): Result<CredentialClaims, string
   return readWith(claimsSchema, raw, () => err('no envelope belongs here'))
 }
 
-/** What the claims are worth under a charter, whoever shows them and whenever: federation, issuer, domain, times. */
-export function checkClaims(claims: CredentialClaims, charter: CharterView): Result<SignerFacts, CredentialProblem> {
+/**
+ * What the claims are worth under a charter, whoever shows them and whenever: federation, issuer, domain, times.
+ * `delegate` is who signed them in the operator's name, where it was not the operator.
+ */
+export function checkClaims(
+  claims: CredentialClaims,
+  charter: CharterView,
+  delegate: SignerFacts | null = null,
+): Result<SignerFacts, CredentialProblem> {
   if (claims.federation !== charter.federation) {
     return err({ code: 'other-federation', detail: 'the credential is of another federation' })
   }
-  if (!charter.operators.some((operator) => operator.id === claims.iss)) {
-    return err({ code: 'forged', detail: `issued by ${claims.iss}, which is not an operator of this federation` })
-  }
+  const operator = issuerOf(claims, charter)
+  if (!operator.ok) return operator
   const domain = parseDomainPath(claims.domain)
   if (!domain.ok || domain.value === ROOT) {
     return err({ code: 'forged', detail: `"${claims.domain}" is no domain that a node can be in` })
   }
   if (claims.exp <= claims.iat) return err({ code: 'forged', detail: 'it expires before it was issued' })
+  const overreach = delegate === null ? null : overreachOf(claims, operator.value, delegate)
+  if (overreach !== null) return err({ code: 'forged', detail: overreach })
   return ok({
     node: claims.sub,
-    operator: claims.iss,
+    operator: operator.value,
     domain: domain.value,
     capabilities: claims.capabilities,
     labels: claims.labels,
@@ -127,9 +148,55 @@ export function checkClaims(claims: CredentialClaims, charter: CharterView): Res
   })
 }
 
-/** Whether the charter put the node, or this very credential (hex SHA-256), out. */
-export const isRevoked = (node: NodeId, credentialHash: string | null, charter: CharterView): boolean =>
-  charter.revokedNodes.has(node) || (credentialHash !== null && charter.revokedCredentials.has(credentialHash))
+/** The operator behind a credential, also one that has left: whether it still counts is for `isRevoked`. */
+function issuerOf({ iss }: CredentialClaims, charter: CharterView): Result<OperatorId, CredentialProblem> {
+  const known = charter.keys.get(iss)
+  if (known !== undefined) return ok(known.operator)
+  return err({ code: 'forged', detail: `issued by ${iss}, which is not an operator of this federation` })
+}
+
+/** What a delegate may not do; null when it may. */
+function overreachOf(claims: CredentialClaims, operator: OperatorId, delegate: SignerFacts): string | null {
+  if (!delegate.capabilities.includes(ENROL)) return `${delegate.node} may not enrol`
+  if (claims.iat * 1_000 > delegate.expiresAt + CLOCK_SKEW_MS) return `${delegate.node} had expired when it enrolled`
+  if (delegate.operator !== operator) return `${delegate.node} enrols for another operator`
+  const excess = claims.capabilities.find((capability) => !mayHandOn(capability, delegate.capabilities))
+  return excess === undefined ? null : `${delegate.node} may not hand on "${excess}"`
+}
+
+/** Whether a delegate with these capabilities may grant that one. */
+export const mayHandOn = (capability: string, held: readonly string[]): boolean =>
+  capability !== ENROL && (held.includes(capability) || MEMBER_CAPABILITIES.includes(capability))
+
+/** Whose membership is in question. */
+export interface Bearer {
+  readonly node: NodeId
+  readonly operator: OperatorId
+  /** The operator's key that stands behind the credential. */
+  readonly issuer: OperatorId
+  /** Hex SHA-256 of the credential. */
+  readonly hashHex: string
+  /** Who enrolled it in the operator's name. */
+  readonly delegate: { readonly node: NodeId; readonly hashHex: string } | null
+}
+
+/** Whether the charter put the node, this very credential, who signed it, or its operator out. */
+export function isRevoked({ node, operator, issuer, hashHex, delegate }: Bearer, charter: CharterView): boolean {
+  if (operatorOfKey(charter, issuer) !== operator) return true
+  if (isPutOut(node, operator, charter)) return true
+  if (speaksFor(charter.revokedCredentials.get(hashHex), operator)) return true
+  if (delegate === null) return false
+  return (
+    isPutOut(delegate.node, operator, charter) || speaksFor(charter.revokedCredentials.get(delegate.hashHex), operator)
+  )
+}
+
+/** Whether the charter put a node of this operator out. */
+export const isPutOut = (node: NodeId, operator: OperatorId, charter: CharterView): boolean =>
+  speaksFor(charter.revokedNodes.get(node), operator)
+
+const speaksFor = (by: ReadonlySet<OperatorId> | undefined, operator: OperatorId): boolean =>
+  by !== undefined && (by.has(EVERYBODY) || by.has(operator))
 
 /** Whether a credential is past its time by more than clocks may be apart. */
 export const isExpired = (facts: Pick<SignerFacts, 'expiresAt'>, wall: UnixMillis): boolean =>
@@ -143,8 +210,8 @@ export const isDueForRenewal = (facts: Pick<SignerFacts, 'expiresAt'>, wall: Uni
 export interface HelloCircumstances {
   /** Whom the connection's handshake proved. */
   readonly peer: NodeId
-  /** Hex SHA-256 of the credential. */
-  readonly credentialHash: string
+  readonly bearer: Bearer
+  /** Not before the latest time that the credential's operator vouched for. */
   readonly wall: UnixMillis
   /** Whether this very credential passed a hello here while it was valid. */
   readonly metBefore: boolean
@@ -159,10 +226,10 @@ export function admitAtHello(
   charter: CharterView,
   circumstances: HelloCircumstances,
 ): Result<SignerFacts, CredentialProblem> {
-  const { peer, credentialHash, wall, metBefore } = circumstances
+  const { peer, bearer, wall, metBefore } = circumstances
   if (facts.node !== peer)
     return err({ code: 'forged', detail: `the credential is for ${facts.node}, shown by ${peer}` })
-  if (isRevoked(peer, credentialHash, charter)) {
+  if (isRevoked(bearer, charter)) {
     return err({ code: 'revoked', detail: `${peer} was put out of the federation by its operators` })
   }
   if (isExpired(facts, wall) && !metBefore) {

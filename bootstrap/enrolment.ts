@@ -6,8 +6,19 @@ import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { bytes, dictionary, type Infer, list, object, readWith, text, whole } from '../overlay/wire/schema.ts'
-import { HASH_BYTES } from './charter.ts'
+import {
+  bytes,
+  dictionary,
+  flag,
+  type Infer,
+  list,
+  object,
+  optional,
+  readWith,
+  text,
+  whole,
+} from '../overlay/wire/schema.ts'
+import { HASH_BYTES, hexOf } from './charter-entry.ts'
 import { CAPABILITIES_MAX, CAPABILITY_CHARS_MAX, CLUSTER_CHARS_MAX, LABEL_CHARS_MAX, LABELS_MAX } from './credential.ts'
 import { INVITE_ID_BYTES } from './invite.ts'
 
@@ -36,6 +47,10 @@ const issuedSchema = object({
   usesLeft: whole(0, INVITE_USES_MAX),
   expiresAt: whole(),
   joined: list(text<NodeId>(128), INVITE_USES_MAX),
+  /** The only node that may come with it; absent when any may. */
+  node: optional(text<NodeId>(128)),
+  /** Taken back; whoever joined with it stays. */
+  isTakenBack: optional(flag),
 })
 export type IssuedInvite = Infer<typeof issuedSchema>
 
@@ -44,7 +59,14 @@ export interface EnrolmentState {
   readonly slots: readonly IssuedInvite[]
 }
 
-export type RedeemRefusalCode = 'unknown-invite' | 'wrong-secret' | 'revoked-node' | 'expired-invite' | 'used-up-invite'
+export type RedeemRefusalCode =
+  | 'unknown-invite'
+  | 'wrong-secret'
+  | 'revoked-node'
+  | 'revoked-invite'
+  | 'other-device'
+  | 'expired-invite'
+  | 'used-up-invite'
 
 export interface RedeemRefusal {
   readonly code: RedeemRefusalCode
@@ -101,6 +123,10 @@ export function redeem(
       `${request.node} was put out of the federation; a new identity is needed to come back`,
     )
   }
+  if (invite.isTakenBack) return refuse('revoked-invite', 'the invite was taken back; ask for a new one')
+  if (invite.node !== undefined && invite.node !== request.node) {
+    return refuse('other-device', `the invite is for ${invite.node} alone`)
+  }
   if (wall > invite.expiresAt) return refuse('expired-invite', 'the invite has expired; ask for a new one')
   if (invite.joined.includes(request.node)) return ok({ state, slot, invite, isNew: false })
   if (invite.usesLeft === 0) {
@@ -108,6 +134,45 @@ export function redeem(
   }
   const counted = { ...invite, usesLeft: invite.usesLeft - 1, joined: [...invite.joined, request.node] }
   return ok({ ...replaceSlot(state, slot, counted), isNew: true })
+}
+
+/** Takes an invite back, by the beginning of its id in hex; null when none, or more than one, begins so. */
+export function takeBack(state: EnrolmentState, idBegins: string): EnrolmentChange | null {
+  const slots = [...state.slots.keys()].filter((slot) =>
+    hexOf(state.slots[slot]?.id ?? new Uint8Array()).startsWith(idBegins),
+  )
+  const invite = state.slots[slots[0] ?? -1]
+  if (invite === undefined || slots.length !== 1) return null
+  return replaceSlot(state, slots[0] as number, { ...invite, isTakenBack: true })
+}
+
+/** An invite as its maker is shown it. */
+export interface InviteView {
+  readonly id: string
+  readonly domain: DomainPath
+  readonly state: 'open' | 'used-up' | 'expired' | 'revoked'
+  readonly usesLeft: number
+  readonly expiresAt: UnixMillis
+  /** Who may come with it alone; null when any device may. */
+  readonly node: NodeId | null
+  readonly joined: readonly NodeId[]
+}
+
+export const viewInvites = (state: EnrolmentState, wall: UnixMillis): readonly InviteView[] =>
+  state.slots.map((invite) => ({
+    id: hexOf(invite.id),
+    domain: invite.domain,
+    state: stateOf(invite, wall),
+    usesLeft: invite.usesLeft,
+    expiresAt: invite.expiresAt,
+    node: invite.node ?? null,
+    joined: invite.joined,
+  }))
+
+function stateOf({ isTakenBack, expiresAt, usesLeft }: IssuedInvite, wall: UnixMillis): InviteView['state'] {
+  if (isTakenBack) return 'revoked'
+  if (wall > expiresAt) return 'expired'
+  return usesLeft === 0 ? 'used-up' : 'open'
 }
 
 export const encodeIssued = (invite: IssuedInvite): Uint8Array => encodeCbor(issuedSchema.write(invite))

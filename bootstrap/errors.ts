@@ -17,7 +17,8 @@ export type BootstrapErrorCode =
   | 'bad-join-answer'
   | 'no-operator-key'
   | 'not-an-operator'
-  | 'needs-more-signatures'
+  | 'no-such-draft'
+  | 'no-such-invite'
   | 'charter-full'
   | 'too-many-invites'
 

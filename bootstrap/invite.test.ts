@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { DomainPath, FederationId } from '../overlay/kernel/ids.ts'
-import { decodeInvite, encodeInvite, INVITE_CHARS_MAX, INVITE_PREFIX, type Invite } from './invite.ts'
+import { decodeInvite, encodeInvite, INVITE_PREFIX, type Invite } from './invite.ts'
+import { LINE_CHARS_MAX } from './line.ts'
 
 const invite: Invite = {
   federation: 'ab'.repeat(32) as FederationId,
@@ -64,7 +65,7 @@ test('what is no invite, made by a newer version, or two invites in one is named
   assert.equal(codeOf('hello'), 'not-an-invite')
   assert.equal(codeOf(line.replace('coppice1', 'coppice2')), 'newer-version')
   assert.equal(codeOf(line + line), 'too-long')
-  assert.equal(codeOf('x'.repeat(INVITE_CHARS_MAX + 1)), 'too-long')
+  assert.equal(codeOf('x'.repeat(LINE_CHARS_MAX + 1)), 'too-long')
 })
 
 test('an invite that says what no invite may say is refused with the reason', () => {

@@ -17,7 +17,7 @@ export const RECOVERY_ORDER_LIFETIME_MS = 24 * 3_600_000
 export const RECOVERY_ORDER_TYPE = 'coppice-recovery'
 
 const recoveryOrderSchema = object({
-  /** Issuer: the operator. */
+  /** Issuer: the operator's key. */
   iss: text<OperatorId>(64),
   federation: text<FederationId>(64),
   domain: text<DomainPath>(256),
@@ -54,12 +54,11 @@ export function checkRecoveryOrder(
   wall: UnixMillis,
 ): Result<OperatorId, string> {
   if (order.federation !== charter.federation) return err('it is for another federation')
-  if (!charter.operators.some((operator) => operator.id === order.iss)) {
-    return err(`${order.iss} is not an operator of "${charter.name}"`)
-  }
+  const operator = charter.operators.find(({ key }) => key === order.iss)
+  if (operator === undefined) return err(`${order.iss} is not an operator of "${charter.name}"`)
   const path = parseDomainPath(order.domain)
   if (!path.ok || path.value !== domain) return err(`it is for ${order.domain}`)
   if (wall > order.exp * 1_000 + CLOCK_SKEW_MS) return err('it has expired')
   if (wall < order.iat * 1_000 - CLOCK_SKEW_MS) return err('it is from the future, by the clock of this device')
-  return ok(order.iss)
+  return ok(operator.id)
 }

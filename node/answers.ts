@@ -6,7 +6,6 @@ import { openForward } from '../overlay/io/forward.ts'
 import { type DomainPath, type NodeId, nodeId, parseDomainPath, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
 import { decodeSpec, parseDescriptor, type ServiceSpec, serviceIdOf } from '../placement/index.ts'
 import { isSpec, type SealedRecord, type SpecRecord } from '../services-registry/index.ts'
-import { asCoppiceError } from './boot.ts'
 import type {
   DeployView,
   EventView,
@@ -24,6 +23,7 @@ import { openExec } from './instance-streams.ts'
 import { metricsOf } from './io/metrics.ts'
 import { logsOf } from './logs.ts'
 import { lostVersionWarning } from './lost-version.ts'
+import { membershipAnswers } from './membership-answers.ts'
 import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
 import { ownerControl } from './owner-answers.ts'
@@ -240,21 +240,7 @@ export function createControl(member: Member): NodeControl {
     intake: (who, set) => setIntake(member, findNode(member, who), set),
     resolve,
     ...ownerControl(member, { knowing, findNode: (who) => findNode(member, who) }),
-    invite: async ({ domain, uses, ttlMs }) => {
-      const addresses = network.addresses().slice(0, 8)
-      const into = domain ?? view.self.domain
-      return await gate.mintInvite({ domain: into, uses, ttlMs, addresses }).catch((problem) => {
-        throw asCoppiceError(problem)
-      })
-    },
-    revoke: async (who) => {
-      const node = findNode(member, who)
-      const charter = await gate.revokeNode(node, 'revoked by coppice revoke').catch((problem) => {
-        throw asCoppiceError(problem)
-      })
-      host.input({ kind: 'revoked', node })
-      return { node, charterHead: charter.head }
-    },
+    ...membershipAnswers(member, (who) => findNode(member, who)),
     signRecovery: (domain) => signRecovery(member, domain),
     recover: (domain, order) => recoverDomain(member, domain, order),
     ping,

@@ -17,6 +17,7 @@ import {
   type OperatorKey,
   readInvite,
   redeemInvite,
+  takePrepared,
 } from '../bootstrap/index.ts'
 import { exchangeJoin, JoinUnreachableError } from '../overlay/io/join.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
@@ -54,8 +55,15 @@ export interface Admission {
 
 export const nameOfNode = (options: NodeOptions): string => options.name ?? hostname()
 
-/** Opens a node's folder, which it makes where there is none. Rejects with CoppiceError. */
-export async function openFolder(dataDir: string, onFailed: (problem: CoppiceError) => void): Promise<Folder> {
+/**
+ * Opens a node's folder, which it makes where there is none; `prepared` is who the device shall be (prepareDevice).
+ * Rejects with CoppiceError.
+ */
+export async function openFolder(
+  dataDir: string,
+  onFailed: (problem: CoppiceError) => void,
+  prepared: string | null = null,
+): Promise<Folder> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 }).catch((problem: Error) => {
     throw new CoppiceError(
       'folder-unusable',
@@ -66,6 +74,10 @@ export async function openFolder(dataDir: string, onFailed: (problem: CoppiceErr
   const disk = await openDisk(join(dataDir, 'store'), onFailed)
   try {
     await restoreMembership(dataDir, disk)
+    if (prepared !== null) {
+      const { addresses } = await takePrepared(prepared, dataDir, disk)
+      await disk.put(SEEDS_KEY, encodeCbor(addresses), { sync: true })
+    }
     const nodeKey = await loadOrCreateNodeKey(dataDir)
     const operatorKey = await loadOperatorKey(join(dataDir, OPERATOR_KEY_FILE))
     return { dataDir, disk, nodeKey, operatorKey }
@@ -127,6 +139,8 @@ export async function memberByInvite(folder: Folder, options: JoinOptions): Prom
       nodeKey,
       nodeName: nameOfNode(options),
       wall: Date.now(),
+      operatorKey: folder.operatorKey,
+      labels: options.labels ?? {},
     })
     await disk.put(SEEDS_KEY, encodeCbor(invite.addresses), { sync: true })
     say(`a member of federation ${membership.federationName} in ${membership.domain}`)

@@ -3,6 +3,9 @@
 
 import type { Duplex } from 'node:stream'
 import type { InstanceState } from '../services-registry/record.ts'
+import type { MembershipControl } from './control-membership.ts'
+
+export type * from './control-membership.ts'
 
 export interface StatusView {
   readonly node: string
@@ -191,6 +194,34 @@ export interface PolicyExplanation {
   readonly reason: string | null
 }
 
+/** One step in the life of a service, as somebody signed it. */
+export interface AuditView {
+  /** When this node took it in, ISO 8601. */
+  readonly at: string
+  readonly domain: string
+  readonly service: string
+  readonly number: number | null
+  readonly step: 'asked' | 'removed' | 'decided' | 'taken away' | 'accepted' | 'runs' | 'ended'
+  /** Who signed it. */
+  readonly node: string
+  readonly operator: string
+  /** When, by the signer's clock, ISO 8601; null for what is ordered by fences alone. */
+  readonly signedAt: string | null
+  /** The device or domain that it was decided for. */
+  readonly to: string | null
+  readonly reason: string
+}
+
+/** What an operator's services were given on an operator's devices. */
+export interface UsageView {
+  readonly operator: string
+  readonly owner: string
+  readonly instanceSeconds: number
+  /** Seconds of cores and GB-hours of memory that were promised while instances ran. */
+  readonly coreSeconds: number
+  readonly gbHours: number
+}
+
 /** A secret of this node's operator; what it is is told to nobody. */
 export interface SecretView {
   readonly name: string
@@ -260,7 +291,7 @@ export interface ForwardRequest {
 }
 
 /** All methods reject with CoppiceError when the caller's request cannot be met. */
-export interface NodeControl {
+export interface NodeControl extends MembershipControl {
   status(): StatusView
   nodes(): readonly NodeView[]
   instances(): readonly InstanceView[]
@@ -290,14 +321,13 @@ export interface NodeControl {
   setPolicy(text: string): Promise<PolicyView>
   /** What a device's owner has against a service. */
   explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  /** The orders that this node holds signed, of one service or all. */
+  audit(service: string | null): Promise<readonly AuditView[]>
+  usage(): Promise<readonly UsageView[]>
   secrets(): readonly SecretView[]
   /** Keeps a secret on this operator's devices of the cluster; its value in base64. */
   setSecret(name: string, value: string): Promise<SecretChange>
   removeSecret(name: string): Promise<SecretChange>
-  /** One line of text. */
-  invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
-  /** Revokes a node's membership; signed with the operator key on this device. */
-  revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
   /** An order that a domain goes on without its majority, signed with the operator key on this device. */
   signRecovery(domain: string): Promise<string>
   /**

@@ -73,6 +73,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       onAnswered: (requestId) => log.push(`answered ${requestId}`),
       onCharter: () => log.push('charter'),
       onPolicy: () => log.push('policy'),
+      onAudit: () => log.push('audit'),
       onDropped: (problem) => log.push(`dropped ${problem}`),
       onSettled: () => undefined,
     },
@@ -270,7 +271,7 @@ test('what cannot be understood, or is signed by one who was revoked, is dropped
 })
 
 test('a message that no receiver would take is not sent, and counted', () => {
-  const big: CoreMessage = { kind: 'charter/chain', chain: new Uint8Array(MESSAGE_BYTES_MAX) }
+  const big: CoreMessage = { kind: 'charter/news', packed: new Uint8Array(MESSAGE_BYTES_MAX) }
   const { host, log } = hostWith(() => [{ kind: 'send', to: PEER.node, message: big }])
   host.input({ kind: 'start' })
   assert.deepEqual(log, ['input start', 'dropped too-large'])

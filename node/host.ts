@@ -2,6 +2,7 @@
 // at a time. It waits for nothing: a port that takes its time calls back, so the simulator runs this very host on ports
 // of its own.
 
+import type { CharterMessage } from '../bootstrap/messages.ts'
 import { unreachable } from '../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import type { DomainPath, FederationId, NodeId } from '../overlay/kernel/ids.ts'
@@ -10,6 +11,7 @@ import type { Random } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { fitsTheWire, type Opened, type OpenProblem, type Sealer, type SignerFacts } from '../overlay/wire/envelope.ts'
 import type { RuntimeOperation } from '../placement/index.ts'
+import type { SealedRecord } from '../services-registry/index.ts'
 import type { Answer } from './core/asking.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
@@ -42,7 +44,10 @@ export interface HostPorts {
     onEvent(event: DomainEvent): void
     onResolved(requestId: number, answer: ResolvedService): void
     onAnswered(requestId: string, answer: Answer): void
-    onCharter(chain: Uint8Array): void
+    /** A member says what is new in the charter, or wants to know. */
+    onCharter(message: CharterMessage, from: NodeId): void
+    /** A record to be kept when later ones take its place. */
+    onAudit(record: SealedRecord): void
     /** A policy of this operator, not yet checked. */
     onPolicy(statement: string): void
     /** Something malformed or unproven came in and was dropped. */
@@ -140,7 +145,9 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
       case 'follow':
         return network.follow(effect.topics.map((topic) => topicOf(federation, topic)))
       case 'charter':
-        return listener.onCharter(effect.chain)
+        return listener.onCharter(effect.message, effect.from)
+      case 'audit':
+        return listener.onAudit(effect.record)
       case 'policy':
         return listener.onPolicy(effect.statement)
       case 'resolved':

@@ -1,5 +1,6 @@
 // Coppice as a library: one running node, and what may be asked of it.
 
+import { isPrepared } from '../bootstrap/index.ts'
 import { createControl } from './answers.ts'
 import { memberByInvite, memberOrFounder, openFolder } from './boot.ts'
 import type { NodeControl } from './control.ts'
@@ -35,14 +36,17 @@ export async function createNode(options: NodeOptions): Promise<RunningNode> {
 }
 
 /**
- * Joins by an invite and starts. A folder that is a member of the same federation starts as it is; one of another
- * federation is refused. Rejects with CoppiceError: `bad-invite`, `expired-invite`, `used-up-invite`,
- * `other-federation`, `unreachable` and others.
+ * Joins by an invite, or as the device that was prepared, and starts. A folder that is a member of the same federation
+ * starts as it is; one of another federation is refused. Rejects with CoppiceError: `bad-invite`, `expired-invite`,
+ * `used-up-invite`, `other-federation`, `unreachable` and others.
  */
 export async function joinNode(options: JoinOptions): Promise<RunningNode> {
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
-  const folder = await openFolder(options.dataDir, fail)
-  const admission = await orClose(folder.disk, () => memberByInvite(folder, options))
+  const prepared = isPrepared(options.invite) ? options.invite : null
+  const folder = await openFolder(options.dataDir, fail, prepared)
+  const admission = await orClose(folder.disk, () =>
+    prepared === null ? memberByInvite(folder, options) : memberOrFounder(folder, options),
+  )
   return running(await startMember(admission, options), failed)
 }
 

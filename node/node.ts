@@ -11,6 +11,8 @@ import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
+import { type AuditLog, openAuditLog } from './audit-log.ts'
+import { createBelonging } from './belonging.ts'
 import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
 import type { WantedNode } from './core/effects.ts'
@@ -59,6 +61,7 @@ export interface Member {
   readonly registries: RegistryFile
   readonly policy: PolicyKeeper
   readonly secrets: Secrets
+  readonly audit: AuditLog
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -121,7 +124,13 @@ async function assemble(
   // again.
   let host: Host | null = null
   let network: NetworkPort | null = null
-  const revoked = new Set<NodeId>()
+  const belonging = createBelonging({
+    gate: () => gate,
+    network: () => network,
+    input: (input) => host?.input(input),
+    notice,
+  })
+  closers.push(async () => belonging.stop())
   const gate = await createGate({
     membership,
     store: disk,
@@ -130,22 +139,12 @@ async function assemble(
     name,
     wall: Date.now,
     onNotice: notice,
-    onCharterChanged: (view, chain) => {
-      host?.input({ kind: 'charter', chain })
-      // Also those that are not connected: their records are here all the same.
-      for (const node of view.revokedNodes) {
-        if (revoked.has(node)) continue
-        revoked.add(node)
-        host?.input({ kind: 'revoked', node })
-        void network?.cut(node)
-      }
-      // Those whose credential alone was revoked: they may come back with another one.
-      for (const peer of network?.connectedPeers() ?? []) if (gate.isRevoked(peer)) void network?.cut(peer)
-    },
+    onCharterChanged: belonging.onCharterChanged,
   })
   const sealer = createSealer(coreCodec, federation, gate, gate)
   const clock = createClock()
   const random = seededRandom(randomInt(2 ** 47))
+  const audit = await openAuditLog(disk, sealer, Date.now)
   const memory = await loadMemory(disk, domain, sealer)
   const seeds = wantedFrom(await loadSeeds(disk, self, memory.members), self)
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
@@ -199,7 +198,7 @@ async function assemble(
     self,
     resolver: options.virtualNetwork ? resolverAddress(self) : null,
     wanted: options.runtimes ?? null,
-    imageOffers: (image, signal) => imageOffers(offering, image, signal),
+    imageOffers: (image, have, signal) => imageOffers(offering, image, have, signal),
     registryLogins: createRegistryLogins(logins),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),
@@ -253,10 +252,12 @@ async function assemble(
         const { peer: node, name: called, path, via } = peer
         observers.tell({ name: 'path-changed', level: 'info', fields: { node, name: called, path, via } })
         host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
+        belonging.onConnected(peer)
       },
       onDisconnected: (peer) => {
         paths.delete(peer)
         host?.input({ kind: 'disconnected', peer })
+        belonging.onDisconnected(peer)
       },
       onNotDirect: (peer, reason) => {
         const known = paths.get(peer)
@@ -297,10 +298,9 @@ async function assemble(
         observers.tell({ name: 'message-dropped', level: 'debug', fields: { problem, detail, deliveredBy } })
       },
       onSettled: observers.settled,
-      onCharter: (chain) => {
-        gate.offerCharter(chain).catch((problem: unknown) => notice('charter-refused', String(problem)))
-      },
+      onCharter: belonging.onCharter,
       onPolicy: policy.offer,
+      onAudit: audit.note,
     },
   }
   host = createHost({ self, federation, core, sealer, ports })
@@ -327,6 +327,7 @@ async function assemble(
     registries,
     policy,
     secrets,
+    audit,
     traffic,
     ways,
     options,

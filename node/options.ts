@@ -69,6 +69,7 @@ export interface NodeOptions {
 
 /** What starting a node from an invite needs besides its options. */
 export interface JoinOptions extends NodeOptions {
+  /** The line that an invite is, or what `coppice prepare` wrote. */
   readonly invite: string
   /** Told what the join waits for, a sentence at a time. */
   readonly onProgress?: (text: string) => void

@@ -1,8 +1,9 @@
 // What a running member answers to the people of its operator about what is theirs: their policy,
-// their secrets, what opens their registries.
+// their secrets, what opens their registries, and what was ordered in whose name.
 
 import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import { readRegistry } from '../placement/registry-login.ts'
+import { auditViews, usageOf } from './audit-log.ts'
 import type { NodeControl } from './control.ts'
 import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
@@ -11,6 +12,7 @@ import { explainPolicy, policyView } from './policy-answers.ts'
 
 type OwnerMethods =
   | ('policy' | 'setPolicy' | 'explainPolicy')
+  | ('audit' | 'usage')
   | ('secrets' | 'setSecret' | 'removeSecret')
   | ('registries' | 'registryLogin' | 'registryLogout')
 
@@ -39,6 +41,8 @@ export function ownerControl(member: Member, { knowing, findNode }: OwnerLookups
       const problem = `this node has no login of ${registry}`
       throw new CoppiceError('no-such-login', problem, '`coppice registry list` shows those that it has.')
     },
+    audit: async (service) => auditViews(await member.audit.entries(), service),
+    usage: async () => usageOf(await member.audit.entries(), Date.now()),
     secrets: () => secrets.list(),
     setSecret: async (name, value) => ({ name, devices: await secrets.set(name, Buffer.from(value, 'base64')) }),
     removeSecret: async (name) => ({ name, devices: await secrets.remove(name) }),

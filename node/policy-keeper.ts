@@ -56,7 +56,8 @@ const SIGNED = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
 export async function openPolicyKeeper(options: PolicyKeeperOptions): Promise<PolicyKeeper> {
   const { store, gate, operatorKey, wall, onNotice } = options
-  const expected = { operator: gate.facts.operator, federation: gate.federation }
+  const { operator } = gate.facts
+  const expected = () => ({ operator, federation: gate.federation, charter: gate.charter() })
   let held: PolicyStatement | null = null
   let shown = NOTHING_SAID
   let listener: (input: Input) => void = () => undefined
@@ -97,7 +98,7 @@ export async function openPolicyKeeper(options: PolicyKeeperOptions): Promise<Po
   }
 
   const offer = async (text: string): Promise<string | null> => {
-    const opened = await openPolicy(text, expected)
+    const opened = await openPolicy(text, expected())
     return opened.ok ? await take(opened.value) : opened.error
   }
 
@@ -116,20 +117,20 @@ export async function openPolicyKeeper(options: PolicyKeeperOptions): Promise<Po
       const hint = '`coppice policy schema` prints what may stand there.'
       throw new CoppiceError('invalid-policy', problems.join('\n'), hint)
     }
-    if (operatorKey === null || operatorKey.operator !== expected.operator) {
+    if (operatorKey === null || gate.charter().keys.get(operatorKey.operator)?.operator !== operator) {
       const hint = 'Set it on a device that has the key, or sign it there: `coppice policy show --signed`.'
       throw new CoppiceError('no-operator-key', 'the key of this device’s operator is not on this device', hint)
     }
     const version = (held?.claims.version ?? 0) + 1
     const iat = Math.floor(wall() / 1_000)
-    const claims = { federation: expected.federation, version, iat, policy: text }
+    const claims = { federation: gate.federation, version, iat, policy: text }
     await take(await signPolicy(claims, operatorKey))
     return shown
   }
 
   const stored = await store.get(POLICY_KEY)
   if (stored !== null) {
-    const opened = await openPolicy(new TextDecoder().decode(stored), expected)
+    const opened = await openPolicy(new TextDecoder().decode(stored), expected())
     if (opened.ok) show(opened.value)
   }
   return {

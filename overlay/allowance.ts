@@ -19,10 +19,10 @@ export interface Allowances {
 
 /**
  * Messages of one member on its control streams, and their bytes; beyond them its streams are read later, so that its
- * own sending stops. A cluster's leader hears a hundredth of it from a busy member; the burst is twice what a store
- * sends in one exchange (EXCHANGE_WINDOW_BYTES_MAX). Guesses with that room.
+ * own sending stops. A cluster's leader hears a hundredth of it from a busy member; the signatures of a burst take a
+ * fifth of a second, and its bytes are twice what a store sends in one exchange (EXCHANGE_WINDOW_BYTES_MAX). Guesses.
  */
-export const CONTROL_MESSAGES_PER_MEMBER: AllowanceLimits = { perSecond: 1_000, burst: 4_000 }
+export const CONTROL_MESSAGES_PER_MEMBER: AllowanceLimits = { perSecond: 500, burst: 1_000 }
 export const CONTROL_BYTES_PER_MEMBER: AllowanceLimits = { perSecond: 2_097_152, burst: 16_777_216 }
 /**
  * Gossip that one member brings, its own and what it hands on; beyond it a message is neither believed nor handed on

@@ -8,7 +8,7 @@ import { putRecord } from '../services-registry/table.ts'
 import { factsOf, openedBy, specOf } from './placement-fixtures.ts'
 import { encodeSpec } from './spec.ts'
 import { workerUse } from './worker.ts'
-import { Bench, CLOCK, DOMAIN, FENCE, SELF, WEB } from './worker-harness.ts'
+import { Bench, CLOCK, DOMAIN, FROM_OURS, SELF, WEB } from './worker-harness.ts'
 
 const action = fc.oneof(
   fc.record({
@@ -36,7 +36,7 @@ test('whatever is asked, placed, ended and released, no more is promised than th
         const key = instanceKey(WEB, 'number' in one ? one.number : 0)
         if (one.do === 'ask') {
           const spec = specOf({ memoryMb: one.memoryMb, vcpus: one.vcpus })
-          const common = { domain: DOMAIN, fence: FENCE, askId: `${key}`, service: WEB, number: one.number, avoid: [] }
+          const common = { ...FROM_OURS, askId: `${key}`, service: WEB, number: one.number, avoid: [] }
           const specClock = { wall: one.version, counter: 0 }
           bench.hear({ kind: 'placement/ask', ...common, spec: encodeSpec(spec), specClock })
         } else if (one.do === 'place') {

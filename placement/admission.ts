@@ -73,7 +73,7 @@ export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey
   if (domain !== state.domain || state.view.leaders.leaderAt(domain, fence) !== opened.from) return null
   const key = instanceKey(service, number)
   const bytes = specBytesOf(opened.message)
-  const owner = ownerOfAsk(state, opened)
+  const owner = ownerOfAsk({ operator: state.operator, store: state.view.store }, opened)
   const decoded = decodeSpec(bytes)
   const common = { domain, askId, service, number, child: state.self, ...roomIn(opened.message) }
   const reason = decoded.ok

@@ -17,7 +17,7 @@ import { type AskMessage, type PlacementMessage, placementSchemas } from './mess
 import { factsOf, openedBy, specOf, specRecord } from './placement-fixtures.ts'
 import { SELECTOR_CHARS_MAX } from './selector.ts'
 import { encodeSpec } from './spec.ts'
-import { DOMAIN, LEADER, Bench as Worker } from './worker-harness.ts'
+import { DOMAIN, FROM_OURS, LEADER, Bench as Worker } from './worker-harness.ts'
 
 const CLUSTERS = Array.from({ length: 50 }, (_, index) => `/c${String(index).padStart(2, '0')}` as DomainPath)
 const NODES = 2
@@ -136,7 +136,7 @@ test('only a child that reads batches is asked for several instances at a time',
 test('a node offers as many of what it is asked for as fit, refuses the others, and keeps room for those alone', () => {
   const bench = new Worker()
   const also = [1, 2, 3].map((number) => ({ askId: `ask-${number}`, number }))
-  const ask: AskMessage = { ...ASK, domain: DOMAIN, askId: 'ask-0', spec: encodeSpec(specOf({ vcpus: 2 })), also }
+  const ask: AskMessage = { ...ASK, ...FROM_OURS, askId: 'ask-0', spec: encodeSpec(specOf({ vcpus: 2 })), also }
   bench.hear(ask)
   const [offer, refusal, ...more] = bench.look().sent
   assert.ok(offer?.kind === 'placement/offer' && refusal?.kind === 'placement/refuse')

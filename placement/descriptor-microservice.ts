@@ -9,6 +9,7 @@ import { checkHealth } from './descriptor-life.ts'
 import { fieldOf, isObject, isRefused, isSet, type Place, refuse, show, warn } from './descriptor-report.ts'
 import { resolveService, type Siblings } from './descriptor-siblings.ts'
 import { DESCRIPTOR_DEFAULTS, MICROSERVICE_KEYS } from './descriptor-tables.ts'
+import { isImageReference } from './docker-options.ts'
 import { type Constraint, encodeSpec, type SecretUse, type ServiceSpec } from './spec.ts'
 
 /** What the application says for all of its microservices. */
@@ -103,7 +104,9 @@ function readCode(place: Place, runtime: string): string {
   if (SOURCES.test(image)) {
     warn(place.report, field, `${show(code)} is a repository of source code: nothing is built, an image is needed`)
   } else if (image !== code) warn(place.report, field, `is read as the image ${show(image)}`)
-  if (/\s/.test(image)) refuse(place.report, field, `${show(code)} is no image`, 'a reference without spaces')
+  // One that is missing is said below, with where to get one.
+  if (image !== '' && !isImageReference(image))
+    refuse(place.report, field, `${show(code)} is no image`, 'a reference in small letters, as "registry/name:tag"')
   return image
 }
 

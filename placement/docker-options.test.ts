@@ -2,7 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { containerHealthPort, containerOptions, endpointOf, imageReference } from './docker-options.ts'
+import {
+  containerHealthPort,
+  containerOptions,
+  endpointOf,
+  imageReference,
+  isImageReference,
+} from './docker-options.ts'
 import { launchOf, specWith } from './launch-fixture.ts'
 
 const WEB = { declared: 80, internal: 8080, protocol: 'tcp' } as const
@@ -72,6 +78,27 @@ test('an image without a tag means its latest, also behind a registry with a por
   assert.equal(imageReference('registry.test:5000/nginx'), 'registry.test:5000/nginx:latest')
   assert.equal(imageReference('nginx:1.27'), 'nginx:1.27')
   assert.equal(imageReference('nginx@sha256:00'), 'nginx@sha256:00')
+})
+
+test('an image is called as Docker calls it, and nothing that leads elsewhere is a name', () => {
+  const digest = `sha256:${'ab'.repeat(32)}`
+  const good = ['nginx', 'nginx:1.27', 'ghcr.io/a/b-c_d/e__f:v1', 'localhost:5000/x', '[::1]:5000/x:y', digest]
+  for (const name of [...good, `a.b/c@${digest}`, `c:1@${digest}`]) assert.ok(isImageReference(name), name)
+  const bad = [
+    '',
+    '../containers/x',
+    'a/../b',
+    'a/..',
+    '/a',
+    'a//b',
+    'a b',
+    'a?all=1',
+    'a#b',
+    'a%2e%2e',
+    'a:b/c',
+    'A/B',
+  ]
+  for (const name of [...bad, 'a'.repeat(513), `a@${digest}0`]) assert.ok(!isImageReference(name), name)
 })
 
 test('the endpoint holds what Docker published and names what it did not', () => {

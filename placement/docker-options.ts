@@ -122,6 +122,18 @@ function deviceMapping(device: string): DeviceMapping {
   }
 }
 
+const IMAGE_PART = '[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*'
+const IMAGE_REFERENCE = new RegExp(
+  `^(?:(?:[a-zA-Z0-9][a-zA-Z0-9.-]*|\\[[0-9a-fA-F:]+\\])(?::[0-9]+)?/)?` +
+    `${IMAGE_PART}(?:/${IMAGE_PART})*(?::\\w[\\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`,
+)
+
+/**
+ * Whether a text is an image reference (distribution/reference, the grammar of Docker). It becomes a part of a path of
+ * the engine's API, where anything else could lead to another question than the one that is asked.
+ */
+export const isImageReference = (text: string): boolean => text.length <= 512 && IMAGE_REFERENCE.test(text)
+
 /** The reference with its tag: without one Docker would pull every tag of the repository. */
 export function imageReference(code: string): string {
   const lastPart = code.slice(code.lastIndexOf('/') + 1)

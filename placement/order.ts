@@ -9,7 +9,7 @@ import { ORDERS_MAX, RESERVATION_MS } from './constants.ts'
 import { isNameTaken, placementOf, reportOf } from './desire.ts'
 import type { AskMessage, ReleaseMessage } from './messages.ts'
 import { answerOffer, answerRefuse, startRound } from './negotiation.ts'
-import { specBytesOf } from './origin.ts'
+import { ownerOfAsk, specBytesOf } from './origin.ts'
 import { type RefusalCode, refusal } from './refusal.ts'
 import { change, type KnownSpec, NEW_WORK, type Offer, type Order, type Turn } from './scheduler-state.ts'
 import { callName } from './summary.ts'
@@ -17,8 +17,9 @@ import { learnSpec } from './versions.ts'
 
 export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
   const { state, context } = turn
-  const { domain, fence, askId, service, number, specClock, avoid, operator = null, to = null } = opened.message
+  const { domain, fence, askId, service, number, specClock, avoid, to = null } = opened.message
   const { origin = null } = opened.message
+  const operator = ownerOfAsk({ operator: state.operator, store: state.view.store }, opened)
   if (domain !== parentOf(state.domain) || state.view.leaders.leaderAt(domain, fence) !== opened.from) return
   const [key, room] = [instanceKey(service, number), roomIn(opened.message)]
   const refuse = (code: RefusalCode): void => {

@@ -26,6 +26,8 @@ export const WEB = serviceId('shop.prod.web.prod')
 export const KEY = instanceKey(WEB, 0)
 export const FENCE: Fence = { epoch: 1, term: 5 }
 export const CLOCK = { wall: 1, counter: 0 }
+/** What a leader of the device's own operator asks, of a service of that operator. */
+export const FROM_OURS = { domain: DOMAIN, fence: FENCE, operator: factsOf(SELF, DOMAIN).operator }
 
 /** A worker with a store, and everything it does. */
 export class Bench {
@@ -77,8 +79,9 @@ export class Bench {
   ): void {
     const spec = specOf(changes)
     const { number = 0, fence = FENCE, askId = `ask-${number}` } = more
-    const { operator } = more
-    const common = { domain: DOMAIN, fence, askId, service: serviceIdOf(spec), number, ...(operator && { operator }) }
+    // Of a leader of the device's own operator this is believed.
+    const { operator = factsOf(SELF, DOMAIN).operator } = more
+    const common = { domain: DOMAIN, fence, askId, service: serviceIdOf(spec), number, operator }
     const ask = { kind: 'placement/ask' as const, ...common, spec: encodeSpec(spec), specClock: CLOCK, avoid: [] }
     const leader = factsOf(LEADER, DOMAIN)
     const signer = more.leaderOf === undefined ? leader : { ...leader, operator: more.leaderOf }

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import type { OperatorId } from '../overlay/kernel/ids.ts'
 import { putRecord } from '../services-registry/table.ts'
 import type { PlacementMessage } from './messages.ts'
+import { ownerOfAsk } from './origin.ts'
 import { factsOf, openedBy, specOf, specRecord } from './placement-fixtures.ts'
 import type { PolicyFile } from './policy.ts'
 import { encodeSpec } from './spec.ts'
@@ -58,6 +59,29 @@ test('a leader of another operator is not believed when it says whose service it
   assert.match(answer(bench), /^policy/)
   hear(OWN, specOf({ memoryMb: 1 }))
   assert.match(answer(bench), /^policy/, 'signed was another specification than the one that is to run')
+})
+
+test('a leader hands on no more than it was shown of whose service it is', () => {
+  const ask = (leader: OperatorId, operator?: OperatorId) => {
+    const message = {
+      kind: 'placement/ask' as const,
+      domain: DOMAIN,
+      fence: FENCE,
+      askId: 'one',
+      service: WEB,
+      number: 0,
+      spec: encodeSpec(specOf()),
+      specClock: CLOCK,
+      avoid: [],
+      ...(operator !== undefined && { operator }),
+    }
+    const store = { spec: () => null }
+    return ownerOfAsk({ operator: OWN, store }, openedBy({ ...factsOf(LEADER, DOMAIN), operator: leader }, message))
+  }
+  assert.equal(ask(OWN, OWN), OWN)
+  assert.equal(ask(OWN, OTHER), OTHER)
+  assert.equal(ask(OWN), null, 'our own leader was not shown whose it is')
+  assert.equal(ask(OTHER, OWN), null)
 })
 
 test('an order without an ask is held against the policy too', () => {

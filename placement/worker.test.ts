@@ -8,7 +8,7 @@ import { RESERVATION_MS } from './constants.ts'
 import { factsOf, openedBy, specOf, summaryOf } from './placement-fixtures.ts'
 import { encodeSpec, type ServiceSpec } from './spec.ts'
 import { wakeAt, workerUse } from './worker.ts'
-import { Bench, CLOCK, DOMAIN, FENCE, KEY, running, WEB } from './worker-harness.ts'
+import { Bench, CLOCK, DOMAIN, FENCE, FROM_OURS, KEY, running, WEB } from './worker-harness.ts'
 
 test('an ask reserves and offers; the placement starts what was offered; each state is said', () => {
   const bench = new Bench()
@@ -216,7 +216,7 @@ test('a new version stops the old one first, then starts', () => {
   bench.look()
   const newer = { wall: 2, counter: 0 }
   const spec = specOf({ environment: { VERSION: '2' } })
-  const common = { domain: DOMAIN, fence: FENCE, askId: 'update', service: WEB, number: 0, avoid: [] }
+  const common = { ...FROM_OURS, askId: 'update', service: WEB, number: 0, avoid: [] }
   bench.hear({ kind: 'placement/ask', ...common, spec: encodeSpec(spec), specClock: newer })
   bench.place({ sequence: 2, specClock: newer })
   assert.deepEqual(bench.look().operations, ['stop'])
@@ -230,7 +230,7 @@ test('another number of replicas restarts nothing', () => {
   const bench = running()
   bench.look()
   const newer = { wall: 2, counter: 0 }
-  const common = { domain: DOMAIN, fence: FENCE, askId: 'scale', service: WEB, number: 0, avoid: [] }
+  const common = { ...FROM_OURS, askId: 'scale', service: WEB, number: 0, avoid: [] }
   bench.hear({ kind: 'placement/ask', ...common, spec: encodeSpec(specOf({ replicas: 7 })), specClock: newer })
   bench.place({ sequence: 2, specClock: newer })
   const { operations, records } = bench.look()

@@ -1,8 +1,9 @@
 // The verified credentials that this node knows, by hash: what envelopes are checked against. They are kept on disk
 // in numbered slots, so that after a power cut with no network the records of all members can still be read.
 
-import type { NodeId } from '../../overlay/kernel/ids.ts'
+import type { NodeId, OperatorId } from '../../overlay/kernel/ids.ts'
 import { err } from '../../overlay/kernel/result.ts'
+import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import { flag, object, readWith, text } from '../../overlay/wire/schema.ts'
 import type { CharterView } from '../charter.ts'
@@ -22,8 +23,13 @@ export interface CredentialDirectory {
   byHash(hashHex: string): HeldCredential | null
   /** Whether this very credential passed a hello here. */
   isMet(hashHex: string): boolean
-  /** The credential that a node last passed a hello with. */
+  /** The credential that a node last passed a hello with, else any that is known of it. */
   lastMet(node: NodeId): HeldCredential | null
+  operatorOf(node: NodeId): OperatorId | null
+  /** Nodes of which a credential is known. */
+  nodes(): Iterable<NodeId>
+  /** When an operator last signed a credential itself, of those known here: it is not earlier now. */
+  lastIssued(operator: OperatorId): UnixMillis
   /**
    * Takes in a checked credential; `met` when it has just passed a hello. Written without sync: it can be asked for
    * again.
@@ -41,6 +47,8 @@ interface Place {
 export async function openDirectory(store: Store, charter: CharterView): Promise<CredentialDirectory> {
   const places = new Map<string, Place>()
   const metByNode = new Map<NodeId, HeldCredential>()
+  const byNode = new Map<NodeId, HeldCredential>()
+  const lastIssued = new Map<OperatorId, UnixMillis>()
   let slots = 0
   for (; slots < CREDENTIALS_KNOWN_MAX; slots++) {
     const stored = await store.get(credentialKey(slots))
@@ -54,6 +62,11 @@ export async function openDirectory(store: Store, charter: CharterView): Promise
 
   function remember(place: Place): void {
     places.set(place.credential.hashHex, place)
+    const { facts, bearer, issuedAt } = place.credential
+    byNode.set(facts.node, place.credential)
+    if (bearer.delegate === null) {
+      lastIssued.set(facts.operator, Math.max(lastIssued.get(facts.operator) ?? 0, issuedAt))
+    }
     if (place.met) metByNode.set(place.credential.facts.node, place.credential)
   }
 
@@ -70,6 +83,7 @@ export async function openDirectory(store: Store, charter: CharterView): Promise
     if (oldest === undefined) return 0
     places.delete(oldest.credential.hashHex)
     const { node } = oldest.credential.facts
+    if (byNode.get(node) === oldest.credential) byNode.delete(node)
     if (metByNode.get(node) === oldest.credential) metByNode.delete(node)
     return oldest.slot
   }
@@ -80,7 +94,10 @@ export async function openDirectory(store: Store, charter: CharterView): Promise
       return place === undefined ? null : touch(place).credential
     },
     isMet: (hashHex) => places.get(hashHex)?.met ?? false,
-    lastMet: (node) => metByNode.get(node) ?? null,
+    lastMet: (node) => metByNode.get(node) ?? byNode.get(node) ?? null,
+    operatorOf: (node) => (metByNode.get(node) ?? byNode.get(node))?.facts.operator ?? null,
+    nodes: () => byNode.keys(),
+    lastIssued: (operator) => lastIssued.get(operator) ?? 0,
     add: async (credential, met) => {
       const known = places.get(credential.hashHex)
       if (known !== undefined && (known.met || !met)) {

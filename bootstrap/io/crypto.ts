@@ -3,7 +3,7 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
-import type { Crypto } from '../charter.ts'
+import type { Crypto } from '../charter-entry.ts'
 
 /** What stands before a raw key in DER (RFC 8410, sections 4 and 7). */
 const PUBLIC_KEY_DER_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')

@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
-import { type CharterView, operatorIdOf } from '../charter.ts'
+import type { CharterView } from '../charter.ts'
+import { operatorIdOf } from '../charter-entry.ts'
 import { decodeInvite, type Invite } from '../invite.ts'
 import { privateKeyObject, rawPublicKeyOf, signWith } from './crypto.ts'
+import type { MintOptions } from './enrolment-desk.ts'
 import { createGate, type MembershipGate } from './gate.ts'
 import { loadOrCreateNodeKey, type NodeKey, type OperatorKey } from './key-file.ts'
 import { foundFederation, loadMembership } from './membership.ts'
@@ -72,6 +74,8 @@ export interface Member {
   readonly name: string
   readonly notices: string[]
   readonly charters: CharterView[]
+  /** What it had to tell all others, packed. */
+  readonly news: Uint8Array[]
 }
 
 /** Opens the gate of a folder, as a start of the node does. */
@@ -86,6 +90,7 @@ export async function start(
   if (membership === null) throw new Error(`${name} is no member`)
   const notices: string[] = []
   const charters: CharterView[] = []
+  const news: Uint8Array[] = []
   const gate = await createGate({
     membership,
     store,
@@ -93,10 +98,13 @@ export async function start(
     operatorKey,
     name,
     wall: () => clock.wall,
-    onCharterChanged: (charter) => charters.push(charter),
+    onCharterChanged: (charter, pieces) => {
+      charters.push(charter)
+      news.push(...pieces)
+    },
     onNotice: (code) => notices.push(code),
   })
-  return { gate, nodeKey, store, operatorKey, name, notices, charters }
+  return { gate, nodeKey, store, operatorKey, name, notices, charters, news }
 }
 
 export const restart = (member: Member, clock: TestClock): Promise<Member> =>
@@ -112,27 +120,43 @@ export async function founder(clock: TestClock, federation = 'Green Fields', ope
   return start(store, nodeKey, operatorKey, 'founder', clock)
 }
 
-export async function inviteFrom(host: Member, uses = 1, ttlMs = HOUR_MS): Promise<Invite> {
+export async function inviteFrom(
+  host: Member,
+  uses = 1,
+  ttlMs = HOUR_MS,
+  more: Partial<MintOptions> = {},
+): Promise<Invite> {
   const addresses = [`/ip4/127.0.0.1/tcp/4001/p2p/${host.nodeKey.node}`]
-  const decoded = decodeInvite(await host.gate.mintInvite({ domain: '/home', uses, ttlMs, addresses }))
+  const decoded = decodeInvite(await host.gate.mintInvite({ domain: '/home', uses, ttlMs, addresses, ...more }))
   if (!decoded.ok) throw new Error(decoded.error.detail)
   return decoded.value
 }
 
-export async function joinWith(host: Member, invite: Invite, name: string, clock: TestClock): Promise<Member> {
+export async function joinWith(
+  host: Member,
+  invite: Invite,
+  name: string,
+  clock: TestClock,
+  operatorKey: OperatorKey | null = null,
+): Promise<Member> {
   const store = memoryStore()
   const nodeKey = await newNodeKey()
   const ask = (request: Uint8Array): Promise<Uint8Array> => host.gate.serveJoin(nodeKey.node, request)
-  await redeemInvite(invite, ask, { store, nodeKey, nodeName: name, wall: clock.wall })
-  return start(store, nodeKey, null, name, clock)
+  await redeemInvite(invite, ask, { store, nodeKey, nodeName: name, wall: clock.wall, operatorKey })
+  return start(store, nodeKey, operatorKey, name, clock)
 }
 
-/** Both sides say hello; the codes with which they are refused, or `ok`. */
+/** Both sides say hello, as overlay/io/hello.ts has it; the codes with which they are refused, or `ok`. */
 export async function greet(a: Member, b: Member): Promise<readonly [string, string]> {
   const [helloOfA, helloOfB] = [a.gate.ownHello(), b.gate.ownHello()]
-  const [atB, atA] = await Promise.all([
-    b.gate.checkHello(a.nodeKey.node, helloOfA),
-    a.gate.checkHello(b.nodeKey.node, helloOfB),
-  ])
-  return [atB.ok ? 'ok' : atB.error.code, atA.ok ? 'ok' : atA.error.code]
+  const [toB, toA] = [a.gate.piecesFor(helloOfA, helloOfB), b.gate.piecesFor(helloOfB, helloOfA)]
+  const judge = async (by: Member, of: Member, hello: Uint8Array, pieces: readonly Uint8Array[]): Promise<string> => {
+    for (const piece of pieces) {
+      const taken = await by.gate.takePiece(of.nodeKey.node, piece)
+      if (!taken.ok) return taken.error.code
+    }
+    const checked = await by.gate.checkHello(of.nodeKey.node, hello)
+    return checked.ok ? 'ok' : checked.error.code
+  }
+  return Promise.all([judge(b, a, helloOfA, toB ?? []), judge(a, b, helloOfB, toA ?? [])])
 }

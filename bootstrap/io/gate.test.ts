@@ -7,10 +7,9 @@ import { CompactSign } from 'jose'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 import { createCodec } from '../../overlay/wire/codec.ts'
 import { createSealer } from '../../overlay/wire/envelope.ts'
-import { appendEntry, decodeChain, encodeChain } from '../charter.ts'
+import { packEntries, unpackEntries } from '../charter-file.ts'
 import { CREDENTIAL_TYPE, draftClaims, MEMBER_CAPABILITIES } from '../credential.ts'
 import { type BootstrapMessage, bootstrapSchemas, type Hello, helloFrame } from '../messages.ts'
-import { nodeCrypto } from './crypto.ts'
 import {
   DAY_MS,
   founder,
@@ -49,8 +48,8 @@ function helloWith(member: Member, change: Partial<Hello>): Uint8Array {
 function credentialBy(key: OperatorKey, host: Member, node: NodeId, header = {}, claims = {}): Promise<string> {
   const { federation, facts } = host.gate
   const named = { capabilities: MEMBER_CAPABILITIES, labels: {}, name: 'x', domain: facts.domain }
-  const drafted = draftClaims({ iss: facts.operator, sub: node, federation, ...named }, START)
-  return new CompactSign(new TextEncoder().encode(JSON.stringify({ ...drafted, ...claims })))
+  const drafted = draftClaims({ sub: node, federation, ...named }, START)
+  return new CompactSign(new TextEncoder().encode(JSON.stringify({ ...drafted, iss: facts.operator, ...claims })))
     .setProtectedHeader({ alg: 'EdDSA', typ: CREDENTIAL_TYPE, ...header })
     .sign(key.privateKey)
 }
@@ -116,12 +115,8 @@ test('a member of another federation is refused as that, in whichever part of it
   const { node } = other.nodeKey
   const { federation } = host.gate
   assert.equal(await codeAt(host, node, helloWith(other, { federation })), 'other-federation')
-  const charter = host.gate.charterChain()
-  assert.equal(await codeAt(host, node, helloWith(other, { federation, charter })), 'other-federation')
-  assert.equal(
-    await codeAt(host, guest.nodeKey.node, helloWith(guest, { charter: other.gate.charterChain() })),
-    'other-federation',
-  )
+  const taken = await host.gate.takePiece(guest.nodeKey.node, other.gate.packedCharter())
+  assert.equal(taken.ok ? 'ok' : taken.error.code, 'forged')
 })
 
 test('a revoked node is refused, and the news spreads by hello and outlives a restart', async () => {
@@ -129,7 +124,7 @@ test('a revoked node is refused, and the news spreads by hello and outlives a re
   const [host, guest] = await pair(clock)
   const third = await joinWith(host, await inviteFrom(host), 'barn', clock)
   assert.deepEqual(await greet(third, guest), ['ok', 'ok'])
-  await host.gate.revokeNode(guest.nodeKey.node, 'stolen from the shed')
+  await host.gate.operators.revoke(guest.nodeKey.node, 'stolen from the shed')
   assert.equal(host.charters.length, 1)
   assert.equal((await greet(guest, host))[0], 'revoked')
   assert.equal(third.gate.isRevoked(guest.nodeKey.node), false, 'not heard yet')
@@ -141,49 +136,54 @@ test('a revoked node is refused, and the news spreads by hello and outlives a re
   assert.equal((await restart(guest, clock)).gate.ownStanding(), 'revoked', 'and starts all the same')
 })
 
-test('a charter on gossip is adopted when it is longer and valid, and refused with a notice otherwise', async () => {
+test('news of the charter are taken in when they are valid, and refused with a notice otherwise', async () => {
   const clock = clockAt()
   const [host, guest] = await pair(clock)
-  const before = host.gate.charterChain()
-  await host.gate.revokeNode((await newNodeKey()).node, '')
-  const longer = host.gate.charterChain()
-  assert.equal(await guest.gate.offerCharter(longer), 'adopted')
-  assert.equal(await guest.gate.offerCharter(longer), 'known')
-  assert.equal(await guest.gate.offerCharter(before), 'known', 'an older one is no news')
+  await host.gate.operators.revoke((await newNodeKey()).node, '')
+  await host.gate.operators.revoke((await newNodeKey()).node, '')
+  const [first, second] = host.news as [Uint8Array, Uint8Array]
+  assert.equal(await guest.gate.takeNews(second), 'missing')
+  for (const piece of host.gate.newsFor(guest.gate.shownCharter())) {
+    assert.equal(await guest.gate.takeNews(piece), 'adopted')
+  }
+  assert.equal(await guest.gate.takeNews(first), 'known')
   assert.equal(guest.gate.charter().head, host.gate.charter().head)
-  assert.equal(await guest.gate.offerCharter(new Uint8Array([1, 2])), 'refused')
+  assert.deepEqual(guest.news, [], 'what came by gossip is not published again')
+  assert.equal(await guest.gate.takeNews(new Uint8Array([1, 2])), 'refused')
   const other = await founder(clock, 'Blue Hills', 'hills')
-  assert.equal(await guest.gate.offerCharter(other.gate.charterChain()), 'refused')
+  assert.equal(await guest.gate.takeNews(other.gate.packedCharter()), 'refused')
   assert.deepEqual(guest.notices, ['charter-refused', 'charter-refused'])
 })
 
-test('a fork is noticed and leaves each with its own charter, but members stay members', async () => {
+test('a fork is noticed, both come to hold the same, and the revocations of both count', async () => {
   const clock = clockAt()
   const [host, guest] = await pair(clock)
   const twin = await restart({ ...guest, operatorKey: host.operatorKey }, clock)
-  await host.gate.revokeNode((await newNodeKey()).node, '')
-  await twin.gate.revokeNode((await newNodeKey()).node, '')
-  const head = host.gate.charter().head
+  const [lost, stolen] = [(await newNodeKey()).node, (await newNodeKey()).node]
+  await host.gate.operators.revoke(lost, '')
+  await twin.gate.operators.revoke(stolen, '')
   assert.deepEqual(await greet(host, twin), ['ok', 'ok'])
   assert.deepEqual([host.notices, twin.notices], [['charter-fork'], ['charter-fork']])
-  assert.equal(host.gate.charter().head, head)
-  assert.equal(await host.gate.offerCharter(twin.gate.charterChain()), 'refused')
+  assert.equal(host.gate.charter().head, twin.gate.charter().head)
+  for (const { gate } of [host, twin, await restart(twin, clock)]) {
+    assert.deepEqual([gate.isRevoked(lost), gate.isRevoked(stolen)], [true, true])
+  }
 })
 
-test('a hello with a charter that was tampered with is refused', async () => {
+test('a hello with a charter that was tampered with is refused, and nothing of it is kept', async () => {
   const clock = clockAt()
   const [host, guest] = await pair(clock)
-  const entries = decodeChain(guest.gate.charterChain())
+  await guest.gate.takeCharterFile(host.gate.charterFile())
+  const revoked = await restart({ ...guest, operatorKey: host.operatorKey }, clock)
+  await revoked.gate.operators.revoke(host.nodeKey.node, '')
+  const entries = unpackEntries(revoked.gate.packedCharter())
   assert.ok(entries.ok)
-  const fact = { kind: 'revoke', body: { nodes: [host.nodeKey.node], credentials: [], reason: '', at: 1 } } as const
-  const seal = operatorNamed('acme')
-  const longer = appendEntry(entries.value, guest.gate.charter(), fact, [seal], nodeCrypto)
-  assert.ok(longer.ok)
-  const unsigned = longer.value.entries.map((entry) =>
-    entry.seq === 0 ? entry : { ...entry, signatures: [{ operator: seal.operator, signature: new Uint8Array(64) }] },
-  )
-  const hello = helloWith(guest, { charter: encodeChain(unsigned) })
-  assert.equal(await codeAt(host, guest.nodeKey.node, hello), 'forged')
+  const forged = entries.value.map((entry) => ({
+    ...entry,
+    signatures: entry.signatures.map((one) => ({ ...one, signature: new Uint8Array(64) })),
+  }))
+  const taken = await host.gate.takePiece(guest.nodeKey.node, packEntries(forged))
+  assert.equal(taken.ok ? 'ok' : taken.error.code, 'forged')
   assert.equal(host.gate.ownStanding(), 'member')
 })
 
@@ -220,7 +220,7 @@ test('envelopes are believed for their signature under a known credential', asyn
   const [host, guest] = await pair(clock)
   const codec = createCodec<BootstrapMessage>(bootstrapSchemas)
   const sealerOf = ({ gate }: Member) => createSealer(codec, gate.federation, gate, gate)
-  const sealed = sealerOf(guest).seal({ kind: 'charter/chain', chain: guest.gate.charterChain() })
+  const sealed = sealerOf(guest).seal({ kind: 'charter/news', packed: guest.gate.packedCharter() })
   const problemAt = (member: Member, bytes = sealed.bytes): string => {
     const opened = sealerOf(member).open(bytes)
     return opened.ok ? 'ok' : opened.error.kind
@@ -240,7 +240,7 @@ test('envelopes are believed for their signature under a known credential', asyn
     ),
     'bad-signature',
   )
-  await host.gate.revokeNode(guest.nodeKey.node, '')
+  await host.gate.operators.revoke(guest.nodeKey.node, '')
   assert.equal(problemAt(host), 'revoked')
 })
 
@@ -272,22 +272,22 @@ test('only genuine credentials are learned', async () => {
 
 test('revoking is for nodes other than oneself, and doing it twice changes nothing', async () => {
   const [host, guest] = await pair(clockAt())
-  await assert.rejects(host.gate.revokeNode(host.nodeKey.node, ''), /cannot revoke itself/)
-  await assert.rejects(host.gate.revokeNode('nonsense' as NodeId, ''), /not a node's id/)
-  await assert.rejects(guest.gate.revokeNode(host.nodeKey.node, ''), /no operator key/)
-  const first = await host.gate.revokeNode(guest.nodeKey.node, 'x'.repeat(1_000))
-  const second = await host.gate.revokeNode(guest.nodeKey.node, '')
-  assert.equal(first.head, second.head)
+  await assert.rejects(host.gate.operators.revoke(host.nodeKey.node, ''), /cannot revoke itself/)
+  await assert.rejects(host.gate.operators.revoke('nonsense' as NodeId, ''), /not a node's id/)
+  await assert.rejects(guest.gate.operators.revoke(host.nodeKey.node, ''), /no operator key/)
+  const first = await host.gate.operators.revoke(guest.nodeKey.node, 'x'.repeat(1_000))
+  const second = await host.gate.operators.revoke(guest.nodeKey.node, '')
+  assert.deepEqual([first.isInForce, second.isInForce, first.hash], [true, true, second.hash])
 })
 
 test('a revocation that cannot be written is not made', async () => {
   const clock = clockAt()
   const [host, guest] = await pair(clock)
   host.store.failing = true
-  await assert.rejects(host.gate.revokeNode(guest.nodeKey.node, ''), /disk is full/)
+  await assert.rejects(host.gate.operators.revoke(guest.nodeKey.node, ''), /disk is full/)
   assert.equal(host.gate.isRevoked(guest.nodeKey.node), false)
   host.store.failing = false
-  await host.gate.revokeNode(guest.nodeKey.node, '')
+  await host.gate.operators.revoke(guest.nodeKey.node, '')
   assert.equal(host.gate.isRevoked(guest.nodeKey.node), true)
 })
 

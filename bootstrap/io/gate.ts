@@ -7,25 +7,24 @@ import type { DomainPath, FederationId, NodeId, OperatorId } from '../../overlay
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import type { Signer, SignerFacts, Verifier, VerifyProblem } from '../../overlay/wire/envelope.ts'
-import { type CharterView, hexOf, NAME_CHARS_MAX, REASON_CHARS_MAX } from '../charter.ts'
-import {
-  admitAtHello,
-  CREDENTIAL_BYTES_MAX,
-  type CredentialProblem,
-  draftClaims,
-  isDueForRenewal,
-  isExpired,
-  isRevoked,
-} from '../credential.ts'
+import { type CharterView, EVERYBODY } from '../charter.ts'
+import { type CharterEntry, hexOf, NAME_CHARS_MAX } from '../charter-entry.ts'
+import { packPieces, readCharterFile, unpackEntries, writeCharterFile } from '../charter-file.ts'
+import { type CharterLog, logCharter } from '../charter-log.ts'
+import { CREDENTIAL_BYTES_MAX, isDueForRenewal, isExpired, isRevoked } from '../credential.ts'
+import type { InviteView } from '../enrolment.ts'
 import { BootstrapError } from '../errors.ts'
-import { type Hello, helloFrame } from '../messages.ts'
-import { type Charter, type CharterKeeper, createCharterKeeper } from './charter-keeper.ts'
+import { joinAnswerFrame, PIECE_BYTES_MAX, renewalFrame } from '../messages.ts'
+import { type CharterChange, type CharterKeeper, createCharterKeeper, type Taken } from './charter-keeper.ts'
 import { type CredentialDirectory, openDirectory } from './credential-directory.ts'
-import { type HeldCredential, issueCredential, openCredential } from './credential-signer.ts'
-import { rawKeyOfNode, verifyNodeSignature } from './crypto.ts'
+import { type HeldCredential, openCredential } from './credential-signer.ts'
+import { verifyNodeSignature } from './crypto.ts'
+import { type Enroller, enrollerOf } from './enroller.ts'
 import { type EnrolmentDesk, type MintOptions, openEnrolmentDesk, requireOperatorKey } from './enrolment-desk.ts'
+import { createHelloDesk, type HelloDesk } from './hello-desk.ts'
 import type { NodeKey, OperatorKey } from './key-file.ts'
 import type { Membership } from './membership.ts'
+import { createOperatorDesk, type OperatorDesk } from './operator-desk.ts'
 import { openRecoveryOrder, signRecoveryOrder } from './recovery-signer.ts'
 import { OWN_CREDENTIAL_KEY, type Store } from './store.ts'
 
@@ -33,14 +32,20 @@ export interface GateOptions {
   readonly membership: Membership
   readonly store: Store
   readonly nodeKey: NodeKey
-  /** The operator's key, where it is on this device: then the gate enrols and revokes. */
+  /** The operator's key, where it is on this device: then the gate enrols, and decides with the other operators. */
   readonly operatorKey: OperatorKey | null
   /** Of this node, for people; said in hello. */
   readonly name: string
   readonly wall: () => UnixMillis
-  /** The charter grew: publish the chain as `charter/chain`, and cut connected peers for whom `isRevoked` now holds. */
-  readonly onCharterChanged: (charter: CharterView, chain: Uint8Array) => void
-  /** What a person may want to know: `charter-fork`, `charter-refused`, `credential-renewed`. */
+  /**
+   * Something is new: cut connected peers for whom `isRevoked` now holds, and publish the pieces as `charter/news`.
+   * There are none where it came by gossip, which all hear.
+   */
+  readonly onCharterChanged: (charter: CharterView, news: readonly Uint8Array[]) => void
+  /**
+   * What a person may want to know: `charter-fork`, `charter-refused`, `charter-waiting` (a draft to sign),
+   * `credential-renewed`.
+   */
   readonly onNotice: (code: string, detail: string) => void
 }
 
@@ -48,17 +53,39 @@ export interface GateOptions {
 export interface MembershipGate extends Gate, Signer, Verifier {
   readonly federation: FederationId
   readonly federationName: string
+  readonly operators: OperatorDesk
   charter(): CharterView
-  /** The encoded chain, as it travels in `charter/chain`. */
-  charterChain(): Uint8Array
-  /** Takes in a chain that came by gossip; `refused` chains are noticed with the reason. */
-  offerCharter(chain: Uint8Array): Promise<'adopted' | 'known' | 'refused'>
+  /** All entries and drafts, for people. */
+  charterLog(): CharterLog
+  /** All entries and drafts, to be carried by hand. */
+  charterFile(): string
+  /** Takes in such a file; what it changed. Rejects with BootstrapError. */
+  takeCharterFile(content: string): Promise<Taken>
+  /** Takes in news that came from a member. `missing` when they follow from entries that are not known here. */
+  takeNews(packed: Uint8Array): Promise<'adopted' | 'known' | 'missing' | 'refused'>
+  /** Some of this node's hashes, to ask for what lies between. */
+  shownCharter(): readonly Uint8Array[]
+  /** What whoever showed its hashes lacks, in pieces for `charter/news`. */
+  newsFor(shown: readonly Uint8Array[]): readonly Uint8Array[]
+  /** Nodes known here, or named by all, that were put out: themselves or with their operator. */
+  outcasts(): readonly NodeId[]
   /** How this node itself stands. Nothing it runs stops for it. */
   ownStanding(): 'member' | 'expired' | 'revoked'
+  /** What to ask a device that enrols, when it is time for a new credential; else null. */
+  renewalRequest(): Uint8Array | null
+  /** Takes in the answer; the error is for people. */
+  takeRenewal(answer: Uint8Array): Promise<Result<null, string>>
   /** One line of text. Rejects with BootstrapError. */
   mintInvite(options: MintOptions): Promise<string>
-  /** Puts a node out for good, and tells through `onCharterChanged`. Rejects with BootstrapError. */
-  revokeNode(node: NodeId, reason: string): Promise<CharterView>
+  invites(): readonly InviteView[]
+  /** Rejects with BootstrapError. */
+  takeBackInvite(idBegins: string): Promise<InviteView>
+  /** From now on this key is the operator's on this device. */
+  replaceOperatorKey(next: OperatorKey): void
+  /** A credential for a device that is still to go out. Rejects with BootstrapError. */
+  enrol(node: NodeId, name: string, domain: DomainPath, capabilities: readonly string[]): HeldCredential
+  /** The packed charter, for such a device. */
+  packedCharter(): Uint8Array
   /** An order that a domain goes on without its majority: one line of text. Rejects with BootstrapError. */
   signRecovery(domain: DomainPath): Promise<string>
   /** The operator behind such an order; the error is for people. */
@@ -69,146 +96,226 @@ interface Parts {
   readonly options: GateOptions
   readonly keeper: CharterKeeper
   readonly directory: CredentialDirectory
-  readonly desk: EnrolmentDesk
-  readonly own: HeldCredential
+  own: HeldCredential
+  operatorKey: OperatorKey | null
 }
 
 /** Opens the gate of a member. Rejects with BootstrapError `damaged-store`. */
 export async function createGate(options: GateOptions): Promise<MembershipGate> {
-  const { membership, store, operatorKey, wall } = options
-  const keeper = createCharterKeeper(membership.charter, store, ({ view, chain }) =>
-    options.onCharterChanged(view, chain),
-  )
+  const { membership, store, wall } = options
+  const keeper = await createCharterKeeper(membership.charter, store, (change) => tell(options, change))
   const directory = await openDirectory(store, membership.charter.view)
-  const desk = await openEnrolmentDesk({ store, operatorKey, charter: keeper.current, wall })
-  await directory.add(membership.credential, true)
-  const own = await renewOwn(options)
-  await directory.add(own, true)
-  const parts: Parts = { options, keeper, directory, desk, own }
+  const { credential, federation } = membership
+  const parts: Parts = { options, keeper, directory, own: credential, operatorKey: options.operatorKey }
+  const desk = await openEnrolmentDesk({
+    store,
+    enroller: () => enrollerHere(parts),
+    operator: () => parts.own.facts.operator,
+    charter: keeper.current,
+    packed: keeper.packed,
+    wall,
+  })
+  await directory.add(credential, true)
+  await renewOwn(parts)
+  const hello = createHelloDesk({
+    keeper,
+    directory,
+    own: () => parts.own,
+    name: shortName(options.name),
+    wallFor: (held) => wallFor(parts, held),
+    onNotice: options.onNotice,
+  })
+  const operators = createOperatorDesk({
+    self: credential.facts.node,
+    keeper,
+    directory,
+    operatorKey: () => parts.operatorKey,
+    wall,
+  })
   return {
-    federation: membership.federation,
+    federation,
     federationName: membership.federationName,
-    facts: own.facts,
-    credentialHash: own.hash,
+    operators,
+    // Read anew each time, for a credential is renewed while the node runs.
+    get facts() {
+      return parts.own.facts
+    },
+    get credentialHash() {
+      return parts.own.hash
+    },
     sign: (payload) => options.nodeKey.sign(payload),
     verify: (from, hash, payload, signature) => verify(parts, from, hash, payload, signature),
     standing: (from, hash) => standing(parts, from, hash),
-    ownHello: () => ownHello(parts),
-    checkHello: (peer, hello) => checkHello(parts, peer, hello),
-    serveJoin: (peer, request) => desk.serve(peer, request),
-    credentialByHash: (hash) => directory.byHash(hexOf(hash))?.bytes ?? null,
-    learnCredential: (credential) => learnCredential(parts, credential),
-    isRevoked: (peer) => isRevoked(peer, directory.lastMet(peer)?.hashHex ?? null, keeper.current().view),
-    charter: () => keeper.current().view,
-    charterChain: () => keeper.current().chain,
-    offerCharter: (chain) => offerCharter(parts, chain),
+    ...doorsOf(parts, hello, desk),
+    ...charterOf(parts),
+    ...enrolmentOf(parts, desk),
     ownStanding: () => {
-      if (isRevoked(own.facts.node, own.hashHex, keeper.current().view)) return 'revoked'
-      return isExpired(own.facts, wall()) ? 'expired' : 'member'
+      if (isRevoked(parts.own.bearer, keeper.current().view)) return 'revoked'
+      return isExpired(parts.own.facts, wall()) ? 'expired' : 'member'
     },
-    mintInvite: (order) => desk.mint(order),
-    revokeNode: (node, reason) => revokeNode(parts, node, reason),
+    replaceOperatorKey: (next) => {
+      parts.operatorKey = next
+    },
     signRecovery: async (domain) => {
-      const key = requireOperatorKey(operatorKey, keeper.current())
-      return await signRecoveryOrder(domain, membership.federation, key, wall())
+      const key = requireOperatorKey(parts.operatorKey, keeper.current())
+      return await signRecoveryOrder(domain, federation, key, wall())
     },
     checkRecovery: (order, domain) => openRecoveryOrder(order, domain, keeper.current().view, wall()),
   }
 }
 
+const doorsOf = (parts: Parts, hello: HelloDesk, desk: EnrolmentDesk): Gate => ({
+  ...hello,
+  serveJoin: desk.serve,
+  serveRenewal: desk.renew,
+  credentialByHash: (hash) => parts.directory.byHash(hexOf(hash))?.bytes ?? null,
+  learnCredential: (credential) => learnCredential(parts, credential),
+  isRevoked: (peer) => isOutcast(parts, peer),
+})
+
+type CharterDoors = Pick<
+  MembershipGate,
+  'charter' | 'charterLog' | 'charterFile' | 'takeCharterFile' | 'takeNews' | 'shownCharter' | 'newsFor' | 'outcasts'
+>
+
+const charterOf = (parts: Parts): CharterDoors => {
+  const { keeper } = parts
+  return {
+    charter: () => keeper.current().view,
+    charterLog: () => logCharter(keeper.current(), keeper.drafts()),
+    charterFile: () => writeCharterFile(keeper.all()),
+    takeCharterFile: (content) => takeCharterFile(parts, content),
+    takeNews: (packed) => takeNews(parts, packed),
+    shownCharter: () => keeper.shown().shown,
+    newsFor: (shown) => packPieces(keeper.lackedBy(shown), PIECE_BYTES_MAX),
+    outcasts: () => {
+      const named = keeper.current().view.revokedNodes.keys()
+      return [...new Set([...parts.directory.nodes(), ...named])].filter((node) => isOutcast(parts, node))
+    },
+  }
+}
+
+type EnrolmentDoors = Pick<
+  MembershipGate,
+  'renewalRequest' | 'takeRenewal' | 'mintInvite' | 'invites' | 'takeBackInvite' | 'enrol' | 'packedCharter'
+>
+
+const enrolmentOf = (parts: Parts, desk: EnrolmentDesk): EnrolmentDoors => ({
+  renewalRequest: () => {
+    const { own, options } = parts
+    if (!isDueForRenewal(own.facts, options.wall()) || isOutcast(parts, own.facts.node)) return null
+    return renewalFrame.encode({ kind: 'renew', credential: own.text })
+  },
+  takeRenewal: (answer) => takeRenewal(parts, answer),
+  mintInvite: desk.mint,
+  invites: desk.invites,
+  takeBackInvite: desk.takeBack,
+  enrol: (node, name, domain, capabilities) => {
+    const enroller = enrollerHere(parts)
+    const grant = { domain, capabilities, labels: {} }
+    const problem = enroller === null ? 'anything at all' : enroller.problemWith(grant)
+    if (enroller !== null && problem === null) return enroller.issue(node, shortName(name), grant)
+    throw new BootstrapError('no-operator-key', `this device may not grant ${problem}`, 'Do this where the key is.')
+  },
+  packedCharter: parts.keeper.packed,
+})
+
+const enrollerHere = ({ options, own, operatorKey, keeper }: Parts): Enroller | null =>
+  enrollerOf({ nodeKey: options.nodeKey, operatorKey, own, charter: keeper.current(), wall: options.wall() })
+
+/** Tells what is new: to people, and to whoever spreads it. */
+function tell({ onNotice, onCharterChanged }: GateOptions, { charter, entries, drafts, isHeard }: CharterChange): void {
+  const added = new Set(entries.map(({ prev, seq }) => (prev === null ? '' : `${seq}/${hexOf(prev)}`)))
+  for (const { seq, winner, losers } of charter.view.forks) {
+    const prev = charter.placed.get(winner)?.prev ?? ''
+    if (!added.has(`${seq}/${prev}`)) continue
+    onNotice('charter-fork', `entry ${seq} was signed ${losers.length + 1} times; ${winner.slice(0, 8)} holds`)
+  }
+  if (drafts.length > 0) {
+    onNotice('charter-waiting', `${drafts.length} entries of the charter wait for signatures: \`coppice charter log\``)
+  }
+  const news: readonly CharterEntry[] = isHeard ? [] : [...entries, ...drafts]
+  onCharterChanged(charter.view, packPieces(news, PIECE_BYTES_MAX))
+}
+
 /**
  * A node that holds its operator's key renews its own credential at the start; the old one stays known for what it
- * signed.
+ * signed. So does one whose operator has changed its key.
  */
-async function renewOwn(options: GateOptions): Promise<HeldCredential> {
-  const { membership, operatorKey, store, name, wall } = options
-  const { credential, charter } = membership
-  const isOurs = operatorKey?.operator === credential.facts.operator
-  const isOut = isRevoked(credential.facts.node, credential.hashHex, charter.view)
-  if (operatorKey === null || !isOurs || isOut || !isDueForRenewal(credential.facts, wall())) return credential
-  const { node, operator, domain, capabilities, labels } = credential.facts
-  const facts = { iss: operator, sub: node, federation: membership.federation, domain, capabilities, labels }
-  const claims = draftClaims({ ...facts, name: shortName(name) }, wall())
-  const renewed = await issueCredential(claims, operatorKey, charter.view)
-  await store.put(OWN_CREDENTIAL_KEY, renewed.bytes, { sync: true })
-  options.onNotice('credential-renewed', 'this node renewed its own credential with the operator key on this device')
-  return renewed
-}
-
-function ownHello({ options, keeper, own }: Parts): Uint8Array {
-  const { view, chain } = keeper.current()
-  return helloFrame.encode({
-    kind: 'hello',
-    federation: view.federation,
-    credential: own.text,
-    name: shortName(options.name),
-    charter: chain,
-  })
-}
-
-async function checkHello(
-  parts: Parts,
-  peer: NodeId,
-  encoded: Uint8Array,
-): Promise<Result<{ readonly facts: SignerFacts; readonly name: string }, CredentialProblem>> {
-  const { options, keeper, directory } = parts
-  const hello = helloFrame.decode(encoded)
-  if (!hello.ok) return err({ code: 'stranger', detail: `not a hello: ${hello.error}` })
-  const charterProblem = await takeCharter(parts, peer, hello.value)
-  if (charterProblem !== null) return err(charterProblem)
+async function renewOwn(parts: Parts): Promise<void> {
+  const { options, own, operatorKey, keeper } = parts
   const { view } = keeper.current()
-  const credential = await openCredential(hello.value.credential, view)
-  if (!credential.ok) return credential
-  const { facts, hashHex } = credential.value
-  const circumstances = { peer, credentialHash: hashHex, wall: options.wall(), metBefore: directory.isMet(hashHex) }
-  // Read again: the charter may have grown while the signature was checked.
-  const admitted = admitAtHello(facts, keeper.current().view, circumstances)
-  if (!admitted.ok) return admitted
-  await directory.add(credential.value, true)
-  return ok({ facts, name: hello.value.name })
+  const operator = view.operators.find(({ key }) => key === operatorKey?.operator)
+  const isOurs = operator !== undefined && operator.id === own.facts.operator
+  if (!isOurs || !isDueForRenewal(own.facts, options.wall()) || isOutcast(parts, own.facts.node)) return
+  const { node, domain, capabilities, labels } = own.facts
+  const renewed = enrollerHere(parts)?.issue(node, shortName(options.name), { domain, capabilities, labels })
+  if (renewed !== undefined) await keepOwn(parts, renewed, 'with the operator key on this device')
 }
 
-/**
- * Takes in the charter of a hello. Null when the peer may still be a member: what it holds may be older, newer or
- * forked.
- */
-async function takeCharter({ options, keeper }: Parts, peer: NodeId, hello: Hello): Promise<CredentialProblem | null> {
-  const otherFederation = { code: 'other-federation', detail: `${peer} belongs to another federation` } as const
-  if (hello.federation !== keeper.current().view.federation) return otherFederation
-  const outcome = await keeper.offer(hello.charter)
-  switch (outcome.kind) {
-    case 'adopted':
-    case 'known':
-      return null
-    case 'other-federation':
-      return otherFederation
-    case 'fork':
-      options.onNotice('charter-fork', `the charter of ${peer} differs from ours from entry ${outcome.seq} on`)
-      return null
-    case 'invalid':
-      options.onNotice('charter-refused', `the charter of ${peer} was not taken in: ${outcome.problem.detail}`)
-      // A newer version may know more kinds of entries; its nodes are members all the same.
-      if (outcome.problem.kind === 'unknown-kind') return null
-      return { code: 'forged', detail: `the charter that ${peer} shows is not valid: ${outcome.problem.detail}` }
-  }
+async function keepOwn(parts: Parts, renewed: HeldCredential, how: string): Promise<void> {
+  await parts.options.store.put(OWN_CREDENTIAL_KEY, renewed.bytes, { sync: true })
+  await parts.directory.add(renewed, true)
+  parts.own = renewed
+  parts.options.onNotice('credential-renewed', `this node has a new credential, ${how}`)
 }
 
-async function offerCharter({ options, keeper }: Parts, chain: Uint8Array): Promise<'adopted' | 'known' | 'refused'> {
-  const outcome = await keeper.offer(chain)
-  switch (outcome.kind) {
-    case 'adopted':
-    case 'known':
-      return outcome.kind
-    case 'other-federation':
-      options.onNotice('charter-refused', 'a charter on gossip is that of another federation')
-      return 'refused'
-    case 'fork':
-      options.onNotice('charter-fork', `a charter on gossip differs from ours from entry ${outcome.seq} on`)
-      return 'refused'
-    case 'invalid':
-      options.onNotice('charter-refused', `a charter on gossip is not valid: ${outcome.problem.detail}`)
-      return 'refused'
+async function takeRenewal(parts: Parts, answer: Uint8Array): Promise<Result<null, string>> {
+  const read = joinAnswerFrame.decode(answer)
+  if (!read.ok) return err(`the answer cannot be read: ${read.error}`)
+  if (read.value.kind === 'refused') return err(`${read.value.code}: ${read.value.detail}`)
+  if (read.value.credential === null) return err('the answer holds no credential')
+  const { view } = parts.keeper.current()
+  const opened = await openCredential(read.value.credential, view)
+  if (!opened.ok) return err(opened.error.detail)
+  const { node, operator } = parts.own.facts
+  const { facts, bearer } = opened.value
+  if (facts.node !== node || facts.operator !== operator) return err('the credential is for somebody else')
+  if (isRevoked(bearer, view)) return err('the credential is worth nothing')
+  await keepOwn(parts, opened.value, 'signed by a device that enrols')
+  return ok(null)
+}
+
+/** Gossip is heard by all, so what came by it is not published again. */
+async function takeNews(parts: Parts, packed: Uint8Array): Promise<'adopted' | 'known' | 'missing' | 'refused'> {
+  const entries = unpackEntries(packed)
+  if (!entries.ok) {
+    parts.options.onNotice('charter-refused', `news of the charter cannot be read: ${entries.error}`)
+    return 'refused'
   }
+  const { added, isDraftsChanged, orphans, problems } = await parts.keeper.take(entries.value, true)
+  for (const { detail } of problems) parts.options.onNotice('charter-refused', `news were not taken in: ${detail}`)
+  if (orphans > 0) return 'missing'
+  if (added.length > 0 || isDraftsChanged) return 'adopted'
+  return problems.length > 0 ? 'refused' : 'known'
+}
+
+async function takeCharterFile({ keeper }: Parts, content: string): Promise<Taken> {
+  const entries = readCharterFile(content)
+  if (!entries.ok) {
+    throw new BootstrapError(
+      'bad-option',
+      `the file holds no charter: ${entries.error}`,
+      '`coppice charter log --out FILE` writes one.',
+    )
+  }
+  return await keeper.take(entries.value)
+}
+
+/** The clock of this device, unless the credential's own operator vouched for a later time. */
+const wallFor = ({ options, keeper, directory }: Parts, { facts }: HeldCredential): UnixMillis => {
+  const vouched = keeper.current().view.vouchedAt.get(facts.operator) ?? 0
+  return Math.max(options.wall(), vouched, directory.lastIssued(facts.operator))
+}
+
+function isOutcast({ keeper, directory, own }: Parts, node: NodeId): boolean {
+  const { view } = keeper.current()
+  const known = node === own.facts.node ? own : directory.lastMet(node)
+  if (known !== null) return isRevoked(known.bearer, view)
+  return (
+    view.revokedNodes.get(node)?.has(own.facts.operator) === true ||
+    view.revokedNodes.get(node)?.has(EVERYBODY) === true
+  )
 }
 
 function verify(
@@ -232,7 +339,7 @@ function standing(
   const credential = hashHex === own.hashHex ? own : directory.byHash(hashHex)
   if (credential === null) return err('unknown-credential')
   if (credential.facts.node !== from) return err('bad-signature')
-  if (isRevoked(from, hashHex, keeper.current().view)) return err('revoked')
+  if (isRevoked(credential.bearer, keeper.current().view)) return err('revoked')
   return ok(credential.facts)
 }
 
@@ -246,25 +353,6 @@ async function learnCredential({ keeper, directory }: Parts, bytes: Uint8Array):
   if (!credential.ok) return false
   await directory.add(credential.value, false)
   return true
-}
-
-async function revokeNode({ options, keeper, own }: Parts, node: NodeId, reason: string): Promise<CharterView> {
-  const operatorKey = requireOperatorKey(options.operatorKey, keeper.current())
-  if (rawKeyOfNode(node) === null) {
-    throw new BootstrapError('bad-option', `"${node}" is not a node's id`, '`coppice nodes` lists the ids.')
-  }
-  if (node === own.facts.node) {
-    throw new BootstrapError(
-      'bad-option',
-      'a node cannot revoke itself',
-      'Do this on another device with the operator key.',
-    )
-  }
-  if (keeper.current().view.revokedNodes.has(node)) return keeper.current().view
-  const at = Math.floor(options.wall())
-  const body = { nodes: [node], credentials: [], reason: reason.slice(0, REASON_CHARS_MAX), at }
-  const charter: Charter = await keeper.revoke(body, operatorKey)
-  return charter.view
 }
 
 const shortName = (name: string): string => name.slice(0, NAME_CHARS_MAX)

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { operatorPublicKey } from '../charter.ts'
+import { operatorPublicKey } from '../charter-entry.ts'
 import { BootstrapError } from '../errors.ts'
 import { rawKeyOfNode, verifyNodeSignature, verifySignature } from './crypto.ts'
 import { createOperatorKey, loadOperatorKey, loadOrCreateNodeKey } from './key-file.ts'

@@ -9,7 +9,7 @@ import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@
 import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type NodeId, nodeId, type OperatorId } from '../../overlay/kernel/ids.ts'
-import { NAME_CHARS_MAX, type OperatorSeal, operatorIdOf } from '../charter.ts'
+import { NAME_CHARS_MAX, type OperatorSeal, operatorIdOf } from '../charter-entry.ts'
 import { BootstrapError } from '../errors.ts'
 import { privateKeyObject, rawPublicKeyOf, signWith } from './crypto.ts'
 import { exchangeKeyOf } from './sealed-box.ts'
@@ -19,6 +19,8 @@ export const OPERATOR_KEY_FILE = 'operator.key'
 const SEED_BYTES = 32
 const FILE_BYTES_MAX = 4_096
 const OWNER_ONLY = 0o600
+/** Of an operator's id, in the name of its retired key. */
+const RETIRED_CHARS = 8
 
 export interface NodeKey {
   readonly node: NodeId
@@ -74,6 +76,41 @@ export async function createOperatorKey(path: string, name: string): Promise<Ope
   const content = { kind: 'coppice operator key', name, operator: key.operator, seed: jwk.d }
   await writeKeyFile(path, new TextEncoder().encode(`${JSON.stringify(content, null, 2)}\n`))
   return key
+}
+
+/**
+ * Writes a node's key that was made elsewhere. Rejects with BootstrapError `key-exists` when the folder has another
+ * one.
+ */
+export async function writeNodeKey(dataDir: string, encoded: Uint8Array): Promise<void> {
+  const path = join(dataDir, NODE_KEY_FILE)
+  readNodeKey(encoded, path)
+  const stored = await readKeyFile(path)
+  if (stored !== null && Buffer.from(stored).equals(encoded)) return
+  await writeKeyFile(path, encoded)
+}
+
+/**
+ * Makes the key that shall follow an operator's key, beside it; `takePlace` puts it there and keeps the old one under a
+ * name of its own. One that was made before a crash is taken up again.
+ */
+export async function writeNextOperatorKey(
+  path: string,
+  name: string,
+): Promise<{ readonly key: OperatorKey; takePlace(): Promise<void> }> {
+  const nextPath = `${path}.next`
+  const key = (await loadOperatorKey(nextPath)) ?? (await createOperatorKey(nextPath, name))
+  const takePlace = async (): Promise<void> => {
+    const old = await loadOperatorKey(path)
+    try {
+      if (old !== null) await link(path, `${path}.${old.operator.slice(0, RETIRED_CHARS)}.retired`)
+      await rename(nextPath, path)
+      await syncFolder(dirname(path))
+    } catch (problem) {
+      throw unwritable(path, problem)
+    }
+  }
+  return { key, takePlace }
 }
 
 const nodeKeyOf = (privateKey: Ed25519PrivateKey): NodeKey => {

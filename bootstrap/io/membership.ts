@@ -4,10 +4,12 @@
 import { randomBytes } from 'node:crypto'
 import { type DomainPath, type FederationId, parseDomainPath, ROOT } from '../../overlay/kernel/ids.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
-import { appendEntry, HASH_BYTES, NAME_CHARS_MAX } from '../charter.ts'
+import { type Charter, entriesOf, foundWith } from '../charter.ts'
+import { HASH_BYTES, NAME_CHARS_MAX } from '../charter-entry.ts'
+import { packEntries } from '../charter-file.ts'
 import { CLUSTER_CHARS_MAX, draftClaims, FOUNDER_CAPABILITIES, grantProblem } from '../credential.ts'
 import { BootstrapError } from '../errors.ts'
-import { type Charter, charterOf, openCharter } from './charter-keeper.ts'
+import { openCharter } from './charter-keeper.ts'
 import { type HeldCredential, issueCredential, openCredential } from './credential-signer.ts'
 import { nodeCrypto } from './crypto.ts'
 import type { NodeKey, OperatorKey } from './key-file.ts'
@@ -56,12 +58,11 @@ export async function foundFederation(options: FoundOptions): Promise<Membership
   const operators = [{ id: operatorKey.operator, name: operatorKey.name }]
   const nonce = new Uint8Array(randomBytes(HASH_BYTES))
   const body = { name: options.name, nonce, at: Math.floor(wall), operators }
-  const genesis = appendEntry([], null, { kind: 'genesis', body }, [operatorKey], nodeCrypto)
-  if (!genesis.ok) throw new BootstrapError('bad-option', genesis.error.detail, 'Choose a shorter name.')
-  const charter = charterOf(genesis.value.entries, genesis.value.view)
+  const founded = foundWith(body, [operatorKey], nodeCrypto)
+  if (!founded.ok) throw new BootstrapError('bad-option', founded.error.detail, 'Choose a shorter name.')
+  const charter = founded.value
   const claims = draftClaims(
     {
-      iss: operatorKey.operator,
       sub: nodeKey.node,
       federation: charter.view.federation,
       domain: options.domain,
@@ -71,7 +72,7 @@ export async function foundFederation(options: FoundOptions): Promise<Membership
     },
     wall,
   )
-  const credential = await issueCredential(claims, operatorKey, charter.view)
+  const credential = issueCredential({ ...claims, iss: operatorKey.operator }, operatorKey, charter.view)
   return saveMembership(store, charter, credential)
 }
 
@@ -100,7 +101,7 @@ export async function loadMembership(store: Store, nodeKey: NodeKey): Promise<Me
 
 /** Writes a membership: the charter first, for the credential is what says that there is one. */
 export async function saveMembership(store: Store, charter: Charter, credential: HeldCredential): Promise<Membership> {
-  await store.put(CHARTER_KEY, charter.chain, { sync: true })
+  await store.put(CHARTER_KEY, packEntries(entriesOf(charter)), { sync: true })
   await store.put(OWN_CREDENTIAL_KEY, credential.bytes, { sync: true })
   return membershipOf(charter, credential)
 }

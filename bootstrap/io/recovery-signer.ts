@@ -5,7 +5,8 @@ import { CompactSign, compactVerify, decodeProtectedHeader } from 'jose'
 import type { DomainPath, FederationId, OperatorId } from '../../overlay/kernel/ids.ts'
 import { err, type Result } from '../../overlay/kernel/result.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
-import { type CharterView, operatorPublicKey } from '../charter.ts'
+import type { CharterView } from '../charter.ts'
+import { operatorPublicKey } from '../charter-entry.ts'
 import {
   checkRecoveryOrder,
   draftRecoveryOrder,
@@ -46,13 +47,13 @@ export async function openRecoveryOrder(
   if (!order.ok) return order
   const checked = checkRecoveryOrder(order.value, domain, charter, wall)
   if (!checked.ok) return checked
-  const raw = operatorPublicKey(checked.value)
+  const raw = operatorPublicKey(order.value.iss)
   const key = raw === null ? null : publicKeyObject(raw)
-  if (key === null) return err(`${checked.value} is not a key`)
+  if (key === null) return err(`${order.value.iss} is not a key`)
   try {
     await compactVerify(text, key, { algorithms: ['EdDSA'] })
     return checked
   } catch {
-    return err(`it was not signed by ${checked.value}`)
+    return err(`it was not signed by ${order.value.iss}`)
   }
 }

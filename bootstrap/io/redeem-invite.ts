@@ -1,16 +1,17 @@
 // The guest's side of a join: asks, and believes nothing in the answer that does not follow from the invite itself.
 
-import type { FederationId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
-import { compareChains, NAME_CHARS_MAX } from '../charter.ts'
-import { isDueForRenewal } from '../credential.ts'
+import { type Charter, entriesOf, extend } from '../charter.ts'
+import { NAME_CHARS_MAX } from '../charter-entry.ts'
+import { draftClaims, FOUNDER_CAPABILITIES, isDueForRenewal } from '../credential.ts'
 import { BootstrapError } from '../errors.ts'
 import { decodeInvite, type Invite } from '../invite.ts'
 import { type JoinAnswer, joinAnswerFrame, joinRequestFrame } from '../messages.ts'
-import { type Charter, openCharter } from './charter-keeper.ts'
-import { type HeldCredential, openCredential } from './credential-signer.ts'
-import type { NodeKey } from './key-file.ts'
+import { openCharter } from './charter-keeper.ts'
+import { type HeldCredential, issueCredential, openCredential } from './credential-signer.ts'
+import { nodeCrypto } from './crypto.ts'
+import type { NodeKey, OperatorKey } from './key-file.ts'
 import { loadMembership, type Membership, saveMembership } from './membership.ts'
 import type { Store } from './store.ts'
 
@@ -20,6 +21,9 @@ export interface RedeemOptions {
   /** Of this node, for people. */
   readonly nodeName: string
   readonly wall: UnixMillis
+  /** A key of an operator that was admitted: then this device is that operator's, and the key vouches for it. */
+  readonly operatorKey?: OperatorKey | null
+  readonly labels?: Readonly<Record<string, string>>
 }
 
 /** Reads an invite that a person pasted. Throws BootstrapError `bad-invite`, which says what is wrong with it. */
@@ -50,11 +54,12 @@ export async function redeemInvite(
     inviteId: invite.inviteId,
     secret: invite.secret,
     name: options.nodeName.slice(0, NAME_CHARS_MAX),
+    ...(options.operatorKey ? { operator: options.operatorKey.operator } : {}),
   })
   const answer = joinAnswerFrame.decode(await exchange(request))
   if (!answer.ok) throw badAnswer(`it cannot be read (${answer.error})`)
   if (answer.value.kind === 'refused') throw refused(answer.value.code, answer.value.detail)
-  const accepted = await checkAccepted(answer.value, invite.federation, nodeKey)
+  const accepted = await checkAccepted(answer.value, invite, options)
   if (!accepted.ok) throw badAnswer(accepted.error)
   const charter = longerOf(present?.charter ?? null, accepted.value.charter)
   return saveMembership(store, charter, accepted.value.credential)
@@ -62,18 +67,29 @@ export async function redeemInvite(
 
 /** A renewal never takes back what this node knows of revocations. */
 const longerOf = (ours: Charter | null, theirs: Charter): Charter =>
-  ours !== null && compareChains(ours.view, theirs.view).kind !== 'theirs-is-longer' ? ours : theirs
+  ours === null ? theirs : extend(ours, entriesOf(theirs), nodeCrypto).charter
 
 async function checkAccepted(
   answer: Extract<JoinAnswer, { readonly kind: 'accepted' }>,
-  federation: FederationId,
-  nodeKey: NodeKey,
+  invite: Invite,
+  { nodeKey, operatorKey, ...options }: RedeemOptions,
 ): Promise<Result<{ readonly charter: Charter; readonly credential: HeldCredential }, string>> {
   const charter = openCharter(answer.charter)
   if (!charter.ok) return err(`its charter is not valid (${charter.error.detail})`)
-  if (charter.value.view.federation !== federation)
-    return err('its charter is not that of the federation in the invite')
-  const credential = await openCredential(answer.credential, charter.value.view)
+  const { view } = charter.value
+  if (view.federation !== invite.federation) return err('its charter is not that of the federation in the invite')
+  if (answer.credential === null) {
+    if (!operatorKey || !view.operators.some(({ key }) => key === operatorKey.operator)) {
+      return err('it holds no credential, and the operator key on this device is no operator’s')
+    }
+    const { federation, domain } = invite
+    const facts = { sub: nodeKey.node, federation, domain, capabilities: FOUNDER_CAPABILITIES }
+    const name = options.nodeName.slice(0, NAME_CHARS_MAX)
+    const claims = draftClaims({ ...facts, labels: options.labels ?? {}, name }, options.wall)
+    const credential = issueCredential({ ...claims, iss: operatorKey.operator }, operatorKey, view)
+    return ok({ charter: charter.value, credential })
+  }
+  const credential = await openCredential(answer.credential, view)
   if (!credential.ok) return err(`its credential is not valid (${credential.error.detail})`)
   if (credential.value.facts.node !== nodeKey.node) return err('its credential is for another node')
   return ok({ charter: charter.value, credential: credential.value })
@@ -93,11 +109,14 @@ const badAnswer = (why: string): BootstrapError =>
     'Nothing was changed. Ask for a new invite; if this happens again, the device that answers is not what it claims.',
   )
 
+const REFUSAL_HINTS: Readonly<Record<string, string>> = {
+  'revoked-node': 'A revoked device comes back only with a new identity: an empty folder and a new invite.',
+  'operator-not-admitted':
+    'Print its request with `coppice operator request` and have it admitted there: `coppice operator admit REQUEST`.',
+}
+
 /** The code is stable; the sentence is the other side's, so it is shown as such. */
 function refused(code: string, detail: string): BootstrapError {
-  const hint =
-    code === 'revoked-node'
-      ? 'A revoked device comes back only with a new identity: an empty folder and a new invite.'
-      : 'Ask for a new invite where this one was made: `coppice invite`.'
+  const hint = REFUSAL_HINTS[code] ?? 'Ask for a new invite where this one was made: `coppice invite`.'
   return new BootstrapError('join-refused', `the join was refused (${code}): ${detail}`, hint, code)
 }

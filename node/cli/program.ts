@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { Argument, Command, Option } from 'commander'
 import type { ExecTarget } from '../control.ts'
-import { INVITE_USES_MAX, LOG_LINES_MAX, REPLICAS_MAX } from '../io/control-limits.ts'
+import { LOG_LINES_MAX, REPLICAS_MAX } from '../io/control-limits.ts'
 import {
   domainPath,
   duration,
@@ -25,8 +25,8 @@ import type { LogWords } from './commands/logs.ts'
 import type { UpWords } from './commands/up.ts'
 import { type CliContext, createContext } from './context.ts'
 import { addOwnerCommands } from './owner-commands.ts'
+import { addMembershipCommands } from './program-membership.ts'
 
-const HOUR_MS = 3_600_000
 /** Enough to pull a small image over a slow link; a guess. */
 const DEPLOY_WAIT_MS = 60_000
 /** A device with many instances, each of which may be pulled anew; a guess. */
@@ -44,7 +44,7 @@ export function createProgram(options: { readonly json: boolean }): Command {
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError()
   addNodeCommands(program)
-  addMemberCommands(program)
+  addMembershipCommands(program, contextOf)
   addDomainCommands(program)
   addServiceCommands(program)
   addRollback(program)
@@ -105,7 +105,7 @@ function addNodeCommands(program: Command): void {
     program.command('up').description('run the node in the foreground; the first one founds a federation'),
   ).action(async (words: UpWords, command: Command) => (await import('./commands/up.ts')).up(contextOf(command), words))
   addUpOptions(program.command('join').description('join with an invite, then run like up'))
-    .argument('<invite>', 'the line that `coppice invite` printed')
+    .argument('<invite>', 'the line that `coppice invite` printed, or the file that `coppice prepare` wrote')
     .action(async (invite: string, words: UpWords, command: Command) =>
       (await import('./commands/up.ts')).join(contextOf(command), invite, words),
     )
@@ -126,34 +126,6 @@ function addNodeCommands(program: Command): void {
     .description('the version of Coppice')
     .action(async (_words: object, command: Command) =>
       (await import('./commands/version.ts')).version(contextOf(command)),
-    )
-}
-
-function addMemberCommands(program: Command): void {
-  program
-    .command('operator')
-    .description("the operator's key")
-    .command('init')
-    .description('make an operator key')
-    .requiredOption('--name <name>', 'the name of the organisation')
-    .action(async (words: { readonly name: string }, command: Command) =>
-      (await import('./commands/operator.ts')).initOperator(contextOf(command), words.name),
-    )
-  program
-    .command('invite')
-    .description('print an invite: one line that lets a device join')
-    .option('--domain <path>', 'the cluster that the device joins', domainPath)
-    .option('--uses <number>', 'how many devices may use it', whole(1, INVITE_USES_MAX), 1)
-    .option('--ttl <duration>', 'how long it may be used, as in 30m, 1h or 7d', duration, HOUR_MS)
-    .action(async (words: { domain?: string; uses: number; ttl: number }, command: Command) =>
-      (await import('./commands/member.ts')).invite(contextOf(command), words),
-    )
-  program
-    .command('revoke')
-    .description("end a node's membership")
-    .argument('<node>', "the node's id or name")
-    .action(async (node: string, _words: object, command: Command) =>
-      (await import('./commands/member.ts')).revoke(contextOf(command), node),
     )
 }
 

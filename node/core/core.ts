@@ -12,6 +12,7 @@ import { PLACEMENT_TIMING } from '../../placement/index.ts'
 import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import { createAsking } from './asking.ts'
+import { createAudit } from './audit.ts'
 import type { CoreView } from './core-view.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
@@ -139,6 +140,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     keptPressure: memory.pressure,
   })
   const asking = createAsking(self, book)
+  const audit = createAudit()
   const policies = createPolicies(self, neighbours.connected)
   const intake = createIntake({
     self,
@@ -244,8 +246,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'reach':
         return neighbours.reach(input.peer, input.domain, at, out)
       case 'charter': {
-        const message = { kind: 'charter/chain', chain: input.chain } as const
-        out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
+        const { message, to } = input
+        if (to !== null) out.push({ kind: 'send', to, message })
+        else out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
         return
       }
       case 'policy':
@@ -315,6 +318,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'inventory-news':
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
+        audit.onRecord(one.record, out)
         requests.onRecordChanged(one.service, at, out)
         return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:

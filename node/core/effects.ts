@@ -1,7 +1,7 @@
 // The one vocabulary between a node's core and its host: every machine's effects and inputs, brought to the node's
 // level, where a child of a domain has become a node to send to.
 
-import type { BootstrapMessage } from '../../bootstrap/messages.ts'
+import type { BootstrapMessage, CharterMessage } from '../../bootstrap/messages.ts'
 import type { ElectionInput, ElectionMessage } from '../../election/index.ts'
 import type { Emit, TopicName } from '../../overlay/kernel/effect.ts'
 import type { DomainPath, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
@@ -70,8 +70,10 @@ export type CoreEffect =
   /** The peers to be connected to, and the topics to follow, from now on. */
   | { readonly kind: 'want'; readonly peers: readonly WantedNode[] }
   | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
-  /** A member shows its charter; whoever keeps ours looks whether it is longer. */
-  | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** A member says what is new in the charter, or wants to know: for whoever keeps ours. */
+  | { readonly kind: 'charter'; readonly message: CharterMessage; readonly from: NodeId }
+  /** A record that is kept when a later one takes its place. */
+  | { readonly kind: 'audit'; readonly record: SealedRecord }
   /** Somebody of our operator shows its policy; whoever keeps ours looks whether it is a later one. */
   | { readonly kind: 'policy'; readonly statement: string }
   | { readonly kind: 'answered'; readonly requestId: string; readonly answer: Answer }
@@ -128,8 +130,8 @@ export type CoreInput =
   | { readonly kind: 'ask'; readonly question: Question }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */
   | { readonly kind: 'reach'; readonly peer: NodeId; readonly domain: DomainPath }
-  /** The charter grew: everybody shall know. */
-  | { readonly kind: 'charter'; readonly chain: Uint8Array }
+  /** Something about the charter, for one member or (null) for all. */
+  | { readonly kind: 'charter'; readonly message: CharterMessage; readonly to: NodeId | null }
   /** Our operator's policy, checked and kept. */
   | {
       readonly kind: 'policy'

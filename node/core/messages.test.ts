@@ -89,7 +89,8 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
   const node = factsOf('a2', '/a').node
   const fence = { epoch: 1, term: 1 }
   return [
-    { kind: 'charter/chain', chain: new Uint8Array(100) },
+    { kind: 'charter/news', packed: new Uint8Array(100) },
+    { kind: 'charter/want', shown: [new Uint8Array(32)] },
     { kind: 'policy/signed', statement: 'signed.by.operator' },
     { kind: 'policy/held', version: 2 },
     { kind: 'election/vote-refused', domain: cluster, line, epoch: 1, term: 3, voter: node },

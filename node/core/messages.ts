@@ -66,7 +66,9 @@ const coreSchemas: MessageSchemas<CoreMessage> = {
  * something. Envelopes inside a spoken message stay envelopes. A new kind has to choose here.
  */
 const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
-  'charter/chain': 'sealed',
+  'charter/news': 'sealed',
+  // What it brings about proves itself.
+  'charter/want': 'spoken',
 
   'policy/held': 'spoken',
   // Signed by the operator, whoever hands it on.

@@ -138,12 +138,13 @@ function onRegistry(
   }
 }
 
-/** What belongs to no machine: a member's charter, an operator's policy. */
-function onOwnKind({ policies }: ReceptionParts, opened: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
-  const { message } = opened
+/** What belongs to no machine: the charter and an operator's policy. What this node says of it it need not hear. */
+function onOwnKind({ self, policies }: ReceptionParts, opened: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
+  const { message, from } = opened
   if (message.kind === 'policy/held' || message.kind === 'policy/signed')
     return policies.onMessage({ ...opened, message }, out)
-  if (message.kind === 'charter/chain') out.push({ kind: 'charter', chain: message.chain })
+  const isCharter = message.kind === 'charter/news' || message.kind === 'charter/want'
+  if (isCharter && from !== self.node) out.push({ kind: 'charter', message, from })
 }
 
 /** About devices themselves: where a member of this cluster is, and whether a device takes work. */

@@ -9,6 +9,7 @@ import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
 import { createSealer, type Opened, type Sealer, type SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
+import type { SealedRecord } from '../../services-registry/index.ts'
 import { createHost, type Host, type HostPorts } from '../host.ts'
 import type { Answer } from './asking.ts'
 import { type Core, createCore } from './core.ts'
@@ -66,6 +67,7 @@ export interface TestNode {
   readonly topics: Set<string>
   /** Policies that others showed it, and what it makes of one. */
   readonly shown: string[]
+  readonly audited: SealedRecord[]
   onPolicy: (statement: string) => void
   /** Every frame that it received, as it was on the wire. */
   readonly received: Uint8Array[]
@@ -83,6 +85,12 @@ export interface World {
   kill(name: string): void
 }
 
+export interface WorldOptions {
+  /** What a node calls itself; default: as in the plan, which its id is made of. */
+  readonly nameOf?: (name: string) => string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
 interface Due {
   readonly at: Millis
   readonly sequence: number
@@ -90,7 +98,10 @@ interface Due {
 }
 
 /** Starts nodes by name, domain and, where it is not the usual one, operator; the first founds the federation. */
-export function createWorld(plan: readonly (readonly [name: string, domain: string, operator?: string])[]): World {
+export function createWorld(
+  plan: readonly (readonly [name: string, domain: string, operator?: string])[],
+  more: WorldOptions = {},
+): World {
   const members = plan.map(([name, domain, operator]) => ({
     ...factsOf(name, domain),
     ...(operator !== undefined && { operator: operator as OperatorId }),
@@ -194,6 +205,7 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
         onResolved: (_requestId, answer) => self().resolved.push(answer),
         onAnswered: (_requestId, answer) => self().answered.push(answer),
         onCharter: () => undefined,
+        onAudit: (record) => self().audited.push(record),
         onPolicy: (statement) => {
           self().shown.push(statement)
           self().onPolicy(statement)
@@ -219,10 +231,12 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
     const first = members[0] as SignerFacts
     const seeds = index === 0 ? [] : [{ peer: first.node, addresses: ['/ip4/192.0.2.1/tcp/1'] }]
     const { memory } = readMemory(new Map(), facts.domain, sealer)
-    const name = plan[index]?.[0] ?? ''
+    const called = plan[index]?.[0] ?? ''
+    const name = more.nameOf?.(called) ?? called
+    const labels = more.labels ?? {}
     const context = { now, wall: WALL_AT_START as UnixMillis, random }
     const core = createCore(
-      { self: facts, name, preset: 'lan', labels: {}, seeds, isFounding: index === 0 },
+      { self: facts, name, preset: 'lan', labels, seeds, isFounding: index === 0 },
       memory,
       context,
     )
@@ -240,6 +254,7 @@ export function createWorld(plan: readonly (readonly [name: string, domain: stri
       run: [],
       topics: new Set(),
       shown: [],
+      audited: [],
       onPolicy: () => undefined,
       received: [],
     })

@@ -5,6 +5,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { dirname } from 'node:path'
 import type { ExecRequest, ExecSession } from '../../placement/runtime.ts'
 import type {
+  AuditView,
   DeployView,
   EventView,
   ExecTarget,
@@ -25,8 +26,10 @@ import type {
   SecretView,
   ServiceView,
   StatusView,
+  UsageView,
 } from '../control.ts'
 import { CoppiceError, type ErrorView } from '../errors.ts'
+import { type MembershipClient, membershipClient } from './control-membership-client.ts'
 import { controlSocketPath, ERROR_TRAILER, withShortPath } from './control-socket.ts'
 import { openUpgrade } from './control-upgrade.ts'
 
@@ -39,7 +42,7 @@ const ANSWER_MS_MAX = 30_000
 /**
  * The methods of NodeControl, asked from another process. All reject with CoppiceError; `no-node` when nobody answers.
  */
-export interface ControlClient {
+export interface ControlClient extends MembershipClient {
   status(): Promise<StatusView>
   nodes(): Promise<readonly NodeView[]>
   instances(): Promise<readonly InstanceView[]>
@@ -58,11 +61,11 @@ export interface ControlClient {
   policy(): Promise<PolicyView>
   setPolicy(text: string): Promise<PolicyView>
   explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  audit(service: string | null): Promise<readonly AuditView[]>
+  usage(): Promise<readonly UsageView[]>
   secrets(): Promise<readonly SecretView[]>
   setSecret(name: string, value: string): Promise<SecretChange>
   removeSecret(name: string): Promise<SecretChange>
-  invite(options: { readonly domain: string | null; readonly uses: number; readonly ttlMs: number }): Promise<string>
-  revoke(node: string): Promise<{ readonly node: string; readonly charterHead: string }>
   signRecovery(domain: string): Promise<string>
   recover(domain: string, order: string | null): Promise<RecoveryView>
   ping(node: string): Promise<PingView>
@@ -106,11 +109,12 @@ export function createControlClient(dataDir: string): ControlClient {
     policy: () => ask('GET', '/v1/policy'),
     setPolicy: (text) => ask('POST', '/v1/policy', { text }),
     explainPolicy: (id, node) => ask('GET', withQuery('/v1/policy/explanation', { service: id, node })),
+    audit: (id) => ask('GET', withQuery('/v1/audit', { service: id ?? undefined })),
+    usage: () => ask('GET', '/v1/usage'),
     secrets: () => ask('GET', '/v1/secrets'),
     setSecret: (name, value) => ask('POST', '/v1/secrets', { name, value }),
     removeSecret: (name) => ask('DELETE', `/v1/secrets/${encodeURIComponent(name)}`),
-    invite: async (options) => (await ask<{ readonly invite: string }>('POST', '/v1/invites', options)).invite,
-    revoke: (node) => ask('POST', '/v1/revocations', { node }),
+    ...membershipClient(ask),
     signRecovery: async (domain) =>
       (await ask<{ readonly order: string }>('POST', '/v1/recovery-orders', { domain })).order,
     recover: (domain, order) => ask('POST', '/v1/recoveries', { domain, order }),

@@ -12,3 +12,8 @@ export const INVITE_TTL_MS_MAX = 365 * 24 * 3_600_000
 export const LOG_LINES_MAX = 1_000_000
 /** How far back a log may be asked for: a year, as overlay/tunnel.ts carries it. */
 export const LOG_SINCE_MS_MAX = 365 * 24 * 3_600_000
+/** A charter as text: twice what bootstrap/charter-entry.ts allows in bytes, and a line end for each entry. */
+export const CHARTER_FILE_CHARS_MAX = 16_777_216
+export const CHARTER_LINES_MAX = 16_384
+/** bootstrap/charter-entry.ts */
+export const THRESHOLD_WORDS = ['majority', 'two-thirds', 'all'] as const

@@ -5,14 +5,7 @@ import { POLICY_STATEMENT_BYTES_MAX } from '../../bootstrap/policy-statement.ts'
 import { PASSWORD_CHARS_MAX, REGISTRY_CHARS_MAX, USERNAME_CHARS_MAX } from '../../placement/registry-login.ts'
 import { INSTANCE_NUMBER_MAX } from '../../services-registry/record.ts'
 import { CoppiceError } from '../errors.ts'
-import {
-  DESCRIPTOR_BYTES_MAX,
-  INVITE_TTL_MS_MAX,
-  INVITE_USES_MAX,
-  LOG_LINES_MAX,
-  LOG_SINCE_MS_MAX,
-  REPLICAS_MAX,
-} from './control-limits.ts'
+import { DESCRIPTOR_BYTES_MAX, LOG_LINES_MAX, LOG_SINCE_MS_MAX, REPLICAS_MAX } from './control-limits.ts'
 
 const SERVICE_LENGTH_MAX = 255
 const ADDRESS_LENGTH_MAX = 300
@@ -45,13 +38,9 @@ export const requestSchemas = {
   }),
   intake: z.strictObject({ node, set: z.enum(['open', 'cordoned', 'draining']).nullable().default(null) }),
   resolve: z.strictObject({ address: z.string().min(1).max(ADDRESS_LENGTH_MAX) }),
-  invite: z.strictObject({
-    domain: domain.nullable().default(null),
-    uses: z.int().min(1).max(INVITE_USES_MAX).default(1),
-    ttlMs: z.int().min(1_000).max(INVITE_TTL_MS_MAX).default(3_600_000),
-  }),
   node: z.strictObject({ node }),
   policy: z.strictObject({ text: z.string().min(1).max(POLICY_STATEMENT_BYTES_MAX) }),
+  audit: z.strictObject({ service: service.optional() }),
   secret: z.strictObject({ name: z.string().min(1).max(255), value: z.base64().max(SECRET_LENGTH_MAX) }),
   explanation: z.strictObject({ service, node }),
   recoveryOrder: z.strictObject({ domain }),

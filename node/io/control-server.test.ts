@@ -83,6 +83,7 @@ test('what a client asks reaches the node unchanged', async (t) => {
   assert.equal((await client.recover('/berlin', 'eyJ.order')).epoch, 2)
   await client.recover('/berlin', null)
   assert.equal(await client.invite({ domain: null, uses: 2, ttlMs: 60_000 }), 'coppice1:abc')
+  await client.invite({ domain: '/berlin', uses: 1, ttlMs: 1_000, node: '12D3', isEnrolling: true })
   assert.deepEqual(control.asked, [
     ['deploy', '{"x": "ü"}', '/berlin'],
     ['services', ['a.b.c.d', 'e.f.g.h']],
@@ -100,7 +101,33 @@ test('what a client asks reaches the node unchanged', async (t) => {
     ['signRecovery', '/berlin'],
     ['recover', '/berlin', 'eyJ.order'],
     ['recover', '/berlin', null],
-    ['invite', { domain: null, uses: 2, ttlMs: 60_000 }],
+    ['invite', { domain: null, uses: 2, ttlMs: 60_000, node: null, isEnrolling: false }],
+    ['invite', { domain: '/berlin', uses: 1, ttlMs: 1_000, node: '12D3', isEnrolling: true }],
+  ])
+})
+
+test('what operators ask of their node reaches it unchanged', async (t) => {
+  const { client, control } = await serve(t)
+  assert.equal((await client.invites())[0]?.state, 'open')
+  assert.equal((await client.takeBackInvite('0a')).state, 'revoked')
+  assert.equal((await client.charterLog()).name, 'Green Fields')
+  assert.equal(await client.charterFile(), 'coppice charter 2\n')
+  await client.takeCharter('coppice charter 2\n')
+  assert.equal((await client.admitOperator('coppice-operator1:abc')).missing, 1)
+  await client.removeOperator('birch', 'moved away')
+  await client.signCharter('')
+  await client.setThreshold('two-thirds')
+  await client.rotateOperator(true)
+  assert.equal(await client.prepare({ name: 'shed', domain: null }), '{}')
+  assert.deepEqual(control.asked, [
+    ['takeBackInvite', '0a'],
+    ['takeCharter', 'coppice charter 2\n'],
+    ['admitOperator', 'coppice-operator1:abc'],
+    ['removeOperator', 'birch', 'moved away'],
+    ['signCharter', ''],
+    ['setThreshold', 'two-thirds'],
+    ['rotateOperator', true],
+    ['prepare', { name: 'shed', domain: null }],
   ])
 })
 

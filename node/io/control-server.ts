@@ -11,13 +11,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { NodeControl } from '../control.ts'
 import { CoppiceError, errorView } from '../errors.ts'
-import { DESCRIPTOR_BYTES_MAX } from './control-limits.ts'
+import { CHARTER_FILE_CHARS_MAX, CHARTER_LINES_MAX, DESCRIPTOR_BYTES_MAX } from './control-limits.ts'
+import { addMembership } from './control-membership-server.ts'
 import { readRequest, requestSchemas } from './control-schema.ts'
 import { controlSocketPath, ERROR_TRAILER, withShortPath } from './control-socket.ts'
 import { serveUpgrades } from './control-upgrade.ts'
 
-/** JSON escapes may make a descriptor twice as long. */
-const REQUEST_BYTES_MAX = 2 * DESCRIPTOR_BYTES_MAX + 4_096
+/** JSON escapes may make a descriptor twice as long; a charter's text has nothing to escape but its line ends. */
+const REQUEST_BYTES_MAX = Math.max(2 * DESCRIPTOR_BYTES_MAX, CHARTER_FILE_CHARS_MAX + CHARTER_LINES_MAX) + 4_096
 /** How long whoever holds the socket may take to say that it is alive; it only has to accept. A guess. */
 const PROBE_MS_MAX = 1_000
 /** How long whoever listens to events may take to read the last ones when the node stops. A guess. */
@@ -63,6 +64,7 @@ export async function serveControl(
   )
   addQuestions(app, control)
   addOrders(app, control)
+  addMembership(app, control)
   const lastEvents = new Set<Promise<void>>()
   addStreams(app, control, stopping.signal, lastEvents)
   const execIn = async (path: URL, gone: AbortSignal): Promise<Duplex> => {
@@ -102,6 +104,8 @@ function addQuestions(app: FastifyInstance, control: NodeControl): void {
     const { service, node } = readRequest(requestSchemas.explanation, request.query)
     return control.explainPolicy(service, node)
   })
+  app.get('/v1/audit', (request) => control.audit(readRequest(requestSchemas.audit, request.query).service ?? null))
+  app.get('/v1/usage', () => control.usage())
   app.get('/v1/secrets', () => control.secrets())
   app.get('/v1/resolve', (request, reply) =>
     control.resolve(readRequest(requestSchemas.resolve, request.query).address, untilGone(reply)),
@@ -143,9 +147,6 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
     return control.setSecret(name, value)
   })
   app.delete('/v1/secrets/:id', (request) => control.removeSecret(serviceOf(request)))
-  app.post('/v1/invites', async (request) => ({
-    invite: await control.invite(readRequest(requestSchemas.invite, request.body)),
-  }))
   app.post('/v1/recovery-orders', async (request) => ({
     order: await control.signRecovery(readRequest(requestSchemas.recoveryOrder, request.body).domain),
   }))
@@ -153,7 +154,6 @@ function addOrders(app: FastifyInstance, control: NodeControl): void {
     const { domain, order } = readRequest(requestSchemas.recovery, request.body)
     return control.recover(domain, order)
   })
-  app.post('/v1/revocations', (request) => control.revoke(readRequest(requestSchemas.node, request.body).node))
 }
 
 /** What goes on until the client, the node or the source ends it; events to the last one. */

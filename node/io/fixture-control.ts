@@ -1,6 +1,9 @@
 // A NodeControl that answers from a table, so that the socket and the CLI are tested without a federation behind them.
 
 import { once } from 'node:events'
+import type { CharterLog } from '../../bootstrap/charter-log.ts'
+import type { InviteView } from '../../bootstrap/enrolment.ts'
+import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import { err } from '../../overlay/kernel/result.ts'
 import { serveExec } from '../../placement/io/exec-serving.ts'
 import type { EventView, InspectView, InstanceView, NodeControl, ServiceView, StatusView } from '../control.ts'
@@ -107,11 +110,25 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     policy: () => held,
     setPolicy: async (text) => noted(held, 'setPolicy', text),
     explainPolicy: async (id, node) => noted({ ...explained, service: id, node }, 'explainPolicy', id, node),
+    audit: async (id) => noted([], 'audit', id),
+    usage: async () => [{ operator: 'other', owner: 'op', instanceSeconds: 60, coreSeconds: 30, gbHours: 0.001 }],
     secrets: () => [{ name: 'db', at: '2026-11-22T10:00:00.000Z' }],
     setSecret: async (name, value) => noted({ name, devices: 2 }, 'setSecret', name, value),
     removeSecret: async (name) => noted({ name, devices: 2 }, 'removeSecret', name),
     invite: async (options) => noted('coppice1:abc', 'invite', options),
-    revoke: async (node) => noted({ node, charterHead: 'aa' }, 'revoke', node),
+    invites: () => [invite],
+    takeBackInvite: async (id) => noted({ ...invite, state: 'revoked' }, 'takeBackInvite', id),
+    revoke: async (node) => noted({ ...proposal, kind: 'revoke', node, charterHead: 'aa' }, 'revoke', node),
+    charterLog: () => charter,
+    charterFile: () => 'coppice charter 2\n',
+    takeCharter: async (file) => noted({ added: 1, waiting: 0, problems: [] }, 'takeCharter', file),
+    admitOperator: async (request) => noted(proposal, 'admitOperator', request),
+    removeOperator: async (who, reason) =>
+      noted({ ...proposal, kind: 'remove-operator' }, 'removeOperator', who, reason),
+    signCharter: async (entry) => noted([proposal], 'signCharter', entry),
+    setThreshold: async (threshold) => noted({ ...proposal, kind: 'policy' }, 'setThreshold', threshold),
+    rotateOperator: async (isLost) => noted({ ...proposal, kind: 'rotate' }, 'rotateOperator', isLost),
+    prepare: async (device) => noted('{}', 'prepare', device),
     signRecovery: async (domain) => noted('eyJ.order', 'signRecovery', domain),
     recover: async (domain, order) => noted({ domain, line: 'ab', epoch: 2, operator: 'op' }, 'recover', domain, order),
     ping: async (node) => noted({ node, name: null, path: 'direct', via: null, rttMs: 1.5 }, 'ping', node),
@@ -134,6 +151,28 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     metrics: async () => 'coppice_up 1\n',
     ...overrides,
   }
+}
+
+const proposal = { entry: 'ab', kind: 'admit-operator', state: 'waiting', signedBy: ['acme'], missing: 1 } as const
+
+const invite: InviteView = {
+  id: '0a',
+  domain: '/berlin' as DomainPath,
+  state: 'open',
+  usesLeft: 1,
+  expiresAt: 0,
+  node: null,
+  joined: [],
+}
+
+const charter: CharterLog = {
+  federation: 'f0',
+  name: 'Green Fields',
+  head: 'aa',
+  threshold: 'majority',
+  operators: [],
+  entries: [],
+  forks: 0,
 }
 
 const emptied = { name: null, intake: 'draining', instances: 0, leads: [], elects: [], stuck: [] } as const

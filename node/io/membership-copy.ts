@@ -4,10 +4,11 @@
 
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { CHARTER_BYTES_MAX } from '../../bootstrap/charter-entry.ts'
 import { CHARTER_KEY, OWN_CREDENTIAL_KEY } from '../../bootstrap/io/store.ts'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import { incarnationKey } from '../../overlay/membership/index.ts'
-import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
+import { decodeCbor, encodeCbor, NotCbor } from '../../overlay/wire/cbor.ts'
 import type { Disk } from './disk.ts'
 import { PORT_KEY } from './ports.ts'
 
@@ -16,18 +17,29 @@ export const SEEDS_KEY = 'node/seeds'
 const COPIED_KEYS = [CHARTER_KEY, SEEDS_KEY, PORT_KEY, OWN_CREDENTIAL_KEY]
 const COPY_FILE = 'membership'
 const OWNER_ONLY = 0o600
+/** A relation: a charter at its bound, and room for the rest. */
+const COPY_BYTES_MAX = CHARTER_BYTES_MAX + 65_536
 
 /** Puts the copy into a store that knows of no membership; what a store says itself is the newer word. */
 export async function restoreMembership(dataDir: string, disk: Disk): Promise<void> {
   if ((await disk.get(OWN_CREDENTIAL_KEY)) !== null) return
   const copy = await readFile(join(dataDir, COPY_FILE)).catch(() => null)
-  const read = copy === null ? null : decodeBounded(new Uint8Array(copy))
-  const values = read?.ok ? (read.value as Readonly<Record<string, unknown>>) : {}
+  const values = copy === null || copy.length > COPY_BYTES_MAX ? {} : readCopy(new Uint8Array(copy))
   // The credential last: it is what says that there is a membership.
   const keys = [...Object.keys(values).filter((key) => key !== OWN_CREDENTIAL_KEY), OWN_CREDENTIAL_KEY]
   for (const key of keys) {
     const value = values[key]
     if (value instanceof Uint8Array) await disk.put(key, value, { sync: true })
+  }
+}
+
+/** A damaged copy is none. */
+function readCopy(copy: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    return (decodeCbor(copy) ?? {}) as Readonly<Record<string, unknown>>
+  } catch (problem) {
+    if (problem instanceof NotCbor) return {}
+    throw problem
   }
 }
 

@@ -35,8 +35,8 @@ export interface Runtimes {
   logs(service: ServiceId, number: number, options: LogOptions): Duplex | null
   /** A program in an instance of this device, as frames (placement/exec-frames.ts); null when no runtime has it. */
   exec(service: ServiceId, number: number): Duplex | null
-  /** An image of this device, as ImageOffer has it; null when no runtime has it. */
-  image(reference: string): Promise<Duplex | null>
+  /** An image of this device, as ImageOffer has it, without what the caller has; null when no runtime has it. */
+  image(reference: string, have: Uint8Array): Promise<Duplex | null>
   /** The instance of this device that has this address of its own; null for anybody else. */
   instanceAt(address: string): Promise<InstanceKey | null>
   offered(): readonly RuntimeInfo[]
@@ -126,9 +126,9 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
       const driver = drivers.get(startedBy.get(key) ?? '')
       return driver === undefined ? null : serveExec((request) => driver.exec(key, request))
     },
-    image: async (reference) => {
+    image: async (reference, have) => {
       for (const driver of drivers.values()) {
-        const image = (await driver.image?.(reference).catch(() => null)) ?? null
+        const image = (await driver.image?.(reference, have).catch(() => null)) ?? null
         if (image !== null) return readOnly(image)
       }
       return null

@@ -58,7 +58,11 @@ const STREAM_WINDOW_BYTES_MAX = 4_194_304
 const STREAM_READ_BUFFER_BYTES_MAX = 2 * STREAM_WINDOW_BYTES_MAX
 /** Nobody here writes without waiting for `drain`; this only bounds the damage of a bug. */
 const STREAM_WRITE_BUFFER_BYTES_MAX = 33_554_432
-const STREAMS_PER_CONNECTION_MAX = 4_096
+/**
+ * A stream costs its receiver about 45 KB (3,000 open tunnels: 133 MB of resident memory), so this is what one
+ * connection of a hostile member may take. Tunnels are bounded further, for each member.
+ */
+const STREAMS_PER_CONNECTION_MAX = 1_024
 /** A liveness check and a round trip at a time, a `coppice ping` or two, and those that are being closed. A guess. */
 const PINGS_PER_CONNECTION_MAX = 16
 /** Room for gossipsub's own framing and a topic name around one message. */

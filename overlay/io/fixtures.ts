@@ -34,6 +34,8 @@ export const factsOf = (node: NodeId, capabilities: readonly string[] = ['work',
 export function allowListGate(self: NodeId, members: ReadonlySet<NodeId>, relays: ReadonlySet<NodeId>): Gate {
   return {
     ownHello: () => text.encode(`member ${self}`),
+    piecesFor: () => null,
+    takePiece: async () => ok(null),
     checkHello: async (peer, hello) => {
       if (new TextDecoder().decode(hello) !== `member ${peer}`)
         return err({ code: 'stranger', detail: 'garbled hello' })
@@ -41,6 +43,7 @@ export function allowListGate(self: NodeId, members: ReadonlySet<NodeId>, relays
       return ok({ facts: factsOf(peer, relays.has(peer) ? ['work', 'relay'] : ['work']), name: peer.slice(-6) })
     },
     serveJoin: async (_peer, request) => text.encode(new TextDecoder().decode(request).toUpperCase()),
+    serveRenewal: async (_peer, request) => request,
     credentialByHash: (hash) => (hash[0] === 1 ? text.encode('a credential') : null),
     learnCredential: async (credential) => new TextDecoder().decode(credential) === 'a credential',
     isRevoked: (peer) => !members.has(peer),

@@ -2,16 +2,25 @@
 // stream that comes early is kept waiting rather than refused, because gossip opens its streams as soon as there is a
 // connection.
 
+import type { Duplex } from 'node:stream'
 import type { Connection, Stream, StreamMiddleware } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
 import { nodeId } from '../kernel/ids.ts'
+import { err, ok } from '../kernel/result.ts'
 import { decodeBounded, encodeCbor } from '../wire/codec.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import { spareWindowUpdates } from './multiplexer.ts'
 import type { Gate } from './network.ts'
-import { GOSSIP_PROTOCOLS_PREFIX, HELLO_BYTES_MAX, HELLO_PROTOCOL, VERDICT_BYTES_MAX } from './protocols.ts'
+import {
+  GOSSIP_PROTOCOLS_PREFIX,
+  HELLO_BYTES_MAX,
+  HELLO_PROTOCOL,
+  PIECE_BYTES_MAX,
+  PIECES_BYTES_MAX,
+  VERDICT_BYTES_MAX,
+} from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
 /** What a peer proved. */
@@ -55,11 +64,13 @@ interface Visit {
 }
 
 const WELCOME = 'welcome'
+/** Behind the last piece. */
+const NO_MORE = new Uint8Array(0)
 /**
- * Connections of one peer: two that were dialled at once, one over a relay, one that is being made, and as many that
+ * Connections of one peer: two that were dialled at once, one over a relay, one that is being made, and two that
  * have not been noticed to be gone. Each may hold STREAMS_PER_CONNECTION_MAX streams. A further one is closed.
  */
-export const CONNECTIONS_PER_PEER_MAX = 8
+export const CONNECTIONS_PER_PEER_MAX = 6
 /**
  * How long a verdict that came right before the connection closed has to be read; reading takes some turns of the loop.
  */
@@ -146,8 +157,11 @@ async function exchangeHello(stream: Stream, peer: NodeId, gate: Gate, timeoutMs
   // What goes wrong on the stream is seen by the reads below.
   duplex.on('error', () => {})
   try {
-    writeFrame(duplex, gate.ownHello())
-    const checked = await gate.checkHello(peer, await readFrame(duplex, HELLO_BYTES_MAX, signal))
+    const own = gate.ownHello()
+    writeFrame(duplex, own)
+    const hello = await readFrame(duplex, HELLO_BYTES_MAX, signal)
+    const news = await exchangePieces(duplex, peer, gate, gate.piecesFor(own, hello), signal)
+    const checked = news.ok ? await gate.checkHello(peer, hello) : news
     const verdict = checked.ok ? { code: WELCOME, detail: '' } : checked.error
     writeFrame(duplex, encodeCbor({ code: verdict.code, detail: verdict.detail.slice(0, DETAIL_CHARS_MAX) }))
     duplex.end()
@@ -161,6 +175,26 @@ async function exchangeHello(stream: Stream, peer: NodeId, gate: Gate, timeoutMs
     if (!(problem instanceof HelloRefused)) stream.abort(problem as Error)
     throw problem
   }
+}
+
+/** Each side says what the other lacks, and an empty frame behind it; who is told nonsense does not read on. */
+async function exchangePieces(
+  duplex: Duplex,
+  peer: NodeId,
+  gate: Gate,
+  pieces: readonly Uint8Array[] | null,
+  signal: AbortSignal,
+): ReturnType<Gate['takePiece']> {
+  if (pieces === null) return ok(null)
+  for (const piece of [...pieces, NO_MORE]) writeFrame(duplex, piece)
+  for (let bytes = 0; bytes <= PIECES_BYTES_MAX; ) {
+    const piece = await readFrame(duplex, PIECE_BYTES_MAX, signal)
+    if (piece.length === 0) return ok(null)
+    const taken = await gate.takePiece(peer, piece)
+    if (!taken.ok) return taken
+    bytes += piece.length
+  }
+  return err({ code: 'forged', detail: 'it showed more than a charter can be' })
 }
 
 function readVerdict(bytes: Uint8Array | null): { readonly code: string; readonly detail: string } {

@@ -1,15 +1,15 @@
 // Joining: one question, one answer, from a device that is no member yet. The asking side is a libp2p node that lives
 // only for this; it passes the handshake because the invite told it the federation's id, and gets nothing but this
-// protocol.
+// protocol. A member that asks for a new credential does the same over a connection that it has.
 
-import type { PrivateKey, Stream } from '@libp2p/interface'
+import type { Connection, PrivateKey, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
-import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
+import { type FederationId, nodeId } from '../kernel/ids.ts'
 import { createNode, type Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import type { HelloDesk } from './hello.ts'
 import type { Gate } from './network.ts'
-import { JOIN_BYTES_MAX, JOIN_PROTOCOL, JOIN_TIMEOUT_MS } from './protocols.ts'
+import { ANSWER_BYTES_MAX, JOIN_PROTOCOL, JOIN_TIMEOUT_MS, RENEWAL_PROTOCOL, REQUEST_BYTES_MAX } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
 /** Answers requests to join; the connection is closed once the answer is out. */
@@ -17,7 +17,7 @@ export async function serveJoins(node: Libp2pNode, gate: Gate, desk: HelloDesk):
   await node.handle(
     JOIN_PROTOCOL,
     async (stream, connection) => {
-      const answered = answerJoin(stream, nodeId(connection.remotePeer.toString()), gate)
+      const answered = answerWith(gate.serveJoin, stream, connection)
       desk.exempt(connection, answered)
       await answered
     },
@@ -25,13 +25,21 @@ export async function serveJoins(node: Libp2pNode, gate: Gate, desk: HelloDesk):
   )
 }
 
-async function answerJoin(stream: Stream, peer: NodeId, gate: Gate): Promise<void> {
+/** Answers members that ask for a new credential; they stay connected. */
+export async function serveRenewals(node: Libp2pNode, gate: Gate): Promise<void> {
+  await node.handle(RENEWAL_PROTOCOL, (stream, connection) => answerWith(gate.serveRenewal, stream, connection), {
+    maxInboundStreams: 1,
+    runOnLimitedConnection: true,
+  })
+}
+
+async function answerWith(serve: Gate['serveJoin'], stream: Stream, connection: Connection): Promise<void> {
   const signal = AbortSignal.timeout(JOIN_TIMEOUT_MS)
   const duplex = libp2pDuplex(stream)
   duplex.on('error', () => {})
   try {
-    const request = await readFrame(duplex, JOIN_BYTES_MAX, signal)
-    writeFrame(duplex, await gate.serveJoin(peer, request))
+    const request = await readFrame(duplex, REQUEST_BYTES_MAX, signal)
+    writeFrame(duplex, await serve(nodeId(connection.remotePeer.toString()), request))
     duplex.end()
     // The asking side ends the stream once it has the answer; closing the connection earlier could cut it off.
     await readFrame(duplex, 0, signal).catch(() => {})
@@ -39,6 +47,10 @@ async function answerJoin(stream: Stream, peer: NodeId, gate: Gate): Promise<voi
     duplex.destroy()
   }
 }
+
+/** Asks a member for a new credential. */
+export const askForRenewal = (connection: Connection, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array> =>
+  askOver(connection, RENEWAL_PROTOCOL, request, AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT_MS)]))
 
 export interface JoinRequest {
   readonly federation: FederationId
@@ -98,13 +110,20 @@ export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
 async function askAt(node: Libp2pNode, address: string, { request, signal }: JoinRequest): Promise<Uint8Array> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT_MS)])
   const connection = await node.dial(multiaddr(address), { signal: bounded })
-  const duplex = libp2pDuplex(
-    await connection.newStream(JOIN_PROTOCOL, { signal: bounded, runOnLimitedConnection: true }),
-  )
+  return await askOver(connection, JOIN_PROTOCOL, request, bounded)
+}
+
+async function askOver(
+  connection: Connection,
+  protocol: string,
+  request: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const duplex = libp2pDuplex(await connection.newStream(protocol, { signal, runOnLimitedConnection: true }))
   duplex.on('error', () => {})
   try {
     writeFrame(duplex, request)
-    const answer = await readFrame(duplex, JOIN_BYTES_MAX, bounded)
+    const answer = await readFrame(duplex, ANSWER_BYTES_MAX, signal)
     duplex.end()
     return answer
   } catch (problem) {

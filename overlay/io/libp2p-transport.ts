@@ -19,7 +19,7 @@ import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { serveDialBacks } from './dial-back.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
-import { serveJoins } from './join.ts'
+import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
 import { managePeers, type PeerManager, type PeerManagerSetup } from './peer-manager.ts'
@@ -33,6 +33,7 @@ import {
   PUNCH_PROTOCOL,
   RELAY_HOP_PROTOCOL,
   RELAY_STOP_PROTOCOL,
+  RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
 import { installPunching } from './punch.ts'
@@ -78,6 +79,7 @@ export const METERED_NETWORK: Pick<NetworkOptions, 'liveness' | 'gossipPatienceM
 const guardedProtocols = (federation: FederationId): readonly string[] => [
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
+  RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
   DIAL_BACK_PROTOCOL,
   PUNCH_PROTOCOL,
@@ -220,6 +222,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   const parts: Parts = { options, node, self, counters, connections, manager, control, wanted, roundTrips, startReach }
   await serveDialBacks(node, desk)
   await serveJoins(node, gate, desk)
+  await serveRenewals(node, gate)
   await serveCredentials(node, gate)
   await serveTunnels({ node, counters, handler: options.tunnels, caller: (connection) => callerOf(parts, connection) })
   return await start(parts)
@@ -298,6 +301,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     },
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
+    askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
     openTunnel: (to, header, signal) => openTunnelOver((bounded) => manager.connect(to, bounded), header, signal),
     ping: async (to, signal) => roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,

@@ -59,6 +59,13 @@ export interface Gate {
   /** What this node says first on every connection. */
   ownHello(): Uint8Array
   /**
+   * What the peer has to be told before it can judge, in pieces of at most PIECE_BYTES_MAX; null when neither side has
+   * anything to tell, which both see from the two hellos.
+   */
+  piecesFor(ownHello: Uint8Array, theirs: Uint8Array): readonly Uint8Array[] | null
+  /** Takes in such a piece; an error ends the hello. */
+  takePiece(peer: NodeId, piece: Uint8Array): Promise<Result<null, { readonly code: string; readonly detail: string }>>
+  /**
    * Checks what the peer said; the code is stable, e.g. `stranger`, `revoked`, `expired`, `other-federation`, `forged`.
    */
   checkHello(
@@ -69,6 +76,8 @@ export interface Gate {
   >
   /** Answers a request to join; the answer says yes or why not. */
   serveJoin(peer: NodeId, request: Uint8Array): Promise<Uint8Array>
+  /** Answers a member that asks for a new credential. */
+  serveRenewal(peer: NodeId, request: Uint8Array): Promise<Uint8Array>
   /** A credential by its hash, to hand to peers that ask. */
   credentialByHash(hash: Uint8Array): Uint8Array | null
   /** Takes in a credential that a peer handed over; false when it is not valid. */
@@ -98,6 +107,8 @@ export interface NetworkPort {
   cut(peer: NodeId): Promise<void>
   /** Asks a connected peer for a credential; resolves to whether it was learned. */
   fetchCredential(hash: Uint8Array, from: NodeId, signal: AbortSignal): Promise<boolean>
+  /** Asks a connected member for a new credential; rejects when there is no answer. */
+  askRenewal(of: NodeId, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
   /** Opens a tunnel; bytes both ways with back-pressure, half-close kept. */
   openTunnel(to: NodeId, header: TunnelHeader, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>>
   /** Round-trip time in ms; rejects when there is no answer. */

@@ -4,6 +4,7 @@ export const HELLO_PROTOCOL = '/coppice/hello/1.0.0'
 export const JOIN_PROTOCOL = '/coppice/join/1.0.0'
 export const CONTROL_PROTOCOL = '/coppice/control/2.0.0'
 export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
+export const RENEWAL_PROTOCOL = '/coppice/renewal/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
 export const DIAL_BACK_PROTOCOL = '/coppice/dial-back/1.0.0'
 export const PUNCH_PROTOCOL = '/coppice/punch/1.0.0'
@@ -13,13 +14,19 @@ export const RELAY_HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop'
 export const RELAY_STOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/stop'
 export const GOSSIP_PROTOCOLS_PREFIX = '/meshsub/'
 
-/** A hello carries a credential and, while it is small, the charter (32 KiB); twice that is the bound. */
-export const HELLO_BYTES_MAX = 65_536
+/** A hello carries a credential and some hashes of the charter: about 17 KiB at most; twice that is the bound. */
+export const HELLO_BYTES_MAX = 32_768
+/** What two nodes tell each other before they judge comes in pieces; one more than an entry of the charter may have. */
+export const PIECE_BYTES_MAX = 32_768
+/** All pieces of one hello: a whole charter at its bound (bootstrap/charter-entry.ts), and room for how it is cut. */
+export const PIECES_BYTES_MAX = 12_582_912
 /** A hello's verdict: a code and a sentence. */
 export const VERDICT_BYTES_MAX = 2_048
-/** A request to join and its answer, which carries the charter. */
-export const JOIN_BYTES_MAX = 65_536
-/** A credential is a compact JWS of about 1 KiB. */
+/** A request to join, or to renew a credential, which it carries. */
+export const REQUEST_BYTES_MAX = 16_384
+/** The answer to a join carries the whole charter. */
+export const ANSWER_BYTES_MAX = 12_582_912
+/** A credential is a compact JWS of about 1 KiB; one from a delegate holds another one. */
 export const CREDENTIAL_BYTES_MAX = 16_384
 export const CREDENTIAL_HASH_BYTES = 32
 /** A port, and whether it was reached. */

@@ -5,7 +5,14 @@ import type { Readable } from 'node:stream'
 import type Docker from 'dockerode'
 import type { InstanceKey } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
-import { containerOptions, imageReference, KEY_LABEL, NODE_LABEL, SPEC_LABEL } from '../docker-options.ts'
+import {
+  containerOptions,
+  imageReference,
+  isImageReference,
+  KEY_LABEL,
+  NODE_LABEL,
+  SPEC_LABEL,
+} from '../docker-options.ts'
 import { containerName, nameProblem } from '../instance-name.ts'
 import type {
   ExecRequest,
@@ -115,7 +122,7 @@ class DockerRuntime implements RuntimeDriver {
 
   start(launch: Launch): void {
     this.#queue.run(launch.key, async () => {
-      if (this.#closed) return
+      if (this.#closing.signal.aborted) return
       try {
         await this.#begin(launch)
       } catch (error) {
@@ -126,7 +133,7 @@ class DockerRuntime implements RuntimeDriver {
 
   stop(key: InstanceKey, graceMs: number): void {
     this.#queue.run(key, async () => {
-      if (this.#closed) return
+      if (this.#closing.signal.aborted) return
       try {
         await this.#end(key, graceMs)
       } catch (error) {
@@ -138,7 +145,7 @@ class DockerRuntime implements RuntimeDriver {
   limit(key: InstanceKey, limits: RuntimeLimits): void {
     this.#queue.run(key, async () => {
       const id = this.#attended.get(key)?.watched.id
-      if (this.#closed || id === undefined) return
+      if (this.#closing.signal.aborted || id === undefined) return
       try {
         await changeContainerLimits((await this.#engine.client()).getContainer(id), limits)
       } catch (error) {
@@ -187,8 +194,8 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  async image(reference: string): Promise<Readable | null> {
-    return await offerImage(await this.#engine.client(), reference)
+  async image(reference: string, have: Uint8Array): Promise<Readable | null> {
+    return await offerImage(await this.#engine.client(), reference, have)
   }
 
   async close(): Promise<void> {
@@ -199,14 +206,10 @@ class DockerRuntime implements RuntimeDriver {
     await this.#queue.idle()
   }
 
-  get #closed(): boolean {
-    return this.#closing.signal.aborted
-  }
-
   async #begin(launch: Launch): Promise<void> {
     const { key, spec, specId } = launch
-    const tooLong = nameProblem(key)
-    if (tooLong !== null) return this.#tell({ kind: 'failed', key, detail: tooLong })
+    const wrong = nameProblem(key) ?? (isImageReference(spec.code) ? null : `"${spec.code}" is no image reference`)
+    if (wrong !== null) return this.#tell({ kind: 'failed', key, detail: wrong })
     const known = await this.#known(key)
     if (known !== undefined && known.watched.specId === specId && known.watched.asked.kind === 'no') {
       // One that has not answered yet will say `running` itself.
@@ -226,18 +229,15 @@ class DockerRuntime implements RuntimeDriver {
     const found = await this.#inspect(docker, key)
     if (found !== null && !this.#isOurs(found, key)) {
       const name = containerName(this.#options.nodeId, key)
-      return this.#tell({
-        kind: 'failed',
-        key,
-        detail: `a container ${name} exists that is not ours: rename or remove it`,
-      })
+      const detail = `a container ${name} exists that is not ours: rename or remove it`
+      return this.#tell({ kind: 'failed', key, detail })
     }
     if (found !== null && found.Config.Labels[SPEC_LABEL] === specId) {
       if (found.State.Running) return this.#attend(launch, found.Id, 'adopted')
       // One with secrets is made anew: they may be others by now, and a container keeps its variables.
-      const isAsItWas = !hasOtherLimits(found, spec) && (spec.secrets ?? []).length === 0
-      if (isAsItWas && (await this.#restart(docker.getContainer(found.Id))))
-        return this.#attend(launch, found.Id, 'started')
+      const mayGoOn = !hasOtherLimits(found, spec) && (spec.secrets ?? []).length === 0
+      const goesOn = mayGoOn && (await this.#restart(docker.getContainer(found.Id)))
+      if (goesOn) return this.#attend(launch, found.Id, 'started')
     }
     if (found !== null) await removeContainer(docker.getContainer(found.Id), key, this.#watching)
     const provided = (await isHere) ? ok(image) : await this.#bring(docker, image, key)
@@ -384,7 +384,7 @@ class DockerRuntime implements RuntimeDriver {
   }
 
   #tell(event: RuntimeEvent): void {
-    if (!this.#closed) this.#options.onEvent(event)
+    if (!this.#closing.signal.aborted) this.#options.onEvent(event)
   }
 
   /** Warns when the engine goes away and when it is back, not at each try in between. */

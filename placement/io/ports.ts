@@ -9,8 +9,13 @@ import { pause } from './deadline.ts'
 
 export const LOOPBACK = '127.0.0.1'
 
-/** Between two tries to connect to a starting instance, in ms: a guess, short against the start of any program. */
-const POLL_INTERVAL_MS = 25
+/**
+ * Between two tries to connect to a starting instance, in ms: at first so short that nothing is lost on a program that
+ * starts in tens of ms, then half as long again each time. Guesses.
+ */
+const POLL_MS_MIN = 2
+const POLL_MS_MAX = 25
+const POLL_GROWTH = 1.5
 /** A connect to loopback that takes longer is lost, in ms: a guess. */
 const CONNECT_TIMEOUT_MS = 2_000
 
@@ -54,9 +59,9 @@ export interface AnswerOptions {
 
 /** Waits until a port accepts a connection; false when the signal aborted before that. */
 export async function awaitAnswer(host: string, port: number, options: AnswerOptions): Promise<boolean> {
-  while (!options.signal.aborted) {
+  for (let waitMs = POLL_MS_MIN; !options.signal.aborted; waitMs = Math.min(POLL_MS_MAX, waitMs * POLL_GROWTH)) {
     if (await answers(host, port, options)) return true
-    await pause(POLL_INTERVAL_MS, options.signal)
+    await pause(waitMs, options.signal)
   }
   return false
 }

@@ -78,7 +78,8 @@ export async function startProcess(launch: Launch, context: StartContext): Promi
   // Inside the instance's own folder it is made; anywhere else it has to be there.
   const isOwn = cwd === base || cwd.startsWith(`${workFolder(folder)}/`)
   if (!isOwn && !(await isFolder(cwd))) return err(`there is no folder ${cwd} on this device to work in`)
-  killAll(await findMarked(identityOf(key, context.nodeId)))
+  // Whatever was started has its folder from before; looking into all processes takes tens of ms.
+  if (await isFolder(folder)) killAll(await findMarked(identityOf(key, context.nodeId)))
   const files = await fetchAddedFiles(context.dataDir, launch, context.onWarning, context.closing)
   const secrets = await provideSecrets(context.dataDir, launch, context.secrets, context.closing)
   const endpoint = await allocateEndpoint(spec.ports)

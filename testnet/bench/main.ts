@@ -1,13 +1,15 @@
-// `npm run bench -- election|failover|idle|placement`: measurements on real processes. Figures in a README come from
-// here. Where a figure has a target and misses it, the command ends with 1.
+// `npm run bench -- election|failover|federation|idle|placement`: measurements on real processes. Figures in a README
+// come from here. Where a figure has a target and misses it, the command ends with 1.
 
 import { parseArgs } from 'node:util'
 import { benchDocker } from './docker.ts'
 import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './election.ts'
 import { benchFailover } from './failover.ts'
+import { benchFederation, FEDERATION_PARTS } from './federation.ts'
 import { isMet, lineOf } from './figures.ts'
 import { benchIdle } from './idle.ts'
 import { measureCore } from './placement.ts'
+import { benchSubmit } from './submit.ts'
 
 const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')}]
                           (${ELECTION_PARTS_DEFAULT.join(',')})
@@ -19,7 +21,8 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --loss N      steady: share of messages that get lost (0.05)
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
-npm run bench -- placement --parts core,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
+npm run bench -- federation [--parts charter,join,revoke] [--runs N] [--nodes N]
+npm run bench -- placement --parts core,process,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
 npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
 
 const { positionals, values } = parseArgs({
@@ -27,7 +30,7 @@ const { positionals, values } = parseArgs({
   options: {
     parts: { type: 'string', default: ELECTION_PARTS_DEFAULT.join() },
     runs: { type: 'string' },
-    nodes: { type: 'string', default: '5' },
+    nodes: { type: 'string' },
     minutes: { type: 'string', default: '30' },
     seconds: { type: 'string' },
     sizes: { type: 'string', default: '1,3' },
@@ -45,7 +48,7 @@ async function election(): Promise<boolean> {
   return await benchElection({
     parts,
     runs: Number(values.runs ?? 50),
-    nodes: Number(values.nodes),
+    nodes: Number(values.nodes ?? 5),
     minutes: Number(values.minutes),
     hours: Number(values.hours),
     loss: Number(values.loss),
@@ -55,8 +58,9 @@ async function election(): Promise<boolean> {
 }
 
 async function failover(): Promise<boolean> {
-  await benchFailover(Number(values.runs ?? 10))
-  return true
+  const figures = await benchFailover(Number(values.runs ?? 20))
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
 }
 
 async function idle(): Promise<boolean> {
@@ -66,19 +70,32 @@ async function idle(): Promise<boolean> {
   return figures.every(isMet)
 }
 
+const PLACEMENT_PARTS: readonly string[] = ['core', 'process', 'docker']
+
 async function placement(): Promise<boolean> {
   const parts = values.parts.split(',')
-  const unknown = parts.filter((part) => part !== 'core' && part !== 'docker')
-  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}; there are core and docker`)
+  const unknown = parts.filter((part) => !PLACEMENT_PARTS.includes(part))
+  if (unknown.length > 0)
+    throw new Error(`no such part: ${unknown.join(', ')}; there are ${PLACEMENT_PARTS.join(', ')}`)
   const figures = [
     ...(parts.includes('core') ? measureCore() : []),
+    ...(parts.includes('process') ? await benchSubmit(Number(values.runs ?? 20)) : []),
     ...(parts.includes('docker') ? await benchDocker(Number(values.runs ?? 10)) : []),
   ]
   for (const figure of figures) console.log(lineOf(figure))
   return figures.every(isMet)
 }
 
-const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, idle, placement }
+async function federation(): Promise<boolean> {
+  const parts = values.parts === ELECTION_PARTS_DEFAULT.join() ? FEDERATION_PARTS : values.parts.split(',')
+  const unknown = parts.filter((part) => !FEDERATION_PARTS.some((known) => known === part))
+  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}`)
+  const figures = await benchFederation({ parts, runs: Number(values.runs ?? 10), nodes: Number(values.nodes ?? 50) })
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
+}
+
+const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, federation, idle, placement }
 const bench = benches[positionals[0] ?? '']
 if (bench === undefined) {
   console.error(USAGE)

@@ -1,10 +1,11 @@
 // Everything that reads bytes of strangers in one go: frames, headers, datagrams, archives. Each has bytes that an
 // honest one would have sent.
 
-import { decodeChain } from '../../bootstrap/charter.ts'
+import { decodeConsent } from '../../bootstrap/charter-entry.ts'
+import { readCharterFile, unpackEntries } from '../../bootstrap/charter-file.ts'
 import { readClaims } from '../../bootstrap/credential.ts'
 import { decodeIssued } from '../../bootstrap/enrolment.ts'
-import { helloFrame, joinAnswerFrame, joinRequestFrame } from '../../bootstrap/messages.ts'
+import { helloFrame, joinAnswerFrame, joinRequestFrame, renewalFrame } from '../../bootstrap/messages.ts'
 import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import { createDatagramReader, frameDatagram } from '../../overlay/datagrams.ts'
@@ -39,6 +40,7 @@ interface Reader {
 
 const failed = ({ ok }: Result<unknown, unknown>): boolean => !ok
 const latin = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'))
+const latinOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 const SERVICE = 'shop.sim.web.sim' as ServiceId
 const nothingInside = () => err('no envelope belongs here')
 
@@ -98,7 +100,8 @@ const READERS: readonly Reader[] = [
         federation: 'ab'.repeat(32) as FederationId,
         credential: 'eyJhbGciOiJFZERTQSJ9.e30.AAAA',
         name: 'berlin-1',
-        charter: encodeCbor([]),
+        shown: [new Uint8Array(32)],
+        digest: new Uint8Array(32),
       }),
     ],
     read: (bytes) => failed(helloFrame.decode(bytes)),
@@ -109,8 +112,12 @@ const READERS: readonly Reader[] = [
     samples: () => [
       joinRequestFrame.encode({ kind: 'join', inviteId: new Uint8Array(8), secret: new Uint8Array(32), name: 'x' }),
       joinAnswerFrame.encode({ kind: 'refused', code: 'used-up-invite', detail: 'x' }),
+      renewalFrame.encode({ kind: 'renew', credential: 'a.b.c' }),
     ],
-    read: (bytes) => failed(joinRequestFrame.decode(bytes)) && failed(joinAnswerFrame.decode(bytes)),
+    read: (bytes) =>
+      failed(joinRequestFrame.decode(bytes)) &&
+      failed(joinAnswerFrame.decode(bytes)) &&
+      failed(renewalFrame.decode(bytes)),
     isCbor: true,
   },
   {
@@ -118,7 +125,12 @@ const READERS: readonly Reader[] = [
     samples: () => [latin('{"v":1,"node":"x","exp":1,"caps":["work"],"labels":{}}')],
     read: (bytes) => failed(readClaims(bytes)) && failed(readRecoveryOrder(bytes)) && failed(decodeIssued(bytes)),
   },
-  { name: 'charter', samples: () => [encodeCbor([])], read: (bytes) => failed(decodeChain(bytes)), isCbor: true },
+  {
+    name: 'charter',
+    samples: () => [Uint8Array.of(0, 1, 0x80), latin('coppice charter 2\ngA\n')],
+    read: (bytes) =>
+      failed(unpackEntries(bytes)) && failed(decodeConsent(bytes)) && failed(readCharterFile(latinOf(bytes))),
+  },
   {
     name: 'dns',
     samples: () => [dnsQuery(['shop', 'sim', 'web', 'sim', '0', 'rr', 'local'], 1), dnsQuery(['web', 'internal'], 33)],

@@ -3,10 +3,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { giveConsent } from '../../bootstrap/charter-entry.ts'
+import { createOperatorKey, OPERATOR_KEY_FILE } from '../../bootstrap/io/key-file.ts'
+import { encodeRequest } from '../../bootstrap/operator-request.ts'
 import { type ControlClient, createControlClient } from '../../node/io/control-client.ts'
 
 const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.url))
@@ -28,10 +31,17 @@ export interface FleetNode {
   readonly process: ChildProcess
 }
 
+export interface FleetCluster {
+  readonly path: string
+  readonly names: readonly string[]
+  /** The operator whose devices these are, by name; default: whoever founds the federation. */
+  readonly operator?: string
+}
+
 export interface FleetPlan {
   readonly baseDir: string
   /** Path and names of each cluster, the founder's first. */
-  readonly clusters: readonly { readonly path: string; readonly names: readonly string[] }[]
+  readonly clusters: readonly FleetCluster[]
   /** Further flags of `up` and `join`. */
   readonly flags?: readonly string[]
   /** Those of one node, besides. */
@@ -122,6 +132,17 @@ export function createFleet(plan: FleetPlan): Fleet {
     for (const node of nodes) for (const group of await instanceGroups(node)) killGroup(group)
   }
 
+  /** An operator makes its key, asks, is admitted, and puts the key on its devices, which it vouches for itself. */
+  const admitOperator = async (founder: FleetNode, name: string, devices: readonly string[]): Promise<void> => {
+    const [first, ...others] = await Promise.all(devices.map(folderOf))
+    if (first === undefined) return
+    const key = await createOperatorKey(join(first, OPERATOR_KEY_FILE), name)
+    for (const folder of others) await copyFile(join(first, OPERATOR_KEY_FILE), join(folder, OPERATOR_KEY_FILE))
+    const request = encodeRequest(giveConsent({ key: key.operator, name, at: Date.now() }, key))
+    const admitted = await founder.control.admitOperator(request)
+    onProgress(`${name} asks to be an operator and is admitted: entry ${admitted.entry.slice(0, 8)} of the charter`)
+  }
+
   const ready = async (wave: readonly FleetNode[]): Promise<void> => {
     for (const node of wave) {
       await until(`${node.name} is ready`, async () => (await node.control.status()).ready, WAVE_MS_MAX, [node])
@@ -142,9 +163,10 @@ export function createFleet(plan: FleetPlan): Fleet {
     await until('the founder answers', async () => (await founder.control.status()).ready, 30_000, [founder])
     onProgress(`${founderName} founded the federation`)
 
-    for (const { path, names } of clusters) {
+    for (const { path, names, operator } of clusters) {
       const joining = names.filter((name) => name !== founderName)
       if (joining.length === 0) continue
+      if (operator !== undefined) await admitOperator(founder, operator, joining)
       const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: INVITE_MS })
       for (const [index, name] of joining.entries()) {
         if (index > 0 && index % waveNodes === 0) await ready(nodes.slice(-waveNodes))

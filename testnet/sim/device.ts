@@ -190,6 +190,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
           onAnswered: () => undefined,
           onCharter: () => undefined,
           onPolicy: () => undefined,
+          onAudit: () => undefined,
           onDropped: (problem, detail) => events.onDropped(device, problem, detail),
           onSettled: () => events.onSettled(device),
         },

@@ -1,5 +1,6 @@
 // `coppice up` and `coppice join`: the node itself, in the foreground, until it is told to stop.
 
+import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ElectorsMax } from '../../../election/index.ts'
 import type { DomainPath } from '../../../overlay/kernel/ids.ts'
@@ -51,8 +52,10 @@ export async function up(context: CliContext, words: UpWords): Promise<void> {
   await inForeground(context, () => createNode(optionsOf(context.dataDir, words)))
 }
 
-export async function join(context: CliContext, invite: string, words: UpWords): Promise<void> {
+/** With an invite, or with the file of a device that was prepared. */
+export async function join(context: CliContext, word: string, words: UpWords): Promise<void> {
   const { joinNode } = await import('../../index.ts')
+  const invite = (await readFile(word, 'utf8').catch(() => null)) ?? word
   await inForeground(context, () => joinNode({ ...optionsOf(context.dataDir, words), invite, onProgress: context.say }))
 }
 

@@ -1,0 +1,33 @@
+// `coppice audit`: the orders that this node holds, as they were signed.
+
+import type { AuditView, UsageView } from '../../control.ts'
+import type { CliContext } from '../context.ts'
+import { table } from '../render.ts'
+
+export async function audit(context: CliContext, service: string | null): Promise<void> {
+  const all = await (await context.client()).audit(service)
+  context.answer(all, () => table(['AT', 'SERVICE', 'STEP', 'BY', 'OPERATOR', 'REASON'], all.map(row)))
+}
+
+const row = ({ at, service, number, step, node, operator, to, reason }: AuditView): string[] => [
+  at,
+  number === null ? service : `${service}#${number}`,
+  to === null ? step : `${step}: ${to}`,
+  node,
+  operator,
+  reason,
+]
+
+export async function usage(context: CliContext): Promise<void> {
+  const all = await (await context.client()).usage()
+  const head = ['SERVICES OF', 'ON DEVICES OF', 'INSTANCE-HOURS', 'CORE-SECONDS', 'GB-HOURS']
+  context.answer(all, () => table(head, all.map(usageRow)))
+}
+
+const usageRow = ({ operator, owner, instanceSeconds, coreSeconds, gbHours }: UsageView): string[] => [
+  operator,
+  owner,
+  (instanceSeconds / 3_600).toFixed(2),
+  coreSeconds.toFixed(0),
+  gbHours.toFixed(3),
+]

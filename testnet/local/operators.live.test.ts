@@ -1,0 +1,93 @@
+// Two operators in one federation, with real processes: the second asks, is admitted, runs its own cluster, serves and
+// is served across the border, changes its key, and is made to leave. The tests are chapters of one story.
+
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+
+/** What a loaded machine may take for what takes a second or two on a free one. */
+const PATIENCE_MS = 90_000
+const CLUSTERS = [
+  { path: '/berlin', names: ['berlin-1', 'berlin-2'] },
+  { path: '/rome', names: ['rome-1'], operator: 'Tiber Farms' },
+]
+
+let baseDir = ''
+let fleet: Fleet
+
+const named = (name: string): FleetNode => {
+  const found = fleet.nodes.find((node) => node.name === name)
+  assert.ok(found)
+  return found
+}
+
+before(async () => {
+  baseDir = await mkdtemp(join(tmpdir(), 'operators-'))
+  fleet = await startFleet({ baseDir, clusters: CLUSTERS, onProgress: () => undefined })
+  const isReady = async (): Promise<boolean> => {
+    const all = await Promise.all(fleet.living().map(({ control }) => control.status()))
+    return all.every(({ ready }) => ready)
+  }
+  await until('all are ready', isReady, PATIENCE_MS)
+})
+
+after(async () => {
+  await fleet?.stop()
+  await rm(baseDir, { recursive: true, force: true })
+})
+
+test('every node holds the same charter, which names both operators', async () => {
+  const logs = await Promise.all(fleet.nodes.map(({ control }) => control.charterLog()))
+  for (const log of logs) assert.deepEqual(log.operators, logs[0]?.operators)
+  assert.deepEqual(
+    logs[0]?.operators.map(({ name }) => name),
+    ['berlin-1', 'Tiber Farms'],
+  )
+})
+
+test('a draft of one operator reaches the other by gossip, and is in force everywhere once it signed', async () => {
+  const [berlin, rome] = [named('berlin-1'), named('rome-1')]
+  const proposed = await rome.control.setThreshold('all')
+  assert.deepEqual([proposed.state, proposed.missing], ['waiting', 1])
+  const isHere = async (): Promise<boolean> =>
+    (await berlin.control.charterLog()).entries.some(
+      ({ hash, state }) => hash === proposed.entry && state === 'waiting',
+    )
+  await until('the draft came', isHere, PATIENCE_MS)
+  const [signed] = await berlin.control.signCharter('')
+  assert.equal(signed?.state, 'in-force')
+  for (const { control } of fleet.nodes) {
+    await until('all know', async () => (await control.charterLog()).threshold === 'all', PATIENCE_MS)
+  }
+})
+
+test('an operator changes its key while its nodes run, and goes on inviting with the new one', async () => {
+  const rome = named('rome-1')
+  assert.equal((await rome.control.rotateOperator(false)).state, 'in-force')
+  const invite = await rome.control.invite({ domain: null, uses: 1, ttlMs: 60_000 })
+  assert.match(invite, /^coppice1:/)
+  const head = (await rome.control.charterLog()).head
+  for (const { control } of fleet.nodes) {
+    await until('all know', async () => (await control.charterLog()).head === head, PATIENCE_MS)
+  }
+  assert.equal(
+    (await named('berlin-1').control.status()).peers.some(({ path }) => path !== null),
+    true,
+  )
+})
+
+test('an operator that is made to leave is cut off everywhere, and its node runs on', async () => {
+  const { node } = await named('rome-1').control.status()
+  assert.equal((await named('berlin-1').control.removeOperator('Tiber Farms', 'the season is over')).state, 'in-force')
+  const isCut = async (): Promise<boolean> => {
+    const all = await Promise.all(
+      ['berlin-1', 'berlin-2'].map(async (name) => (await named(name).control.status()).peers),
+    )
+    return all.every((peers) => peers.every((peer) => peer.node !== node || peer.path === null))
+  }
+  await until('nobody is connected to it', isCut, PATIENCE_MS)
+  assert.equal((await named('rome-1').control.status()).domain, '/rome')
+})
