@@ -116,6 +116,49 @@ async function rootLeader(fleet: Fleet): Promise<FleetNode> {
   return leader
 }
 
+/** Each operator opens its devices and services to the other; the second keeps its namespace `lab` to itself. */
+async function agree(fleet: Fleet): Promise<void> {
+  const open = { runtimes: ['process', 'docker'], may: ['reach'] }
+  const policies = [
+    { at: 'berlin-1', policy: { rules: [{ operators: ['Tiber Farms'], ...open }] } },
+    { at: 'rome-1', policy: { rules: [{ operators: ['berlin-1'], ...open }], namespaces: ['lab'] } },
+  ]
+  await timed('both operators signed policies, and all their devices have them', async () => {
+    for (const { at, policy } of policies) {
+      const node = fleet.nodes.find(({ name }) => name === at)
+      await node?.control.setPolicy(JSON.stringify(policy))
+    }
+    const hasOne = async ({ control }: FleetNode): Promise<boolean> => (await control.policy()).version > 0
+    await until('every device has its policy', () => everyone(fleet, hasOne), 20_000)
+    return ''
+  })
+}
+
+/** The first operator asks for a place in the second one's namespace, on its devices: the owner decides. */
+async function beRefused(fleet: Fleet): Promise<void> {
+  const descriptor = JSON.parse(await readFile(DESCRIPTOR, 'utf8'))
+  const [application] = descriptor.applications
+  const [microservice] = application.microservices
+  Object.assign(application, { application_namespace: 'lab' })
+  const constraints = [{ type: 'clusters', allowed: ['/rome'] }]
+  Object.assign(microservice, { microservice_namespace: 'lab', replicas: 1, constraints })
+  const from = fleet.living().find((node) => node.domain === '/berlin') as FleetNode
+  const id = 'shop.lab.hello.lab'
+  await timed('a service of the first operator for the second one’s devices is refused by their owner', async () => {
+    await from.control.deploy(JSON.stringify(descriptor), { domain: null })
+    const leader = await rootLeader(fleet)
+    return await until(
+      'the refusal is shown',
+      async () => {
+        const all = await leader.control.instances()
+        return all.find(({ service, reason }) => service === id && /policy forbids it/.test(reason))?.reason ?? null
+      },
+      20_000,
+    )
+  })
+  await from.control.remove(id)
+}
+
 async function deploy(fleet: Fleet): Promise<readonly InstanceView[]> {
   const from = fleet.living().find((node) => node.domain === '/rome') as FleetNode
   const descriptor = await readFile(DESCRIPTOR, 'utf8')
@@ -194,8 +237,10 @@ async function story(fleet: Fleet): Promise<void> {
     await until('three electors everywhere', () => everyone(fleet, isSafe), 40_000, fleet.nodes)
     return ''
   })
+  await agree(fleet)
   const placed = await deploy(fleet)
   const caller = await callFromElsewhere(fleet, placed)
+  await beRefused(fleet)
   const leader = await loseRootLeader(fleet)
   const isCallerLost = caller.name === leader.name
   const stillHere = fleet.living().find((node) => node.domain === caller.domain)
