@@ -14,8 +14,8 @@ import { ANSWER_BYTES_MAX, JOIN_PROTOCOL, JOIN_TIMEOUT_MS, RENEWAL_PROTOCOL, REQ
 import { libp2pDuplex } from './stream-duplex.ts'
 
 /**
- * How long a device that was not found where its invite says is looked for by mDNS, before its addresses are tried again
- * and it is looked for anew. A guess: mDNS asks every 10 s, so a few looks find it.
+ * How long a device that was not found where its invite says is looked for by mDNS, before its addresses are tried
+ * again and it is looked for anew. A guess: mDNS asks every 10 s, so a few looks find it.
  */
 const LAN_LOOK_MS = 3_000
 const LAN_LOOK_STEP_MS = 100
