@@ -23,7 +23,10 @@ import { TUNNEL_PROTOCOL } from './protocols.ts'
 import { splice } from './splice.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
-/** Tunnels that one node serves at once as libp2p streams; each may hold some MiB of buffers. A guess for a device with 1 GiB. */
+/**
+ * Tunnels that one node serves at once as libp2p streams; each may hold some MiB of buffers. A guess for a device with
+ * 1 GiB.
+ */
 export const TUNNELS_SERVED_MAX = 1_024
 /** Of these, tunnels of one member: nobody takes them all. A guess: four members can fill a node. */
 export const TUNNELS_PER_MEMBER_MAX = 256
