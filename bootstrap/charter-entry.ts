@@ -60,7 +60,6 @@ const genesisSchema = object({
   at: whole(),
   operators: list(object({ id: keySchema, name: text(NAME_CHARS_MAX) }), OPERATORS_MAX),
 })
-export type GenesisBody = Infer<typeof genesisSchema>
 
 const admitSchema = object({ consent: consentSchema, at: whole() })
 /** Whoever leaves says so alone; whoever is made to leave needs no hand in it. */
@@ -83,7 +82,6 @@ const revokeSchema = object({
   reason: text(REASON_CHARS_MAX),
   at: whole(),
 })
-export type RevokeBody = Infer<typeof revokeSchema>
 
 const bodySchemas = {
   genesis: genesisSchema,

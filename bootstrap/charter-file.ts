@@ -19,8 +19,6 @@ const LENGTH_BYTES = 2
 export const writeCharterFile = (entries: readonly CharterEntry[]): string =>
   `${[FIRST_LINE, ...entries.map((entry) => base64url.baseEncode(encodeEntry(entry)))].join('\n')}\n`
 
-export const isCharterFile = (content: string): boolean => content.startsWith(FIRST_LINE)
-
 /** Reads such a file; nothing in it is believed yet. */
 export function readCharterFile(content: string): Result<readonly CharterEntry[], string> {
   if (content.length > 2 * CHARTER_BYTES_MAX) return err('it is larger than charters are')

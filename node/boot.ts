@@ -131,7 +131,14 @@ export async function memberByInvite(folder: Folder, options: JoinOptions): Prom
     const invite = readInvite(options.invite)
     const exchange = async (request: Uint8Array): Promise<Uint8Array> => {
       say(`asking ${invite.addresses.length} ${invite.addresses.length === 1 ? 'address' : 'addresses'} of the invite`)
-      const { answer } = await askUntilAnswered(invite.federation, invite.addresses, folder, request, say)
+      const { answer } = await askUntilAnswered(
+        invite.federation,
+        invite.addresses,
+        folder,
+        request,
+        say,
+        options.mdns ?? true,
+      )
       return answer
     }
     const membership = await redeemInvite(invite, exchange, {
@@ -156,14 +163,16 @@ async function askUntilAnswered(
   { nodeKey }: Folder,
   request: Uint8Array,
   say: (text: string) => void,
+  mdns: boolean,
 ): Promise<{ readonly answer: Uint8Array }> {
   const deadline = AbortSignal.timeout(JOIN_MS_MAX)
   for (;;) {
     try {
-      return await exchangeJoin({ federation, nodeKey: nodeKey.privateKey, addresses, request, signal: deadline })
+      return await exchangeJoin({ federation, nodeKey: nodeKey.privateKey, addresses, request, signal: deadline, mdns })
     } catch (problem) {
       if (!(problem instanceof JoinUnreachableError) || deadline.aborted) throw problem
-      say(`${problem.message}; trying again`)
+      const where = mdns ? ', nor did the device that made it on this network' : ''
+      say(`${problem.message}${where}; trying again`)
       await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS))
       if (deadline.aborted) throw problem
     }

@@ -104,6 +104,14 @@ export interface ImageOffer {
   readonly stream: AsyncIterable<Uint8Array>
 }
 
+/** What an instance uses. */
+export interface InstanceStats {
+  /** Processor time since its last start, in seconds of one core. */
+  readonly cpuSeconds: number
+  /** MB (10^6 bytes) that it holds now. */
+  readonly memoryMb: number
+}
+
 /** What brings the secrets of a service to the device that runs it. */
 export interface SecretSource {
   /** Those of the names that could be had, for this instance. */
@@ -130,6 +138,8 @@ export interface RuntimeDriver {
   list(): Promise<readonly FoundInstance[]>
   /** What is kept of its output; followed, it goes on over restarts in place, and ends when the instance is gone. */
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array>
+  /** What a running instance uses; null where it does not run here. */
+  stats(key: InstanceKey): Promise<InstanceStats | null>
   /** Starts a program inside a running instance; the error is a sentence for whoever asked. */
   exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>
   /**

@@ -4,7 +4,13 @@ import { Duplex } from 'node:stream'
 import { type InstanceKey, instanceKey, type NodeId, type ServiceId } from '../../overlay/kernel/ids.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
 import { serveExec } from '../../placement/io/exec-serving.ts'
-import type { LogOptions, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from '../../placement/runtime.ts'
+import type {
+  InstanceStats,
+  LogOptions,
+  RuntimeDriver,
+  RuntimeDriverOptions,
+  RuntimeEvent,
+} from '../../placement/runtime.ts'
 import type { CoreInput, RuntimeInfo } from '../core/effects.ts'
 import { CoppiceError } from '../errors.ts'
 
@@ -39,6 +45,8 @@ export interface Runtimes {
   image(reference: string, have: Uint8Array): Promise<Duplex | null>
   /** The instance of this device that has this address of its own; null for anybody else. */
   instanceAt(address: string): Promise<InstanceKey | null>
+  /** What an instance of this device uses; null where no runtime runs it. */
+  stats(key: InstanceKey): Promise<InstanceStats | null>
   offered(): readonly RuntimeInfo[]
   stop(): Promise<void>
 }
@@ -142,6 +150,13 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
         if (found) return found
       }
       return null
+    },
+    stats: async (key) => {
+      const found = await drivers
+        .get(startedBy.get(key) ?? '')
+        ?.stats(key)
+        .catch(() => null)
+      return found ?? null
     },
     offered: () => offered,
     stop: async () => {

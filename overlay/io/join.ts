@@ -2,6 +2,7 @@
 // only for this; it passes the handshake because the invite told it the federation's id, and gets nothing but this
 // protocol. A member that asks for a new credential does the same over a connection that it has.
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection, PrivateKey, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type FederationId, nodeId } from '../kernel/ids.ts'
@@ -11,6 +12,15 @@ import type { HelloDesk } from './hello.ts'
 import type { Gate } from './network.ts'
 import { ANSWER_BYTES_MAX, JOIN_PROTOCOL, JOIN_TIMEOUT_MS, RENEWAL_PROTOCOL, REQUEST_BYTES_MAX } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
+
+/**
+ * How long a device that was not found where its invite says is looked for by mDNS, before its addresses are tried
+ * again and it is looked for anew. A guess: mDNS asks every 10 s, so a few looks find it.
+ */
+const LAN_LOOK_MS = 3_000
+const LAN_LOOK_STEP_MS = 100
+/** Addresses of one look; a guess: a device with many interfaces. */
+const FOUND_MAX = 16
 
 /** Answers requests to join; the connection is closed once the answer is out. */
 export async function serveJoins(node: Libp2pNode, gate: Gate, desk: HelloDesk): Promise<void> {
@@ -59,6 +69,8 @@ export interface JoinRequest {
   readonly addresses: readonly string[]
   readonly request: Uint8Array
   readonly signal: AbortSignal
+  /** Looks on the local network, too, where the addresses are no longer good. Default false. */
+  readonly mdns?: boolean
 }
 
 export interface JoinAnswer {
@@ -81,19 +93,20 @@ export class JoinUnreachableError extends Error {
 
 /** Asks the invite's addresses in turn. Rejects with JoinUnreachableError, or with the signal's reason when aborted. */
 export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
-  const { federation, nodeKey: privateKey, addresses } = join
+  const { federation, nodeKey: privateKey, addresses, mdns = false } = join
   const node = await createNode({
     privateKey,
     federation,
     listen: [],
     announce: [],
-    mdns: false,
+    mdns,
     clientMode: true,
   })
   const attempts: { readonly address: string; readonly reason: string }[] = []
+  const found = listenForHosts(node, addresses)
   try {
     await node.start()
-    for (const address of addresses) {
+    for await (const address of addressesInTurn(addresses, found, mdns)) {
       try {
         return { answer: await askAt(node, address, join), from: address }
       } catch (problem) {
@@ -105,6 +118,32 @@ export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
   } finally {
     await node.stop()
   }
+}
+
+/** Where the devices that the invite names are found on the local network; the secret is told to nobody else. */
+function listenForHosts(node: Libp2pNode, addresses: readonly string[]): Set<string> {
+  const hosts = new Set(addresses.map((address) => address.slice(address.lastIndexOf('/') + 1)))
+  const found = new Set<string>()
+  node.addEventListener('peer:discovery', ({ detail: { id, multiaddrs } }) => {
+    const host = id.toString()
+    if (!hosts.has(host)) return
+    for (const address of multiaddrs.slice(0, FOUND_MAX - found.size)) {
+      found.add(address.toString().includes('/p2p/') ? address.toString() : `${address}/p2p/${host}`)
+    }
+  })
+  return found
+}
+
+/** The addresses of the invite, then those that were found, for which a short wait is worth it. */
+async function* addressesInTurn(
+  addresses: readonly string[],
+  found: ReadonlySet<string>,
+  mdns: boolean,
+): AsyncGenerator<string> {
+  yield* addresses
+  const deadline = performance.now() + LAN_LOOK_MS
+  while (mdns && found.size === 0 && performance.now() < deadline) await delay(LAN_LOOK_STEP_MS)
+  for (const address of found) if (!addresses.includes(address)) yield address
 }
 
 async function askAt(node: Libp2pNode, address: string, { request, signal }: JoinRequest): Promise<Uint8Array> {

@@ -105,6 +105,20 @@ test('a credential is fetched from a peer that knows it, and its absence is told
   assert.ok((await a.network.ping(b.network.self, signal)) < 1_000)
 })
 
+test('a member asks another for a new credential over the connection that they have, and both stay', async () => {
+  const [a, b] = [await village.add(), await village.add()]
+  a.network.want(wantOf(b))
+  await a.heard.until(() => a.heard.connected.length === 1, 'a hears of b')
+  const ask = async (): Promise<string> => {
+    const answer = await a.network.askRenewal(b.network.self, bytesOf('renew'), AbortSignal.timeout(5_000))
+    return new TextDecoder().decode(answer)
+  }
+  assert.equal(await ask(), 'renew')
+  assert.equal(await ask(), 'renew', 'and once more')
+  assert.deepEqual(a.network.connectedPeers(), [b.network.self])
+  assert.deepEqual(a.heard.disconnected, [])
+})
+
 test('the round-trip time to a wanted peer is measured soon after it connected', async () => {
   const [a, b] = [await village.add(), await village.add()]
   a.network.want(wantOf(b))

@@ -1,5 +1,6 @@
 // What belonging costs: checking a long charter, joining, and being put out of a cluster of fifty. The nodes of the
-// last parts live in this one process, each with its own folder, sockets and keys.
+// last parts live in this one process, each with its own sockets and keys; those of the last are doors without rooms
+// behind them, for fifty whole nodes are more than two processors carry.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,8 +10,9 @@ import { type CharterEntry, draftEntry, signEntry } from '../../bootstrap/charte
 import { packEntries, unpackEntries } from '../../bootstrap/charter-file.ts'
 import { nodeCrypto } from '../../bootstrap/io/crypto.ts'
 import { createOperatorKey } from '../../bootstrap/io/key-file.ts'
-import { createNode, joinNode, type NodeControl, type RunningNode } from '../../node/index.ts'
+import { createNode, joinNode } from '../../node/index.ts'
 import { nodeId } from '../../overlay/kernel/ids.ts'
+import { type Door, federationOf, openDoor, TOPIC } from './doors.ts'
 import { type Figure, loadNow, median, worstOf } from './figures.ts'
 
 export const FEDERATION_PARTS = ['charter', 'join', 'revoke'] as const
@@ -22,8 +24,7 @@ const REVOKE_MS_MAX = 2_000
 /** How often it is looked whether something has come about; looking at fifty nodes costs this process time, too. */
 const LOOK_MS = 10
 const PATIENCE_MS = 120_000
-/** Nodes that start at the same time. */
-const WAVE_NODES = 5
+const GRAFTED_MS = 3_000
 
 export interface FederationBench {
   readonly parts: readonly string[]
@@ -37,7 +38,7 @@ export async function benchFederation({ parts, runs, nodes }: FederationBench): 
     return [
       ...(parts.includes('charter') ? await benchCharter(baseDir, runs) : []),
       ...(parts.includes('join') ? await benchJoin(baseDir, runs) : []),
-      ...(parts.includes('revoke') ? await benchRevocation(baseDir, nodes) : []),
+      ...(parts.includes('revoke') ? await benchRevocation(nodes) : []),
     ]
   } finally {
     await rm(baseDir, { recursive: true, force: true })
@@ -103,44 +104,46 @@ async function benchJoin(baseDir: string, runs: number): Promise<readonly Figure
 }
 
 /** From the order on one device until all others know, and nobody is connected to the one that was put out. */
-async function benchRevocation(baseDir: string, count: number): Promise<readonly Figure[]> {
-  const started = await startFleet(baseDir, count)
-  const [founder, ...others] = started
-  const victim = others.at(-1)
-  if (founder === undefined || victim === undefined) throw new Error('a fleet has at least two nodes')
-  const { node } = victim.control.status()
-  const rest = started.filter((one) => one !== victim).map(({ control }) => control)
-  const isConnected = (control: NodeControl): boolean =>
-    control.status().peers.some((peer) => peer.node === node && peer.path !== null)
-  console.error(`${rest.filter(isConnected).length} of ${rest.length} are connected to the one that is put out`)
+async function benchRevocation(count: number): Promise<readonly Figure[]> {
+  const doors = await openDoors(count)
+  const [first] = doors
+  const victim = doors.at(-1)
+  if (first === undefined || victim === undefined) throw new Error('a fleet has at least two nodes')
+  const node = victim.network.self
+  const rest = doors.filter((door) => door !== victim)
+  const isConnected = ({ network }: Door): boolean => network.connectedPeers().includes(node)
+  console.error(
+    `${rest.filter(isConnected).length} of ${rest.length} are connected to the one that is put out; ${loadNow()}`,
+  )
   const from = performance.now()
-  const { charterHead } = await founder.control.revoke(node)
-  const knows = (control: NodeControl): boolean => control.charterLog().head === charterHead
-  const knownMs = await since(from, () => rest.every(knows))
+  await first.gate.operators.revoke(node, 'bench')
+  const { head } = first.gate.charter()
+  const knownMs = await since(from, () => rest.every(({ gate }) => gate.charter().head === head))
   const cutMs = await since(from, () => !rest.some(isConnected))
-  await Promise.all(started.map((one) => one.stop()))
+  await Promise.all(doors.map((door) => door.stop()))
   return [
-    { what: `revocation known to all of ${count} nodes`, value: knownMs, target: REVOKE_MS_MAX, unit: 'ms' },
+    { what: `revocation known to all of ${count} connected nodes`, value: knownMs, target: REVOKE_MS_MAX, unit: 'ms' },
     { what: 'revoked node connected to nobody', value: cutMs, target: REVOKE_MS_MAX, unit: 'ms' },
   ]
 }
 
-async function startFleet(baseDir: string, count: number): Promise<readonly RunningNode[]> {
-  const founder = await createNode({ ...optionsOf(baseDir, 'node-0'), domain: '/bench' as never })
-  const started = [founder]
-  const invite = await founder.control.invite({ domain: null, uses: count, ttlMs: 3_600_000 })
-  while (started.length < count) {
-    const wave = Math.min(WAVE_NODES, count - started.length)
-    const joining = Array.from({ length: wave }, (_, index) =>
-      joinNode({ ...optionsOf(baseDir, `node-${started.length + index}`), invite }),
-    )
-    started.push(...(await Promise.all(joining)))
-    console.error(`${started.length} nodes run; ${loadNow()}`)
+/** Starts them, each connected to the first, to the last and to its neighbours. */
+async function openDoors(count: number): Promise<readonly Door[]> {
+  const members = await federationOf(count)
+  const doors: Door[] = []
+  for (const member of members) doors.push(await openDoor(member))
+  const [first, last] = [doors[0] as Door, doors.at(-1) as Door]
+  for (const [index, door] of doors.entries()) {
+    const around = [1, 2].map((step) => doors[(index + step) % count] as Door)
+    const wanted = new Set([first, last, ...around].filter((other) => other !== door))
+    door.network.want([...wanted].map(({ network }) => ({ peer: network.self, addresses: network.addresses() })))
+    door.network.follow([TOPIC])
   }
-  await Promise.all(started.map((one) => one.ready(AbortSignal.timeout(PATIENCE_MS))))
-  const knowsAll = ({ control }: RunningNode): boolean => control.nodes().length >= count
-  await since(performance.now(), () => started.every(knowsAll))
-  return started
+  const isMeshed = ({ network }: Door): boolean => network.connectedPeers().length >= Math.min(4, count - 1)
+  await since(performance.now(), () => doors.every(isMeshed) && last.network.connectedPeers().length === count - 1)
+  // gossipsub grafts its mesh once a second.
+  await new Promise((resolve) => setTimeout(resolve, GRAFTED_MS))
+  return doors
 }
 
 const optionsOf = (baseDir: string, name: string) => ({

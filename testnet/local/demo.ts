@@ -19,6 +19,8 @@ const CLUSTERS = [
   { path: '/rome', names: ['rome-1', 'rome-2', 'rome-3'], operator: 'Tiber Farms' },
 ]
 const ELECTORS_OF_THREE = 3
+/** What nine nodes may take to start on a machine that has other things to do; what they took is printed. */
+const READY_MS_MAX = 120_000
 const SERVICE = 'shop.demo.hello.web'
 const ADDRESS = `${SERVICE}.0.rr.local:8080`
 
@@ -225,7 +227,7 @@ async function story(fleet: Fleet): Promise<void> {
     await until(
       'all nodes are ready',
       () => everyone(fleet, (node) => knowsLeaders(node, 1, () => true)),
-      30_000,
+      READY_MS_MAX,
       fleet.nodes,
     )
     for (const node of fleet.nodes) nodeIds.set(node.name, (await node.control.status()).node)
@@ -234,7 +236,7 @@ async function story(fleet: Fleet): Promise<void> {
   say('waiting until each domain has three electors (a child is promoted after it was steady for 10 s)')
   await timed('every domain can lose any one of its electors', async () => {
     const isSafe = (node: FleetNode): Promise<boolean> => knowsLeaders(node, ELECTORS_OF_THREE, () => true)
-    await until('three electors everywhere', () => everyone(fleet, isSafe), 40_000, fleet.nodes)
+    await until('three electors everywhere', () => everyone(fleet, isSafe), READY_MS_MAX, fleet.nodes)
     return ''
   })
   await agree(fleet)
