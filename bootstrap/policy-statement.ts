@@ -14,7 +14,7 @@ const POLICY_TEXT_CHARS_MAX = 24_000
 export const POLICY_STATEMENT_TYPE = 'coppice-policy'
 
 const policyClaimsSchema = object({
-  /** Issuer: the operator whose devices it is for. */
+  /** Issuer: the key of the operator whose devices it is for. */
   iss: text<OperatorId>(64),
   federation: text<FederationId>(64),
   /** Later ones replace earlier ones; from 1. */

@@ -212,6 +212,15 @@ export interface AuditView {
   readonly reason: string
 }
 
+/** What an instance of this device uses. */
+export interface StatsView {
+  readonly service: string
+  readonly number: number
+  /** Processor time since its last start, in seconds of one core; null where its runtime does not say. */
+  readonly cpuSeconds: number | null
+  readonly memoryMb: number | null
+}
+
 /** What an operator's services were given on an operator's devices. */
 export interface UsageView {
   readonly operator: string
@@ -321,6 +330,8 @@ export interface NodeControl extends MembershipControl {
   setPolicy(text: string): Promise<PolicyView>
   /** What a device's owner has against a service. */
   explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  /** What the instances that run on this device use. */
+  stats(): Promise<readonly StatsView[]>
   /** The orders that this node holds signed, of one service or all. */
   audit(service: string | null): Promise<readonly AuditView[]>
   usage(): Promise<readonly UsageView[]>

@@ -37,22 +37,28 @@ export function endpointsOf(
   records: readonly SealedRecord[],
   isGone: (node: NodeId) => boolean,
 ): readonly LiveEndpoint[] {
-  const placements = records.filter(isPlacement)
+  // Each call by name asks this, and a service may have a thousand of both: only what is of one number is compared.
+  const placements = Map.groupBy(records.filter(isPlacement), ({ message: { each, number } }) =>
+    each === true ? 'each' : number,
+  )
   // One copy of an instance may be in several stores; of one node the later word counts.
   const found = new Map<string, LiveEndpoint>()
   for (const record of records) {
     if (!isInstance(record) || isGone(record.from)) continue
     const { service, number, domain, state, endpoint, fence, since, live, nodeName = null } = record.message
     if (!live || state !== 'running' || endpoint === null) continue
-    const roles = new Set(placements.map((placement) => placedAs(placement, record)))
+    const meant = [...(placements.get(number) ?? []), ...(placements.get('each') ?? [])]
+    const roles = new Set(meant.map((placement) => placedAs(placement, record)))
     if (!roles.has('child') && !roles.has('previous')) continue
     const isLeaving = roles.has('previous')
     const one = { service, number, node: record.from, nodeName, domain, endpoint, fence, since, isLeaving }
     const known = found.get(`${number} ${record.from}`)
     if (known === undefined || supersedes(one, known)) found.set(`${number} ${record.from}`, one)
   }
-  const all = [...found.values()]
-  return all.filter((one) => !all.some((other) => supersedes(other, one))).sort((a, b) => a.number - b.number)
+  const claims = Map.groupBy(found.values(), ({ number }) => number)
+  return [...claims.values()]
+    .flatMap((all) => all.filter((one) => !all.some((other) => supersedes(other, one))))
+    .sort((a, b) => a.number - b.number)
 }
 
 /** The instance of a number that runs on one node, whether or not another one is preferred by now. */

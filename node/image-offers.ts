@@ -20,6 +20,7 @@ export interface ImageOffersOptions {
 export async function* imageOffers(
   options: ImageOffersOptions,
   image: string,
+  have: Uint8Array,
   signal: AbortSignal,
 ): AsyncGenerator<ImageOffer> {
   if (image.length > TUNNEL_IMAGE_CHARS_MAX) return
@@ -28,7 +29,7 @@ export async function* imageOffers(
   const nearest = [...options.members()].sort((a, b) => (rttMs(a) ?? far) - (rttMs(b) ?? far))
   for (const node of nearest.slice(0, ASKED_MAX)) {
     if (signal.aborted) return
-    const opened = await traffic().tunnelTo(node, domain, { kind: 'image', image }, signal)
+    const opened = await traffic().tunnelTo(node, domain, { kind: 'image', image, have }, signal)
     if (!opened.ok) continue
     opened.value.end()
     yield { from: nameOf(node) ?? node, stream: opened.value }

@@ -46,7 +46,7 @@ export function createInside(options: InsideOptions): TunnelHandler {
       if (facts.operator !== options.operator) {
         return err({ code: 'not-allowed', detail: 'images are handed to devices of the same operator only' })
       }
-      const image = await runtimes.image(header.image)
+      const image = await runtimes.image(header.image, header.have ?? new Uint8Array())
       const detail = `there is no image ${header.image} on this node`
       return image === null ? err({ code: 'no-such-instance', detail }) : ok(image)
     }

@@ -183,13 +183,7 @@ async function assemble(
     traffic: () => traffic,
   }
   const registries = await openRegistryFile(dataDir)
-  const policy = await openPolicyKeeper({
-    store: disk,
-    gate,
-    operatorKey: gate.operatorKey,
-    wall: Date.now,
-    onNotice: notice,
-  })
+  const policy = await openPolicyKeeper({ store: disk, gate, operatorKey, wall: Date.now, onNotice: notice })
   const lookups = createLookups((input) => host?.input(input))
   const logins: LoginOptions = {
     core: core.view,
@@ -204,7 +198,7 @@ async function assemble(
     self,
     resolver: options.virtualNetwork ? resolverAddress(self) : null,
     wanted: options.runtimes ?? null,
-    imageOffers: (image, signal) => imageOffers(offering, image, signal),
+    imageOffers: (image, have, signal) => imageOffers(offering, image, have, signal),
     registryLogins: createRegistryLogins(logins),
     onInput: (input) => host?.input(input),
     onWarning: (text) => notice('runtime-warning', text),

@@ -1,18 +1,20 @@
 // What a running member answers to the people of its operator about what is theirs: their policy,
 // their secrets, what opens their registries, and what was ordered in whose name.
 
-import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import { instanceKey, type NodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { readRegistry } from '../placement/registry-login.ts'
 import { auditViews, usageOf } from './audit-log.ts'
-import type { NodeControl } from './control.ts'
+import type { NodeControl, StatsView } from './control.ts'
+import { isRunning } from './core/audit.ts'
 import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
 import type { Member } from './node.ts'
 import { explainPolicy, policyView } from './policy-answers.ts'
+import { instanceViews } from './view.ts'
 
 type OwnerMethods =
   | ('policy' | 'setPolicy' | 'explainPolicy')
-  | ('audit' | 'usage')
+  | ('audit' | 'usage' | 'stats')
   | ('secrets' | 'setSecret' | 'removeSecret')
   | ('registries' | 'registryLogin' | 'registryLogout')
 
@@ -41,6 +43,7 @@ export function ownerControl(member: Member, { knowing, findNode }: OwnerLookups
       const problem = `this node has no login of ${registry}`
       throw new CoppiceError('no-such-login', problem, '`coppice registry list` shows those that it has.')
     },
+    stats: () => statsOf(member),
     audit: async (service) => auditViews(await member.audit.entries(), service),
     usage: async () => usageOf(await member.audit.entries(), Date.now()),
     secrets: () => secrets.list(),
@@ -51,6 +54,17 @@ export function ownerControl(member: Member, { knowing, findNode }: OwnerLookups
       return explainPolicy(await knowing(service), member.policy.current(), service, findNode(who), Date.now())
     },
   }
+}
+
+async function statsOf({ core, runtimes }: Member): Promise<readonly StatsView[]> {
+  const { node } = core.view.self
+  const here = instanceViews(core.view).filter((one) => one.node === node && isRunning(one.state))
+  return await Promise.all(
+    here.map(async ({ service, number }) => {
+      const used = await runtimes.stats(instanceKey(service as ServiceId, number))
+      return { service, number, cpuSeconds: used?.cpuSeconds ?? null, memoryMb: used?.memoryMb ?? null }
+    }),
+  )
 }
 
 function readHost(named: string): string {

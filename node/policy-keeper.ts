@@ -5,14 +5,12 @@ import {
   type MembershipGate,
   type OperatorKey,
   openPolicy,
-  operatorOfKey,
   POLICY_KEY,
   type PolicyStatement,
   type Store,
   signPolicy,
   supersedes,
 } from '../bootstrap/index.ts'
-import type { OperatorId } from '../overlay/kernel/ids.ts'
 import { NO_POLICY, type PolicyFile, readPolicy, withOperatorIds } from '../placement/index.ts'
 import type { CoreInput } from './core/effects.ts'
 import { CoppiceError } from './errors.ts'
@@ -45,8 +43,7 @@ export interface PolicyKeeper {
 export interface PolicyKeeperOptions {
   readonly store: Store
   readonly gate: Pick<MembershipGate, 'facts' | 'federation' | 'charter'>
-  /** The operator's key, where it is on this device. */
-  readonly operatorKey: () => OperatorKey | null
+  readonly operatorKey: OperatorKey | null
   readonly wall: () => number
   readonly onNotice: (code: string, detail: string) => void
 }
@@ -59,8 +56,8 @@ const SIGNED = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
 export async function openPolicyKeeper(options: PolicyKeeperOptions): Promise<PolicyKeeper> {
   const { store, gate, operatorKey, wall, onNotice } = options
-  const operatorOf = (key: OperatorId): OperatorId | null => operatorOfKey(gate.charter(), key)
-  const expected = { operator: gate.facts.operator, federation: gate.federation, operatorOf }
+  const { operator } = gate.facts
+  const expected = () => ({ operator, federation: gate.federation, charter: gate.charter() })
   let held: PolicyStatement | null = null
   let shown = NOTHING_SAID
   let listener: (input: Input) => void = () => undefined
@@ -101,7 +98,7 @@ export async function openPolicyKeeper(options: PolicyKeeperOptions): Promise<Po
   }
 
   const offer = async (text: string): Promise<string | null> => {
-    const opened = await openPolicy(text, expected)
+    const opened = await openPolicy(text, expected())
     return opened.ok ? await take(opened.value) : opened.error
   }
 
@@ -120,21 +117,20 @@ export async function openPolicyKeeper(options: PolicyKeeperOptions): Promise<Po
       const hint = '`coppice policy schema` prints what may stand there.'
       throw new CoppiceError('invalid-policy', problems.join('\n'), hint)
     }
-    const key = operatorKey()
-    if (key === null || operatorOf(key.operator) !== expected.operator) {
+    if (operatorKey === null || gate.charter().keys.get(operatorKey.operator)?.operator !== operator) {
       const hint = 'Set it on a device that has the key, or sign it there: `coppice policy show --signed`.'
       throw new CoppiceError('no-operator-key', 'the key of this device’s operator is not on this device', hint)
     }
     const version = (held?.claims.version ?? 0) + 1
     const iat = Math.floor(wall() / 1_000)
-    const claims = { federation: expected.federation, version, iat, policy: text }
-    await take(await signPolicy(claims, key))
+    const claims = { federation: gate.federation, version, iat, policy: text }
+    await take(await signPolicy(claims, operatorKey))
     return shown
   }
 
   const stored = await store.get(POLICY_KEY)
   if (stored !== null) {
-    const opened = await openPolicy(new TextDecoder().decode(stored), expected)
+    const opened = await openPolicy(new TextDecoder().decode(stored), expected())
     if (opened.ok) show(opened.value)
   }
   return {

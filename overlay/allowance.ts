@@ -19,8 +19,8 @@ export interface Allowances {
 
 /**
  * Messages of one member on its control streams, and their bytes; beyond them its streams are read later, so that its
- * own sending stops. A cluster's leader hears a hundredth of it from a busy member; checking the burst's signatures takes
- * a fifth of a second, and its bytes are twice what a store sends in one exchange (EXCHANGE_WINDOW_BYTES_MAX). Guesses.
+ * own sending stops. A cluster's leader hears a hundredth of it from a busy member; the signatures of a burst take a
+ * fifth of a second, and its bytes are twice what a store sends in one exchange (EXCHANGE_WINDOW_BYTES_MAX). Guesses.
  */
 export const CONTROL_MESSAGES_PER_MEMBER: AllowanceLimits = { perSecond: 500, burst: 1_000 }
 export const CONTROL_BYTES_PER_MEMBER: AllowanceLimits = { perSecond: 2_097_152, burst: 16_777_216 }

@@ -48,6 +48,8 @@ test('both kinds of answer come back as they were sent', () => {
 test('the longest names fit into a header', () => {
   const longest = { ...toInstance, service: serviceId('a'.repeat(255)), callerNamespace: 'b'.repeat(127) }
   assert.ok(encodeHeader(longest).length <= TUNNEL_HEADER_BYTES_MAX)
+  const image: TunnelHeader = { kind: 'image', image: 'c'.repeat(512), have: new Uint8Array(320) }
+  assert.deepEqual(decodeHeader(encodeHeader(image)), ok(image))
 })
 
 test('a refusal that has much to say is cut, even in the middle of a character, and still arrives', () => {

@@ -6,7 +6,19 @@ import { invariant } from './kernel/assert.ts'
 import type { ServiceId } from './kernel/ids.ts'
 import { err, ok, type Result } from './kernel/result.ts'
 import { decodeBounded, encodeCbor } from './wire/codec.ts'
-import { flag, literal, nullable, object, readWith, type Schema, text, union, whole } from './wire/schema.ts'
+import {
+  bytes,
+  flag,
+  literal,
+  nullable,
+  object,
+  optional,
+  readWith,
+  type Schema,
+  text,
+  union,
+  whole,
+} from './wire/schema.ts'
 
 /**
  * What a tunnel is for: the bytes of one instance's port, an instance's log, a program inside an instance, a
@@ -33,8 +45,11 @@ export type TunnelHeader =
       /** Only what was written in the last so many ms; null for no such limit. */
       readonly sinceMs: number | null
     }
-  /** A container image: a line with its id, then an archive (placement/io/docker-images.ts). */
-  | { readonly kind: 'image'; readonly image: string }
+  /**
+   * A container image: a line with its id, then an archive (placement/io/docker-images.ts) without the layers that the
+   * caller has, as far as it says so (placement/io/docker-layers.ts).
+   */
+  | { readonly kind: 'image'; readonly image: string; readonly have?: Uint8Array | undefined }
   /** What opens a registry, for the image of this instance: one line of JSON (node/registry-logins.ts). */
   | { readonly kind: 'registry'; readonly registry: string; readonly service: ServiceId; readonly number: number }
   /** A secret for an instance, sealed to who asks (node/secrets.ts). */
@@ -76,6 +91,8 @@ const SERVICE_CHARS_MAX = 255
 const NAMESPACE_CHARS_MAX = 127
 /** A longer image reference is not asked for; Docker's own limit for a name without its registry is 255. */
 export const TUNNEL_IMAGE_CHARS_MAX = 512
+/** Marks of layers, beside the longest image reference in the longest header. */
+const HAVE_BYTES_MAX = 320
 /** A DNS name of 253 characters and a port. */
 const REGISTRY_CHARS_MAX = 259
 const SECRET_NAME_CHARS_MAX = 63
@@ -103,7 +120,11 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     tail: nullable(whole(0, TAIL_LINES_MAX)),
     sinceMs: nullable(whole(0, SINCE_MS_MAX)),
   }),
-  image: object({ kind: literal('image'), image: text(TUNNEL_IMAGE_CHARS_MAX) }),
+  image: object({
+    kind: literal('image'),
+    image: text(TUNNEL_IMAGE_CHARS_MAX),
+    have: optional(bytes(HAVE_BYTES_MAX)),
+  }),
   registry: object({
     kind: literal('registry'),
     registry: text(REGISTRY_CHARS_MAX),

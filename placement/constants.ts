@@ -52,6 +52,11 @@ export const FAILED_STARTS_MAX = 2
 export const FAILED_START_DELAY_MS_MIN = 500
 /** An instance that ran this long is healthy again in the books (Docker's restart policy uses the same 10 s). */
 export const STABLE_RUN_MS = 10_000
+/**
+ * How long an instance waits for its runtime to say what runs already, before its leader looks for another place: a
+ * small device may take a minute or two after a boot until its engine answers. A guess.
+ */
+export const RUNTIME_WAIT_MS = 180_000
 /** How long past its grace a stop may take before the driver is told again. A guess. */
 export const STOP_REPEAT_MS = 15_000
 /** How often a node that was given work without a description of it asks for one. A guess. */

@@ -4,7 +4,7 @@
 import { type InstanceKey, type NodeId, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import { compareClocks, compareFences, type Endpoint, type PlacementRecord } from '../services-registry/record.ts'
 import { whyNot } from './admission.ts'
-import { MISSING_SPEC_REPEAT_MS, STABLE_RUN_MS, STOP_REPEAT_MS } from './constants.ts'
+import { MISSING_SPEC_REPEAT_MS, RUNTIME_WAIT_MS, STABLE_RUN_MS, STOP_REPEAT_MS } from './constants.ts'
 import { type Described, describedBy } from './described.ts'
 import { encodeKept, keptKey } from './kept.ts'
 import { mayRun } from './may-run.ts'
@@ -193,7 +193,8 @@ export function launch(turn: WorkerTurn, managed: Managed, sync: boolean): void 
   if (!turn.state.ready.has(runtime)) {
     const report = reporting(turn, 'reserved', `waits for the runtime ${runtime}`)
     persist(turn, managed, sync, [])
-    update(turn, { ...managed, need, phase: { kind: 'waiting-for-runtime' }, runningSince: null, report })
+    const phase = { kind: 'waiting-for-runtime' as const, until: turn.context.now + RUNTIME_WAIT_MS }
+    update(turn, { ...managed, need, phase, runningSince: null, report })
     return
   }
   if (!mayRun(turn, managed)) {
@@ -333,6 +334,13 @@ function onEnd(turn: WorkerTurn, managed: Managed, end: End): void {
   const done = next.kind === 'done' && managed.spec.kind === 'job'
   const report = reporting(turn, next.kind === 'done' ? 'stopped' : 'failed', next.reason, { live: false, done })
   update(turn, { ...ended, phase: { kind: 'ended' }, need: NOTHING, report })
+}
+
+/** Its runtime is not there for too long: whoever leads may look for another place. Where there is none it stays. */
+export function giveUpWaiting(turn: WorkerTurn, managed: Managed): void {
+  const why = `the runtime ${managed.spec.runtime} has not answered on this device for ${RUNTIME_WAIT_MS / 60_000} min`
+  const report = reporting(turn, 'lost', why, { live: false })
+  update(turn, { ...managed, phase: { kind: 'waiting-for-runtime', until: null }, report })
 }
 
 /** The back-off is over. */

@@ -37,6 +37,7 @@ import {
   letGo,
   type Order,
   type Round,
+  type Submitter,
   send,
   show,
   type Turn,
@@ -152,13 +153,19 @@ export function sendAsk(
 
 /** Whose service it is: who signed its spec, or what the leader above said of it. */
 function operatorOf(turn: Turn, key: InstanceKey): OperatorId | null {
-  return submissionOf(turn, key)?.signer.operator ?? turn.state.work.get(key)?.order?.operator ?? null
+  return submissionOf(turn, key)?.signer.operator ?? shownOf(turn, key)?.operator ?? null
 }
 
 function submissionOf({ state }: Turn, key: InstanceKey): SealedRecord<SpecRecord> | null {
   const { service } = splitInstanceKey(key)
   const held = state.view.store.spec(service) ?? state.view.parentStore()?.spec(service) ?? null
-  return held ?? state.work.get(key)?.order?.origin ?? null
+  return held ?? shownOf({ state }, key)?.origin ?? null
+}
+
+/** What a leader above showed of who submitted any version of it, be it long ago. */
+function shownOf({ state }: Pick<Turn, 'state'>, key: InstanceKey): Submitter | null {
+  const known = state.specs.get(splitInstanceKey(key).service) ?? []
+  return known.find(({ submitter }) => submitter.operator !== null)?.submitter ?? null
 }
 
 /** Devices of another operator believe who submitted it by the signature; those of ours take our word. */

@@ -26,7 +26,7 @@ export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
     const devices = Math.max(1, turn.children.size)
     answerRefuse(turn, { service, number }, { askId, leader: opened.from, room }, devices, [refusal(code, '', devices)])
   }
-  const known = learnSpec(state, service, specClock, specBytesOf(opened.message))
+  const known = learnSpec(state, service, specClock, specBytesOf(opened.message), { operator, origin })
   if (known === null) {
     refuse('bad-spec')
     return
@@ -51,8 +51,6 @@ export function onAsk(turn: Turn, opened: Opened<AskMessage>): void {
     leader: opened.from,
     known,
     avoid,
-    operator,
-    origin,
     to,
     room,
     until,

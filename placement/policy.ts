@@ -90,14 +90,6 @@ export const policySchema = z.strictObject({
 /** As the file has it. */
 export type PolicyFile = z.infer<typeof policySchema>
 export type Grant = z.infer<typeof grantSchema>
-export type Limit = z.infer<typeof limitSchema>
-
-/** A policy as the worker has it, and which version of it. */
-export interface OwnerPolicy {
-  readonly operator: OperatorId
-  readonly version: number
-  readonly file: PolicyFile
-}
 
 export interface PolicyProblem {
   readonly field: string

@@ -104,6 +104,14 @@ export interface ImageOffer {
   readonly stream: AsyncIterable<Uint8Array>
 }
 
+/** What an instance uses. */
+export interface InstanceStats {
+  /** Processor time since its last start, in seconds of one core. */
+  readonly cpuSeconds: number
+  /** MB (10^6 bytes) that it holds now. */
+  readonly memoryMb: number
+}
+
 /** What brings the secrets of a service to the device that runs it. */
 export interface SecretSource {
   /** Those of the names that could be had, for this instance. */
@@ -130,10 +138,15 @@ export interface RuntimeDriver {
   list(): Promise<readonly FoundInstance[]>
   /** What is kept of its output; followed, it goes on over restarts in place, and ends when the instance is gone. */
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array>
+  /** What a running instance uses; null where it does not run here. */
+  stats(key: InstanceKey): Promise<InstanceStats | null>
   /** Starts a program inside a running instance; the error is a sentence for whoever asked. */
   exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>>
-  /** An image for another device, as ImageOffer has it; null when it is not here. Only of drivers that have images. */
-  image?(reference: string): Promise<AsyncIterable<Uint8Array> | null>
+  /**
+   * An image for another device, as ImageOffer has it, without what that device says it has; null when it is not here.
+   * Only of drivers that have images.
+   */
+  image?(reference: string, have: Uint8Array): Promise<AsyncIterable<Uint8Array> | null>
   /** The instance that has this address of its own; null where none of this node's has. */
   instanceAt?(address: string): Promise<InstanceKey | null>
   /** Stops listening and closes handles; instances go on running. */
@@ -148,8 +161,11 @@ export interface RuntimeDriverOptions {
   /** The address of the DNS server that instances with a network of their own ask; the engine's own where absent. */
   readonly resolver?: string | null
   readonly onEvent: (event: RuntimeEvent) => void
-  /** Other devices that have an image, nearest first; asked when its registry cannot be reached. Default: none. */
-  readonly imageOffers?: (reference: string, signal: AbortSignal) => AsyncIterable<ImageOffer>
+  /**
+   * Other devices that have an image, nearest first; asked when its registry cannot be reached, and told what parts of
+   * it may be left out. Default: none.
+   */
+  readonly imageOffers?: (reference: string, have: Uint8Array, signal: AbortSignal) => AsyncIterable<ImageOffer>
   /** What opens registries that want a login. Default: nothing. */
   readonly registryLogins?: RegistryLogins
   /** What brings secrets. Default: nobody has any. */

@@ -82,6 +82,14 @@ export interface KnownSpec {
   readonly id: string
   /** The clock of the newer version that was rolled back in favour of this one. */
   readonly over: Clock | null
+  /** What a leader above showed of who submitted it. */
+  readonly submitter: Submitter
+}
+
+/** Whose a service is, and what was submitted as it was signed; null for what nobody showed. */
+export interface Submitter {
+  readonly operator: OperatorId | null
+  readonly origin: SealedRecord<SpecRecord> | null
 }
 
 /** How a new version goes from instance to instance; what a new leader lacks of it, it sees anew. */
@@ -204,10 +212,6 @@ export interface Order {
   readonly leader: NodeId
   readonly known: KnownSpec
   readonly avoid: readonly NodeId[]
-  /** Of who submitted it; null where the parent's leader did not say. */
-  readonly operator: OperatorId | null
-  /** What was submitted, as it was signed; null where the parent's leader did not send it. */
-  readonly origin: SealedRecord<SpecRecord> | null
   readonly to: string | null
   /** Room for further instances in the answer, where the parent's leader reads it. */
   readonly room: { readonly also?: readonly [] }

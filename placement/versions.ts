@@ -12,9 +12,11 @@ import {
 } from '../services-registry/record.ts'
 import { claimOf, compareBytes, versionOf } from '../services-registry/version.ts'
 import { VERSIONS_MAX } from './constants.ts'
-import type { KnownSpec, SchedulerState } from './scheduler-state.ts'
+import type { KnownSpec, SchedulerState, Submitter } from './scheduler-state.ts'
 import { decodeSpec, type ServiceSpec } from './spec.ts'
 import { specIdOf } from './spec-id.ts'
+
+const NOBODY: Submitter = { operator: null, origin: null }
 
 /**
  * Reads a spec once and remembers it; null when it cannot be read. Two that were submitted out of each other's sight
@@ -25,13 +27,15 @@ export function learnSpec(
   service: ServiceId,
   clock: Clock,
   bytes: Uint8Array,
+  submitter: Submitter = NOBODY,
 ): KnownSpec | null {
   const known = state.specs.get(service) ?? []
   const same = known.find((one) => compareClocks(one.clock, clock) === 0)
-  if (same !== undefined && (same.bytes === bytes || compareBytes(same.bytes, bytes) === 0)) return same
+  const isSame = same !== undefined && (same.bytes === bytes || compareBytes(same.bytes, bytes) === 0)
+  if (isSame && (submitter.operator === null || same.submitter.operator !== null)) return same
   const decoded = decodeSpec(bytes)
   if (!decoded.ok) return null
-  const learnt: KnownSpec = { clock, bytes, spec: decoded.value, id: specIdOf(decoded.value), over: null }
+  const learnt: KnownSpec = { clock, bytes, spec: decoded.value, id: specIdOf(decoded.value), over: null, submitter }
   const all = [learnt, ...known.filter((one) => one !== same)].sort((a, b) => compareClocks(b.clock, a.clock))
   state.specs.set(service, all.slice(0, VERSIONS_MAX))
   return learnt

@@ -112,8 +112,8 @@ export interface Report {
 }
 
 export type ManagedPhase =
-  /** Its runtime has not said yet what is running already. */
-  | { readonly kind: 'waiting-for-runtime' }
+  /** Its runtime has not said yet what is running already; null once it was given up, and begins all the same then. */
+  | { readonly kind: 'waiting-for-runtime'; readonly until: Millis | null }
   | { readonly kind: 'backing-off'; readonly until: Millis }
   /** It ended itself, or has not begun: it waits until a leader in reach says that it may run. */
   | { readonly kind: 'out-of-reach' }

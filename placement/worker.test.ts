@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { instanceKey, nodeId, serviceId } from '../overlay/kernel/ids.ts'
 import { putRecord } from '../services-registry/table.ts'
-import { RESERVATION_MS } from './constants.ts'
+import { RESERVATION_MS, RUNTIME_WAIT_MS } from './constants.ts'
 import { factsOf, openedBy, specOf, summaryOf } from './placement-fixtures.ts'
 import { encodeSpec, type ServiceSpec } from './spec.ts'
 import { wakeAt, workerUse } from './worker.ts'
@@ -117,6 +117,22 @@ test('nothing is started before its runtime said what runs already', () => {
   assert.deepEqual(bench.look().operations, ['stop'], 'an older version is ended first')
   bench.says({ kind: 'exited', key: KEY, code: 0, detail: '' })
   assert.deepEqual(bench.look().operations, ['start'])
+})
+
+test('what waits too long for its runtime is lost to its leader, and starts when that comes after all', () => {
+  const before = running()
+  const bench = new Bench([...before.disk.values()], false)
+  bench.give({ kind: 'start' })
+  assert.equal(bench.look().records.at(-1)?.state, 'reserved')
+  assert.equal(wakeAt(bench.state), RUNTIME_WAIT_MS)
+  bench.wake()
+  const { state, live, reason } = bench.look().records.at(-1) ?? {}
+  assert.deepEqual([state, live], ['lost', false])
+  assert.match(reason ?? '', /^the runtime process has not answered on this device for 3 min$/)
+  assert.equal(wakeAt(bench.state), null, 'it is said once')
+  bench.give({ kind: 'found', runtime: 'process', instances: [] })
+  const after = bench.look()
+  assert.deepEqual([after.operations, after.records.at(-1)?.state], [['start'], 'starting'])
 })
 
 test('what is found and not wanted is ended', () => {

@@ -19,7 +19,16 @@ import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
 import { foldSends, unfold } from './batch.ts'
 import { evict } from './eviction.ts'
 import { decodeKept, type Kept, keptKey } from './kept.ts'
-import { askForSpec, launch, onRuntime, reconcile, relaunch, replaceFound, stopAgain } from './lifecycle.ts'
+import {
+  askForSpec,
+  giveUpWaiting,
+  launch,
+  onRuntime,
+  reconcile,
+  relaunch,
+  replaceFound,
+  stopAgain,
+} from './lifecycle.ts'
 import type { PlacementMessage } from './messages.ts'
 import { NOTHING, needOf, type Resources } from './need.ts'
 import { NO_POLICY } from './policy.ts'
@@ -126,7 +135,7 @@ export function wakeAt(state: WorkerState): Millis | null {
   for (const { expiresAt } of state.reservations.values()) first = earliest(first, expiresAt)
   for (const repeatAt of state.missing.values()) first = earliest(first, repeatAt)
   for (const { phase } of state.instances.values()) {
-    if (phase.kind === 'backing-off') first = earliest(first, phase.until)
+    if (phase.kind === 'backing-off' || phase.kind === 'waiting-for-runtime') first = earliest(first, phase.until)
     if (phase.kind === 'stopping') first = earliest(first, phase.repeatAt)
   }
   return earlier(first, reachDueAt(state))
@@ -279,6 +288,7 @@ function onWake(turn: WorkerTurn): void {
   for (const managed of [...state.instances.values()]) {
     const { phase } = managed
     if (phase.kind === 'backing-off' && phase.until <= context.now) relaunch(turn, managed)
+    if (phase.kind === 'waiting-for-runtime' && (phase.until ?? Infinity) <= context.now) giveUpWaiting(turn, managed)
     if (phase.kind === 'stopping' && phase.repeatAt <= context.now) stopAgain(turn, managed)
   }
   for (const [key, repeatAt] of [...state.missing]) if (repeatAt <= context.now) remindOfSpec(turn, key)

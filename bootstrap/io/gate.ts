@@ -80,8 +80,6 @@ export interface MembershipGate extends Gate, Signer, Verifier {
   invites(): readonly InviteView[]
   /** Rejects with BootstrapError. */
   takeBackInvite(idBegins: string): Promise<InviteView>
-  /** The operator's key, where it is on this device. */
-  operatorKey(): OperatorKey | null
   /** From now on this key is the operator's on this device. */
   replaceOperatorKey(next: OperatorKey): void
   /** A credential for a device that is still to go out. Rejects with BootstrapError. */
@@ -155,7 +153,6 @@ export async function createGate(options: GateOptions): Promise<MembershipGate> 
       if (isRevoked(parts.own.bearer, keeper.current().view)) return 'revoked'
       return isExpired(parts.own.facts, wall()) ? 'expired' : 'member'
     },
-    operatorKey: () => parts.operatorKey,
     replaceOperatorKey: (next) => {
       parts.operatorKey = next
     },

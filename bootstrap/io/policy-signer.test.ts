@@ -10,7 +10,10 @@ import { openPolicy, signPolicy } from './policy-signer.ts'
 const federation = 'f'.repeat(64) as FederationId
 const acme = operatorNamed('acme')
 const claims = { federation, version: 3, iat: 1_790_000_000, policy: '{"hold":{}}' }
-const expected = { operator: acme.operator, federation }
+const other = operatorNamed('other')
+const operators = [acme, other].map(({ operator, name }) => ({ id: operator, key: operator, name }))
+const keys = new Map(operators.map(({ id }) => [id, { operator: id, isDropped: false }]))
+const expected = { operator: acme.operator, federation, charter: { operators, keys } }
 
 test('what an operator signed is read on its devices, and nowhere else', async () => {
   const { text } = await signPolicy(claims, acme)
@@ -21,10 +24,7 @@ test('what an operator signed is read on its devices, and nowhere else', async (
     const read = await openPolicy(shown, at)
     return read.ok ? 'ok' : read.error
   }
-  assert.match(
-    await problem(text, { ...expected, operator: operatorNamed('other').operator }),
-    /for devices of its own/,
-  )
+  assert.match(await problem(text, { ...expected, operator: other.operator }), /for devices of its own/)
   assert.match(await problem(text, { ...expected, federation: 'e'.repeat(64) as FederationId }), /another federation/)
   const [header = '', payload = '', signature = ''] = text.split('.')
   const read = JSON.parse(Buffer.from(payload, 'base64url').toString())

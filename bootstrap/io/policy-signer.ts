@@ -3,6 +3,7 @@
 import { CompactSign, compactVerify, decodeProtectedHeader } from 'jose'
 import type { FederationId, OperatorId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import { type Authority, operatorOfKey } from '../charter-authority.ts'
 import { operatorPublicKey } from '../charter-entry.ts'
 import {
   POLICY_STATEMENT_BYTES_MAX,
@@ -25,18 +26,15 @@ export async function signPolicy(
   return { claims: said, text }
 }
 
-/**
- * Opens a statement of this operator's for this federation; the error is for people. `operatorOf` says whose a key is,
- * where an operator may have another one than it began with.
- */
-export async function openPolicy(
-  text: string,
-  expected: {
-    readonly operator: OperatorId
-    readonly federation: FederationId
-    readonly operatorOf?: (key: OperatorId) => OperatorId | null
-  },
-): Promise<Result<PolicyStatement, string>> {
+/** Whose statement is expected, and which keys stand for operators. */
+export interface ExpectedPolicy {
+  readonly operator: OperatorId
+  readonly federation: FederationId
+  readonly charter: Pick<Authority, 'keys' | 'operators'>
+}
+
+/** Opens a statement of this operator's for this federation; the error is for people. */
+export async function openPolicy(text: string, expected: ExpectedPolicy): Promise<Result<PolicyStatement, string>> {
   if (text.length > POLICY_STATEMENT_BYTES_MAX) return err(`more than ${POLICY_STATEMENT_BYTES_MAX} bytes`)
   try {
     if (decodeProtectedHeader(text).typ !== POLICY_STATEMENT_TYPE) return err('a token for something else')
@@ -47,7 +45,7 @@ export async function openPolicy(
   if (!claims.ok) return claims
   const { iss, federation } = claims.value
   if (federation !== expected.federation) return err('it is for another federation')
-  if ((expected.operatorOf?.(iss) ?? iss) !== expected.operator) return err(`it is ${iss}'s, for devices of its own`)
+  if (operatorOfKey(expected.charter, iss) !== expected.operator) return err(`it is ${iss}'s, for devices of its own`)
   const raw = operatorPublicKey(iss)
   const key = raw === null ? null : publicKeyObject(raw)
   if (key === null) return err(`${iss} is not a key`)

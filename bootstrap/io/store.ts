@@ -8,8 +8,8 @@ export interface Store {
 }
 
 export const CHARTER_KEY = 'bootstrap/charter'
-export const DRAFTS_KEY = 'bootstrap/drafts'
 export const POLICY_KEY = 'bootstrap/policy'
+export const DRAFTS_KEY = 'bootstrap/drafts'
 export const OWN_CREDENTIAL_KEY = 'bootstrap/own-credential'
 export const inviteKey = (slot: number): string => `bootstrap/invite/${slot}`
 export const credentialKey = (slot: number): string => `bootstrap/credential/${slot}`

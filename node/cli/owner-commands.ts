@@ -9,6 +9,10 @@ export function addOwnerCommands(program: Command, contextOf: ContextOf): void {
   addPolicyCommands(program, contextOf)
   addSecretCommands(program, contextOf)
   program
+    .command('stats')
+    .description('what the instances that run on this device use')
+    .action(async (_words: object, command: Command) => (await import('./commands/audit.ts')).stats(contextOf(command)))
+  program
     .command('audit')
     .description('who asked for what, who decided, who accepted and when, each signed; needs no network')
     .argument('[service]', 'app.namespace.service.namespace (default: all)')

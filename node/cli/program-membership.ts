@@ -25,6 +25,7 @@ function addInvites(program: Command, contextOf: ContextOf): void {
     .option('--ttl <duration>', 'how long it may be used, as in 30m, 1h or 7d', duration, HOUR_MS)
     .option('--node <id>', 'the only device that may use it')
     .option('--enrol', 'whoever joins with it may invite others')
+    .option('--qr', 'draw it on stderr too, to be scanned')
     .option('--list', 'show the invites that this device made')
     .option('--revoke <invite>', 'take one of them back, by its id')
     .action(async (words: InviteWords, command: Command) =>
@@ -66,8 +67,9 @@ function addOperator(program: Command, contextOf: ContextOf): void {
   operator
     .command('request')
     .description('print one line that another operator admits this one by')
-    .action(async (_words: object, command: Command) =>
-      (await import('./commands/operator.ts')).requestAdmission(contextOf(command)),
+    .option('--qr', 'draw it on stderr too, to be scanned')
+    .action(async (words: { readonly qr?: boolean }, command: Command) =>
+      (await import('./commands/operator.ts')).requestAdmission(contextOf(command), words.qr ?? false),
     )
   operator
     .command('admit')

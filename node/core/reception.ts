@@ -138,14 +138,13 @@ function onRegistry(
   }
 }
 
-/** What belongs to no machine: the charter, and an operator's policy. */
-function onOwnKind(parts: ReceptionParts, opened: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
+/** What belongs to no machine: the charter and an operator's policy. What this node says of it it need not hear. */
+function onOwnKind({ self, policies }: ReceptionParts, opened: Opened<CoreMessage>, ...[, out]: ReceptionTurn): void {
   const { message, from } = opened
   if (message.kind === 'policy/held' || message.kind === 'policy/signed')
-    return parts.policies.onMessage({ ...opened, message }, out)
-  // What this node says of the charter to all, it need not hear.
+    return policies.onMessage({ ...opened, message }, out)
   const isCharter = message.kind === 'charter/news' || message.kind === 'charter/want'
-  if (isCharter && from !== parts.self.node) out.push({ kind: 'charter', message, from })
+  if (isCharter && from !== self.node) out.push({ kind: 'charter', message, from })
 }
 
 /** About devices themselves: where a member of this cluster is, and whether a device takes work. */

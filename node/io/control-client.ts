@@ -25,6 +25,7 @@ import type {
   SecretChange,
   SecretView,
   ServiceView,
+  StatsView,
   StatusView,
   UsageView,
 } from '../control.ts'
@@ -61,6 +62,7 @@ export interface ControlClient extends MembershipClient {
   policy(): Promise<PolicyView>
   setPolicy(text: string): Promise<PolicyView>
   explainPolicy(service: string, node: string): Promise<PolicyExplanation>
+  stats(): Promise<readonly StatsView[]>
   audit(service: string | null): Promise<readonly AuditView[]>
   usage(): Promise<readonly UsageView[]>
   secrets(): Promise<readonly SecretView[]>
@@ -106,15 +108,16 @@ export function createControlClient(dataDir: string): ControlClient {
     registries: () => ask('GET', '/v1/registries'),
     registryLogin: (login) => ask('POST', '/v1/registries', login),
     registryLogout: (registry) => ask('DELETE', `/v1/registries/${encodeURIComponent(registry)}`),
-    ...membershipClient(ask),
     policy: () => ask('GET', '/v1/policy'),
     setPolicy: (text) => ask('POST', '/v1/policy', { text }),
     explainPolicy: (id, node) => ask('GET', withQuery('/v1/policy/explanation', { service: id, node })),
+    stats: () => ask('GET', '/v1/stats'),
     audit: (id) => ask('GET', withQuery('/v1/audit', { service: id ?? undefined })),
     usage: () => ask('GET', '/v1/usage'),
     secrets: () => ask('GET', '/v1/secrets'),
     setSecret: (name, value) => ask('POST', '/v1/secrets', { name, value }),
     removeSecret: (name) => ask('DELETE', `/v1/secrets/${encodeURIComponent(name)}`),
+    ...membershipClient(ask),
     signRecovery: async (domain) =>
       (await ask<{ readonly order: string }>('POST', '/v1/recovery-orders', { domain })).order,
     recover: (domain, order) => ask('POST', '/v1/recoveries', { domain, order }),

@@ -105,6 +105,7 @@ function addQuestions(app: FastifyInstance, control: NodeControl): void {
     return control.explainPolicy(service, node)
   })
   app.get('/v1/audit', (request) => control.audit(readRequest(requestSchemas.audit, request.query).service ?? null))
+  app.get('/v1/stats', () => control.stats())
   app.get('/v1/usage', () => control.usage())
   app.get('/v1/secrets', () => control.secrets())
   app.get('/v1/resolve', (request, reply) =>

@@ -4,7 +4,13 @@ import { Duplex } from 'node:stream'
 import { type InstanceKey, instanceKey, type NodeId, type ServiceId } from '../../overlay/kernel/ids.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
 import { serveExec } from '../../placement/io/exec-serving.ts'
-import type { LogOptions, RuntimeDriver, RuntimeDriverOptions, RuntimeEvent } from '../../placement/runtime.ts'
+import type {
+  InstanceStats,
+  LogOptions,
+  RuntimeDriver,
+  RuntimeDriverOptions,
+  RuntimeEvent,
+} from '../../placement/runtime.ts'
 import type { CoreInput, RuntimeInfo } from '../core/effects.ts'
 import { CoppiceError } from '../errors.ts'
 
@@ -35,10 +41,12 @@ export interface Runtimes {
   logs(service: ServiceId, number: number, options: LogOptions): Duplex | null
   /** A program in an instance of this device, as frames (placement/exec-frames.ts); null when no runtime has it. */
   exec(service: ServiceId, number: number): Duplex | null
-  /** An image of this device, as ImageOffer has it; null when no runtime has it. */
-  image(reference: string): Promise<Duplex | null>
+  /** An image of this device, as ImageOffer has it, without what the caller has; null when no runtime has it. */
+  image(reference: string, have: Uint8Array): Promise<Duplex | null>
   /** The instance of this device that has this address of its own; null for anybody else. */
   instanceAt(address: string): Promise<InstanceKey | null>
+  /** What an instance of this device uses; null where no runtime runs it. */
+  stats(key: InstanceKey): Promise<InstanceStats | null>
   offered(): readonly RuntimeInfo[]
   stop(): Promise<void>
 }
@@ -126,9 +134,9 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
       const driver = drivers.get(startedBy.get(key) ?? '')
       return driver === undefined ? null : serveExec((request) => driver.exec(key, request))
     },
-    image: async (reference) => {
+    image: async (reference, have) => {
       for (const driver of drivers.values()) {
-        const image = (await driver.image?.(reference).catch(() => null)) ?? null
+        const image = (await driver.image?.(reference, have).catch(() => null)) ?? null
         if (image !== null) return readOnly(image)
       }
       return null
@@ -142,6 +150,13 @@ export async function createRuntimes(options: RuntimesOptions): Promise<Runtimes
         if (found) return found
       }
       return null
+    },
+    stats: async (key) => {
+      const found = await drivers
+        .get(startedBy.get(key) ?? '')
+        ?.stats(key)
+        .catch(() => null)
+      return found ?? null
     },
     offered: () => offered,
     stop: async () => {

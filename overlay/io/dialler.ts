@@ -117,7 +117,7 @@ async function dialNamed(node: Libp2pNode, named: readonly Multiaddr[], signal: 
   })
 }
 
-/** One address of each relay, those first that are connected already. Not through libp2p's queue, which dials in turn. */
+/** One address of each relay, those first that are connected. Not through libp2p's queue, which dials in turn. */
 async function dialOverRelays(
   node: Libp2pNode,
   relayed: readonly Multiaddr[],

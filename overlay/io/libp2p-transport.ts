@@ -17,12 +17,12 @@ import { type ControlStreams, openControlStreams } from './control-streams.ts'
 import { type Counters, createCounters } from './counters.ts'
 import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
-import { serveDialBacks } from './dial-back.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
-import { managePeers, type PeerManager, type PeerManagerSetup } from './peer-manager.ts'
+import { installPaths, type Paths, RELAYED } from './paths.ts'
+import { managePeers, type PeerManager } from './peer-manager.ts'
 import {
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
@@ -36,9 +36,8 @@ import {
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
-import { installPunching } from './punch.ts'
-import { keepReach, type ReachKeeper } from './reach.ts'
-import { LIVENESS, type Liveness, METERED_LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
+import type { ReachKeeper } from './reach.ts'
+import { type Liveness, METERED_LIVENESS } from './round-trips.ts'
 import { openTunnelOver, serveTunnels } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
@@ -105,8 +104,6 @@ const LONELY_BELOW = 4
  * them a leader that says the same again would not be heard by those who came in between.
  */
 const GOSSIP_NONCE_BYTES = 8
-/** Asks for a place on a relay whatever members see. */
-const RELAYED = '/p2p-circuit'
 const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
 /**
  * For so long after its last connection closed a peer is not dialled for the sake of a message: its process has most
@@ -125,9 +122,7 @@ interface Parts {
   readonly manager: PeerManager
   readonly control: ControlStreams
   readonly wanted: Set<NodeId>
-  readonly roundTrips: RoundTrips
-  /** Once the node listens. */
-  startReach(): ReachKeeper
+  readonly paths: Paths
 }
 
 /** Starts a node on the network. Rejects with ListenError when it can listen on none of the addresses asked for. */
@@ -144,18 +139,17 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
-  let reach: ReachKeeper | null = null
   const connections = trackConnections({
     onConnected: (peer, isNew) => {
       manager.tell({ kind: 'connected', peer: peer.peer, path: peer.path })
-      if (peer.path === 'relay') reach?.onNotDirect(peer.peer)
+      if (peer.path === 'relay') paths.onNotDirect(peer.peer)
       if (!isNew) control.move(peer.peer)
       events.onConnected(peer)
     },
     onDisconnected: (peer) => {
       quiet.begin(peer)
       manager.tell({ kind: 'disconnected', peer })
-      reach?.onNotDirect(peer)
+      paths.onNotDirect(peer)
       events.onDisconnected(peer)
     },
     onLeaned: (_peer, remaining) => void introduce(node, remaining),
@@ -163,29 +157,17 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   const desk = await installHello(node, gate, options.helloTimeoutMs ?? HELLO_TIMEOUT_MS, {
     onAdmitted: (connection, member) => {
       // Whoever comes again may have lost the other connection: a device that moved, a restart.
-      for (const other of node.getConnections(connection.remotePeer)) if (other !== connection) roundTrips.doubt(other)
+      const others = node.getConnections(connection.remotePeer).filter((other) => other !== connection)
+      others.forEach(paths.roundTrips.doubt)
       connections.add(connection, member)
       void introduce(node, connection)
     },
     onRefused: (connection, problem) => reportRefusal(options, counters, connection, problem),
   })
   desk.guard(guardedProtocols(federation))
-  const puncher = await installPunching({
-    node,
-    desk,
-    connections,
-    observers: () => reach?.observers() ?? [],
-    roundTripMs: (connection, signal) => roundTrips.measure(connection, signal),
-    onFailed: events.onNotDirect,
-  })
-  const punch: PeerManagerSetup['punch'] = async (peer, signal) => {
-    try {
-      return await puncher.punch(peer, signal)
-    } catch (problem) {
-      events.onNotDirect(peer, problem instanceof Error ? problem.message : String(problem))
-      throw problem
-    }
-  }
+  const wanted = new Set<NodeId>()
+  const paths = await installPaths({ node, desk, connections, options, wanted })
+  const { punch } = paths
   const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({
     node,
@@ -196,31 +178,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     },
     onMessage: (bytes, from) => events.onMessage(bytes, from, null),
   })
-  const wanted = new Set<NodeId>()
-  const roundTrips = measureRoundTrips({
-    connections: () => node.getConnections(),
-    liveness: options.liveness ?? LIVENESS,
-    onRoundTrip: (connection, ms) => {
-      const peer = peerOf(connection)
-      if (connections.best(peer) !== connection) return
-      if (connection.direct) reach?.onRoundTrip(peer, ms)
-      if (wanted.has(peer)) events.onRoundTrip(peer, ms)
-    },
-  })
-  const startReach = (): ReachKeeper => {
-    reach = keepReach({
-      node,
-      connections,
-      relay: options.relay ?? null,
-      isRelayed: options.listen.includes(RELAYED),
-      seed: randomInt(2 ** 32),
-      onChanged: events.onReachChanged,
-      onMoved: () => node.getConnections().forEach(roundTrips.doubt),
-    })
-    return reach
-  }
-  const parts: Parts = { options, node, self, counters, connections, manager, control, wanted, roundTrips, startReach }
-  await serveDialBacks(node, desk)
+  const parts: Parts = { options, node, self, counters, connections, manager, control, wanted, paths }
   await serveJoins(node, gate, desk)
   await serveRenewals(node, gate)
   await serveCredentials(node, gate)
@@ -261,7 +219,7 @@ async function start(parts: Parts): Promise<NetworkPort> {
     options.events.onMessage(bytes, nodeId(propagationSource.toString()), msg.topic)
   })
   listenForNeighbours(parts)
-  return portOf(parts, parts.startReach())
+  return portOf(parts, parts.paths.start())
 }
 
 /** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
@@ -278,7 +236,7 @@ function handOnLater({ services }: Libp2pNode, message: string, from: string, pa
 
 function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
   const gossipPace = paceOfGossip(parts.counters)
-  const { node, self, counters, connections, manager, control, wanted, options, roundTrips } = parts
+  const { node, self, counters, connections, manager, control, wanted, options, paths } = parts
   return {
     self,
     addresses: () => node.getMultiaddrs().map((address) => address.toString()),
@@ -303,10 +261,10 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
     askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
     openTunnel: (to, header, signal) => openTunnelOver((bounded) => manager.connect(to, bounded), header, signal),
-    ping: async (to, signal) => roundTrips.measure(await manager.connect(to, signal), signal),
+    ping: async (to, signal) => paths.roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,
     stop: async () => {
-      roundTrips.close()
+      paths.roundTrips.close()
       reach.close()
       manager.close()
       control.close()

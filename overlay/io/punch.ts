@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection } from '@libp2p/interface'
+import { isLoopback } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import {
@@ -161,13 +162,15 @@ async function meet(
 ): Promise<Connection> {
   const own = mapping.offer
   if (isIpv6(own.host) !== isIpv6(theirs.host)) throw new Error('one side has IPv6 only and the other IPv4 only')
+  const family = isIpv6(theirs.host) ? 'ip6' : 'ip4'
+  const address = multiaddr(`/${family}/${theirs.host}/tcp/${theirs.port}/p2p/${peer}`)
+  // What listens on this device's loopback is nobody's to reach from outside.
+  if (isLoopback(address)) throw new Error('the other side named an address of loopback')
   const signal = AbortSignal.timeout(DIAL_MS_MAX)
   const done = new AbortController()
   const { promise, resolve, reject } = Promise.withResolvers<Connection>()
   const use = async (socket: Socket): Promise<void> => {
     if (done.signal.aborted) return void socket.destroy()
-    const family = isIpv6(theirs.host) ? 'ip6' : 'ip4'
-    const address = multiaddr(`/${family}/${theirs.host}/tcp/${theirs.port}/p2p/${peer}`)
     // Both dialled, so it has to be said who begins the handshakes.
     const options = { signal, socket, initiator: role === 'initiator' }
     try {

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import Docker from 'dockerode'
 import type { ImageOffer } from '../runtime.ts'
 import { bench, container, IMAGE, shell } from './docker-bench.ts'
+import { chainsHere } from './docker-layers.ts'
 import type { DockerRuntimeOptions } from './docker-runtime.ts'
 import { awaitOutput } from './driver-bench.ts'
 
@@ -25,7 +26,7 @@ async function ownImage(t: TestContext, name: string): Promise<{ readonly archiv
       .catch(() => undefined),
   )
   const { driver } = await bench(t)
-  const offered = await driver.image?.(name)
+  const offered = await driver.image?.(name, new Uint8Array())
   assert.ok(offered)
   const { Id: id } = await docker.getImage(name).inspect()
   return { archive: await buffer(offered), id }
@@ -79,6 +80,49 @@ test('what is cut off, or another image, is not taken, and the next peer is aske
   assert.match(warnings[0] ?? '', /from peer 0 was not taken: it is cut off/)
   assert.match(warnings[1] ?? '', /from peer 1 was not taken: it is another image than was promised/)
   await assert.rejects(docker.getImage(wrong.id).inspect())
+})
+
+test('only layers that the engine lacks are sent; one that cannot use them gets the whole image', async (t) => {
+  const name = `copied/third-${process.pid}:1`
+  const docker = new Docker()
+  const have = await chainsHere(docker)
+  const made = await docker.createContainer({ Image: IMAGE, Cmd: ['sh', '-c', `echo ${name} > /tmp/only`] })
+  await made.start()
+  await made.wait()
+  await made.commit({ repo: name.slice(0, -2), tag: '1' })
+  await made.remove()
+  t.after(() => docker.getImage(name).remove({ force: true }))
+  const { Id: id } = await docker.getImage(name).inspect()
+  const { driver: peer } = await bench(t)
+  const sent = async (marks: Uint8Array): Promise<Buffer> => {
+    const offered = await peer.image?.(name, marks)
+    assert.ok(offered)
+    return await buffer(offered)
+  }
+  const [whole, parts, tooLittle] = [
+    await sent(new Uint8Array()),
+    await sent(have),
+    await sent(await chainsHere(docker)),
+  ]
+  assert.ok(whole.length > 1_000_000 && parts.length < 100_000, `${parts.length} of ${whole.length} bytes`)
+  const run = async (number: number, archiveFor: (marks: Uint8Array) => Buffer): Promise<readonly string[]> => {
+    await docker.getImage(name).remove({ force: true })
+    async function* imageOffers(_image: string, marks: Uint8Array): AsyncGenerator<ImageOffer> {
+      yield { from: 'peer', stream: Readable.from([archiveFor(marks)], { objectMode: false }) }
+    }
+    const { driver, next, warnings } = await bench(t, { imageOffers })
+    const launch = container({ code: name, ...shell('cat /tmp/only; sleep 60'), stopGraceMs: 0 }, number)
+    driver.start(launch)
+    await next('running')
+    assert.equal(await awaitOutput(driver, launch.key), `${name}\n`)
+    assert.equal((await docker.getImage(name).inspect()).Id, id)
+    driver.stop(launch.key, 0)
+    await next('exited')
+    return warnings
+  }
+  assert.deepEqual(await run(0, (marks) => (marks.length > 0 ? parts : whole)), [])
+  const warnings = await run(1, (marks) => (marks.length > 0 ? tooLittle : whole))
+  assert.match(warnings[0] ?? '', /from peer was not taken/)
 })
 
 test('an image that nobody has is a reason that says so', async (t) => {

@@ -7,8 +7,10 @@ import type Docker from 'dockerode'
 import { isImageReference } from '../docker-options.ts'
 import { createImageCheck, isImageId } from '../image-tar.ts'
 import type { ImageOffer } from '../runtime.ts'
+import { createTarFilter } from '../tar-filter.ts'
 import { messageOf } from './deadline.ts'
 import { answerWithin, orNull } from './docker-engine.ts'
+import { layersAmong, namesOfLowest } from './docker-layers.ts'
 
 /** A peer that sends nothing for so long is gone, in ms. `docker save` of a large image thinks for a while first. */
 const SILENCE_MS_MAX = 60_000
@@ -18,17 +20,32 @@ const BYTES_PER_MB = 1_000_000
 /** `sha256:`, 64 digits, and the end of the line: what stands before the archive. */
 const ID_LINE_BYTES = 72
 
-/** An image for a peer: a line with its id, then the archive that `docker save` makes; null when it is not here. */
-export async function offerImage(docker: Docker, image: string): Promise<Readable | null> {
+/**
+ * An image for a peer: a line with its id, then the archive that `docker save` makes, without the layers that the peer
+ * has; null when it is not here.
+ */
+export async function offerImage(docker: Docker, image: string, have: Uint8Array): Promise<Readable | null> {
   if (!isImageReference(image)) return null
   const found = await orNull(docker.getImage(image).inspect())
   if (found === null) return null
+  const count = layersAmong(found.RootFS.Layers ?? [], have)
+  const leftOut = count > 0 ? await namesOfLowest(docker, found.Id, count) : new Set<string>()
   // By its id, so that the archive brings no names.
   const archive = await answerWithin(docker.getImage(found.Id).get())
   const out = new PassThrough()
   out.write(`${found.Id}\n`)
-  pipeline(archive, out).catch(() => undefined)
+  pipeline(archive, withoutEntries(leftOut), out).catch(() => undefined)
   return out
+}
+
+function withoutEntries(leftOut: ReadonlySet<string>): Transform {
+  const filter = createTarFilter(leftOut)
+  return new Transform({
+    transform(piece: Uint8Array, _encoding, done) {
+      for (const kept of filter(piece)) this.push(kept)
+      done()
+    },
+  })
 }
 
 /** Loads an image that a peer offers, under its name; resolves to what containers are to be made from. */

@@ -18,6 +18,7 @@ import type {
   ExecRequest,
   ExecSession,
   FoundInstance,
+  InstanceStats,
   Launch,
   LogOptions,
   RuntimeDriver,
@@ -37,7 +38,7 @@ import {
 } from './docker-engine.ts'
 import { execInContainer } from './docker-exec.ts'
 import { offerImage } from './docker-images.ts'
-import { changeContainerLimits, hasOtherLimits } from './docker-limits.ts'
+import { changeContainerLimits, containerStats, hasOtherLimits } from './docker-limits.ts'
 import { readContainerLog } from './docker-logs.ts'
 import { provideNetwork } from './docker-network.ts'
 import {
@@ -182,6 +183,10 @@ class DockerRuntime implements RuntimeDriver {
     if (found !== null && this.#isOurs(found, key)) yield* readContainerLog(docker.getContainer(found.Id), options)
   }
 
+  async stats(key: InstanceKey): Promise<InstanceStats | null> {
+    return await containerStats(await this.#engine.client(), this.#attended.get(key)?.watched.id)
+  }
+
   async exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>> {
     try {
       const docker = await this.#engine.client()
@@ -194,15 +199,14 @@ class DockerRuntime implements RuntimeDriver {
     }
   }
 
-  async image(reference: string): Promise<Readable | null> {
-    return await offerImage(await this.#engine.client(), reference)
+  async image(reference: string, have: Uint8Array): Promise<Readable | null> {
+    return await offerImage(await this.#engine.client(), reference, have)
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
-    const attended = [...this.#attended.values()]
-    for (const { watched } of attended) watched.life.abort()
-    await Promise.all(attended.map(({ over }) => over))
+    for (const { watched } of this.#attended.values()) watched.life.abort()
+    await Promise.all([...this.#attended.values()].map(({ over }) => over))
     await this.#queue.idle()
   }
 
@@ -370,9 +374,8 @@ class DockerRuntime implements RuntimeDriver {
   /** The instance that is attended to; one whose end is just being told is waited for and is none. */
   async #known(key: InstanceKey): Promise<Attended | undefined> {
     const known = this.#attended.get(key)
-    if (known === undefined || !known.watched.life.signal.aborted) return known
-    await known.over
-    return undefined
+    if (known?.watched.life.signal.aborted !== true) return known
+    return void (await known.over)
   }
 
   /** Ends and removes a container whose place another one takes, without telling. */

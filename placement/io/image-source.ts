@@ -7,6 +7,7 @@ import { isDenied, type RegistryLogin, registryOf } from '../registry-login.ts'
 import type { RuntimeDriverOptions } from '../runtime.ts'
 import { engineProblem, orNull, pullImage } from './docker-engine.ts'
 import { imageFromPeers } from './docker-images.ts'
+import { chainsHere } from './docker-layers.ts'
 import type { ImageKeeper } from './image-keeper.ts'
 
 export interface ImageSourceOptions extends Pick<RuntimeDriverOptions, 'imageOffers' | 'registryLogins' | 'onWarning'> {
@@ -53,8 +54,11 @@ export function createImageSource(options: ImageSourceOptions): ImageSource {
       // Somebody else may have brought it meanwhile.
       if (await isHere(docker, image)) return ok(image)
       if (imageOffers !== undefined) {
-        const offers = imageOffers(image, signal)
-        const copied = await imageFromPeers(docker, image, offers, { onProgress, onProblem: onWarning }, signal)
+        const tell = { onProgress, onProblem: onWarning }
+        const copy = (have: Uint8Array) => imageFromPeers(docker, image, imageOffers(image, have, signal), tell, signal)
+        const have = await chainsHere(docker)
+        // An engine that cannot put it together from parts gets all of it.
+        const copied = (await copy(have)) ?? (have.length > 0 ? await copy(new Uint8Array()) : null)
         if (copied !== null) {
           await keeper.used(image, true)
           return ok(copied)

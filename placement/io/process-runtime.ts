@@ -12,6 +12,7 @@ import type {
   ExecRequest,
   ExecSession,
   FoundInstance,
+  InstanceStats,
   Launch,
   LogOptions,
   RuntimeDriver,
@@ -36,6 +37,7 @@ import { createOutputLogs } from './output-log.ts'
 import { changeProcessLimits } from './process-limits.ts'
 import { groupsOf, SHELL, type StartContext, startProcess } from './process-start.ts'
 import { findMarked, killAll, readBootId } from './process-table.ts'
+import { readGroupUsage } from './process-usage.ts'
 import { attend, createWatched, execIn, greet, terminate, type WatchContext, type Watched } from './process-watch.ts'
 import { forgetSecrets } from './secret-files.ts'
 
@@ -140,6 +142,12 @@ class ProcessRuntime implements RuntimeDriver {
 
   logs(key: InstanceKey, options: LogOptions): AsyncIterable<Uint8Array> {
     return this.#watching.logs.read(outputFile(instanceFolder(this.#options.dataDir, key)), options)
+  }
+
+  async stats(key: InstanceKey): Promise<InstanceStats | null> {
+    const known = this.#attended.get(key)
+    if (known === undefined || known.watched.life.signal.aborted) return null
+    return await readGroupUsage(known.watched.pid)
   }
 
   async exec(key: InstanceKey, request: ExecRequest): Promise<Result<ExecSession, string>> {

@@ -6,6 +6,7 @@ import { readCharterFile, unpackEntries } from '../../bootstrap/charter-file.ts'
 import { readClaims } from '../../bootstrap/credential.ts'
 import { decodeIssued } from '../../bootstrap/enrolment.ts'
 import { helloFrame, joinAnswerFrame, joinRequestFrame, renewalFrame } from '../../bootstrap/messages.ts'
+import { readPolicyClaims } from '../../bootstrap/policy-statement.ts'
 import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import { createDatagramReader, frameDatagram } from '../../overlay/datagrams.ts'
@@ -14,6 +15,7 @@ import { readRequest } from '../../overlay/io/dns-message.ts'
 import type { FederationId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import { decodeOffer, encodeExcuse, encodeOffer } from '../../overlay/punch.ts'
 import { readGreeting, readSocksDatagram, readSocksRequest } from '../../overlay/socks.ts'
 import { decodeAnswer, decodeHeader, encodeAnswer, encodeHeader } from '../../overlay/tunnel.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
@@ -123,7 +125,17 @@ const READERS: readonly Reader[] = [
   {
     name: 'bootstrap-claims',
     samples: () => [latin('{"v":1,"node":"x","exp":1,"caps":["work"],"labels":{}}')],
-    read: (bytes) => failed(readClaims(bytes)) && failed(readRecoveryOrder(bytes)) && failed(decodeIssued(bytes)),
+    read: (bytes) =>
+      failed(readClaims(bytes)) &&
+      failed(readRecoveryOrder(bytes)) &&
+      failed(readPolicyClaims(bytes)) &&
+      failed(decodeIssued(bytes)),
+  },
+  {
+    name: 'punch',
+    samples: () => [encodeOffer({ host: '192.0.2.1', port: 4_001, isSteady: true }), encodeExcuse('no')],
+    read: (bytes) => failed(decodeOffer(bytes)),
+    isCbor: true,
   },
   {
     name: 'charter',

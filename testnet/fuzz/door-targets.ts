@@ -6,7 +6,7 @@ import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { founder, inviteFrom, joinWith, type Member, START } from '../../bootstrap/io/federation-for-tests.ts'
-import { joinRequestFrame } from '../../bootstrap/messages.ts'
+import { joinAnswerFrame, joinRequestFrame } from '../../bootstrap/messages.ts'
 import type { CoreMessage } from '../../node/core/effects.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import { serveControl } from '../../node/io/control-server.ts'
@@ -166,8 +166,8 @@ export const doorTargets = (): readonly Target[] => [
     'door-join',
     ({ request: asked }) => asked,
     async ({ host, guest }, bytes) => {
-      await host.gate.serveJoin(guest.nodeKey.node, bytes)
-      return false
+      const answer = joinAnswerFrame.decode(await host.gate.serveJoin(guest.nodeKey.node, bytes))
+      return answer.ok && answer.value.kind === 'refused'
     },
   ),
   doorTarget(

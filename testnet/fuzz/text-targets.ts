@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { decodeInvite, encodeInvite } from '../../bootstrap/invite.ts'
+import { nodeCrypto } from '../../bootstrap/io/crypto.ts'
+import { decodeRequest } from '../../bootstrap/operator-request.ts'
 import { parseAddress } from '../../overlay/address.ts'
 import { readConnectTarget, readTarget } from '../../overlay/http-forwarding.ts'
 import type { DomainPath, FederationId } from '../../overlay/kernel/ids.ts'
@@ -11,6 +13,7 @@ import { parseVirtualAddress } from '../../overlay/virtual-address.ts'
 import { readAddedFile } from '../../placement/added-files.ts'
 import { parseDescriptor } from '../../placement/descriptor.ts'
 import { imageReference } from '../../placement/docker-options.ts'
+import { readPolicy } from '../../placement/policy.ts'
 import { parseEnvironment } from '../../placement/process-exec.ts'
 import { readRegistry, registryOf } from '../../placement/registry-login.ts'
 import { parseSelector } from '../../placement/selector.ts'
@@ -36,6 +39,14 @@ services:
     environment: { MODE: fast }
     deploy: { replicas: 2 }
 `
+
+const POLICY = JSON.stringify({
+  own: { runtimes: ['docker'] },
+  others: { runtimes: ['docker'], limit: { cpu_share: 0.5 }, host_paths: ['/srv/*'] },
+  rules: [{ operators: ['x'], namespaces: ['web'], images: ['nginx:*'] }],
+  locks: [{ until: '2099-01-01T00:00:00Z' }],
+  hold: { reason: 'harvest' },
+})
 
 const INVITE = encodeInvite({
   federation: 'ab'.repeat(32) as FederationId,
@@ -92,6 +103,13 @@ const READERS: readonly TextReader[] = [
     samples: [INVITE],
     read: (text) => !decodeInvite(text).ok,
   },
+  {
+    name: 'operator-request',
+    weight: 1,
+    samples: ['coppice-operator1:AAAAAAAAAAAA'],
+    read: (text) => !decodeRequest(text, nodeCrypto).ok,
+  },
+  { name: 'policy', weight: 2, samples: [POLICY], read: (text) => !readPolicy(text).ok },
   {
     name: 'image',
     weight: 2,

@@ -1,6 +1,8 @@
 // The lab proper, run by main.ts inside namespaces of its own: builds the network, starts the nodes, does what one part
 // of the lab asks for, and prints what came of it as one JSON value or as a table.
 
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { until } from '../local/fleet.ts'
 import { readMatrix, renderMatrix } from './matrix.ts'
 import { createLabNetwork, type Device } from './network.ts'
@@ -46,5 +48,6 @@ try {
   if (part === 'stories') process.stdout.write(`${JSON.stringify(await tellStories(fleet, network, say))}\n`)
   else await showMatrix()
 } finally {
+  await writeFile(join(baseDir, 'events.json'), JSON.stringify(fleet.watch.since(0)))
   await fleet.stop()
 }

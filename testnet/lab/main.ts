@@ -1,6 +1,6 @@
-// `npm run lab -- [--json] [--only NAME,NAME] [--stories] [--keep]`: paths across real NATs. Needs root, `ip` and `nft`.
-// Everything happens in network, mount and process namespaces that end with this process, however it ends; nothing of
-// it is visible outside.
+// `npm run lab -- [--json] [--only NAME,NAME] [--stories] [--keep]`: paths across real NATs. Needs root, `ip` and
+// `nft`. Everything happens in network, mount and process namespaces that end with this process, however it ends;
+// nothing of it is visible outside.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'

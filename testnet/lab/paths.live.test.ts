@@ -1,4 +1,4 @@
-// Paths across real NATs, in namespaces of their own: needs root, `ip` and `nft`. The lab plays the stories; here stands
+// Paths across real NATs, in namespaces of their own: needs root, `ip` and `nft`. The lab plays the stories; here is
 // what they have to come to. How soon each came about is printed; a loaded machine may take longer than a free one.
 
 import assert from 'node:assert/strict'

@@ -40,9 +40,16 @@ createServer({ allowHalfOpen: true }, (socket) => {
   socket.on('error', () => {}).on('data', (bytes) => hash.update(bytes)).on('end', () => socket.end(hash.digest('hex')))
 }).listen(process.env.PORT, '127.0.0.1', () => console.log('the hash server listens'))`
 
+/** Says hello and prints what comes back within 5 s. */
+const ASKER = `const socket = require('net').connect({ port: +process.argv[1], allowHalfOpen: true })
+socket.on('error', () => {}).setTimeout(5000, () => process.exit())
+socket.end('hello')
+socket.pipe(process.stdout)`
+
 /** Sends for so many seconds and prints how much, and whether the hash that comes back is right. */
 const SENDER = `const { connect } = require('net'), { createHash, randomBytes } = require('crypto')
-const [port, seconds] = process.argv.slice(1).map(Number), hash = createHash('sha256'), end = Date.now() + seconds * 1000
+const [port, seconds] = process.argv.slice(1).map(Number), end = Date.now() + seconds * 1000
+const hash = createHash('sha256')
 const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }), got = []
 let sent = 0
 const timer = setInterval(() => {
@@ -50,7 +57,10 @@ const timer = setInterval(() => {
   const piece = randomBytes(65536); hash.update(piece); sent += piece.length; socket.write(piece)
 }, 20)
 socket.on('data', (bytes) => got.push(bytes)).on('error', (problem) => { console.error(problem); process.exit(1) })
-socket.on('end', () => console.log(JSON.stringify({ mib: sent / 1048576, isSame: Buffer.concat(got).toString() === hash.digest('hex') })))`
+socket.on('end', () => {
+  const isSame = Buffer.concat(got).toString() === hash.digest('hex')
+  console.log(JSON.stringify({ mib: sent / 1048576, isSame }))
+})`
 
 export async function tellStories(
   fleet: LabFleet,
@@ -122,8 +132,7 @@ async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string):
     { address: addressOn('symmetric'), localPort: 0, protocol: 'tcp' },
     done.signal,
   )
-  const ask = `const s = require('net').connect({ port: ${port}, allowHalfOpen: true }); s.end('hello'); s.pipe(process.stdout)`
-  const answer = await run(network, 'port', [process.execPath, '-e', ask])
+  const answer = await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])
   const pieces: Uint8Array[] = []
   const service = serviceOn('symmetric')
   for await (const piece of control.logs(
@@ -177,8 +186,7 @@ async function move(fleet: LabFleet, network: LabNetwork): Promise<number> {
   const { port } = await fleet
     .node('port')
     .control.forward({ address: addressOn('no-udp'), localPort: 0, protocol: 'tcp' }, done.signal)
-  const ask = `const s = require('net').connect({ port: ${port}, allowHalfOpen: true }); s.on('error', () => {}); s.end('x'); s.setTimeout(1000, () => process.exit()); s.pipe(process.stdout)`
-  const isAnswered = async () => (await run(network, 'port', [process.execPath, '-e', ask])).length > 0
+  const isAnswered = async () => (await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])).length > 0
   await until('the service answers from its new network', isAnswered, PATIENCE_MS)
   done.abort()
   return (Date.now() - movedAtMs) / 1_000

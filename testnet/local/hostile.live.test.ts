@@ -1,6 +1,6 @@
 // Real processes and somebody who wishes them ill: first a stranger, then one with an invite that was used, then one
-// with the keys of a member, then the same after it was put out. Each finds the fleet as the chapter before left it; all
-// the while the service answers, and no honest node grows.
+// with the keys of a member, then the same after it was put out. Each finds the fleet as the chapter before left it;
+// all the while the service answers, and no honest node grows.
 
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -263,7 +263,7 @@ test('descriptors that lead out, and one that is too long, are refused with the 
   await serviceAnswers()
 })
 
-test('stolen keys are worth nothing once their device was put out: at the door, and in what others pass on', async () => {
+test('stolen keys are worth nothing at any door once their device was put out', async () => {
   const connection = await malloryAt('a1')
   const stolen = mallory.gate.facts.node
   await answer('revoke', stolen, '--data', node('a1').dataDir)

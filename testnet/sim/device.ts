@@ -69,6 +69,8 @@ export interface Device extends DeviceView {
   damageVotes(): void
   /** Somebody or something sets its wall clock. */
   turnClock(byMs: number): void
+  /** What share of its cores is used with so many instances running, from now on; nothing is measured before. */
+  strain(cpuUsed: (running: number) => number): void
   input(input: CoreInput): void
 }
 
@@ -101,6 +103,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
   let isLost = false
   let wipes = 0
   let pausedUntil: Millis = 0
+  let cpuUsed: ((running: number) => number) | null = null
   let wallSkewMs = facts.wallSkewMs
 
   const disk = createDisk(agenda, streamOf(seed, `disk ${node}`), parts.defects.disk, {
@@ -124,7 +127,9 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
 
   const readDevice = (startedAs: number): void => {
     deliver(startedAs, () => {
-      process?.host.input({ kind: 'reading', reading: readingOf(facts), loopDelayMs: 1 })
+      const running = [...runtime.instances.values()].filter(({ isRunning }) => isRunning).length
+      const use = cpuUsed === null ? {} : { cpuUsed: cpuUsed(running) }
+      process?.host.input({ kind: 'reading', reading: { ...readingOf(facts), ...use }, loopDelayMs: 1 })
       if (facts.isNewer) for (const peer of process?.core.view.roster().keys() ?? []) process?.greet(peer)
       agenda.at(agenda.now() + READING_MS, () => readDevice(startedAs))
     })
@@ -287,6 +292,9 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     },
     turnClock: (byMs) => {
       wallSkewMs += byMs
+    },
+    strain: (next) => {
+      cpuUsed = next
     },
     input: (input) => deliver(boot, () => process?.host.input(input)),
   }

@@ -1,6 +1,6 @@
-// `coppice audit`: the orders that this node holds, as they were signed.
+// `coppice audit`: the orders that this node holds, as they were signed; `coppice stats`: what instances use.
 
-import type { AuditView, UsageView } from '../../control.ts'
+import type { AuditView, StatsView, UsageView } from '../../control.ts'
 import type { CliContext } from '../context.ts'
 import { table } from '../render.ts'
 
@@ -30,4 +30,15 @@ const usageRow = ({ operator, owner, instanceSeconds, coreSeconds, gbHours }: Us
   (instanceSeconds / 3_600).toFixed(2),
   coreSeconds.toFixed(0),
   gbHours.toFixed(3),
+]
+
+export async function stats(context: CliContext): Promise<void> {
+  const all = await (await context.client()).stats()
+  context.answer(all, () => table(['INSTANCE', 'CPU-SECONDS', 'MEMORY MB'], all.map(statsRow)))
+}
+
+const statsRow = ({ service, number, cpuSeconds, memoryMb }: StatsView): string[] => [
+  `${service}#${number}`,
+  cpuSeconds?.toFixed(2) ?? '',
+  memoryMb?.toFixed(1) ?? '',
 ]

@@ -3,6 +3,7 @@
 import { open } from 'node:fs/promises'
 import { CoppiceError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
+import { drawQr } from '../qr.ts'
 import { renderInvites, sayProposal } from '../render-membership.ts'
 
 const OWNER_ONLY = 0o600
@@ -14,6 +15,7 @@ export interface InviteWords {
   readonly ttl: number
   readonly node?: string
   readonly enrol?: boolean
+  readonly qr?: boolean
   readonly list?: boolean
   readonly revoke?: string
 }
@@ -35,6 +37,7 @@ export async function invite(context: CliContext, words: InviteWords): Promise<v
     isEnrolling: words.enrol ?? false,
   })
   context.answer({ invite: line }, () => line)
+  if (words.qr) await drawQr(context, line)
 }
 
 export async function revoke(context: CliContext, node: string): Promise<void> {

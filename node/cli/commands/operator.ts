@@ -16,6 +16,7 @@ import {
 import { encodeRequest } from '../../../bootstrap/operator-request.ts'
 import { CoppiceError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
+import { drawQr } from '../qr.ts'
 import { sayProposal } from '../render-membership.ts'
 
 const keyFile = ({ dataDir }: CliContext): string => join(dataDir, OPERATOR_KEY_FILE)
@@ -37,10 +38,11 @@ export async function showOperator(context: CliContext): Promise<void> {
 }
 
 /** One line that others admit this operator by. */
-export async function requestAdmission(context: CliContext): Promise<void> {
+export async function requestAdmission(context: CliContext, asQr: boolean): Promise<void> {
   const key = await ownKey(context)
   const request = encodeRequest(giveConsent({ key: key.operator, name: key.name, at: Date.now() }, key))
   context.answer({ request, operator: key.operator, name: key.name }, () => request)
+  if (asQr) await drawQr(context, request)
 }
 
 export async function admit(context: CliContext, request: string): Promise<void> {

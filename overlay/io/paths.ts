@@ -1,0 +1,84 @@
+// All that keeps the paths to peers good, put together: round trips and who no longer answers, how this node is reached
+// itself, and holes through NATs.
+
+import { randomInt } from 'node:crypto'
+import type { Connection } from '@libp2p/interface'
+import type { NodeId } from '../kernel/ids.ts'
+import { type Connections, peerOf } from './connections.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
+import { serveDialBacks } from './dial-back.ts'
+import type { HelloDesk } from './hello.ts'
+import type { NetworkOptions } from './libp2p-transport.ts'
+import { installPunching } from './punch.ts'
+import { keepReach, type ReachKeeper } from './reach.ts'
+import { LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
+
+/** Among the addresses to listen on: a place on a relay is wanted whatever members see. */
+export const RELAYED = '/p2p-circuit'
+
+export interface PathsSetup {
+  readonly node: Libp2pNode
+  readonly desk: HelloDesk
+  readonly connections: Connections
+  readonly options: NetworkOptions
+  /** The peers whose round trips are told of. */
+  readonly wanted: ReadonlySet<NodeId>
+}
+
+export interface Paths {
+  readonly roundTrips: RoundTrips
+  /** A direct connection besides a relayed one, by both ends dialling at once. Rejects with the reason why not. */
+  punch(peer: NodeId, signal: AbortSignal): Promise<Connection>
+  /** There is no direct connection to the peer any more. */
+  onNotDirect(peer: NodeId): void
+  /** Once the node listens. */
+  start(): ReachKeeper
+}
+
+export async function installPaths({ node, desk, connections, options, wanted }: PathsSetup): Promise<Paths> {
+  const { events } = options
+  let reach: ReachKeeper | null = null
+  const roundTrips = measureRoundTrips({
+    connections: () => node.getConnections(),
+    liveness: options.liveness ?? LIVENESS,
+    onRoundTrip: (connection, ms) => {
+      const peer = peerOf(connection)
+      if (connections.best(peer) !== connection) return
+      if (connection.direct) reach?.onRoundTrip(peer, ms)
+      if (wanted.has(peer)) events.onRoundTrip(peer, ms)
+    },
+  })
+  const puncher = await installPunching({
+    node,
+    desk,
+    connections,
+    observers: () => reach?.observers() ?? [],
+    roundTripMs: roundTrips.measure,
+    onFailed: events.onNotDirect,
+  })
+  await serveDialBacks(node, desk)
+  return {
+    roundTrips,
+    punch: async (peer, signal) => {
+      try {
+        return await puncher.punch(peer, signal)
+      } catch (problem) {
+        events.onNotDirect(peer, problem instanceof Error ? problem.message : String(problem))
+        throw problem
+      }
+    },
+    onNotDirect: (peer) => reach?.onNotDirect(peer),
+    start: () => {
+      reach = keepReach({
+        node,
+        connections,
+        relay: options.relay ?? null,
+        isRelayed: options.listen.includes(RELAYED),
+        seed: randomInt(2 ** 32),
+        onChanged: events.onReachChanged,
+        onMoved: () => node.getConnections().forEach(roundTrips.doubt),
+      })
+      return reach
+    },
+  }
+}

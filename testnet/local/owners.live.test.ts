@@ -1,0 +1,135 @@
+// Two operators with real processes: the second one's policy decides what runs on its device, the first one's secret
+// gets to the device that runs what needs it and stands nowhere in clear, and what happened can be told afterwards.
+
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+
+/** What a loaded machine may take for what takes a second or two on a free one. */
+const PATIENCE_MS = 120_000
+const CLUSTERS = [
+  { path: '/berlin', names: ['berlin-1'] },
+  { path: '/rome', names: ['rome-1'], operator: 'Tiber Farms' },
+]
+const SERVICE = 'vault.demo.reader.demo'
+const SECRET = 'correct horse battery staple'
+const DESCRIPTOR = JSON.stringify({
+  sla_version: 'v2.0',
+  applications: [
+    {
+      application_name: 'vault',
+      application_namespace: 'demo',
+      microservices: [
+        {
+          microservice_name: 'reader',
+          microservice_namespace: 'demo',
+          virtualization: 'process',
+          cmd: ['sh', '-c', 'wc -c < "$COPPICE_SECRETS/db"; echo "$API" | wc -c; sleep 3600'],
+          secrets: ['db', { name: 'db', environment: 'API' }],
+          constraints: [{ type: 'clusters', allowed: ['/rome'] }],
+        },
+      ],
+    },
+  ],
+})
+
+let baseDir = ''
+let fleet: Fleet
+
+const named = (name: string): FleetNode => {
+  const found = fleet.nodes.find((node) => node.name === name)
+  assert.ok(found)
+  return found
+}
+
+async function instanceState(name: string): Promise<string> {
+  const all = await named(name).control.instances()
+  return all
+    .filter(({ service }) => service === SERVICE)
+    .map(({ state, reason }) => `${state}: ${reason}`)
+    .join()
+}
+
+before(async () => {
+  baseDir = await mkdtemp(join(tmpdir(), 'owners-'))
+  fleet = await startFleet({ baseDir, clusters: CLUSTERS, onProgress: () => undefined })
+  const isReady = async (): Promise<boolean> => {
+    const all = await Promise.all(fleet.living().map(({ control }) => control.status()))
+    return all.every(({ ready }) => ready)
+  }
+  await until('all are ready', isReady, PATIENCE_MS)
+})
+
+after(async () => {
+  await fleet?.stop()
+  await rm(baseDir, { recursive: true, force: true })
+})
+
+test('a secret is set and listed, and the service that needs it is refused by the owner of the device', async () => {
+  const berlin = named('berlin-1')
+  const kept = await berlin.control.setSecret('db', Buffer.from(SECRET).toString('base64'))
+  assert.deepEqual(kept, { name: 'db', devices: 1 })
+  assert.deepEqual(
+    (await berlin.control.secrets()).map(({ name }) => name),
+    ['db'],
+  )
+  await berlin.control.deploy(DESCRIPTOR, { domain: null })
+  const isRefused = async (): Promise<boolean> => {
+    const states = await Promise.all(['berlin-1', 'rome-1'].map(instanceState))
+    return states.some((state) => /policy forbids it \(runs by process; allowed is docker\)/.test(state))
+  }
+  await until('the refusal is shown', isRefused, PATIENCE_MS)
+})
+
+test('once the owner lets it, it runs there with its secret, which no file but its own holds in clear', async () => {
+  const policy = { rules: [{ operators: ['berlin-1'], namespaces: ['demo'], runtimes: ['process'] }] }
+  const held = await named('rome-1').control.setPolicy(JSON.stringify(policy))
+  assert.equal(held.version, 1)
+  await until('it runs', async () => /^running/.test(await instanceState('rome-1')), PATIENCE_MS)
+  const wrote = async (): Promise<boolean> => {
+    let text = ''
+    const signal = AbortSignal.timeout(5_000)
+    const request = { service: SERVICE, number: 0, follow: false, tail: null, sinceMs: null }
+    for await (const piece of named('berlin-1').control.logs(request, signal)) text += Buffer.from(piece).toString()
+    return text.trim() === `${SECRET.length}\n${SECRET.length + 1}`
+  }
+  await until('it has read its secret', wrote, PATIENCE_MS)
+  const holders = (await filesWith(baseDir, SECRET)).map((file) => file.slice(baseDir.length))
+  assert.ok(
+    holders.every((file) => file.startsWith('/rome-1/secrets/')),
+    holders.join(),
+  )
+  assert.equal(holders.length, 1)
+  const inspected = JSON.stringify(await named('berlin-1').control.inspect(SERVICE))
+  assert.ok(inspected.includes('"db"') && !inspected.includes(SECRET))
+})
+
+test('both sides can say who asked, who decided and who accepted, and come to the same usage', async () => {
+  const steps = (await named('rome-1').control.audit(SERVICE)).map(({ step }) => step)
+  for (const step of ['asked', 'decided', 'accepted', 'runs'] as const) assert.ok(steps.includes(step), step)
+  const [berlin, rome] = await Promise.all(['berlin-1', 'rome-1'].map((name) => named(name).control.usage()))
+  const pair = ({ operator, owner }: { readonly operator: string; readonly owner: string }) => `${operator} ${owner}`
+  assert.deepEqual(berlin?.map(pair), rome?.map(pair))
+  assert.equal(rome?.length, 1)
+  assert.notEqual(rome?.[0]?.operator, rome?.[0]?.owner)
+})
+
+test('when the owner takes it back the instance goes, and so does what it was given', async () => {
+  await named('rome-1').control.setPolicy('{}')
+  const isGone = async (): Promise<boolean> => (await filesWith(baseDir, SECRET)).length === 0
+  await until('its secret is gone', isGone, PATIENCE_MS)
+})
+
+/** Files below a folder that hold a text; what goes away meanwhile holds nothing. */
+async function filesWith(folder: string, text: string): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const name of await readdir(folder, { recursive: true })) {
+    const file = join(folder, name)
+    const isFile = (await stat(file).catch(() => null))?.isFile() === true
+    if (isFile && (await readFile(file).catch(() => Buffer.alloc(0))).includes(text)) found.push(file)
+  }
+  return found
+}
