@@ -18,6 +18,8 @@ export interface Connections {
   add(connection: Connection, member: Member): void
   /** The best open connection: a direct one before a relayed one, the oldest first. */
   best(peer: NodeId): Connection | null
+  /** All open connections. */
+  all(peer: NodeId): readonly Connection[]
   member(peer: NodeId): Member | null
   peers(): readonly NodeId[]
 }
@@ -62,6 +64,7 @@ export function trackConnections(events: ConnectionEvents): Connections {
       tell(peer, bestOf(entry))
     },
     best: (peer) => bestOf(entries.get(peer)),
+    all: (peer) => entries.get(peer)?.connections ?? [],
     member: (peer) => entries.get(peer)?.member ?? null,
     peers: () => [...entries.keys()],
   }

@@ -2,12 +2,11 @@
 // is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
-import { type TopicValidatorFn, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
-import { createAllowances, GOSSIP_MESSAGES_PER_MEMBER } from '../allowance.ts'
 import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
@@ -19,6 +18,7 @@ import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
+import { type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
 import { installPaths, type Paths, RELAYED } from './paths.ts'
@@ -30,6 +30,7 @@ import {
   HELLO_PROTOCOL,
   HELLO_TIMEOUT_MS,
   JOIN_PROTOCOL,
+  LINE_PROTOCOL,
   PUNCH_PROTOCOL,
   RELAY_HOP_PROTOCOL,
   RELAY_STOP_PROTOCOL,
@@ -38,7 +39,8 @@ import {
 } from './protocols.ts'
 import type { ReachKeeper } from './reach.ts'
 import { type Liveness, METERED_LIVENESS } from './round-trips.ts'
-import { openTunnelOver, serveTunnels } from './tunnel-streams.ts'
+import { follow, paceOfGossip } from './topics.ts'
+import { openTunnelOver, serveTunnels, type TunnelServer } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
   readonly privateKey: PrivateKey
@@ -59,6 +61,8 @@ export interface NetworkOptions {
   readonly clientMode?: boolean
   /** How long a peer has to prove membership; default HELLO_TIMEOUT_MS. */
   readonly helloTimeoutMs?: number
+  /** Carries tunnels on lines where the path allows it. Default true. */
+  readonly lines?: boolean
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
   /**
@@ -80,6 +84,7 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
   CREDENTIAL_PROTOCOL,
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
+  LINE_PROTOCOL,
   DIAL_BACK_PROTOCOL,
   PUNCH_PROTOCOL,
   '/meshsub/1.0.0',
@@ -121,6 +126,7 @@ interface Parts {
   readonly connections: Connections
   readonly manager: PeerManager
   readonly control: ControlStreams
+  readonly lines: Lines
   readonly wanted: Set<NodeId>
   readonly paths: Paths
 }
@@ -136,6 +142,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     clientMode: options.clientMode ?? options.relay !== true,
     gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
+    ...(options.lines === false ? {} : { onLine: (socket) => lines.accept(socket) }),
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
@@ -148,11 +155,15 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     },
     onDisconnected: (peer) => {
       quiet.begin(peer)
+      lines.doubt(peer)
       manager.tell({ kind: 'disconnected', peer })
       paths.onNotDirect(peer)
       events.onDisconnected(peer)
     },
-    onLeaned: (_peer, remaining) => void introduce(node, remaining),
+    onLeaned: (peer, remaining) => {
+      lines.doubt(peer)
+      void introduce(node, remaining)
+    },
   })
   const desk = await installHello(node, gate, options.helloTimeoutMs ?? HELLO_TIMEOUT_MS, {
     onAdmitted: (connection, member) => {
@@ -178,11 +189,18 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     },
     onMessage: (bytes, from) => events.onMessage(bytes, from, null),
   })
-  const parts: Parts = { options, node, self, counters, connections, manager, control, wanted, paths }
+  const tunnels: TunnelServer = await serveTunnels({
+    node,
+    counters,
+    handler: options.tunnels,
+    factsOf: (peer) => (gate.isRevoked(peer) ? null : (connections.member(peer)?.facts ?? null)),
+  })
+  const lines =
+    options.lines === false ? NO_LINES : await openLines({ node, connections, counters, onTunnel: tunnels.serve })
+  const parts: Parts = { options, node, self, counters, connections, manager, control, lines, wanted, paths }
   await serveJoins(node, gate, desk)
   await serveRenewals(node, gate)
   await serveCredentials(node, gate)
-  await serveTunnels({ node, counters, handler: options.tunnels, caller: (connection) => callerOf(parts, connection) })
   return await start(parts)
 }
 
@@ -236,7 +254,7 @@ function handOnLater({ services }: Libp2pNode, message: string, from: string, pa
 
 function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
   const gossipPace = paceOfGossip(parts.counters)
-  const { node, self, counters, connections, manager, control, wanted, options, paths } = parts
+  const { node, self, counters, connections, manager, control, lines, wanted, options, paths } = parts
   return {
     self,
     addresses: () => node.getMultiaddrs().map((address) => address.toString()),
@@ -255,12 +273,16 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     connectedPeers: connections.peers,
     cut: async (peer) => {
       control.forget(peer)
+      lines.cut(peer)
       await closeAll(node, peer)
     },
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
     askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
-    openTunnel: (to, header, signal) => openTunnelOver((bounded) => manager.connect(to, bounded), header, signal),
+    openTunnel: (to, header, signal) => {
+      const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
+      return openTunnelOver({ counters, connect, line: (bounded) => lines.openTunnel(to, bounded) }, header, signal)
+    },
     ping: async (to, signal) => paths.roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,
     stop: async () => {
@@ -268,6 +290,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
       reach.close()
       manager.close()
       control.close()
+      lines.close()
       await node.stop()
     },
   }
@@ -283,29 +306,6 @@ function publish({ node, counters }: Parts, topic: string, bytes: Uint8Array): v
   // What was said to single peers in the same turn leaves first: of a new leader its heartbeats, whose hearers write to
   // the disk while they check its announcement.
   setImmediate(() => node.services.pubsub.publish(topic, data).catch(() => counters.add('publish-failed')))
-}
-
-/** Lets so much gossip in of each member that brings it; what is beyond goes no further either. */
-function paceOfGossip(counters: Counters): TopicValidatorFn {
-  const allowances = createAllowances(GOSSIP_MESSAGES_PER_MEMBER)
-  return (source) => {
-    if (allowances.tryTake(nodeId(source.toString()), 1, performance.now())) return TopicValidatorResult.Accept
-    counters.add('gossip-held-off')
-    return TopicValidatorResult.Ignore
-  }
-}
-
-function follow(node: Libp2pNode, topics: readonly string[], pace: TopicValidatorFn): void {
-  const { pubsub } = node.services
-  const followed = new Set(pubsub.getTopics())
-  for (const topic of topics) {
-    pubsub.topicValidators.set(topic, pace)
-    if (!followed.delete(topic)) pubsub.subscribe(topic)
-  }
-  for (const topic of followed) {
-    pubsub.unsubscribe(topic)
-    pubsub.topicValidators.delete(topic)
-  }
 }
 
 /**
@@ -334,12 +334,6 @@ function reportRefusal(
   counters.add(`hello-refused-by-${problem.by}-${problem.code}`)
   const who = problem.by === 'us' ? 'refused' : 'was refused by'
   events.onNotice(problem.code, `${who} ${peerOf(connection)} at ${connection.remoteAddr}: ${problem.message}`)
-}
-
-function callerOf({ connections }: Parts, connection: Connection) {
-  const peer = peerOf(connection)
-  const member = connections.member(peer)
-  return member === null ? null : { peer, facts: member.facts }
 }
 
 async function closeAll(node: Libp2pNode, peer: NodeId): Promise<void> {

@@ -1,5 +1,5 @@
-// Tunnels on libp2p streams: a header, an answer, then the bytes of one connection (overlay/tunnel.ts says what is in
-// them).
+// Tunnels: a header, an answer, then the bytes of one connection (overlay/tunnel.ts says what is in them). They run on
+// lines where there is one, and on libp2p streams everywhere else.
 
 import type { Duplex } from 'node:stream'
 import type { Connection, Stream } from '@libp2p/interface'
@@ -23,10 +23,16 @@ import { TUNNEL_PROTOCOL } from './protocols.ts'
 import { splice } from './splice.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
-/** Tunnels that one node serves at once; each may hold some MiB of buffers. A guess for a device with 1 GiB. */
+/**
+ * Tunnels that one node serves at once as libp2p streams; each may hold some MiB of buffers. A guess for a device with
+ * 1 GiB.
+ */
 export const TUNNELS_SERVED_MAX = 1_024
 /** Of these, tunnels of one member: nobody takes them all. A guess: four members can fill a node. */
 export const TUNNELS_PER_MEMBER_MAX = 256
+/** The same on lines, where a tunnel that nobody reads holds 256 KiB (line-window.ts): four times as many. A guess. */
+const LINE_TUNNELS_SERVED_MAX = 4_096
+const LINE_TUNNELS_PER_MEMBER_MAX = 1_024
 /** How long a caller may take to say what it wants. */
 const HEADER_TIMEOUT_MS = 5_000
 /** How long opening may take in all, the serving node's dial to the instance included. */
@@ -36,56 +42,66 @@ export interface TunnelService {
   readonly node: Libp2pNode
   readonly counters: Counters
   readonly handler: TunnelHandler
-  caller(connection: Connection): { readonly peer: NodeId; readonly facts: SignerFacts } | null
+  /** What a peer proved; null for who is no member any more. */
+  factsOf(peer: NodeId): SignerFacts | null
 }
 
-/** Serves tunnels: asks the handler for the other end, answers, and carries bytes. */
-export async function serveTunnels(service: TunnelService): Promise<void> {
-  let open = 0
-  const openOf = new Map<NodeId, number>()
-  await service.node.handle(
-    TUNNEL_PROTOCOL,
-    (stream, connection) => {
-      const duplex = libp2pDuplex(stream)
-      const from = peerOf(connection)
-      const mine = (openOf.get(from) ?? 0) + 1
-      open += 1
-      openOf.set(from, mine)
-      duplex.once('close', () => {
-        open -= 1
-        const left = (openOf.get(from) ?? 1) - 1
-        if (left > 0) openOf.set(from, left)
-        else openOf.delete(from)
-      })
+export interface TunnelServer {
+  /** Serves a tunnel that a peer opened: asks the handler for the other end, answers, and carries bytes. */
+  serve(peer: NodeId, duplex: Duplex): void
+}
+
+/** Serves tunnels that come as libp2p streams; what it returns serves those that come over lines. */
+export async function serveTunnels(service: TunnelService): Promise<TunnelServer> {
+  const serveWithin =
+    (quota: Quota): TunnelServer['serve'] =>
+    (peer, duplex) => {
+      const limit = quota.enter(peer)
+      duplex.once('close', () => quota.leave(peer))
       duplex.on('error', () => {})
-      const limit = limitReached(open, mine)
-      void serveOne(service, duplex, connection, limit)
-    },
-    {
-      maxInboundStreams: TUNNELS_SERVED_MAX + 1,
-      maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
-      runOnLimitedConnection: true,
-    },
-  )
+      void serveOne(service, duplex, peer, limit)
+    }
+  const serve = serveWithin(createQuota(TUNNELS_SERVED_MAX, TUNNELS_PER_MEMBER_MAX))
+  await service.node.handle(TUNNEL_PROTOCOL, (stream, connection) => serve(peerOf(connection), libp2pDuplex(stream)), {
+    maxInboundStreams: TUNNELS_SERVED_MAX + 1,
+    maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
+    runOnLimitedConnection: true,
+  })
+  return { serve: serveWithin(createQuota(LINE_TUNNELS_SERVED_MAX, LINE_TUNNELS_PER_MEMBER_MAX)) }
 }
 
-/** The sentence for whoever comes when there is no room. */
-function limitReached(open: number, ofMember: number): string | null {
-  if (ofMember > TUNNELS_PER_MEMBER_MAX) return `this node serves at most ${TUNNELS_PER_MEMBER_MAX} tunnels of a member`
-  return open > TUNNELS_SERVED_MAX ? `this node serves at most ${TUNNELS_SERVED_MAX} tunnels` : null
+interface Quota {
+  /** Counts one in; a sentence for whoever comes when there is no room. */
+  enter(peer: NodeId): string | null
+  leave(peer: NodeId): void
 }
 
-async function serveOne(
-  service: TunnelService,
-  duplex: Duplex,
-  connection: Connection,
-  limit: string | null,
-): Promise<void> {
+function createQuota(inAll: number, perMember: number): Quota {
+  const openOf = new Map<NodeId, number>()
+  let open = 0
+  return {
+    enter: (peer) => {
+      const mine = (openOf.get(peer) ?? 0) + 1
+      open += 1
+      openOf.set(peer, mine)
+      if (mine > perMember) return `this node serves at most ${perMember} tunnels of a member`
+      return open > inAll ? `this node serves at most ${inAll} tunnels` : null
+    },
+    leave: (peer) => {
+      open -= 1
+      const left = (openOf.get(peer) ?? 1) - 1
+      if (left > 0) openOf.set(peer, left)
+      else openOf.delete(peer)
+    },
+  }
+}
+
+async function serveOne(service: TunnelService, duplex: Duplex, peer: NodeId, limit: string | null): Promise<void> {
   const gone = new AbortController()
   duplex.once('close', () => gone.abort())
   try {
     const bytes = await readFrame(duplex, TUNNEL_HEADER_BYTES_MAX, AbortSignal.timeout(HEADER_TIMEOUT_MS))
-    const inner = await otherEnd(service, bytes, connection, limit, gone.signal)
+    const inner = await otherEnd(service, bytes, peer, limit, gone.signal)
     service.counters.add(inner.ok ? 'tunnels-served' : `tunnels-refused-${inner.error.code}`)
     if (duplex.destroyed) {
       if (inner.ok) inner.value.destroy()
@@ -101,44 +117,76 @@ async function serveOne(
 }
 
 async function otherEnd(
-  { handler, caller }: TunnelService,
+  { handler, factsOf }: TunnelService,
   bytes: Uint8Array,
-  connection: Connection,
+  peer: NodeId,
   limit: string | null,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelRefusal>> {
-  const from = caller(connection)
-  if (from === null) return err({ code: 'not-allowed', detail: 'the caller is no member' })
+  const facts = factsOf(peer)
+  if (facts === null) return err({ code: 'not-allowed', detail: 'the caller is no member' })
   if (limit !== null) return err({ code: 'limit', detail: limit })
   const header = decodeHeader(bytes)
-  return header.ok ? await handler(from.peer, from.facts, header.value, signal) : header
+  return header.ok ? await handler(peer, facts, header.value, signal) : header
 }
 
-/** Opens a tunnel over a connection. Never rejects: what goes wrong is a refusal, and nothing was carried. */
+export interface TunnelWays {
+  readonly counters: Counters
+  connect(signal: AbortSignal): Promise<Connection>
+  /** A tunnel on a line; null where there is none. */
+  line(signal: AbortSignal): Promise<Duplex | null>
+}
+
+/**
+ * Opens a tunnel: on a line, or else as a libp2p stream. Never rejects: what goes wrong is a refusal, and nothing was
+ * carried.
+ */
 export async function openTunnelOver(
-  connect: (signal: AbortSignal) => Promise<Connection>,
+  ways: TunnelWays,
   header: TunnelHeader,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelRefusal>> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(TUNNEL_OPEN_TIMEOUT_MS)])
-  let duplex: Duplex | null = null
   try {
-    const connection = await connect(bounded)
+    const connection = await ways.connect(bounded)
+    const onLine = await ways.line(bounded)
+    if (onLine !== null) {
+      const opened = await askFor(onLine, header, bounded).catch(() => null)
+      if (opened !== null) {
+        ways.counters.add('tunnels-on-lines')
+        return opened
+      }
+      // The line was lost, or closed at the very moment.
+      bounded.throwIfAborted()
+      ways.counters.add('tunnels-line-lost')
+    }
     const stream: Stream = await connection.newStream(TUNNEL_PROTOCOL, {
       signal: bounded,
       runOnLimitedConnection: true,
       maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
     })
-    duplex = libp2pDuplex(stream)
-    // Until the answer is here nobody else listens; afterwards the holder of the duplex does.
-    duplex.on('error', () => {})
+    return await askFor(libp2pDuplex(stream), header, bounded)
+  } catch (problem) {
+    return err({ code: 'unreachable', detail: problem instanceof Error ? problem.message : String(problem) })
+  }
+}
+
+/** Says what the tunnel is for and reads the answer. Rejects when there is none; the tunnel is cut then. */
+async function askFor(
+  duplex: Duplex,
+  header: TunnelHeader,
+  signal: AbortSignal,
+): Promise<Result<Duplex, TunnelRefusal>> {
+  // Until the answer is here nobody else listens; afterwards the holder of the duplex does.
+  duplex.on('error', () => {})
+  try {
     writeFrame(duplex, encodeHeader(header))
-    const answer = decodeAnswer(await readFrame(duplex, TUNNEL_ANSWER_BYTES_MAX, bounded))
+    const answer = decodeAnswer(await readFrame(duplex, TUNNEL_ANSWER_BYTES_MAX, signal))
     if (answer.ok) return ok(duplex)
     duplex.end().resume()
     return answer
   } catch (problem) {
-    duplex?.destroy()
-    return err({ code: 'unreachable', detail: problem instanceof Error ? problem.message : String(problem) })
+    duplex.destroy()
+    throw problem
   }
 }

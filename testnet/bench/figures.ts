@@ -13,13 +13,15 @@ export function median(values: readonly number[]): number {
 export interface Figure {
   readonly what: string
   readonly value: number
-  /** At most this much. */
   readonly target: number
+  /** The value is at most the target, or at least; default `at most`. */
+  readonly bound?: 'at most' | 'at least'
   readonly unit: string
 }
 
 /** A figure that could not be taken (NaN) is missed. */
-export const isMet = ({ value, target }: Figure): boolean => value <= target
+export const isMet = ({ value, target, bound }: Figure): boolean =>
+  bound === 'at least' ? value >= target : value <= target
 
 /** Median and worst of the same measurement. */
 export const medianAndWorst = (
@@ -36,9 +38,9 @@ export const medianAndWorst = (
 export const worstOf = (values: readonly number[]): number => (values.length === 0 ? Number.NaN : Math.max(...values))
 
 export function lineOf(figure: Figure): string {
-  const { what, value, target, unit } = figure
+  const { what, value, target, unit, bound = 'at most' } = figure
   const verdict = isMet(figure) ? 'PASS' : 'MISS'
-  return `${verdict}  ${what}: ${rounded(value)} ${unit} (at most ${rounded(target)})`
+  return `${verdict}  ${what}: ${rounded(value)} ${unit} (${bound} ${rounded(target)})`
 }
 
 const rounded = (value: number): string => (Math.abs(value) >= 10 ? value.toFixed(0) : value.toFixed(2))

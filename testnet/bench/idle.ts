@@ -12,7 +12,7 @@ import { type Leadership, onStage, type Stage, whole } from './stage.ts'
 
 /** The bundle that ships, run as its launcher would. */
 const BUNDLE = new URL('../../dist/cli/main.js', import.meta.url).href
-const BUNDLED = ['-e', `import('${BUNDLE}').then(({ main }) => main(process.argv.slice(1)))`, '--']
+export const BUNDLED = ['-e', `import('${BUNDLE}').then(({ main }) => main(process.argv.slice(1)))`, '--']
 const BUILD = fileURLToPath(new URL('../../node/build.ts', import.meta.url))
 
 /** After a start connections are still being made and stores compared: left to settle for so long. A guess. */

@@ -1,5 +1,5 @@
-// `npm run bench -- election|failover|federation|idle|placement`: measurements on real processes. Figures in a README
-// come from here. Where a figure has a target and misses it, the command ends with 1.
+// `npm run bench -- election|failover|federation|idle|overlay|placement`: measurements on real processes. Figures in a
+// README come from here. Where a figure has a target and misses it, the command ends with 1.
 
 import { parseArgs } from 'node:util'
 import { benchDocker } from './docker.ts'
@@ -7,7 +7,8 @@ import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './electio
 import { benchFailover } from './failover.ts'
 import { benchFederation, FEDERATION_PARTS } from './federation.ts'
 import { isMet, lineOf } from './figures.ts'
-import { benchIdle } from './idle.ts'
+import { BUNDLED, benchIdle, buildBundle } from './idle.ts'
+import { benchOverlay } from './overlay.ts'
 import { measureCore } from './placement.ts'
 import { benchSubmit } from './submit.ts'
 
@@ -23,7 +24,8 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
 npm run bench -- failover [--runs N]
 npm run bench -- federation [--parts charter,join,revoke] [--runs N] [--nodes N]
 npm run bench -- placement --parts core,process,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
-npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]`
+npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]
+npm run bench -- overlay [--runs N] [--mebibytes N] [--bundled]`
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -36,6 +38,7 @@ const { positionals, values } = parseArgs({
     sizes: { type: 'string', default: '1,3' },
     hours: { type: 'string', default: '24' },
     loss: { type: 'string', default: '0.05' },
+    mebibytes: { type: 'string', default: '512' },
     bundled: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -86,6 +89,18 @@ async function placement(): Promise<boolean> {
   return figures.every(isMet)
 }
 
+async function overlay(): Promise<boolean> {
+  if (values.bundled) buildBundle()
+  const figures = await benchOverlay({
+    runs: Number(values.runs ?? 5),
+    mebibytes: Number(values.mebibytes),
+    ...(values.bundled && { program: BUNDLED }),
+  })
+  console.log('')
+  for (const figure of figures) console.log(lineOf(figure))
+  return figures.every(isMet)
+}
+
 async function federation(): Promise<boolean> {
   const parts = values.parts === ELECTION_PARTS_DEFAULT.join() ? FEDERATION_PARTS : values.parts.split(',')
   const unknown = parts.filter((part) => !FEDERATION_PARTS.some((known) => known === part))
@@ -95,7 +110,14 @@ async function federation(): Promise<boolean> {
   return figures.every(isMet)
 }
 
-const benches: Readonly<Record<string, () => Promise<boolean>>> = { election, failover, federation, idle, placement }
+const benches: Readonly<Record<string, () => Promise<boolean>>> = {
+  election,
+  failover,
+  federation,
+  idle,
+  overlay,
+  placement,
+}
 const bench = benches[positionals[0] ?? '']
 if (bench === undefined) {
   console.error(USAGE)

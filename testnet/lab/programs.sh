@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the programs of other people that the live tests check names (testnet/local/names.live.test.ts) and logins of
-# registries with, and those that make the NATs of the lab, where they are missing; Debian, as root. No service of theirs is started: the tests run their own on loopback.
+# registries with, those that make the NATs of the lab, and those that the bench compares tunnels with, where they are missing; Debian, as root. No service of theirs is started: the tests run their own on loopback.
 set -euo pipefail
 
 missing=()
@@ -11,6 +11,8 @@ need dig bind9-dnsutils
 need nc netcat-openbsd
 need ssh openssh-client
 need sshd openssh-server
+need socat socat
+need openssl openssl
 need redis-server redis-server
 need docker-registry docker-registry
 need ip iproute2

@@ -46,6 +46,10 @@ export interface FleetPlan {
   readonly flags?: readonly string[]
   /** Those of one node, besides. */
   readonly flagsOf?: (name: string) => readonly string[]
+  /** The multiaddr that a node listens on; default: a free port on loopback. */
+  readonly listenOf?: (name: string) => string
+  /** Words before the command of a node, as `ip netns exec NAME`; what they run must keep the process id. */
+  readonly prefixOf?: (name: string) => readonly string[]
   /** What stands in one node's environment, besides this process's. */
   readonly environmentOf?: (name: string) => Readonly<Record<string, string>>
   /** How many start at a time, the next only when these are ready; default: all at once. */
@@ -91,24 +95,24 @@ export function createFleet(plan: FleetPlan): Fleet {
     flags = [],
     flagsOf = () => [],
     environmentOf = () => ({}),
+    listenOf = () => '/ip4/127.0.0.1/tcp/0',
+    prefixOf = () => [],
     program = [COPPICE],
     waveNodes = Number.POSITIVE_INFINITY,
     onProgress,
   } = plan
   const nodes: FleetNode[] = []
   const dead = new Set<FleetNode>()
-  const common = ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', ...flags]
+  const common = ['--no-mdns', ...flags]
 
   const launch = (name: string, domain: string, dataDir: string, args: readonly string[]): FleetNode => {
     const log = createWriteStream(join(dataDir, 'node.log'), { flags: 'a' })
-    const child = spawn(
-      process.execPath,
-      [...program, ...args, '--name', name, '--data', dataDir, ...common, ...flagsOf(name)],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { ...process.env, ...environmentOf(name) },
-      },
-    )
+    const own = ['--name', name, '--data', dataDir, '--listen', listenOf(name), ...common, ...flagsOf(name)]
+    const [command = '', ...words] = [...prefixOf(name), process.execPath, ...program, ...args, ...own]
+    const child = spawn(command, words, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environmentOf(name) },
+    })
     child.stdout?.pipe(log, { end: false })
     child.stderr?.pipe(log, { end: false })
     return { name, domain, dataDir, control: createControlClient(dataDir), process: child }

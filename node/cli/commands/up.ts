@@ -10,6 +10,7 @@ import type { NodeOptions, Preset } from '../../options.ts'
 import type { CliContext } from '../context.ts'
 import { clean } from '../render.ts'
 import { onFirstSignal } from '../signals.ts'
+import { keepYoungHeapSmall } from '../young-heap.ts'
 
 /** How often what the node waits for is looked at: quick for a person's eye, nothing for the node. */
 const PROGRESS_MS = 250
@@ -48,12 +49,14 @@ export interface UpWords {
 }
 
 export async function up(context: CliContext, words: UpWords): Promise<void> {
+  keepYoungHeapSmall()
   const { createNode } = await import('../../index.ts')
   await inForeground(context, () => createNode(optionsOf(context.dataDir, words)))
 }
 
 /** With an invite, or with the file of a device that was prepared. */
 export async function join(context: CliContext, word: string, words: UpWords): Promise<void> {
+  keepYoungHeapSmall()
   const { joinNode } = await import('../../index.ts')
   const invite = (await readFile(word, 'utf8').catch(() => null)) ?? word
   await inForeground(context, () => joinNode({ ...optionsOf(context.dataDir, words), invite, onProgress: context.say }))

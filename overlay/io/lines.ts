@@ -1,0 +1,224 @@
+// The lines of a node: which peers have some, when another is made, and when they end. A tunnel that finds none goes
+// over a libp2p stream, which is always there.
+
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import type { NodeId } from '../kernel/ids.ts'
+import { chooseLine, LINES_PER_PEER_MAX, wantsAnother } from '../line-choice.ts'
+import { GROWTH_BYTES_MAX, type Purse } from '../line-window.ts'
+import type { Connections } from './connections.ts'
+import type { Counters } from './counters.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
+import { Line } from './line.ts'
+import { arrangeMeetings, isTcp, type Meeting, reachOf } from './line-meeting.ts'
+import { openLineDoor } from './line-tls.ts'
+
+/** How long the first tunnel to a peer waits for a line; then, and for a while, it takes a libp2p stream. */
+const OPEN_TIMEOUT_MS = 2_000
+/** How long it is remembered that there was no line to be had. A guess. */
+const REFUSED_MS = 60_000
+/** Both sides may each make as many as one makes; whoever makes more is refused. */
+const ACCEPTED_PER_PEER_MAX = 2 * LINES_PER_PEER_MAX
+/** A line without a tunnel is kept for so long. A guess. */
+const IDLE_MS = 60_000
+/** How long a line has to give a sign of life when a connection to its peer has closed: as long as libp2p's ping. */
+const CHECK_MS = 5_000
+
+export interface LinesSetup {
+  readonly node: Libp2pNode
+  readonly connections: Connections
+  readonly counters: Counters
+  /** The peer opened a tunnel. */
+  onTunnel(peer: NodeId, duplex: Duplex): void
+}
+
+export interface Lines {
+  /** A new tunnel on a line; null when there is none to be had: the path is a relay, or the peer has no lines. */
+  openTunnel(peer: NodeId, signal: AbortSignal): Promise<Duplex | null>
+  /** A connection that began like a line. */
+  accept(socket: Socket): void
+  /** A connection to the peer closed: its lines have to show that they still work, and refusals are forgotten. */
+  doubt(peer: NodeId): void
+  /** Cuts all lines to a peer at once. */
+  cut(peer: NodeId): void
+  close(): void
+}
+
+/** All tunnels are libp2p streams. */
+export const NO_LINES: Lines = {
+  openTunnel: async () => null,
+  accept: (socket) => void socket.destroy(),
+  doubt: () => {},
+  cut: () => {},
+  close: () => {},
+}
+
+interface Held {
+  readonly line: Line
+  isDoubted: boolean
+  idle: NodeJS.Timeout | null
+}
+
+interface Peer {
+  readonly held: Set<Held>
+  opening: Promise<void> | null
+  refusedUntil: number
+  /** Those who asked to be called, and wait for it. */
+  readonly waiting: Set<() => void>
+}
+
+export async function openLines(setup: LinesSetup): Promise<Lines> {
+  const { node, connections, counters } = setup
+  const peers = new Map<NodeId, Peer>()
+  const purse: Purse = { bytes: GROWTH_BYTES_MAX }
+  const stop = new AbortController()
+
+  const peerAt = (id: NodeId): Peer => {
+    const known = peers.get(id)
+    if (known !== undefined) return known
+    const peer: Peer = { held: new Set(), opening: null, refusedUntil: Number.NEGATIVE_INFINITY, waiting: new Set() }
+    peers.set(id, peer)
+    return peer
+  }
+  const loads = ({ held }: Peer) =>
+    [...held].map(({ line, isDoubted }) => ({ tunnels: line.tunnels, isBulky: line.isBulky, isDoubted }))
+  const choose = (peer: Peer): Held | null => {
+    const index = chooseLine(loads(peer))
+    return index === null ? null : ([...peer.held][index] ?? null)
+  }
+
+  const isRefused = ({ refusedUntil }: Peer): boolean => refusedUntil > performance.now()
+
+  const attach = (id: NodeId, socket: TLSSocket, isDialler: boolean): void => {
+    const line = new Line({
+      socket,
+      isDialler,
+      purse,
+      onTunnel: (duplex) => setup.onTunnel(id, duplex),
+      onChange: () => onChange(id, held),
+      onClose: () => release(id, held),
+    })
+    const held: Held = { line, isDoubted: false, idle: null }
+    hold(id, held)
+  }
+
+  const hold = (id: NodeId, held: Held): void => {
+    const peer = peerAt(id)
+    peer.held.add(held)
+    counters.add('lines')
+    onChange(id, held)
+    for (const wake of [...peer.waiting]) wake()
+  }
+  const release = (id: NodeId, held: Held): void => {
+    if (held.idle !== null) clearTimeout(held.idle)
+    const peer = peers.get(id)
+    peer?.held.delete(held)
+    if (peer?.held.size === 0 && peer.opening === null && !isRefused(peer)) peers.delete(id)
+  }
+  const onChange = (id: NodeId, held: Held): void => {
+    if (held.idle !== null) clearTimeout(held.idle)
+    held.idle = null
+    const peer = peerAt(id)
+    if (held.line.tunnels > 0) {
+      if (wantsAnother(loads(peer)) && !isRefused(peer)) more(id, peer).catch(() => {})
+      return
+    }
+    held.idle = setTimeout(() => held.line.destroy(), IDLE_MS)
+    held.idle.unref()
+  }
+
+  /** Makes one more line, or joins those who wait for one. Rejects when there is none to be had. */
+  const more = (id: NodeId, peer: Peer): Promise<void> => {
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])
+    peer.opening ??= open(id, peer, signal)
+      .catch((problem: unknown) => {
+        peer.refusedUntil = performance.now() + REFUSED_MS
+        counters.add('lines-failed')
+        throw problem
+      })
+      .finally(() => {
+        peer.opening = null
+      })
+    return peer.opening
+  }
+  const open = async (id: NodeId, peer: Peer, signal: AbortSignal): Promise<void> => {
+    const direct = connections.all(id).filter(isTcp)
+    const outbound = direct.find((connection) => reachOf(connection) !== null)
+    const [inbound] = direct
+    if (outbound !== undefined) {
+      const reach = reachOf(outbound)
+      if (reach === null) throw new Error('the connection has no address')
+      return attach(id, await meeting.dial(outbound, reach, signal), true)
+    }
+    if (inbound === undefined) throw new Error('there is no direct connection')
+    await Promise.all([awaited(peer.waiting, signal), meeting.askToCall(inbound, signal)])
+  }
+  const meeting: Meeting = await arrangeMeetings(node, (id) => {
+    const peer = peerAt(id)
+    if (peer.held.size < LINES_PER_PEER_MAX) more(id, peer).catch(() => {})
+  })
+
+  const refuse = (): void => counters.add('lines-refused')
+  const door = openLineDoor(meeting.redeem, {
+    onLine: (socket, { peer: id }) => {
+      const isFull = (peers.get(id)?.held.size ?? 0) >= ACCEPTED_PER_PEER_MAX
+      if (connections.member(id) !== null && !isFull) return attach(id, socket, false)
+      refuse()
+      socket.destroy()
+    },
+    onRefused: refuse,
+  })
+
+  const doubt = async (held: Held): Promise<void> => {
+    held.isDoubted = true
+    held.isDoubted = !(await held.line.check(CHECK_MS))
+    if (held.isDoubted) held.line.destroy(new Error('the line gives no sign of life'))
+  }
+
+  return {
+    openTunnel: async (id, signal) => {
+      if (!connections.all(id).some(isTcp)) return null
+      const peer = peerAt(id)
+      const ready = choose(peer)
+      if (ready !== null) return ready.line.open()
+      if (isRefused(peer)) return null
+      await Promise.race([more(id, peer).catch(() => {}), aborted(signal)])
+      return choose(peer)?.line.open() ?? null
+    },
+    accept: door.enter,
+    doubt: (id) => {
+      const peer = peers.get(id)
+      if (peer === undefined) return
+      // Another connection may lead where the last one did not.
+      peer.refusedUntil = Number.NEGATIVE_INFINITY
+      for (const held of peer.held) if (!held.isDoubted) void doubt(held)
+    },
+    cut: (id) => {
+      for (const held of [...(peers.get(id)?.held ?? [])]) held.line.destroy(new Error('the peer was cut off'))
+    },
+    close: () => {
+      stop.abort(new Error('the network was stopped'))
+      door.close()
+      for (const { held } of peers.values()) for (const one of [...held]) one.line.destroy()
+    },
+  }
+}
+
+/** Resolves when the next one wakes those who wait; rejects when the signal aborts first. */
+function awaited(waiting: Set<() => void>, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const onAbort = (): void => reject(signal.reason)
+  waiting.add(resolve)
+  signal.addEventListener('abort', onAbort, { once: true })
+  return promise.finally(() => {
+    waiting.delete(resolve)
+    signal.removeEventListener('abort', onAbort)
+  })
+}
+
+/** Resolves when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

@@ -1,0 +1,259 @@
+// `npm run bench -- overlay`: what a tunnel costs, beside other ways of carrying the same bytes between the same two
+// places in the same run. Absolute figures are the machine's; the ratios are ours.
+
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ResolveView } from '../../node/control.ts'
+import { answer, coppice } from '../local/command-fixture.ts'
+import { createFleet, type Fleet, type FleetNode, until } from '../local/fleet.ts'
+import { clientAt, createStagehands, openCarriers, openClient, TRAFFIC_ENDS } from './carriers.ts'
+import { type Figure, loadNow, median, worstOf } from './figures.ts'
+import type { Latencies, Way } from './traffic-ends.ts'
+import { openTwoPlaces, type Place, type TwoPlaces } from './two-places.ts'
+
+export interface OverlayBenchOptions {
+  /** How often each way is measured; the middle counts. */
+  readonly runs: number
+  /** Bytes carried each time, in MiB. */
+  readonly mebibytes: number
+  /** What Node is given for a node: the launcher of this checkout, or the bundle. */
+  readonly program?: readonly string[]
+}
+
+const MIB = 1_048_576
+const NAME = 'bench.demo.ends.web.any.rr.local'
+const PORT = 7_000
+const RELAYS = 'two plain relays'
+const READY_MS_MAX = 60_000
+const STREAMS = [1, 8] as const
+const LATENCY = { openings: 100, requests: 2_000 }
+const QUESTIONS = 20_000
+const TUNNELS_IDLE = 1_000
+const MEMORY_BYTES = 1_000_000_000
+const SAMPLE_MS = 20
+const PING_MS = 50
+
+interface Stage {
+  readonly places: TwoPlaces
+  readonly fleet: Fleet
+  readonly near: FleetNode
+  readonly ours: Readonly<Record<string, Way>>
+  readonly others: Readonly<Record<string, Way>>
+  readonly dnsPort: number
+}
+
+export async function benchOverlay(options: OverlayBenchOptions): Promise<readonly Figure[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'coppice-bench-'))
+  const places = openTwoPlaces()
+  const hands = createStagehands()
+  const placeOf = (name: string): Place => (name === 'near' ? places.near : places.far)
+  const fleet = createFleet({
+    baseDir: folder,
+    clusters: [
+      { path: '/far', names: ['far'] },
+      { path: '/near', names: ['near'] },
+    ],
+    listenOf: (name) => `/ip4/${placeOf(name).address}/tcp/0`,
+    prefixOf: (name) => placeOf(name).prefix,
+    onProgress: console.error,
+    ...(options.program && { program: options.program }),
+  })
+  try {
+    await fleet.start()
+    const near = await readyNode(fleet, 'near')
+    const ours = await deploy(near, folder)
+    const { ways: others, missing } = await openCarriers(places, hands, folder)
+    for (const name of missing) console.log(`${name}: not installed here, or not root`)
+    const { proxies } = await near.control.status()
+    const dnsPort = Number(proxies.dns?.split(':').at(-1))
+    const stage: Stage = { places, fleet, near, ours, others, dnsPort }
+    const figures: Figure[] = []
+    figures.push(...(await idleTunnels(stage)))
+    figures.push(...(await memory(stage)))
+    for (const streams of STREAMS) figures.push(...(await throughput(stage, streams, options)))
+    figures.push(...(await latencies(stage)))
+    figures.push(await resolution(stage))
+    return figures
+  } finally {
+    await fleet.stop()
+    hands.stop()
+    places.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function readyNode(fleet: Fleet, name: string): Promise<FleetNode> {
+  const node = fleet.nodes.find((one) => one.name === name)
+  if (node === undefined) throw new Error(`no node ${name}`)
+  await until(`${name} is ready`, async () => (await node.control.status()).ready, READY_MS_MAX, [node])
+  return node
+}
+
+/** Runs the server as a service at the far place; resolves to the ways to it from the near one. */
+async function deploy(near: FleetNode, folder: string): Promise<Readonly<Record<string, Way>>> {
+  const microservice = {
+    microservice_name: 'ends',
+    microservice_namespace: 'web',
+    virtualization: 'process',
+    cmd: [process.execPath, TRAFFIC_ENDS, 'serve'],
+    memory: 512,
+    port: String(PORT),
+    constraints: [{ type: 'clusters', allowed: ['far'] }],
+  }
+  const application = { application_name: 'bench', application_namespace: 'demo', microservices: [microservice] }
+  const file = join(folder, 'service.json')
+  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [application] }))
+  const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', near.dataDir)
+  if (exitCode !== 0) throw new Error(stderr)
+  const { virtualAddress }: ResolveView = await answer('resolve', NAME, '--data', near.dataDir)
+  const { proxies } = await near.control.status()
+  const through = (kind: 'http' | 'socks', at: string | null): Way => {
+    const { hostname, port } = new URL(at ?? '')
+    return { host: hostname, port: Number(port), proxy: { kind, target: `${NAME}:${PORT}` } }
+  }
+  return {
+    'Coppice, loopback address': { host: virtualAddress ?? '', port: PORT },
+    'Coppice, HTTP proxy': through('http', proxies.http),
+    'Coppice, SOCKS': through('socks', proxies.socks),
+  }
+}
+
+/** Each way in turn, round after round; ratios are taken within a round. Control is asked meanwhile. */
+async function throughput(
+  { places, near, fleet, ours, others }: Stage,
+  streams: 1 | 8,
+  { runs, mebibytes }: OverlayBenchOptions,
+): Promise<readonly Figure[]> {
+  const rates = new Map<string, number[]>()
+  const far = fleet.nodes.find(({ name }) => name === 'far')
+  const farId = (await far?.control.status())?.node ?? ''
+  const pings: number[] = []
+  for (let run = 0; run < runs; run++) {
+    for (const [name, way] of Object.entries({ ...others, ...ours })) {
+      const pinging = name in ours ? ping(near, farId) : null
+      const rate = await clientAt<number>(places.near, { kind: 'bulk', way, streams, bytes: mebibytes * MIB })
+      pings.push(...((await pinging?.stop()) ?? []))
+      console.error(`${name}: ${rate.toFixed(0)} MB/s`)
+      rates.set(name, [...(rates.get(name) ?? []), rate])
+    }
+  }
+  const relays = rates.get(RELAYS) ?? []
+  const ratioTo = (base: readonly number[], name: string): number =>
+    median((rates.get(name) ?? []).map((rate, run) => rate / (base[run] ?? Number.NaN)))
+  console.log(`\n${streams === 1 ? 'One stream' : `${streams} streams`}, ${runs} rounds, ${loadNow()}:`)
+  for (const [name, all] of rates) {
+    const [rate, ratio] = [median(all).toFixed(0), ratioTo(relays, name).toFixed(2)]
+    console.log(`  ${name.padEnd(28)}${rate.padStart(7)} MB/s${ratio.padStart(7)} of ${RELAYS}`)
+  }
+  const ssh = rates.get('ssh -L')
+  const atLeast = { bound: 'at least', unit: '' } as const
+  const [first = ''] = Object.keys(ours)
+  return [
+    ...Object.keys(ours).map(
+      (name): Figure => ({
+        what: `${name}, ${streams} stream(s), of ${RELAYS}`,
+        value: ratioTo(relays, name),
+        target: streams === 1 ? 0.65 : 0.8,
+        ...atLeast,
+      }),
+    ),
+    ...(ssh === undefined || streams !== 1
+      ? []
+      : [{ what: `${first}, 1 stream, of ssh -L`, value: ratioTo(ssh, first), target: 1, ...atLeast }]),
+    { what: `control meanwhile, ${streams} stream(s), worst of ${pings.length}`, value: worstOf(pings), ...SOON },
+  ]
+}
+
+/** A heartbeat that takes longer is late. */
+const SOON = { target: 100, unit: 'ms' } as const
+
+/** Measures round trips on the control connection again and again. */
+function ping(node: FleetNode, to: string): { stop(): Promise<readonly number[]> } {
+  const times: number[] = []
+  let isStopped = false
+  const done = (async () => {
+    while (!isStopped) {
+      times.push((await node.control.ping(to)).rttMs)
+      await delay(PING_MS)
+    }
+  })()
+  return {
+    stop: async () => {
+      isStopped = true
+      await done
+      return times
+    },
+  }
+}
+
+async function latencies({ places, ours, others }: Stage): Promise<readonly Figure[]> {
+  const measured = new Map<string, { readonly first: number; readonly request: number }>()
+  console.log(`\nMedians of ${LATENCY.openings} openings and ${LATENCY.requests} requests, ${loadNow()}:`)
+  for (const [name, way] of Object.entries({ ...others, ...ours })) {
+    const { firstMs, requestMs } = await clientAt<Latencies>(places.near, { kind: 'latency', way, ...LATENCY })
+    const [first, request] = [median(firstMs), median(requestMs)]
+    measured.set(name, { first, request })
+    console.log(`  ${name.padEnd(28)} first byte ${first.toFixed(2)} ms, request ${request.toFixed(3)} ms`)
+  }
+  const roundTrip = measured.get('TCP itself')?.request ?? Number.NaN
+  return Object.keys(ours).flatMap((name): readonly Figure[] => {
+    const { first, request } = measured.get(name) ?? { first: Number.NaN, request: Number.NaN }
+    return [
+      { what: `${name}, first byte of a warm tunnel`, value: first, target: roundTrip + 2, unit: 'ms' },
+      { what: `${name}, request on an open tunnel`, value: request, target: 0.3, unit: 'ms' },
+    ]
+  })
+}
+
+async function resolution({ places, dnsPort }: Stage): Promise<Figure> {
+  const task = { kind: 'names', port: dnsPort, name: NAME, questions: QUESTIONS } as const
+  const value = await clientAt<number>(places.near, task)
+  return { what: 'names from the cache', value, target: 10_000, bound: 'at least', unit: 'answers/s' }
+}
+
+async function memory({ places, fleet, ours }: Stage): Promise<readonly Figure[]> {
+  const [way] = Object.values(ours)
+  if (way === undefined) return []
+  const before = await residentBytes(fleet)
+  let peak = before
+  let isDone = false
+  const sampled = (async () => {
+    while (!isDone) {
+      peak = Math.max(peak, await residentBytes(fleet))
+      await delay(SAMPLE_MS)
+    }
+  })()
+  await clientAt<number>(places.near, { kind: 'bulk', way, streams: 1, bytes: MEMORY_BYTES })
+  isDone = true
+  await sampled
+  console.log(`\nBoth nodes before a transfer of 1 GB: ${(before / MIB).toFixed(0)} MiB`)
+  return [{ what: 'both ends of 1 GB, resident at most', value: peak / MIB, target: 200, unit: 'MiB' }]
+}
+
+async function idleTunnels({ places, fleet, ours }: Stage): Promise<readonly Figure[]> {
+  const [way] = Object.values(ours)
+  if (way === undefined) return []
+  // What the first tunnels need is there already.
+  await clientAt(places.near, { kind: 'latency', way, ...LATENCY })
+  const before = await residentBytes(fleet)
+  const client = openClient(places.near, { kind: 'idle', way, tunnels: TUNNELS_IDLE })
+  const isOpen = async () => client.child.exitCode !== null || client.lines.includes('open')
+  await until('all tunnels are open', isOpen, READY_MS_MAX)
+  const grown = (await residentBytes(fleet)) - before
+  client.child.stdin.end()
+  await client.answer
+  return [{ what: `an idle tunnel of ${TUNNELS_IDLE}`, value: grown / TUNNELS_IDLE / 1_000, target: 30, unit: 'kB' }]
+}
+
+/** Of both nodes, as the system counts it: pages that both have mapped count twice. */
+async function residentBytes(fleet: Fleet): Promise<number> {
+  const all = await Promise.all(
+    fleet.nodes.map(async ({ process: { pid } }) => {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8')
+      return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1_024
+    }),
+  )
+  return all.reduce((sum, bytes) => sum + bytes, 0)
+}
