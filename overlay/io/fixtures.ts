@@ -137,6 +137,8 @@ export interface Village {
   /** Starts a member. */
   add(options?: Partial<NetworkOptions>): Promise<TestNode>
   readonly members: Set<NodeId>
+  /** Those whose credential lets them carry connections; whoever is started as a relay is one. */
+  readonly relays: Set<NodeId>
   /** Stops all that were started. */
   stop(): Promise<void>
 }
@@ -148,6 +150,7 @@ export function createVillage(): Village {
   const nodes: TestNode[] = []
   return {
     members,
+    relays,
     add: async (options = {}) => {
       const key = options.privateKey ?? (await newKey())
       const self = idOf(key)

@@ -2,12 +2,11 @@
 // is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
-import { type TopicValidatorFn, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
-import { createAllowances, GOSSIP_MESSAGES_PER_MEMBER } from '../allowance.ts'
 import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
@@ -40,6 +39,7 @@ import {
 } from './protocols.ts'
 import type { ReachKeeper } from './reach.ts'
 import { type Liveness, METERED_LIVENESS } from './round-trips.ts'
+import { follow, paceOfGossip } from './topics.ts'
 import { openTunnelOver, serveTunnels, type TunnelServer } from './tunnel-streams.ts'
 
 export interface NetworkOptions {
@@ -306,29 +306,6 @@ function publish({ node, counters }: Parts, topic: string, bytes: Uint8Array): v
   // What was said to single peers in the same turn leaves first: of a new leader its heartbeats, whose hearers write to
   // the disk while they check its announcement.
   setImmediate(() => node.services.pubsub.publish(topic, data).catch(() => counters.add('publish-failed')))
-}
-
-/** Lets so much gossip in of each member that brings it; what is beyond goes no further either. */
-function paceOfGossip(counters: Counters): TopicValidatorFn {
-  const allowances = createAllowances(GOSSIP_MESSAGES_PER_MEMBER)
-  return (source) => {
-    if (allowances.tryTake(nodeId(source.toString()), 1, performance.now())) return TopicValidatorResult.Accept
-    counters.add('gossip-held-off')
-    return TopicValidatorResult.Ignore
-  }
-}
-
-function follow(node: Libp2pNode, topics: readonly string[], pace: TopicValidatorFn): void {
-  const { pubsub } = node.services
-  const followed = new Set(pubsub.getTopics())
-  for (const topic of topics) {
-    pubsub.topicValidators.set(topic, pace)
-    if (!followed.delete(topic)) pubsub.subscribe(topic)
-  }
-  for (const topic of followed) {
-    pubsub.unsubscribe(topic)
-    pubsub.topicValidators.delete(topic)
-  }
 }
 
 /**

@@ -155,7 +155,9 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     const theirs = hostAndPortOf(connection.remoteAddr.toString())
     const listening = listenAddrs.find((address) => hostAndPortOf(address.toString())?.host === theirs?.host)
     if (listening !== undefined) dialled.set(peer, `${listening}/p2p/${peer}`)
-    tellChoice({ kind: 'offer', peer, isOffered: protocols.includes(RELAY_HOP_PROTOCOL) })
+    // Also who may not carry could say that it does; its operator's word counts.
+    const mayCarry = connections.member(peer)?.facts.capabilities.includes('relay') === true
+    tellChoice({ kind: 'offer', peer, isOffered: mayCarry && protocols.includes(RELAY_HOP_PROTOCOL) })
   })
   relayClient.onChanged(() => {
     tellChoice({ kind: 'held', peers: relayClient.held() })

@@ -48,6 +48,17 @@ test('a relay that comes back is found again and gives an address again', async 
   await a.heard.until(() => a.network.addresses().length > 0, 'an address on the relay again')
 })
 
+test('a member whose credential does not let it carry connections is not asked to', async () => {
+  const [plain, relay] = [await village.add({ relay: true }), await village.add({ relay: true })]
+  village.relays.delete(plain.network.self)
+  const a = await village.add({ listen: ['/p2p-circuit'] })
+  a.network.want(wantOf(plain))
+  await a.heard.until(() => a.heard.connected.length === 1, 'a is connected to the first')
+  a.network.want(wantOf(plain, relay))
+  await a.heard.until(() => a.network.addresses().some(isRelayed), 'a has an address on a relay')
+  assert.deepEqual(a.network.reach().relays, [relay.network.self])
+})
+
 test('a direct path takes over from the relayed one, and gossip survives the end of the relay', async () => {
   const relay = await village.add({ relay: true })
   const a = await village.add({ listen: ['/ip4/127.0.0.1/tcp/0', '/p2p-circuit'] })

@@ -28,7 +28,7 @@ import { bareNode, framed, type HostileMember, openStream, takeFolder } from './
 
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
 const ADDRESS = 'shop.demo.hello.web.0.rr.local:8080'
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 60_000
 /** An honest node may keep so much more after an attack: the collector gives back late. A guess. */
 const GROWTH_MB_MAX = 96
 const A = '/a' as DomainPath
