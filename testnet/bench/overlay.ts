@@ -130,6 +130,8 @@ async function throughput(
   const far = fleet.nodes.find(({ name }) => name === 'far')
   const farId = (await far?.control.status())?.node ?? ''
   const pings: number[] = []
+  const termOf = async () => (await near.control.status()).domains.find(({ path }) => path === '/')?.term ?? Number.NaN
+  const term = await termOf()
   for (let run = 0; run < runs; run++) {
     for (const [name, way] of Object.entries({ ...others, ...ours })) {
       const pinging = name in ours ? ping(near, farId) : null
@@ -163,6 +165,7 @@ async function throughput(
       ? []
       : [{ what: `${first}, 1 stream, of ssh -L`, value: ratioTo(ssh, first), target: 1, ...atLeast }]),
     { what: `control meanwhile, ${streams} stream(s), worst of ${pings.length}`, value: worstOf(pings), ...SOON },
+    { what: `terms of the root meanwhile, ${streams} stream(s)`, value: (await termOf()) - term, target: 0, unit: '' },
   ]
 }
 
