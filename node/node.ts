@@ -124,6 +124,7 @@ async function assemble(
   // again.
   let host: Host | null = null
   let network: NetworkPort | null = null
+  let policy: PolicyKeeper | null = null
   const belonging = createBelonging({
     gate: () => gate,
     network: () => network,
@@ -139,7 +140,10 @@ async function assemble(
     name,
     wall: Date.now,
     onNotice: notice,
-    onCharterChanged: belonging.onCharterChanged,
+    onCharterChanged: (view, news) => {
+      belonging.onCharterChanged(view, news)
+      policy?.onCharter()
+    },
   })
   const sealer = createSealer(coreCodec, federation, gate, gate)
   const clock = createClock()
@@ -183,7 +187,8 @@ async function assemble(
     traffic: () => traffic,
   }
   const registries = await openRegistryFile(dataDir)
-  const policy = await openPolicyKeeper({ store: disk, gate, operatorKey, wall: Date.now, onNotice: notice })
+  const keeper = await openPolicyKeeper({ store: disk, gate, operatorKey, wall: Date.now, onNotice: notice })
+  policy = keeper
   const lookups = createLookups((input) => host?.input(input))
   const logins: LoginOptions = {
     core: core.view,
@@ -205,7 +210,7 @@ async function assemble(
   })
   closers.push(() => runtimes.stop())
 
-  const rights = ownerRights(core.view, policy)
+  const rights = ownerRights(core.view, keeper)
   const stopping = new AbortController()
   const questions = createQuestions((input) => host?.input(input))
   const traffic = createTraffic({
@@ -299,13 +304,13 @@ async function assemble(
       },
       onSettled: observers.settled,
       onCharter: belonging.onCharter,
-      onPolicy: policy.offer,
+      onPolicy: keeper.offer,
       onAudit: audit.note,
     },
   }
   host = createHost({ self, federation, core, sealer, ports })
   const running = host
-  policy.tellFrom(running.input)
+  keeper.tellFrom(running.input)
   closers.push(async () => running.stop())
   tellReach(running, opened)
   running.input({ kind: 'start' })
@@ -325,7 +330,7 @@ async function assemble(
     network: opened,
     runtimes,
     registries,
-    policy,
+    policy: keeper,
     secrets,
     audit,
     traffic,

@@ -36,6 +36,8 @@ export interface PolicyKeeper {
    * `invalid-policy`, `no-operator-key` or `old-policy`.
    */
   set(text: string): Promise<HeldPolicy>
+  /** The charter is another one: whom the names in the policy mean may have changed. */
+  onCharter(): void
   /** Says which policy counts, now and whenever it is another one. */
   tellFrom(listener: (input: Input) => void): void
 }
@@ -138,6 +140,9 @@ export async function openPolicyKeeper(options: PolicyKeeperOptions): Promise<Po
     offer: (statement) => {
       const tell = (problem: unknown): void => onNotice('policy-refused', String(problem))
       inTurn(() => offer(statement)).then((problem) => (problem === null ? undefined : tell(problem)), tell)
+    },
+    onCharter: () => {
+      if (held !== null) show(held)
     },
     tellFrom: (next) => {
       listener = next
