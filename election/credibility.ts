@@ -55,8 +55,9 @@ export function isCredible(state: ElectionState, message: ElectorMessage): boole
   if (isFarAhead(message, state)) return false
   const isElectorHere = (child: ChildId): boolean => child === state.self || electorIds(state.register).includes(child)
   switch (message.kind) {
+    // Who knows of no line has no vote to be talked out of; unheard, it would found a rival line beside a living one.
     case 'election/heartbeat':
-      return isElectorHere(message.leader) || isAnnounced(state, message)
+      return state.register === null || isElectorHere(message.leader) || isAnnounced(state, message)
     // A candidate that this elector has not heard of yet holds its ticket, which only electors get to see.
     case 'election/vote-request':
       return isElectorHere(message.candidate) || message.ticket === state.ticket
