@@ -47,8 +47,8 @@ export const CLOCK_SKEW_MS = 12 * 3_600_000
 /** `typ` of the JWS header, so that no other token of the operator's passes for a credential. */
 export const CREDENTIAL_TYPE = 'coppice-credential'
 
-/** What a joined node may do unless its invite says otherwise. */
-export const MEMBER_CAPABILITIES: readonly string[] = ['work', 'lead', 'deploy:*']
+/** What a joined node may do unless its invite says otherwise; whoever can be dialled carries (DESIGN section 10). */
+export const MEMBER_CAPABILITIES: readonly string[] = ['work', 'lead', 'relay', 'deploy:*']
 /** What the node that founds a federation may do. */
 export const FOUNDER_CAPABILITIES: readonly string[] = ['work', 'lead', 'relay', 'deploy:*', 'enrol']
 

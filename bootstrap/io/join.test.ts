@@ -54,7 +54,7 @@ test('a device with an invite becomes a member that the others believe', async (
   const second = await joinWith(host, invite, 'barn', clock)
   assert.equal(guest.gate.federation, host.gate.federation)
   assert.equal(guest.gate.federationName, 'Green Fields')
-  assert.deepEqual(guest.gate.facts.capabilities, ['work', 'lead', 'deploy:*'])
+  assert.deepEqual(guest.gate.facts.capabilities, ['work', 'lead', 'relay', 'deploy:*'])
   assert.equal(guest.gate.facts.domain, '/home')
   assert.deepEqual(await greet(host, guest), ['ok', 'ok'])
   assert.deepEqual(await greet(second, guest), ['ok', 'ok'])
@@ -229,7 +229,7 @@ test('the largest grant, path and name that are allowed make a credential that i
   const host = await founder(clock)
   const domain = `/${'x'.repeat(63)}`.repeat(4)
   const addresses = [`/ip4/10.0.0.1/tcp/1/p2p/${host.nodeKey.node}`]
-  const labels = Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`${index}`, '\u0001'.repeat(49)]))
+  const labels = Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`${index}`, '\u0001'.repeat(48)]))
   const invite = readInvite(await host.gate.mintInvite({ domain, uses: 1, ttlMs: HOUR_MS, addresses, labels }))
   const guest = await joinWith(host, invite, '\ud800'.repeat(64), clock)
   assert.equal(guest.gate.facts.domain, domain)

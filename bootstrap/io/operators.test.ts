@@ -143,7 +143,7 @@ test('drafts survive a restart', async () => {
 test('a delegate enrols with no operator key, and its guests are believed by all', async () => {
   const clock = clockAt()
   const host = await founder(clock)
-  const capabilities = ['work', 'lead', 'deploy:*', 'enrol']
+  const capabilities = ['work', 'lead', 'relay', 'deploy:*', 'enrol']
   const delegate = await joinWith(host, await inviteFrom(host, 1, DAY_MS, { capabilities }), 'gateway', clock)
   const guest = await joinWith(delegate, await inviteFrom(delegate), 'sensor', clock)
   assert.deepEqual(await greet(host, guest), ['ok', 'ok'])
