@@ -22,6 +22,8 @@ export interface Canary {
   readonly clusters?: number
   /** Where the bug shows only among few other faults: which there are, by default all. */
   readonly kinds?: readonly FaultKind[]
+  /** A seed that catches it, for who has no time to hunt from the first on. */
+  readonly caughtBy?: number
   /** The rules of which one has to break. */
   readonly rules: readonly string[]
 }
@@ -83,6 +85,7 @@ const MUTANTS: readonly Canary[] = [
       replace: 'const before = null as Granted | null',
     },
     clusters: 4,
+    caughtBy: 15,
     rules: ['one-grant'],
   },
   {
