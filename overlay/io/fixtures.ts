@@ -14,7 +14,7 @@ import type { Gate, NetworkEvents, NetworkPort, PeerConnected, TunnelHandler } f
 export const FEDERATION = 'ab'.repeat(32) as FederationId
 export const OTHER_FEDERATION = 'cd'.repeat(32) as FederationId
 /** No test waits longer for anything. */
-export const PATIENCE_MS = 5_000
+export const PATIENCE_MS = 20_000
 
 const text = new TextEncoder()
 
