@@ -2,12 +2,10 @@
 // an instance, so that it starts again without a network. Each is sealed to the node's own key; a copy of the file
 // alone is worth nothing.
 
-import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CoppiceError } from '../errors.ts'
+import { type OwnerFile, openOwnerFile } from './owner-file.ts'
 
 const SECRETS_FILE = 'secrets.json'
-const OWNER_ONLY = 0o600
 
 interface KeptSecret {
   readonly name: string
@@ -28,49 +26,16 @@ interface Content {
   readonly lent: readonly LentSecret[]
 }
 
-export interface SecretFile {
-  content(): Content
-  /** On disk when it resolves. */
-  save(content: Content): Promise<void>
-}
+export type SecretFile = OwnerFile<Content>
 
-export async function openSecretFile(dataDir: string): Promise<SecretFile> {
-  const path = join(dataDir, SECRETS_FILE)
-  let content = await read(path)
-  let writing: Promise<void> = Promise.resolve()
-  return {
-    content: () => content,
-    save: (next) => {
-      content = next
-      const task = (): Promise<void> => write(path, JSON.stringify(next))
-      writing = writing.then(task, task)
-      return writing
+export const openSecretFile = (dataDir: string): Promise<SecretFile> =>
+  openOwnerFile<Content>({
+    path: join(dataDir, SECRETS_FILE),
+    empty: { kept: [], lent: [] },
+    parse: (text) => {
+      const { kept, lent } = JSON.parse(text) as Content
+      return { kept: [...kept], lent: [...lent] }
     },
-  }
-}
-
-async function read(path: string): Promise<Content> {
-  const text = await readFile(path, 'utf8').catch((problem: NodeJS.ErrnoException) => {
-    if (problem.code === 'ENOENT') return '{"kept":[],"lent":[]}'
-    throw problem
+    print: JSON.stringify,
+    remedy: 'Move it away and set the secrets again.',
   })
-  try {
-    const { kept, lent } = JSON.parse(text) as Content
-    return { kept: [...kept], lent: [...lent] }
-  } catch {
-    throw new CoppiceError('damaged-file', `${path} is damaged`, 'Move it away and set the secrets again.')
-  }
-}
-
-/** Whole or not at all, and never readable for others. */
-async function write(path: string, content: string): Promise<void> {
-  const draft = `${path}.new`
-  const file = await open(draft, 'w', OWNER_ONLY)
-  try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(draft, path)
-}
