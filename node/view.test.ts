@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type DomainPath, ROOT } from '../overlay/kernel/ids.ts'
 import { createWorld, type World } from './core/world.test-kit.ts'
-import { SERVICE, specWith } from './fixture-records.ts'
+import { instance, placement, SERVICE, specWith } from './fixture-records.ts'
 import { withFound } from './found.ts'
 import {
   domainViews,
@@ -110,4 +110,15 @@ test('what others answered is looked into like records of one’s own', () => {
     ['0 running', '1 running'],
   )
   assert.equal(seen?.placements.length, 2)
+})
+
+test('what went back to the device it was moved from is shown there, though the later copy says that it runs', () => {
+  const world = deployed('/b' as DomainPath)
+  const { view } = world.node('a1').core
+  const copies = [instance('z1', '/z', { since: 1_000 }), instance('z2', '/z', { since: 2_000 })]
+  const [old, young] = copies.map(({ from }) => from)
+  const rows = (...more: Parameters<typeof withFound>[1]): readonly string[] =>
+    instancesOf(withFound(view, [...copies, ...more]), SERVICE).map(({ node, state }) => `${node} ${state}`)
+  assert.deepEqual(rows(placement('/z', young ?? '', { previous: old ?? '' } as never)), [`${young} running`])
+  assert.deepEqual(rows(placement('/z', old ?? '')), [`${old} running`])
 })

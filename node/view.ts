@@ -143,7 +143,7 @@ export function instancesOf(core: CoreView, service: ServiceId): readonly Instan
   const latest = latestInstances(core, service)
   for (const record of latest) {
     const { number, live, state, done = false } = record.message
-    if (latest.some((other) => isSettled(other) && supersedes(claimOf(other), claimOf(record)))) continue
+    if (latest.some((other) => hides(core, other, record))) continue
     const isWanted = wanted.has(number)
     if (!live && (!isWanted || (state === 'stopped' && !done))) continue
     if (isGone(core, record) && !done && !isPlacedSomewhere(core, record)) continue
@@ -156,8 +156,14 @@ export function instancesOf(core: CoreView, service: ServiceId): readonly Instan
   return [...views.values()].sort((a, b) => a.number - b.number || (a.node ?? '').localeCompare(b.node ?? ''))
 }
 
-const isSettled = ({ message }: SealedRecord<InstanceRecord>): boolean =>
-  message.state === 'running' || message.done === true
+/** Whether a copy is the one that people are shown: one that is wanted where it runs, then the later one. */
+function hides(core: CoreView, other: SealedRecord<InstanceRecord>, record: SealedRecord<InstanceRecord>): boolean {
+  if (other === record || other.message.number !== record.message.number) return false
+  const { state, done = false } = other.message
+  if (!done && (state !== 'running' || isGone(core, other))) return false
+  const [isWanted, isOtherWanted] = [isPlacedSomewhere(core, record), isPlacedSomewhere(core, other)]
+  return isWanted === isOtherWanted ? supersedes(claimOf(other), claimOf(record)) : isOtherWanted
+}
 
 /** How many there shall be; of a daemon those that a leader has given out, and those that wait for a place. */
 function wantedNumbers(core: CoreView, service: ServiceId): ReadonlySet<number> {

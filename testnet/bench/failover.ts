@@ -75,12 +75,16 @@ function pick(members: readonly Member[], kind: Kind, wanted?: FleetNode): Fleet
   return found.node
 }
 
-/** Moves the one instance to the device, unless it is there, and waits until it is settled. */
+/**
+ * Moves the one instance to the device, unless it is there, and waits until the one that it was before has ended: until
+ * then that one goes on answering if the device is lost.
+ */
 async function bringTo(fleet: Fleet, device: FleetNode): Promise<void> {
   const isThere = async (): Promise<boolean> => {
     for (const { control } of fleet.living()) {
-      const all = (await control.instances()).filter(({ service }) => service === idOf(NAME))
-      if (all.length !== 1 || all[0]?.state !== 'running' || all[0].name !== device.name) return false
+      const { instances, placements } = await control.inspect(idOf(NAME))
+      if (instances.length !== 1 || instances[0]?.state !== 'running' || instances[0].name !== device.name) return false
+      if (placements.some(({ previous }) => previous !== undefined)) return false
     }
     return true
   }
