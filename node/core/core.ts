@@ -244,7 +244,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'ask':
         return asking.ask(input.question, at, out)
       case 'reach':
-        return neighbours.reach(input.peer, input.domain, at, out)
+        return neighbours.reach(input.peer, input.domain, at)
       case 'charter': {
         const { message, to } = input
         if (to !== null) out.push({ kind: 'send', to, message })
