@@ -319,7 +319,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
         audit.onRecord(one.record, out)
-        requests.onRecordChanged(one.service, at, out)
+        requests.onRecordChanged(one.service, one.record, at, out)
         return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:
         return unreachable(one)
