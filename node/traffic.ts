@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { isAddressOf, parseAddress, type ServiceAddress } from '../overlay/address.ts'
 import { ANY_CALLER, namespaceOf, whyNotCall } from '../overlay/callers.ts'
 import { type Candidate, type ChoiceMemory, choose, noMemory } from '../overlay/choose.ts'
+import { within } from '../overlay/io/deadline.ts'
 import type { NetworkPort, TunnelHandler, TunnelHeader } from '../overlay/io/network.ts'
 import type { Call, Connect, ConnectProblem, Origin } from '../overlay/io/way-in.ts'
 import type { DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
@@ -188,7 +189,8 @@ export function createTraffic(options: TrafficOptions): Traffic {
     signal: AbortSignal,
   ): Promise<Result<Duplex, TunnelRefusal>> => {
     if (one.node === options.self) {
-      return dialInstance(one, port, protocol, AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)]))
+      const patience = within(DIAL_MS_MAX, signal)
+      return dialInstance(one, port, protocol, patience.signal).finally(patience.end)
     }
     const { service, number, node, domain } = one
     const callerNamespace = caller === null ? '' : namespaceOf(splitInstanceKey(caller).service)
@@ -207,9 +209,13 @@ export function createTraffic(options: TrafficOptions): Traffic {
   }
 
   const tunnelTo: Traffic['tunnelTo'] = async (node, domain, header, signal) => {
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)])
-    if (!options.isConnected(node)) await options.reach(node, domain, bounded)
-    return options.network().openTunnel(node, header, bounded)
+    const patience = within(DIAL_MS_MAX, signal)
+    try {
+      if (!options.isConnected(node)) await options.reach(node, domain, patience.signal)
+      return await options.network().openTunnel(node, header, patience.signal)
+    } finally {
+      patience.end()
+    }
   }
 
   const connect: Connect = async (text, signal, { protocol, from }) => {

@@ -239,6 +239,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onRuntime(input, at, out)
       case 'submit':
         return onSubmit(input, at)
+      case 'gossip':
+        return records.onKept(input, at, out)
       case 'resolve':
         return requests.resolve(input, at, out)
       case 'ask':
