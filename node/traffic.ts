@@ -19,6 +19,7 @@ import type { ResolvedService } from './core/effects.ts'
 import { endpointOn, endpointsOf, type LiveEndpoint } from './endpoints.ts'
 import { CoppiceError } from './errors.ts'
 import { dialInstance } from './io/dial-instance.ts'
+import { createPreparing } from './preparing.ts'
 import { specIn } from './view.ts'
 
 /**
@@ -104,6 +105,10 @@ export function createTraffic(options: TrafficOptions): Traffic {
   const turns = new Map<string, ChoiceMemory>()
   const openTo = new Map<string, number>()
   const shunnedUntil = new Map<NodeId, number>()
+  const prepare = createPreparing({
+    ...options,
+    prepare: (node, signal) => options.network().prepare(node, signal),
+  })
 
   const serviceOf = (address: ServiceAddress): ServiceId | null => {
     if (address.service.kind === 'full') return address.service.id
@@ -172,6 +177,7 @@ export function createTraffic(options: TrafficOptions): Traffic {
     const forbidden = whyNotCall(caller, service, spec?.callers ?? [])
     if (forbidden !== null) return err({ code: 'not-allowed', sentence: forbidden })
     const order = inOrder(service, endpointsOf(records, options.isGone), address, finding)
+    if (order.length === 0 && finding.isCall) prepare(records)
     return ok({ service, address, spec, order, reason: order.length > 0 ? null : whyNone(service, address, records) })
   }
 

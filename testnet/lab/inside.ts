@@ -7,7 +7,7 @@ import { until } from '../local/fleet.ts'
 import { readMatrix, renderMatrix } from './matrix.ts'
 import { createLabNetwork, type Device } from './network.ts'
 import { createLabFleet } from './nodes.ts'
-import { STORY_DEVICES, tellStories } from './stories.ts'
+import { STORY_DEVICES, STORY_PLACES, tellStories } from './stories.ts'
 
 /** The devices of the matrix; the first founds the federation. */
 const DEVICES: readonly Device[] = [
@@ -41,7 +41,7 @@ async function showMatrix(): Promise<void> {
   process.exitCode = pairs.every(({ path }) => path !== null) ? 0 : 1
 }
 
-const network = await createLabNetwork(devices)
+const network = await createLabNetwork(part === 'stories' ? STORY_PLACES : devices)
 const fleet = createLabFleet(baseDir)
 try {
   await fleet.start(devices, network, say)

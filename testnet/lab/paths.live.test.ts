@@ -56,6 +56,11 @@ test('placing, calling, reading logs and running programs work over a relay alon
   assert.equal(inside, '42')
 })
 
+test('a device joins with an invite of one that only a relay reaches', () => {
+  assert.match(report.join.said, /a relay carried the answer from/)
+  assert.ok(report.join.isKnown)
+})
+
 test('a transfer that began over a relay is whole when the path became direct in the middle of it', (t) => {
   const { began, ended, mib, isSame } = report.upgrade
   t.diagnostic(`${mib.toFixed(0)} MiB`)

@@ -17,10 +17,17 @@ export const STORY_DEVICES: readonly Device[] = [
   { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'c' } },
 ]
 
+/** Comes later, with an invite of `symmetric`. */
+const LATE: Device = { name: 'late', place: { kind: 'behind', nat: 'port-restricted', site: 'd' } }
+/** All that the network has to have. */
+export const STORY_PLACES: readonly Device[] = [...STORY_DEVICES, LATE]
+
 export interface StoriesReport {
   readonly pairs: readonly PairReport[]
   /** A service on `symmetric` as `port` has it: what it answers, its log, and a program inside it. */
   readonly overRelay: { readonly path: string; readonly answer: string; readonly log: string; readonly inside: string }
+  /** What `late` said of its join with an invite of `symmetric`, and whether that one then knew it. */
+  readonly join: { readonly said: string; readonly isKnown: boolean }
   /** A transfer that began over a relay, and whether the path had become direct before it ended. */
   readonly upgrade: { readonly began: string; readonly ended: string; readonly mib: number; readonly isSame: boolean }
   /** From the end of the relay to the next path between the two, in s. */
@@ -31,6 +38,7 @@ export interface StoriesReport {
 
 /** What a loaded machine may take for what takes a second or a few on a free one. */
 const PATIENCE_MS = 90_000
+const INVITE_MS = 600_000
 /** Slow enough to last until the path is direct, which takes some seconds on a free machine. */
 const TRANSFER_S = 40
 
@@ -81,11 +89,14 @@ export async function tellStories(
   const overRelay = await useOverRelay(fleet, network, String(await pathBetween('port', 'symmetric')))
   say('a service was used over a relay')
 
-  const join = await network.part('port', 'no-udp')
+  const join = await joinOverRelay(fleet, network)
+  say('a device joined over a relay')
+
+  const meet = await network.part('port', 'no-udp')
   await untilPath('port', 'no-udp', 'relay')
   const began = String(await pathBetween('port', 'no-udp'))
   const sending = send(fleet, network, 'no-udp')
-  await join()
+  await meet()
   await untilPath('port', 'no-udp', 'direct')
   const ended = String(await pathBetween('port', 'no-udp'))
   say('the path became direct in the middle of a transfer')
@@ -94,7 +105,7 @@ export async function tellStories(
   const relayReplacedS = await loseRelay(fleet, 'port', 'symmetric')
   say('a relay was replaced')
   const movedS = await move(fleet, network)
-  return { pairs, overRelay, upgrade, relayReplacedS, movedS }
+  return { pairs, overRelay, join, upgrade, relayReplacedS, movedS }
 }
 
 const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
@@ -145,6 +156,14 @@ async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string):
   const inside = await run(network, 'port', [process.execPath, fleet.program, ...exec])
   done.abort()
   return { path, answer, log: Buffer.concat(pieces).toString(), inside }
+}
+
+/** `late` joins where only a relay leads: to one behind a NAT that lets nobody in. */
+async function joinOverRelay(fleet: LabFleet, network: LabNetwork): Promise<StoriesReport['join']> {
+  const { control } = fleet.node('symmetric')
+  const said = await fleet.join(LATE.name, network, await control.invite({ domain: null, uses: 1, ttlMs: INVITE_MS }))
+  const isKnown = async () => (await control.nodes()).some(({ name, state }) => name === LATE.name && state === 'alive')
+  return { said, isKnown: await until('who invited it knows it', isKnown, PATIENCE_MS) }
 }
 
 async function send(
