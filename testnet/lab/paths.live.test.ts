@@ -61,6 +61,14 @@ test('a device joins with an invite of one that only a relay reaches', () => {
   assert.ok(report.join.isKnown)
 })
 
+for (const [index, device] of ['nat-pmp', 'upnp'].entries()) {
+  test(`a router asked by ${device} forwards a port, and even from behind a symmetric NAT the path is direct`, (t) => {
+    const forwarded = report.forwarded[index]
+    t.diagnostic(`direct after ${forwarded?.directS} s`)
+    assert.deepEqual([forwarded?.device, forwarded?.standing, forwarded?.path], [device, 'open', 'direct'])
+  })
+}
+
 test('a transfer that began over a relay is whole when the path became direct in the middle of it', (t) => {
   const { began, ended, mib, isSame } = report.upgrade
   t.diagnostic(`${mib.toFixed(0)} MiB`)

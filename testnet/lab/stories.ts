@@ -19,8 +19,13 @@ export const STORY_DEVICES: readonly Device[] = [
 
 /** Comes later, with an invite of `symmetric`. */
 const LATE: Device = { name: 'late', place: { kind: 'behind', nat: 'port-restricted', site: 'd' } }
+/** Come later, and have routers that nobody could dial through, but that forward ports for who asks. */
+const FORWARDED: readonly Device[] = [
+  { name: 'nat-pmp', place: { kind: 'behind', nat: 'symmetric', site: 'e', gateway: 'nat-pmp' } },
+  { name: 'upnp', place: { kind: 'behind', nat: 'symmetric', site: 'f', gateway: 'upnp' } },
+]
 /** All that the network has to have. */
-export const STORY_PLACES: readonly Device[] = [...STORY_DEVICES, LATE]
+export const STORY_PLACES: readonly Device[] = [...STORY_DEVICES, LATE, ...FORWARDED]
 
 export interface StoriesReport {
   readonly pairs: readonly PairReport[]
@@ -28,12 +33,23 @@ export interface StoriesReport {
   readonly overRelay: { readonly path: string; readonly answer: string; readonly log: string; readonly inside: string }
   /** What `late` said of its join with an invite of `symmetric`, and whether that one then knew it. */
   readonly join: { readonly said: string; readonly isKnown: boolean }
+  /** Behind NATs that let nobody in, with routers that forward ports: how each is reached, and by one of those. */
+  readonly forwarded: readonly ForwardedReport[]
   /** A transfer that began over a relay, and whether the path had become direct before it ended. */
   readonly upgrade: { readonly began: string; readonly ended: string; readonly mib: number; readonly isSame: boolean }
   /** From the end of the relay to the next path between the two, in s. */
   readonly relayReplacedS: number
   /** From the new network to the first answer by the service's name, asked by a device that had it before, in s. */
   readonly movedS: number
+}
+
+export interface ForwardedReport {
+  readonly device: string
+  /** What the node found out about itself. */
+  readonly standing: string
+  readonly path: string
+  /** From its first hello to that path, in s. */
+  readonly directS: number
 }
 
 /** What a loaded machine may take for what takes a second or a few on a free one. */
@@ -91,6 +107,8 @@ export async function tellStories(
 
   const join = await joinOverRelay(fleet, network)
   say('a device joined over a relay')
+  const forwarded = await askRouters(fleet, network, untilPath)
+  say('routers forwarded ports')
 
   const meet = await network.part('port', 'no-udp')
   await untilPath('port', 'no-udp', 'relay')
@@ -105,7 +123,7 @@ export async function tellStories(
   const relayReplacedS = await loseRelay(fleet, 'port', 'symmetric')
   say('a relay was replaced')
   const movedS = await move(fleet, network)
-  return { pairs, overRelay, join, upgrade, relayReplacedS, movedS }
+  return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, movedS }
 }
 
 const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
@@ -164,6 +182,25 @@ async function joinOverRelay(fleet: LabFleet, network: LabNetwork): Promise<Stor
   const said = await fleet.join(LATE.name, network, await control.invite({ domain: null, uses: 1, ttlMs: INVITE_MS }))
   const isKnown = async () => (await control.nodes()).some(({ name, state }) => name === LATE.name && state === 'alive')
   return { said, isKnown: await until('who invited it knows it', isKnown, PATIENCE_MS) }
+}
+
+/** Devices behind routers that forward ports join, and one behind a symmetric NAT reaches them directly. */
+async function askRouters(
+  fleet: LabFleet,
+  network: LabNetwork,
+  untilPath: (a: string, b: string, wanted: 'direct') => Promise<boolean>,
+): Promise<readonly ForwardedReport[]> {
+  const reports: ForwardedReport[] = []
+  for (const { name: device } of FORWARDED) {
+    const invite = await fleet.node('public').control.invite({ domain: null, uses: 1, ttlMs: INVITE_MS })
+    await fleet.join(device, network, invite)
+    await untilPath('symmetric', device, 'direct')
+    const directS = (Date.now() - fleet.node(device).memberAtMs) / 1_000
+    const { reach } = await fleet.node(device).control.status()
+    reports.push({ device, standing: reach.standing, path: 'direct', directS })
+    await fleet.kill(device)
+  }
+  return reports
 }
 
 async function send(
