@@ -5,7 +5,7 @@ import { isIP } from 'node:net'
 import type { ServiceAddress } from '../overlay/address.ts'
 import type { DnsOutcome } from '../overlay/dns.ts'
 import type { Upstream } from '../overlay/io/dns-forward.ts'
-import { openDnsServer } from '../overlay/io/dns-server.ts'
+import { type DnsServerOptions, openDnsServer } from '../overlay/io/dns-server.ts'
 import { openHttpProxy } from '../overlay/io/http-proxy.ts'
 import { openSocksServer } from '../overlay/io/socks-server.ts'
 import type { ConnectProblem, Listener } from '../overlay/io/way-in.ts'
@@ -53,6 +53,11 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
     node.virtualListeners === false ? null : openVirtual({ core, self, networks, holder: network, connect, notice })
   const forwardTo = node.dnsForward === undefined ? null : readUpstream(node.dnsForward)
   const opened: Listener[] = []
+  /** Counts how often something may have changed that answers are made from. */
+  let changes = 0
+  const asOf = (): number => changes
+  const resolve: DnsServerOptions['resolve'] = (name, needsAddress, signal) =>
+    lookUpName(traffic, virtual, { name, needsAddress, asOf }, signal)
   const close = async (): Promise<void> => {
     await Promise.all([...opened.map((listener) => listener.close()), virtual?.close()])
     await network?.close()
@@ -77,7 +82,8 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
       openDnsServer({
         host: LOOPBACK,
         port,
-        resolve: (name, needsAddress, signal) => lookUpName(traffic, virtual, name, needsAddress, signal),
+        resolve,
+        asOf,
         forwardTo,
         onReason: (name, reason) => notice('name-not-answered', `${name}: ${reason}`),
       }),
@@ -88,7 +94,8 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
         await openDnsServer({
           host: resolverAddress(self),
           port: DNS_PORT,
-          resolve: (name, needsAddress, signal) => lookUpName(traffic, virtual, name, needsAddress, signal),
+          resolve,
+          asOf,
           forwardTo: upstream,
           onReason: (name, reason) => notice('name-not-answered', `${name}: ${reason}`),
         }),
@@ -96,7 +103,10 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
     }
     return {
       proxies: { http, socks, dns },
-      refresh: () => virtual?.refresh(),
+      refresh: () => {
+        changes += 1
+        virtual?.refresh()
+      },
       virtualAddressOf: async (service, address, spec) =>
         spec === null ? null : ((await virtual?.ensure(service, address, spec))?.v4 ?? null),
       close,
@@ -127,11 +137,12 @@ function portInUse({ name, word }: Way, port: number, problem: unknown): Coppice
 async function lookUpName(
   traffic: Traffic,
   virtual: VirtualWays | null,
-  name: string,
-  needsAddress: boolean,
+  { name, needsAddress, asOf }: { readonly name: string; readonly needsAddress: boolean; readonly asOf: () => number },
   signal: AbortSignal,
 ): Promise<DnsOutcome> {
   const found = await traffic.find(name, signal)
+  // Whatever changes from here on is not in the answer.
+  const foundAsOf = asOf()
   if (!found.ok) {
     const { code, sentence } = found.error
     return { kind: code === 'unanswered' ? 'unanswered' : 'absent', reason: sentence }
@@ -149,6 +160,7 @@ async function lookUpName(
       number,
       ports: endpoint.ports.map(({ declared, protocol }) => ({ port: declared, protocol })),
     })),
+    asOf: foundAsOf,
   }
 }
 

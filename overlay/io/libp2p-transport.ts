@@ -290,6 +290,11 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
     askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
+    prepare: async (to, signal) => {
+      await manager.connect(to, signal)
+      const unused = await lines.openTunnel(to, signal)
+      unused?.destroy()
+    },
     openTunnel: (to, header, signal) => {
       const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
       return openTunnelOver({ counters, connect, line: (bounded) => lines.openTunnel(to, bounded) }, header, signal)

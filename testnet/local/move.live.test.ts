@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { InstanceView, IntakeView, MoveView, NodeView } from '../../node/control.ts'
 import { answer, coppice } from './command-fixture.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.hello.web'
 const URL_BY_NAME = `http://${SERVICE}.0.rr.local:8080/`
@@ -80,19 +80,13 @@ async function underLoad(work: () => Promise<void>): Promise<{ readonly calls: n
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'moves-'))
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [
       { path: '/a', names: ['a1', 'a2', 'a3'] },
       { path: '/b', names: ['b1', 'b2'] },
     ],
-    onProgress: () => undefined,
   })
-  await until(
-    'all are ready',
-    async () => (await Promise.all(fleet.nodes.map(({ control }) => control.status()))).every(({ ready }) => ready),
-    PATIENCE_MS,
-  )
   await answer('deploy', DESCRIPTOR, '--wait', ...at('a1'))
   await answer('scale', SERVICE, '1', ...at('b2'))
   await until('one runs', () => runsOnce('a1', () => true), PATIENCE_MS)

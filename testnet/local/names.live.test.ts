@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { ResolveView, StatusView } from '../../node/control.ts'
 import { answer, coppice } from './command-fixture.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 
 /** What a loaded machine may take for what takes one or two seconds on a free one. */
 const PATIENCE_MS = 30_000
@@ -118,20 +118,18 @@ before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'names-'))
   databaseDir = await mkdtemp(join(tmpdir(), 'names-database-'))
   await chmod(databaseDir, 0o777)
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [
       { path: '/a', names: ['a1'] },
       { path: '/b', names: ['b1'] },
     ],
-    onProgress: () => undefined,
   })
   const key = join(baseDir, 'key')
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
   const file = join(baseDir, 'names.json')
   await writeFile(file, descriptor(key, `${key}.pub`))
   caller = fleet.nodes.find(({ name }) => name === 'b1') as FleetNode
-  await until('all are ready', async () => (await caller.control.status()).ready, PATIENCE_MS)
   const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', caller.dataDir)
   assert.equal(exitCode, 0, stderr)
   proxies = (await caller.control.status()).proxies
