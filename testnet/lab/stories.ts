@@ -30,7 +30,14 @@ export const STORY_PLACES: readonly Device[] = [...STORY_DEVICES, LATE, ...FORWA
 export interface StoriesReport {
   readonly pairs: readonly PairReport[]
   /** A service on `symmetric` as `port` has it: what it answers, its log, and a program inside it. */
-  readonly overRelay: { readonly path: string; readonly answer: string; readonly log: string; readonly inside: string }
+  readonly overRelay: {
+    readonly path: string
+    readonly answer: string
+    readonly log: string
+    readonly inside: string
+    /** Whether what it says of itself by gossip came to `port`. */
+    readonly isHeard: boolean
+  }
   /** What `late` said of its join with an invite of `symmetric`, and whether that one then knew it. */
   readonly join: { readonly said: string; readonly isKnown: boolean }
   /** Behind NATs that let nobody in, with routers that forward ports: how each is reached, and by one of those. */
@@ -39,6 +46,8 @@ export interface StoriesReport {
   readonly upgrade: { readonly began: string; readonly ended: string; readonly mib: number; readonly isSame: boolean }
   /** From the end of the relay to the next path between the two, in s. */
   readonly relayReplacedS: number
+  /** Once that relay, a leader perhaps, was gone: whom each of the others knows as leader of the cluster. */
+  readonly elected: { readonly leaders: readonly (string | null)[]; readonly isPathRelayed: boolean }
   /** From the new network to the first answer by the service's name, asked by a device that had it before, in s. */
   readonly movedS: number
 }
@@ -122,8 +131,10 @@ export async function tellStories(
 
   const relayReplacedS = await loseRelay(fleet, 'port', 'symmetric')
   say('a relay was replaced')
+  const elected = await agreeOnLeader(fleet)
+  say('all agree on a leader')
   const movedS = await move(fleet, network)
-  return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, movedS }
+  return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, elected, movedS }
 }
 
 const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
@@ -173,7 +184,8 @@ async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string):
   const exec = ['exec', '--data', fleet.node('port').dataDir, service, '--', 'node', '-p', '6 * 7']
   const inside = await run(network, 'port', [process.execPath, fleet.program, ...exec])
   done.abort()
-  return { path, answer, log: Buffer.concat(pieces).toString(), inside }
+  const isHeard = (await control.nodes()).some(({ name, summary }) => name === 'symmetric' && summary !== null)
+  return { path, answer, log: Buffer.concat(pieces).toString(), inside, isHeard }
 }
 
 /** `late` joins where only a relay leads: to one behind a NAT that lets nobody in. */
@@ -232,6 +244,25 @@ async function loseRelay(fleet: LabFleet, a: string, b: string): Promise<number>
   })
   if (next === null) throw new Error(`nothing replaced the relay ${relay}`)
   return (next - killedAtMs) / 1_000
+}
+
+/** Voters reach each other over relays, too. Resolves when all know the same living leader. */
+async function agreeOnLeader(fleet: LabFleet): Promise<StoriesReport['elected']> {
+  const leaders = (): Promise<readonly (string | null)[]> =>
+    Promise.all(
+      [...fleet.nodes.values()].map(async ({ control }) => {
+        const { domains, peers, node } = await control.status()
+        const leader = domains.find(({ path }) => path === '/lab')?.leader ?? null
+        return leader === node || peers.some((peer) => peer.node === leader && peer.path !== null) ? leader : null
+      }),
+    )
+  const doAgree = async () => {
+    const all = await leaders()
+    return all[0] !== null && new Set(all).size === 1
+  }
+  await until('all know the same leader', doAgree, PATIENCE_MS)
+  const { peers } = await fleet.node('symmetric').control.status()
+  return { leaders: await leaders(), isPathRelayed: peers.find(({ name }) => name === 'port')?.path === 'relay' }
 }
 
 /** Carries `no-udp` behind another router; seconds until `port` gets an answer from its service by name again. */
