@@ -121,7 +121,7 @@ export const LOOKUP_CACHE_MS = minute
 export const LOOKUP_CACHE_MISS_MS = second
 /** How long those who asked are told of changes. */
 export const INTEREST_MS = 2 * minute
-/** Changes of one service within this time make one answer. */
+/** Changes of one service within this time make one answer; the first that callers may wait for goes at once. */
 export const ANSWER_GATHER_MS = 50
 /** Names looked up at one time, requests that wait for one of them, and answers kept. The oldest answer goes first. */
 export const LOOKUPS_MAX = 1_000

@@ -22,7 +22,7 @@ import { encodeHeader } from '../../overlay/tunnel.ts'
 import { encodeSpec, serviceIdOf } from '../../placement/spec.ts'
 import { simpleSpec } from '../sim/workload.ts'
 import { coppice, ON_LOOPBACK } from './command-fixture.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 import { bareNode, framed, type HostileMember, openStream, takeFolder } from './hostile-member.ts'
 
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
@@ -95,16 +95,10 @@ async function malloryAt(name: string): Promise<Connection> {
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'hostile-'))
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [{ path: '/a', names: ['a1', 'a2', 'a3'] }],
-    onProgress: () => undefined,
   })
-  await until(
-    'all are ready',
-    async () => (await Promise.all(['a1', 'a2', 'a3'].map(status))).every((one) => one.ready),
-    PATIENCE_MS,
-  )
   const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, '--wait', '--data', node('a1').dataDir)
   assert.equal(exitCode, 0, stderr)
 })
