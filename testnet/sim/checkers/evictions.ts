@@ -11,6 +11,8 @@ interface Evicted {
   readonly boot: number
   readonly at: Millis
   readonly times: number
+  /** Whether it ran by then: a start may still wait for the disk, and goes before the stop. */
+  readonly hadBegun: boolean
 }
 
 export interface Evictions extends SafetyChecker {
@@ -36,13 +38,14 @@ export function checkEvictions(now: () => Millis): Evictions {
       const service = fields.service as ServiceId
       for (const key of [instanceKey(service, fields.number as number), service]) {
         const times = (find(device, key)?.times ?? 0) + 1
-        evicted.set(`${device.node} ${key}`, { boot: device.boot, at: now(), times })
+        const hadBegun = device.instances.has(key as InstanceKey)
+        evicted.set(`${device.node} ${key}`, { boot: device.boot, at: now(), times, hadBegun })
       }
       count += 1
     },
     onStarted: (device, key) => {
       const last = find(device, key)
-      if (last === null || now() - last.at >= keptMs(last) * (1 - CLOCK_SLACK)) return
+      if (last === null || !last.hadBegun || now() - last.at >= keptMs(last) * (1 - CLOCK_SLACK)) return
       const afterS = ((now() - last.at) / 1_000).toFixed(1)
       throw new BrokenRule(
         'no-swinging',
