@@ -129,9 +129,11 @@ export function openVirtual({ core, self, networks, holder, connect, notice }: V
     if (now === shown) return
     shown = now
     // One after the other: what a later change holds, an earlier one must not give up.
-    setting = setting.then(() => listenOn(all)).then(() => {
-      openHosts = new Set(listeners.open().map((open) => open.slice(0, open.lastIndexOf(':'))))
-    })
+    setting = setting
+      .then(() => listenOn(all))
+      .then(() => {
+        openHosts = new Set(listeners.open().map((open) => open.slice(0, open.lastIndexOf(':'))))
+      })
   }
 
   const addressesOf = (hosts: readonly string[]): NameAddresses => {
