@@ -25,6 +25,7 @@ import { serveNewcomers } from './newcomers.ts'
 import { installPaths, type Paths, RELAYED } from './paths.ts'
 import { managePeers, type PeerManager } from './peer-manager.ts'
 import {
+  CARRY_PROTOCOL,
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
   DIAL_BACK_PROTOCOL,
@@ -87,6 +88,7 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
   LINE_PROTOCOL,
+  CARRY_PROTOCOL,
   DIAL_BACK_PROTOCOL,
   PUNCH_PROTOCOL,
   '/meshsub/1.0.0',
@@ -150,7 +152,9 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     clientMode: options.clientMode ?? options.relay !== true,
     gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
-    ...(options.lines === false ? {} : { onLine: (socket) => lines.accept(socket) }),
+    ...(options.lines === false
+      ? {}
+      : { sharers: { onTls: (socket) => lines.accept(socket), onCarried: (socket) => lines.carry(socket) } }),
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
