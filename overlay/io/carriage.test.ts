@@ -7,21 +7,10 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { type Duplex, Transform } from 'node:stream'
 import { after, test } from 'node:test'
 import { CARRIAGE_TICKET_CHARS, CARRIED, carriagePreamble } from '../carriage.ts'
-import { serviceId } from '../kernel/ids.ts'
-import { createVillage, PATIENCE_MS, type TestNode, wantOf } from './fixtures.ts'
-import type { TunnelHeader } from './network.ts'
+import { createVillage, openTunnel, PATIENCE_MS, type TestNode, wantOf } from './fixtures.ts'
 
 const village = createVillage()
 after(() => village.stop())
-
-const header: TunnelHeader = {
-  kind: 'instance',
-  service: serviceId('app.ns.svc.ns'),
-  number: 0,
-  port: 8080,
-  protocol: 'tcp',
-  callerNamespace: '',
-}
 
 const counted = ({ network }: TestNode, name: string): number => network.counters()[name] ?? 0
 const relayedOf = ({ network }: TestNode): readonly string[] =>
@@ -42,12 +31,6 @@ async function behindRelay(
   a.network.want([seen, { peer: b.network.self, addresses: relayedOf(b) }])
   await a.heard.until(() => a.network.connectedPeers().length === 2, 'a is connected to b')
   return [a, b, relay]
-}
-
-async function open(from: TestNode, to: TestNode): Promise<Duplex> {
-  const tunnel = await from.network.openTunnel(to.network.self, header, AbortSignal.timeout(PATIENCE_MS))
-  assert.ok(tunnel.ok, JSON.stringify(tunnel))
-  return tunnel.value
 }
 
 async function echoed(tunnel: Duplex, word: string): Promise<string> {
@@ -95,8 +78,8 @@ test('tunnels over a relay take a line that it carries, both ways, and it sees n
     return [tap.address]
   })
   const secret = 'nobody between us reads this. '.repeat(1_000)
-  assert.equal(await echoed(await open(a, b), secret), secret)
-  assert.equal(await echoed(await open(b, a), secret), secret)
+  assert.equal(await echoed(await openTunnel(a, b), secret), secret)
+  assert.equal(await echoed(await openTunnel(b, a), secret), secret)
   assert.deepEqual([counted(a, 'tunnels-on-lines'), counted(b, 'tunnels-on-lines')], [1, 1])
   assert.equal(counted(relay, 'lines-carried'), 1)
 
@@ -108,7 +91,7 @@ test('tunnels over a relay take a line that it carries, both ways, and it sees n
 
 test('who is cut off at the relay loses what it carries', async () => {
   const [a, b, relay] = await behindRelay()
-  const tunnel = await open(a, b)
+  const tunnel = await openTunnel(a, b)
   tunnel.resume()
   const lost = assert.rejects(once(tunnel, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) }), /the line was lost/)
   await relay.network.cut(a.network.self)
@@ -118,7 +101,7 @@ test('who is cut off at the relay loses what it carries', async () => {
 
 test('where the relay carries no lines, tunnels are libp2p streams through it', async () => {
   const [a, b] = await behindRelay({ lines: false })
-  assert.equal(await echoed(await open(a, b), 'x'), 'x')
+  assert.equal(await echoed(await openTunnel(a, b), 'x'), 'x')
   assert.deepEqual([counted(a, 'tunnels-on-lines'), counted(a, 'lines-failed')], [0, 1])
 })
 
@@ -142,10 +125,10 @@ test('new tunnels leave the relay when there is a direct connection, and the old
   b.network.want([...wantOf(relay), { peer: a.network.self, addresses: relayedOf(a) }])
   const pathToA = () => b.heard.connected.findLast(({ peer }) => peer === a.network.self)?.path
   await b.heard.until(() => pathToA() === 'relay', 'b reaches a through the relay')
-  const before = await open(b, a)
+  const before = await openTunnel(b, a)
   b.network.want([...wantOf(relay), { peer: a.network.self, addresses: a.network.addresses() }])
   await b.heard.until(() => pathToA() === 'direct', 'b reaches a directly')
-  const after = await open(b, a)
+  const after = await openTunnel(b, a)
   assert.equal(counted(b, 'lines'), 2)
   assert.equal(await echoed(before, 'old'), 'old')
   await relay.network.stop()

@@ -18,7 +18,7 @@ import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
-import { type Lines, NO_LINES, openLines } from './lines.ts'
+import { LINE_PATIENCE_MS, type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
 import { serveNewcomers } from './newcomers.ts'
@@ -66,6 +66,8 @@ export interface NetworkOptions {
   readonly helloTimeoutMs?: number
   /** Carries tunnels on lines where the path allows it. Default true. */
   readonly lines?: boolean
+  /** How long the first tunnel to a peer waits for a line; default LINE_PATIENCE_MS. */
+  readonly linePatienceMs?: number
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
   /**
@@ -208,7 +210,15 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     factsOf: (peer) => (gate.isRevoked(peer) ? null : (connections.member(peer)?.facts ?? null)),
   })
   const lines =
-    options.lines === false ? NO_LINES : await openLines({ node, connections, counters, onTunnel: tunnels.serve })
+    options.lines === false
+      ? NO_LINES
+      : await openLines({
+          node,
+          connections,
+          counters,
+          patienceMs: options.linePatienceMs ?? LINE_PATIENCE_MS,
+          onTunnel: tunnels.serve,
+        })
   const parts: Parts = { options, node, self, counters, connections, manager, control, lines, wanted, paths }
   await serveJoins(node, gate, desk)
   await serveNewcomers(node, desk)

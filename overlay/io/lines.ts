@@ -11,12 +11,18 @@ import { openCarriage } from './carriage.ts'
 import { type Connections, viaOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
+import { within } from './deadline.ts'
 import { Line } from './line.ts'
 import { arrangeMeetings, isTcp, type Meeting, reachOf } from './line-meeting.ts'
 import { openLineDoor } from './line-tls.ts'
 
-/** How long the first tunnel to a peer waits for a line; then, and for a while, it takes a libp2p stream. */
-const OPEN_TIMEOUT_MS = 2_000
+/**
+ * How long the first tunnel to a peer waits for a line before it takes a libp2p stream; the line is made all the same.
+ * A third of what a call allows for a tunnel (node/traffic.ts): what is left has to do for the stream. A guess.
+ */
+export const LINE_PATIENCE_MS = 1_000
+/** How long making a line may take, on a busy device too: as long as its ticket is good for. */
+const OPEN_TIMEOUT_MS = 5_000
 /** How long it is remembered that there was no line to be had. A guess. */
 const REFUSED_MS = 60_000
 /** Both sides may each make as many as one makes; whoever makes more is refused. */
@@ -30,6 +36,8 @@ export interface LinesSetup {
   readonly node: Libp2pNode
   readonly connections: Connections
   readonly counters: Counters
+  /** How long a tunnel waits for the first line to a peer. */
+  readonly patienceMs: number
   /** The peer opened a tunnel. */
   onTunnel(peer: NodeId, duplex: Duplex): void
 }
@@ -206,7 +214,9 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
       const ready = choose(id, peer)
       if (ready !== null) return ready.line.open()
       if (isRefused(peer)) return null
-      await Promise.race([more(id, peer).catch(() => {}), aborted(signal)])
+      const patience = within(setup.patienceMs, signal)
+      await Promise.race([more(id, peer).catch(() => {}), aborted(patience.signal)])
+      patience.end()
       return choose(id, peer)?.line.open() ?? null
     },
     accept: door.enter,
