@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
+import { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 
 export type GatewayKind = 'nat-pmp' | 'upnp'
@@ -52,6 +53,10 @@ export async function startGateway(router: string, lan: string, kind: GatewayKin
       said.push(line)
       if (READY.test(line)) resolve()
     })
+    daemon.once('error', reject)
     daemon.once('exit', () => reject(new Error(`miniupnpd: ${said.join('; ')}`)))
   })
+  // It runs for as long as the lab, which does not wait for it.
+  daemon.unref()
+  if (daemon.stderr instanceof Socket) daemon.stderr.unref()
 }
