@@ -10,6 +10,7 @@ import { openHttpProxy } from '../overlay/io/http-proxy.ts'
 import { openSocksServer } from '../overlay/io/socks-server.ts'
 import type { ConnectProblem, Listener } from '../overlay/io/way-in.ts'
 import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { VirtualNetwork } from '../overlay/virtual-address.ts'
 import type { ServiceSpec } from '../placement/index.ts'
 import type { StatusView } from './control.ts'
 import type { Core } from './core/core.ts'
@@ -45,11 +46,11 @@ export interface WaysInOptions {
 export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOptions): Promise<WaysIn> {
   const { connect } = traffic
   const onProblem = ({ code, sentence }: ConnectProblem): void => notice(code, sentence)
-  const closeNetwork = node.virtualNetwork ? await openVirtualNetwork() : null
+  const network = node.virtualNetwork ? await openVirtualNetwork() : null
+  const networks: readonly VirtualNetwork[] =
+    network === null ? ['127.30'] : network.hasIpv6 ? ['10.30', 'fdff'] : ['10.30']
   const virtual =
-    node.virtualListeners === false
-      ? null
-      : openVirtual(core, self, node.virtualNetwork ? '10.30' : '127.30', connect, notice)
+    node.virtualListeners === false ? null : openVirtual({ core, self, networks, holder: network, connect, notice })
   const forwardTo = node.dnsForward === undefined ? null : readUpstream(node.dnsForward)
   const opened: Listener[] = []
   /** Counts how often something may have changed that answers are made from. */
@@ -59,7 +60,7 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
     lookUpName(traffic, virtual, { name, needsAddress, asOf }, signal)
   const close = async (): Promise<void> => {
     await Promise.all([...opened.map((listener) => listener.close()), virtual?.close()])
-    await closeNetwork?.()
+    await network?.close()
   }
   const open = async (wanted: number | null | undefined, way: Way, start: (port: number) => Promise<Listener>) => {
     if (wanted === null) return null
@@ -107,7 +108,7 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
         virtual?.refresh()
       },
       virtualAddressOf: async (service, address, spec) =>
-        spec === null ? null : ((await virtual?.ensure(service, address, spec)) ?? null),
+        spec === null ? null : ((await virtual?.ensure(service, address, spec))?.v4 ?? null),
       close,
     }
   } catch (problem) {
@@ -148,12 +149,13 @@ async function lookUpName(
   }
   const { service, address, spec, order } = found.value
   const isWanted = needsAddress && order.length > 0 && virtual !== null && spec !== null
+  const addresses = isWanted ? await virtual.ensure(service, address, spec) : null
   return {
     kind: 'found',
     service,
     policy: address.policy,
-    addressV4: isWanted ? await virtual.ensure(service, address, spec) : null,
-    addressV6: null,
+    addressV4: addresses?.v4 ?? null,
+    addressV6: addresses?.v6 ?? null,
     instances: order.map(({ number, endpoint }) => ({
       number,
       ports: endpoint.ports.map(({ declared, protocol }) => ({ port: declared, protocol })),

@@ -206,7 +206,8 @@ async function exchangePieces(
 
 function readVerdict(bytes: Uint8Array | null): { readonly code: string; readonly detail: string } {
   const raw = bytes === null ? null : decodeBounded(bytes)
-  const { code, detail } = (raw?.ok ? raw.value : {}) as { readonly code?: unknown; readonly detail?: unknown }
+  const said = raw?.ok === true && raw.value !== null ? raw.value : {}
+  const { code, detail } = said as { readonly code?: unknown; readonly detail?: unknown }
   if (typeof code !== 'string' || typeof detail !== 'string') return { code: 'closed', detail: 'no verdict came' }
   return { code, detail }
 }

@@ -58,6 +58,8 @@ export interface NetworkOptions {
   readonly mdns?: boolean
   /** Serves as a relay for members: always, never, or, when left out, while members can dial it. */
   readonly relay?: boolean
+  /** Asks the router of its network to forward a port where members cannot dial this node. Default true. */
+  readonly portForwarding?: boolean
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
   /** Asks the DHT but does not serve it. Default: true, except where it is told to be a relay. */
@@ -315,7 +317,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     counters: counters.all,
     stop: async () => {
       paths.roundTrips.close()
-      reach.close()
+      await reach.close()
       manager.close()
       control.close()
       lines.close()

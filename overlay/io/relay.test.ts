@@ -87,7 +87,7 @@ test('a direct path takes over from the relayed one, and gossip survives the end
   assert.ok(!b.heard.disconnected.some(({ peer }) => peer === a.network.self))
 })
 
-test('an invited device reaches a member behind a relay, which serves it nothing else', async () => {
+test('an invited device reaches a member behind a relay, and gets no place on that relay', async () => {
   const relay = await village.add({ relay: true })
   const a = await village.add({ listen: ['/p2p-circuit'] })
   a.network.want(wantOf(relay))

@@ -18,6 +18,8 @@ const DEVICES: readonly Device[] = [
   { name: 'port', place: { kind: 'behind', nat: 'port-restricted', site: 'c' } },
   { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'd' } },
   { name: 'symmetric-2', place: { kind: 'behind', nat: 'symmetric', site: 'e' } },
+  { name: 'nat-pmp', place: { kind: 'behind', nat: 'symmetric', site: 'h', gateway: 'nat-pmp' } },
+  { name: 'upnp', place: { kind: 'behind', nat: 'symmetric', site: 'i', gateway: 'upnp' } },
   { name: 'double', place: { kind: 'behind-two', nat: 'port-restricted' } },
   { name: 'no-udp', place: { kind: 'behind', nat: 'port-restricted-no-udp', site: 'f' } },
   { name: 'twin-1', place: { kind: 'behind', nat: 'port-restricted', site: 'g' } },

@@ -68,7 +68,12 @@ export function createLabFleet(baseDir: string, flagsOf: (name: string) => reado
     await until(`${first.name} is ready`, async () => (await founder.control.status()).ready, START_MS_MAX, [founder])
     founder.memberAtMs = Date.now()
     onProgress(`${first.name} founded the federation`)
-    const invite = await founder.control.invite({ domain: DOMAIN, uses: devices.length, ttlMs: INVITE_MS })
+    const invite = await founder.control.invite({
+      domain: DOMAIN,
+      uses: devices.length,
+      ttlMs: INVITE_MS,
+      isEnrolling: true,
+    })
     for (const { name } of others) {
       await admit(name, network, invite)
       onProgress(`${name} is a member`)
