@@ -78,6 +78,8 @@ export function openVirtual({ core, self, networks, holder, connect, notice }: V
   const asked = new Map<string, Named & { readonly hosts: readonly string[] }>()
   let openHosts: ReadonlySet<string> = new Set()
   let shown = ''
+  /** The revision of the specs at the last look. */
+  let lookedAt = -1
   let setting: Promise<void> = Promise.resolve()
 
   const hostsOf = (name: string): readonly string[] =>
@@ -108,7 +110,8 @@ export function openVirtual({ core, self, networks, holder, connect, notice }: V
     await holder?.keep(ipv6)
   }
 
-  const refresh = (): void => {
+  const look = (): void => {
+    lookedAt = core.view.specRevision()
     const services = [...new Set(knownServices(core.view))].sort().slice(0, KNOWN_NAMES_MAX)
     const specs = services.map((service) => ({ service, spec: readSpec(specOf(core.view, service)) }))
     for (const { claimed } of families) {
@@ -142,7 +145,10 @@ export function openVirtual({ core, self, networks, holder, connect, notice }: V
   }
 
   return {
-    refresh,
+    refresh: () => {
+      // Asked after every input, a heartbeat too.
+      if (core.view.specRevision() !== lookedAt) look()
+    },
     ensure: async (service, address, spec) => {
       const name = canonicalName(service, address)
       const known = asked.get(name)
@@ -153,7 +159,7 @@ export function openVirtual({ core, self, networks, holder, connect, notice }: V
       asked.set(name, { name, spec, hosts })
       const oldest = asked.keys().next().value
       if (asked.size > ASKED_NAMES_MAX && oldest !== undefined) asked.delete(oldest)
-      refresh()
+      look()
       await setting
       return addressesOf(hostsOf(name))
     },

@@ -383,6 +383,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       seats: hierarchy.seats,
       isHandedOver: hierarchy.isHandedOver,
       stores,
+      specRevision: records.specRevision,
       isConnected: neighbours.isConnected,
       domainOf,
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,

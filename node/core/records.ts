@@ -23,6 +23,7 @@ import {
   gatheringWakeAt,
   isInstance,
   isPlacement,
+  isSpec,
   numberIn,
   type RegistryMessage,
   type SealedRecord,
@@ -69,6 +70,8 @@ export interface Records {
    */
   hold(domains: readonly DomainPath[], connected: readonly NodeId[], ...turn: RecordTurn): readonly SealedRecord[]
   held(): readonly DomainPath[]
+  /** Grows whenever another spec may count, of any service: what is made of specs need not be made anew before. */
+  specRevision(): number
   store(domain: DomainPath): StoreState | null
   view(domain: DomainPath): StoreView | null
   /** A record of this node's own making, or one that came on a domain's topic. */
@@ -92,6 +95,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
   const closed = new Map<DomainPath, readonly SealedRecord[]>(loaded)
   /** The services whose spec came here from its author, by domain. */
   const takenIn = new Map<DomainPath, Set<ServiceId>>()
+  let specRevision = 0
 
   const gathering = createGathering()
 
@@ -138,6 +142,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       return
     }
     const { domain, service, record } = effect
+    if (record === null || isSpec(record)) specRevision += 1
     news.push({ kind: 'record-news', domain, service, number: numberIn(record), record })
     if (record !== null) passOn(domain, record, context, out, news)
   }
@@ -215,6 +220,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
 
   return {
     hold: (domains, connected, ...turn) => {
+      specRevision += 1
       const left = [...stores.keys()].filter((domain) => !domains.includes(domain)).flatMap(giveUp)
       for (const domain of domains) {
         if (stores.has(domain)) continue
@@ -227,6 +233,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       return left
     },
     held: () => [...stores.keys()],
+    specRevision: () => specRevision,
     store: (domain) => stores.get(domain) ?? null,
     view: (domain) => stores.get(domain)?.view ?? null,
     onRecord: (opened, gossipedIn, from, ...turn) => {
