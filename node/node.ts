@@ -2,7 +2,7 @@
 // puts together; what each part does stands in its own.
 
 import { randomInt } from 'node:crypto'
-import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
+import { createGate, type GateOptions, type Membership, type MembershipGate } from '../bootstrap/index.ts'
 import { ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
@@ -19,6 +19,9 @@ import type { WantedNode } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
+import { namesHere, takenHere } from './federate/names.ts'
+import { type Crossing, createCrossing } from './federate/serve.ts'
+import { openCarried } from './federate/submissions.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
 import { createInside, isAllowed } from './inside.ts'
@@ -62,6 +65,7 @@ export interface Member {
   readonly policy: PolicyKeeper
   readonly secrets: Secrets
   readonly audit: AuditLog
+  readonly crossing: Crossing
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -80,6 +84,8 @@ export interface Member {
   /** Tells of each event, and each time that something may have changed; returns how to stop listening. */
   onEvent(listener: (event: DomainEvent, at: number) => void): () => void
   onSettled(listener: () => void): () => void
+  /** Resolves when the device is to go on in another federation: with its next start, which is due now. */
+  readonly leaving: Promise<void>
   /** Resolves once it is so, or when the signal aborts. */
   until(isSo: () => boolean, signal: AbortSignal): Promise<void>
   /** Leads nothing any more, where somebody else can take over in time. */
@@ -125,6 +131,7 @@ async function assemble(
   let host: Host | null = null
   let network: NetworkPort | null = null
   let policy: PolicyKeeper | null = null
+  let surveyed: NonNullable<GateOptions['takenNames']> = async () => []
   const belonging = createBelonging({
     gate: () => gate,
     network: () => network,
@@ -140,6 +147,7 @@ async function assemble(
     name,
     wall: Date.now,
     onNotice: notice,
+    takenNames: (asked) => surveyed(asked),
     onCharterChanged: (view, news) => {
       belonging.onCharterChanged(view, news)
       policy?.onCharter()
@@ -210,6 +218,18 @@ async function assemble(
   })
   closers.push(() => runtimes.stop())
 
+  const { promise: leaving, resolve: leave } = Promise.withResolvers<void>()
+  const nameSources = { view: core.view, federation, secrets: secrets.list, policy: keeper.current }
+  surveyed = (asked) => takenHere(asked, nameSources, lookups.lookUp, stopping.signal)
+  const crossing = createCrossing({
+    view: core.view,
+    disk,
+    membership,
+    charter: gate.charter,
+    names: () => namesHere(nameSources),
+    wall: Date.now,
+    leave,
+  })
   const rights = ownerRights(core.view, keeper)
   const stopping = new AbortController()
   const questions = createQuestions((input) => host?.input(input))
@@ -230,6 +250,7 @@ async function assemble(
       runtimes,
       login: createAnswerLogin(logins),
       secret: secrets.serve,
+      federate: crossing.serve,
       ...rights,
     }),
     mayReach: (caller, service) => isAllowed(rights, 'reach', caller, service),
@@ -253,7 +274,7 @@ async function assemble(
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onConnected: (peer) => {
         paths.set(peer.peer, { path: peer.path, via: peer.via, reason: null })
-        names.set(peer.peer, peer.name)
+        if (peer.name !== '') names.set(peer.peer, peer.name)
         const { peer: node, name: called, path, via } = peer
         observers.tell({ name: 'path-changed', level: 'info', fields: { node, name: called, path, via } })
         host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
@@ -313,13 +334,14 @@ async function assemble(
   keeper.tellFrom(running.input)
   closers.push(async () => running.stop())
   tellReach(running, opened)
-  running.input({ kind: 'start' })
+  running.input({ kind: 'start', operators: gate.charter().operators.length })
   closers.push(readDevice(dataDir, running))
   await runtimes.start()
 
   const ways = await openWaysIn({ node: options, core, self, traffic, notice })
   closers.push(() => ways.close())
   observers.onSettled(ways.refresh)
+  observers.onSettled(await openCarried(disk, core.view, running.input))
 
   return {
     folder,
@@ -333,6 +355,7 @@ async function assemble(
     policy: keeper,
     secrets,
     audit,
+    crossing,
     traffic,
     ways,
     options,
@@ -345,6 +368,7 @@ async function assemble(
     notice,
     onEvent: observers.onEvent,
     onSettled: observers.onSettled,
+    leaving,
     until: observers.until,
     handOver: () => handOver(running, core, observers),
     stop: async () => {
