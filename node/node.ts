@@ -35,6 +35,7 @@ import { openSecretFile } from './io/secret-file.ts'
 import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
+import { createPaths, type Paths } from './paths.ts'
 import { ownerRights } from './policy-answers.ts'
 import { openPolicyKeeper, type PolicyKeeper } from './policy-keeper.ts'
 import { createQuestions, type Questions } from './questions.ts'
@@ -43,7 +44,7 @@ import { loadScheduler } from './schedulers.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
 import { checkElectors, pressureOf, whereabouts } from './settings.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
-import { knownServices, type PathView, recordsOf } from './view.ts'
+import { knownServices, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
 import { openWaysIn, type WaysIn } from './ways-in.ts'
 
@@ -70,8 +71,8 @@ export interface Member {
   readonly ways: WaysIn
   readonly options: NodeOptions
   /** How the network reaches each connected peer, and what it calls itself. */
-  readonly paths: ReadonlyMap<NodeId, PathView>
-  readonly names: ReadonlyMap<NodeId, string>
+  readonly paths: Paths['paths']
+  readonly names: Paths['names']
   readonly counters: ReadonlyMap<string, number>
   /** All that is known of a service, here or by asking its leaders. */
   lookUp: Lookups['lookUp']
@@ -123,8 +124,6 @@ async function assemble(
   const self = nodeKey.node
   const observers = createObservers()
   const { notice } = observers
-  const paths = new Map<NodeId, PathView>()
-  const names = new Map<NodeId, string>()
 
   // The gate, the network and the core refer to each other; what comes in before all of them stand is dropped and comes
   // again.
@@ -139,6 +138,11 @@ async function assemble(
     notice,
   })
   closers.push(async () => belonging.stop())
+  const { paths, names, events } = createPaths({
+    belonging,
+    tell: observers.tell,
+    input: (input) => host?.input(input),
+  })
   const gate = await createGate({
     membership,
     store: disk,
@@ -268,27 +272,12 @@ async function assemble(
     listen,
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
+    portForwarding: options.portForwarding ?? true,
     ...(options.relay === undefined ? {} : { relay: options.relay }),
     ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
+      ...events,
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
-      onConnected: (peer) => {
-        paths.set(peer.peer, { path: peer.path, via: peer.via, reason: null })
-        if (peer.name !== '') names.set(peer.peer, peer.name)
-        const { peer: node, name: called, path, via } = peer
-        observers.tell({ name: 'path-changed', level: 'info', fields: { node, name: called, path, via } })
-        host?.input({ kind: 'connected', peer: peer.peer, facts: peer.facts })
-        belonging.onConnected(peer)
-      },
-      onDisconnected: (peer) => {
-        paths.delete(peer)
-        host?.input({ kind: 'disconnected', peer })
-        belonging.onDisconnected(peer)
-      },
-      onNotDirect: (peer, reason) => {
-        const known = paths.get(peer)
-        if (known?.path === 'relay') paths.set(peer, { ...known, reason })
-      },
       onReachChanged: () => {
         if (network !== null && host !== null) tellReach(host, network)
       },

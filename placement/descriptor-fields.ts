@@ -3,6 +3,7 @@
 import { readAddedFile } from './added-files.ts'
 import { type Field, honoured, orOpen } from './descriptor-field.ts'
 import { fieldOf, isObject, isOpen, type Place, refuse, show, textOf, warn } from './descriptor-report.ts'
+import { deviceProblem, volumeProblem } from './docker-mounts.ts'
 import type { ServiceSpec } from './spec.ts'
 
 const COMMAND_WORDS_MAX = 256
@@ -208,8 +209,10 @@ function readVolumes(place: Place, key: string): readonly string[] {
   }
   return items.flatMap((item, index) => {
     const text = isObject(item) ? mountText(place, `${field}[${index}]`, item) : item
-    if (typeof text === 'string' && text !== '' && text.length <= VOLUME_CHARS_MAX) return [text]
-    refuse(place.report, `${field}[${index}]`, `${show(item)} is no volume`, VOLUME_EXPECTED)
+    const isText = typeof text === 'string' && text.length <= VOLUME_CHARS_MAX
+    const problem = isText ? volumeProblem(text) : `${show(item)} is no volume`
+    if (isText && problem === null) return [text]
+    refuse(place.report, `${field}[${index}]`, problem ?? '', VOLUME_EXPECTED)
     return []
   })
 }
@@ -227,6 +230,7 @@ function mountText(place: Place, field: string, item: Readonly<Record<string, un
 
 const DEVICE = '^/[^\\0]{0,511}$'
 const IS_DEVICE = new RegExp(DEVICE)
+const isDevice = (text: string): boolean => IS_DEVICE.test(text) && deviceProblem(text) === null
 
 /** Device files in a list. */
 export const devices = (about: string): Field<readonly string[]> =>
@@ -237,7 +241,7 @@ export const devices = (about: string): Field<readonly string[]> =>
       const raw = place.raw[key]
       if (isOpen(raw)) return []
       const expected = 'a list like ["/dev/ttyUSB0", "/dev/video0:/dev/video1:rw"]'
-      if (Array.isArray(raw) && raw.length <= DEVICES_MAX && raw.every((item) => IS_DEVICE.test(textOf(item))))
+      if (Array.isArray(raw) && raw.length <= DEVICES_MAX && raw.every((item) => isDevice(textOf(item))))
         return raw.map(String)
       refuse(place.report, fieldOf(place, key), `${show(raw)} is no list of device files`, expected)
       return []

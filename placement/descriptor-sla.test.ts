@@ -324,3 +324,16 @@ test('README.md names each key, and says of those that nothing enforces that it 
     )
   }
 })
+
+test('volumes and device files that climb are refused with the field', () => {
+  for (const [key, raw] of [
+    ['volumes', ['cache:/cache', '/srv/../etc:/x']],
+    ['volumes', ['cache:/cache', { volume_id: '../../etc', mount_path: '/x' }]],
+    ['devices', ['/dev/snd/../sda']],
+  ] as const) {
+    const service = { microservice_name: 'web', microservice_namespace: 'ns', code: 'image', [key]: raw }
+    const application = { application_name: 'app', application_namespace: 'ns', microservices: [service] }
+    const [error] = parseDescriptor(JSON.stringify({ applications: [application] })).errors
+    assert.match(error?.field ?? '', key === 'volumes' ? /\.volumes\[1\]$/ : /\.devices$/)
+  }
+})

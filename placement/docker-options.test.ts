@@ -8,6 +8,7 @@ import {
   endpointOf,
   imageReference,
   isImageReference,
+  launchProblem,
 } from './docker-options.ts'
 import { launchOf, specWith } from './launch-fixture.ts'
 
@@ -99,6 +100,17 @@ test('an image is called as Docker calls it, and nothing that leads elsewhere is
     'A/B',
   ]
   for (const name of [...bad, 'a'.repeat(513), `a@${digest}0`]) assert.ok(!isImageReference(name), name)
+})
+
+test('a spec that nobody’s descriptor would become makes no container', () => {
+  const problem = (more: Parameters<typeof launchOf>[0]) => launchProblem(launchOf({ code: 'nginx', ...more }))
+  assert.equal(problem({ volumes: ['cache:/cache'], devices: ['/dev/kvm'] }), null)
+  assert.match(problem({ code: '../containers/x' }) ?? '', /no image reference/)
+  assert.match(
+    problem({ volumes: ['cache:/cache', '../../etc:/x'] }) ?? '',
+    /neither the name of a volume nor a folder/,
+  )
+  assert.match(problem({ devices: ['/dev/snd/../sda'] }) ?? '', /no device file/)
 })
 
 test('the endpoint holds what Docker published and names what it did not', () => {

@@ -3,7 +3,8 @@
 
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import type { Endpoint } from '../services-registry/record.ts'
-import { containerName } from './instance-name.ts'
+import { deviceProblem, volumeProblem } from './docker-mounts.ts'
+import { containerName, nameProblem } from './instance-name.ts'
 import { LOG_LIMITS } from './log-rotation.ts'
 import { identityOf } from './process-launch.ts'
 import type { Launch } from './runtime.ts'
@@ -65,6 +66,13 @@ export interface DeviceMapping {
   readonly PathInContainer: string
   /** Some of `r` (read), `w` (write), `m` (make). */
   readonly CgroupPermissions: string
+}
+
+/** Why no container is made for a launch, whatever the engine would say; null where one may be. */
+export function launchProblem({ key, spec }: Launch): string | null {
+  if (!isImageReference(spec.code)) return `"${spec.code}" is no image reference`
+  const problems = [nameProblem(key), ...spec.volumes.map(volumeProblem), ...spec.devices.map(deviceProblem)]
+  return problems.find((problem) => problem !== null) ?? null
 }
 
 /** What to create for a launch. The worker restarts instances, so Docker must not. */

@@ -76,7 +76,8 @@ function whyNotSo(grant: Grant, spec: ServiceSpec): Reason | null {
   }
   const path = spec.volumes.map(hostPathOf).find((one) => one !== null && !isWithinAny(grant.host_paths ?? [], one))
   if (path !== undefined && path !== null) return refusal('policy', `mounts ${path} of the device`)
-  const device = spec.devices.map((one) => one.split(':')[0] ?? '').find((one) => !anyMatches(grant.devices ?? [], one))
+  const isOpen = (one: string): boolean => !climbs(one) && anyMatches(grant.devices ?? [], one)
+  const device = spec.devices.map((one) => one.split(':')[0] ?? '').find((one) => !isOpen(one))
   return device === undefined ? null : refusal('policy', `uses ${device} of the device`)
 }
 
@@ -86,9 +87,11 @@ function hostPathOf(volume: string): string | null {
   return /^[/.~\\]/.test(source) ? source : null
 }
 
+const climbs = (path: string): boolean => path.split('/').includes('..')
+
 /** Whether a path that climbs nowhere is one of those allowed, or lies in it. */
 function isWithinAny(allowed: readonly string[], path: string): boolean {
-  if (path.split('/').includes('..')) return false
+  if (climbs(path)) return false
   return allowed.some((one) => anyMatches([one, `${one.replace(/\/$/, '')}/*`], path))
 }
 

@@ -72,6 +72,7 @@ test('the first rule that holds for operator and both namespaces decides, on the
     rules: [
       { operators: ['theirs'], namespaces: ['lab-*'], place: false },
       { operators: ['theirs'], namespaces: ['prod'], runtimes: ['docker', 'process'], host_paths: ['/srv/data'] },
+      { operators: ['theirs'], namespaces: ['music'], devices: ['/dev/snd/*'] },
     ],
   }
   assert.equal(check(policy, specOf()), 'allowed')
@@ -81,6 +82,9 @@ test('the first rule that holds for operator and both namespaces decides, on the
   assert.equal(check(policy, container({ volumes: ['/srv/data/in:/in'] })), 'allowed')
   assert.match(check(policy, container({ volumes: ['/srv/data/../../etc:/in'] })), /mounts/)
   assert.match(check(policy, container({ volumes: ['/srv/database:/in'] })), /mounts/)
+  const music = (device: string) => container({ appNamespace: 'music', namespace: 'music', devices: [device] })
+  assert.equal(check(policy, music('/dev/snd/seq')), 'allowed')
+  assert.match(check(policy, music('/dev/snd/../sda')), /uses \/dev\/snd\/\.\.\/sda of the device/)
   assert.match(check(policy, specOf(), THIRD), /runs by process/)
   assert.equal(rulingFor(policy, { operator: THEIRS ?? null, spec: specOf() }, owner).rule, 'rules.1')
 })

@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import type { CharterView } from '../charter.ts'
-import { operatorIdOf } from '../charter-entry.ts'
+import { giveConsent, operatorIdOf } from '../charter-entry.ts'
 import { decodeInvite, type Invite } from '../invite.ts'
+import { encodeRequest } from '../operator-request.ts'
 import { privateKeyObject, rawPublicKeyOf, signWith } from './crypto.ts'
 import type { MintOptions } from './enrolment-desk.ts'
 import { createGate, type MembershipGate } from './gate.ts'
@@ -26,6 +27,8 @@ export const START: UnixMillis = Date.UTC(2026, 10, 21)
 export interface TestClock {
   wall: UnixMillis
 }
+
+export const clockAt = (wall = START): TestClock => ({ wall })
 
 /** A store whose writes can be made to fail, and that survives the gate that wrote to it. */
 export interface MemoryStore extends Store {
@@ -144,6 +147,24 @@ export async function joinWith(
   const ask = (request: Uint8Array): Promise<Uint8Array> => host.gate.serveJoin(nodeKey.node, request)
   await redeemInvite(invite, ask, { store, nodeKey, nodeName: name, wall: clock.wall, operatorKey })
   return start(store, nodeKey, operatorKey, name, clock)
+}
+
+/** A founder, and a device that it invited. */
+export async function pair(clock: TestClock): Promise<readonly [Member, Member]> {
+  const host = await founder(clock)
+  return [host, await joinWith(host, await inviteFrom(host, 9), 'shed', clock)]
+}
+
+/** What an operator sends to be admitted. */
+export const requestOf = (key: OperatorKey): string =>
+  encodeRequest(giveConsent({ key: key.operator, name: key.name, at: 1 }, key))
+
+/** A founder of acme and a device of another operator that joined with its operator's key. */
+export async function twoOperators(clock: TestClock, theirs: OperatorKey): Promise<readonly [Member, Member]> {
+  const host = await founder(clock)
+  await host.gate.operators.admit(requestOf(theirs))
+  const invite = await inviteFrom(host, 9, DAY_MS, { domain: '/paris' })
+  return [host, await joinWith(host, invite, `${theirs.name}-1`, clock, theirs)]
 }
 
 /** Both sides say hello, as overlay/io/hello.ts has it; the codes with which they are refused, or `ok`. */

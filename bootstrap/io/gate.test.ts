@@ -11,6 +11,7 @@ import { packEntries, unpackEntries } from '../charter-file.ts'
 import { CREDENTIAL_TYPE, draftClaims, MEMBER_CAPABILITIES } from '../credential.ts'
 import { type BootstrapMessage, bootstrapSchemas, type Hello, helloFrame } from '../messages.ts'
 import {
+  clockAt,
   DAY_MS,
   founder,
   greet,
@@ -19,18 +20,11 @@ import {
   type Member,
   newNodeKey,
   operatorNamed,
+  pair,
   restart,
   START,
-  type TestClock,
 } from './federation-for-tests.ts'
 import type { OperatorKey } from './key-file.ts'
-
-const clockAt = (wall = START): TestClock => ({ wall })
-
-async function pair(clock: TestClock): Promise<readonly [Member, Member]> {
-  const host = await founder(clock)
-  return [host, await joinWith(host, await inviteFrom(host, 9), 'shed', clock)]
-}
 
 async function codeAt(gatekeeper: Member, peer: NodeId, hello: Uint8Array): Promise<string> {
   const checked = await gatekeeper.gate.checkHello(peer, hello)

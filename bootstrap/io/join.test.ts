@@ -7,6 +7,7 @@ import { BootstrapError } from '../errors.ts'
 import { decodeInvite, type Invite } from '../invite.ts'
 import { joinAnswerFrame, joinRequestFrame } from '../messages.ts'
 import {
+  clockAt,
   DAY_MS,
   founder,
   greet,
@@ -19,13 +20,10 @@ import {
   operatorNamed,
   restart,
   START,
-  type TestClock,
 } from './federation-for-tests.ts'
 import type { NodeKey, OperatorKey } from './key-file.ts'
 import { foundFederation, loadMembership } from './membership.ts'
 import { readInvite, redeemInvite } from './redeem-invite.ts'
-
-const clockAt = (wall = START): TestClock => ({ wall })
 
 /** The codes of the error that a task fails with. */
 async function failure(task: Promise<unknown>): Promise<string> {

@@ -7,12 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { DomainPath } from '../../overlay/kernel/ids.ts'
-import { giveConsent } from '../charter-entry.ts'
 import { readCharterFile, writeCharterFile } from '../charter-file.ts'
 import { joinAnswerFrame, joinRequestFrame } from '../messages.ts'
-import { encodeRequest } from '../operator-request.ts'
 import { signDrafts } from './charter-keeper.ts'
 import {
+  clockAt,
   DAY_MS,
   founder,
   greet,
@@ -22,27 +21,16 @@ import {
   memoryStore,
   newNodeKey,
   operatorNamed,
+  requestOf,
   restart,
-  START,
-  type TestClock,
+  twoOperators,
 } from './federation-for-tests.ts'
 import type { OperatorKey } from './key-file.ts'
 import { createOperatorKey, loadOperatorKey, writeNextOperatorKey } from './key-file.ts'
 import { prepareDevice, takePrepared } from './prepare.ts'
 
-const clockAt = (wall = START): TestClock => ({ wall })
 const birch = operatorNamed('birch')
 const cedar = operatorNamed('cedar')
-const requestOf = (key: OperatorKey): string =>
-  encodeRequest(giveConsent({ key: key.operator, name: key.name, at: 1 }, key))
-
-/** A founder of acme and a device of birch that joined with its operator's key. */
-async function twoOperators(clock: TestClock): Promise<readonly [Member, Member]> {
-  const host = await founder(clock)
-  await host.gate.operators.admit(requestOf(birch))
-  const theirs = await joinWith(host, await inviteFrom(host, 9, DAY_MS, { domain: '/paris' }), 'birch-1', clock, birch)
-  return [host, theirs]
-}
 
 async function renewAt(enroller: Member, member: Member): Promise<string> {
   const request = member.gate.renewalRequest()
@@ -80,7 +68,7 @@ test('a device of an operator that somebody has not heard of is believed once th
 
 test('no operator puts out a device of another one by itself', async () => {
   const clock = clockAt()
-  const [host, theirs] = await twoOperators(clock)
+  const [host, theirs] = await twoOperators(clock, birch)
   await greet(host, theirs)
   const proposed = await host.gate.operators.revoke(theirs.nodeKey.node, 'noisy')
   assert.deepEqual([proposed.isInForce, proposed.needed], [false, 2])
@@ -93,7 +81,7 @@ test('no operator puts out a device of another one by itself', async () => {
 
 test('an operator that was made to leave takes its devices with it', async () => {
   const clock = clockAt()
-  const [host, theirs] = await twoOperators(clock)
+  const [host, theirs] = await twoOperators(clock, birch)
   await greet(host, theirs)
   await assert.rejects(theirs.gate.operators.admit('nonsense'), { code: 'bad-option' })
   assert.equal((await host.gate.operators.remove('birch', 'moved away')).isInForce, true)
@@ -106,7 +94,7 @@ test('an operator that was made to leave takes its devices with it', async () =>
 
 test('signatures are gathered on the nodes, or in a file that is carried to a key', async () => {
   const clock = clockAt()
-  const [host, theirs] = await twoOperators(clock)
+  const [host, theirs] = await twoOperators(clock, birch)
   const draft = await theirs.gate.operators.admit(requestOf(cedar))
   assert.deepEqual([draft.isInForce, draft.needed], [false, 2])
   const file = readCharterFile(theirs.gate.charterFile())
@@ -128,7 +116,7 @@ test('signatures are gathered on the nodes, or in a file that is carried to a ke
 
 test('drafts survive a restart', async () => {
   const clock = clockAt()
-  const [, theirs] = await twoOperators(clock)
+  const [, theirs] = await twoOperators(clock, birch)
   const draft = await theirs.gate.operators.admit(requestOf(cedar))
   const again = await restart(theirs, clock)
   assert.deepEqual(
@@ -160,7 +148,7 @@ test('a delegate enrols with no operator key, and its guests are believed by all
 
 test('a credential is renewed by whoever enrols for the same operator, while the node runs', async () => {
   const clock = clockAt()
-  const [host, theirs] = await twoOperators(clock)
+  const [host, theirs] = await twoOperators(clock, birch)
   const guest = await joinWith(host, await inviteFrom(host), 'shed', clock)
   assert.equal(await renewAt(host, guest), 'not due')
   clock.wall += 70 * DAY_MS

@@ -12,6 +12,7 @@ import type { Inventories } from './inventories.ts'
 import type { Intake } from './messages.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { PendingInstance, Placing } from './placing.ts'
+import type { Records } from './records.ts'
 import type { Requests } from './requests.ts'
 import type { RosterKeeper } from './roster-keeper.ts'
 import type { Hierarchy, SeatView } from './seats.ts'
@@ -27,6 +28,8 @@ export interface CoreView {
   /** Whether others took over, as far as there are any, what this node was told to hand over. */
   isHandedOver(): boolean
   stores(): readonly StoreView[]
+  /** Grows whenever another spec may count in one of the stores. */
+  specRevision(): number
   isConnected(peer: NodeId): boolean
   /** The cluster of a connected peer, by its credential. */
   domainOf(peer: NodeId): DomainPath | null
@@ -52,6 +55,7 @@ interface Seen {
   readonly roster: RosterKeeper
   readonly hierarchy: Hierarchy
   readonly stores: CoreView['stores']
+  readonly records: Pick<Records, 'specRevision'>
   readonly neighbours: Neighbours
   readonly inventories: Inventories
   readonly placing: Placing
@@ -73,6 +77,7 @@ export const coreView = (
   seats: parts.hierarchy.seats,
   isHandedOver: parts.hierarchy.isHandedOver,
   stores,
+  specRevision: parts.records.specRevision,
   isConnected: parts.neighbours.isConnected,
   domainOf,
   roundTripMs: (peer) => parts.roundTrips.get(peer) ?? null,

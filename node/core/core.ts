@@ -248,12 +248,14 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return onSubmit(input, at)
       case 'carried':
         return void out.push({ kind: 'author', message: input.record, topics: [] })
+      case 'gossip':
+        return records.onKept(input, at, out)
       case 'resolve':
         return requests.resolve(input, at, out)
       case 'ask':
         return asking.ask(input.question, at, out)
       case 'reach':
-        return neighbours.reach(input.peer, input.domain, at, out)
+        return neighbours.reach(input.peer, input.domain, at)
       case 'charter': {
         const { message, to } = input
         if (to !== null) out.push({ kind: 'send', to, message })
@@ -329,7 +331,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
         audit.onRecord(one.record, out)
-        requests.onRecordChanged(one.service, at, out)
+        requests.onRecordChanged(one.service, one.record, at, out)
         return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:
         return unreachable(one)
@@ -368,6 +370,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     neighbours.onSettled(at.now, hierarchy.seats(), out)
   }
 
+  const seen = { incarnation, book, roster, hierarchy, stores, records, neighbours, inventories }
   return {
     step: (input, at) => {
       news = []
@@ -382,19 +385,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       return isShared ? discreet(out) : out
     },
     wakeAt: () => earliest(...timed.map((part) => part.wakeAt())),
-    view: coreView(options, {
-      incarnation,
-      book,
-      roster,
-      hierarchy,
-      stores,
-      neighbours,
-      inventories,
-      placing,
-      intake,
-      requests,
-      domainOf,
-      roundTrips,
-    }),
+    view: coreView(options, { ...seen, placing, intake, requests, domainOf, roundTrips }),
   }
 }

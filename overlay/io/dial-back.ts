@@ -67,7 +67,7 @@ export async function askForDialBack(connection: Connection, port: number): Prom
       writeFrame(duplex, encodeCbor({ port }))
       duplex.end()
       const raw = decodeBounded(await readFrame(duplex, DIAL_BACK_BYTES_MAX, signal))
-      const { isReached } = (raw.ok ? raw.value : {}) as { readonly isReached?: unknown }
+      const { isReached } = ((raw.ok ? raw.value : null) ?? {}) as { readonly isReached?: unknown }
       return typeof isReached === 'boolean' ? isReached : null
     } finally {
       duplex.destroy()

@@ -5,11 +5,11 @@ import { type Duplex, PassThrough } from 'node:stream'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId } from '../kernel/ids.ts'
+import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId, serviceId } from '../kernel/ids.ts'
 import { err, ok } from '../kernel/result.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import { createNetwork, type NetworkOptions } from './libp2p-transport.ts'
-import type { Gate, NetworkEvents, NetworkPort, PeerConnected, TunnelHandler } from './network.ts'
+import type { Gate, NetworkEvents, NetworkPort, PeerConnected, TunnelHandler, TunnelHeader } from './network.ts'
 
 export const FEDERATION = 'ab'.repeat(32) as FederationId
 export const OTHER_FEDERATION = 'cd'.repeat(32) as FederationId
@@ -136,6 +136,8 @@ export interface TestNode {
 export interface Village {
   /** Starts a member. */
   add(options?: Partial<NetworkOptions>): Promise<TestNode>
+  /** Starts two, the first of which dials the second; resolves when each hears of the other. */
+  pair(first?: Partial<NetworkOptions>, second?: Partial<NetworkOptions>): Promise<readonly [TestNode, TestNode]>
   readonly members: Set<NodeId>
   /** Those whose credential lets them carry connections; whoever is started as a relay is one. */
   readonly relays: Set<NodeId>
@@ -148,9 +150,18 @@ export function createVillage(): Village {
   const members = new Set<NodeId>()
   const relays = new Set<NodeId>()
   const nodes: TestNode[] = []
-  return {
+  const village: Village = {
     members,
     relays,
+    pair: async (first, second) => {
+      const [a, b] = [await village.add(first), await village.add(second)]
+      a.network.want(wantOf(b))
+      await Promise.all([
+        a.heard.until(() => a.network.connectedPeers().length === 1, 'the first hears of the second'),
+        b.heard.until(() => b.network.connectedPeers().length === 1, 'the second hears of the first'),
+      ])
+      return [a, b]
+    },
     add: async (options = {}) => {
       const key = options.privateKey ?? (await newKey())
       const self = idOf(key)
@@ -165,6 +176,7 @@ export function createVillage(): Village {
         events,
         tunnels: echoTunnels,
         listen: ['/ip4/127.0.0.1/tcp/0'],
+        linePatienceMs: PATIENCE_MS,
         ...options,
       })
       const node = { key, network, heard, gate }
@@ -175,6 +187,24 @@ export function createVillage(): Village {
       await Promise.all(nodes.map(({ network }) => network.stop()))
     },
   }
+  return village
+}
+
+/** What tunnels of tests ask for. */
+export const HEADER: TunnelHeader = {
+  kind: 'instance',
+  service: serviceId('app.ns.svc.ns'),
+  number: 0,
+  port: 8080,
+  protocol: 'tcp',
+  callerNamespace: '',
+}
+
+/** A tunnel, which nothing is in the way of. */
+export async function openTunnel(from: TestNode, to: TestNode): Promise<Duplex> {
+  const tunnel = await from.network.openTunnel(to.network.self, HEADER, AbortSignal.timeout(PATIENCE_MS))
+  if (!tunnel.ok) throw new Error(JSON.stringify(tunnel.error))
+  return tunnel.value
 }
 
 export const wantOf = (...nodes: readonly TestNode[]) =>

@@ -18,17 +18,20 @@ import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
-import { type Lines, NO_LINES, openLines } from './lines.ts'
+import { LINE_PATIENCE_MS, type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
+import { serveNewcomers } from './newcomers.ts'
 import { installPaths, type Paths, RELAYED } from './paths.ts'
 import { managePeers, type PeerManager } from './peer-manager.ts'
 import {
+  CARRY_PROTOCOL,
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
   DIAL_BACK_PROTOCOL,
   HELLO_PROTOCOL,
   HELLO_TIMEOUT_MS,
+  JOIN_OVER_PROTOCOL,
   JOIN_PROTOCOL,
   LINE_PROTOCOL,
   PUNCH_PROTOCOL,
@@ -55,6 +58,8 @@ export interface NetworkOptions {
   readonly mdns?: boolean
   /** Serves as a relay for members: always, never, or, when left out, while members can dial it. */
   readonly relay?: boolean
+  /** Asks the router of its network to forward a port where members cannot dial this node. Default true. */
+  readonly portForwarding?: boolean
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
   /** Asks the DHT but does not serve it. Default: true, except where it is told to be a relay. */
@@ -63,6 +68,8 @@ export interface NetworkOptions {
   readonly helloTimeoutMs?: number
   /** Carries tunnels on lines where the path allows it. Default true. */
   readonly lines?: boolean
+  /** How long the first tunnel to a peer waits for a line; default LINE_PATIENCE_MS. */
+  readonly linePatienceMs?: number
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
   /**
@@ -85,6 +92,7 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
   LINE_PROTOCOL,
+  CARRY_PROTOCOL,
   DIAL_BACK_PROTOCOL,
   PUNCH_PROTOCOL,
   '/meshsub/1.0.0',
@@ -97,7 +105,13 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
 ]
 
 /** What anybody may open: they tell nothing that a handshake with the federation's id did not presuppose. */
-const OPEN_PROTOCOLS: readonly string[] = [HELLO_PROTOCOL, JOIN_PROTOCOL, '/ipfs/id/1.0.0', '/ipfs/ping/1.0.0']
+const OPEN_PROTOCOLS: readonly string[] = [
+  HELLO_PROTOCOL,
+  JOIN_PROTOCOL,
+  JOIN_OVER_PROTOCOL,
+  '/ipfs/id/1.0.0',
+  '/ipfs/ping/1.0.0',
+]
 
 /**
  * Below this many connections, members found by mDNS are dialled without being wanted: all known addresses may be
@@ -142,7 +156,9 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     clientMode: options.clientMode ?? options.relay !== true,
     gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
-    ...(options.lines === false ? {} : { onLine: (socket) => lines.accept(socket) }),
+    ...(options.lines === false
+      ? {}
+      : { sharers: { onTls: (socket) => lines.accept(socket), onCarried: (socket) => lines.carry(socket) } }),
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
@@ -196,9 +212,18 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     factsOf: (peer) => (gate.isRevoked(peer) ? null : (connections.member(peer)?.facts ?? null)),
   })
   const lines =
-    options.lines === false ? NO_LINES : await openLines({ node, connections, counters, onTunnel: tunnels.serve })
+    options.lines === false
+      ? NO_LINES
+      : await openLines({
+          node,
+          connections,
+          counters,
+          patienceMs: options.linePatienceMs ?? LINE_PATIENCE_MS,
+          onTunnel: tunnels.serve,
+        })
   const parts: Parts = { options, node, self, counters, connections, manager, control, lines, wanted, paths }
   await serveJoins(node, gate, desk)
+  await serveNewcomers(node, desk)
   await serveRenewals(node, gate)
   await serveCredentials(node, gate)
   return await start(parts)
@@ -279,6 +304,11 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
     askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
+    prepare: async (to, signal) => {
+      await manager.connect(to, signal)
+      const unused = await lines.openTunnel(to, signal)
+      unused?.destroy()
+    },
     openTunnel: (to, header, signal) => {
       const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
       return openTunnelOver({ counters, connect, line: (bounded) => lines.openTunnel(to, bounded) }, header, signal)
@@ -287,7 +317,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     counters: counters.all,
     stop: async () => {
       paths.roundTrips.close()
-      reach.close()
+      await reach.close()
       manager.close()
       control.close()
       lines.close()

@@ -6,40 +6,13 @@ import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { after, test } from 'node:test'
 import { connect } from 'node:tls'
-import { serviceId } from '../kernel/ids.ts'
 import { LINE_TICKET_CHARS } from '../line-request.ts'
-import { createVillage, type TestNode, wantOf } from './fixtures.ts'
-import type { TunnelHeader } from './network.ts'
+import { createVillage, HEADER, openTunnel, type TestNode } from './fixtures.ts'
 
 const CIPHERS = 'TLS_AES_128_GCM_SHA256'
 
 const village = createVillage()
 after(() => village.stop())
-
-const header: TunnelHeader = {
-  kind: 'instance',
-  service: serviceId('app.ns.svc.ns'),
-  number: 0,
-  port: 8080,
-  protocol: 'tcp',
-  callerNamespace: '',
-}
-
-async function pair(options: Parameters<typeof village.add>[0] = {}): Promise<readonly [TestNode, TestNode]> {
-  const [a, b] = [await village.add(options), await village.add(options)]
-  a.network.want(wantOf(b))
-  await Promise.all([
-    a.heard.until(() => a.network.connectedPeers().length === 1, 'a hears of b'),
-    b.heard.until(() => b.network.connectedPeers().length === 1, 'b hears of a'),
-  ])
-  return [a, b]
-}
-
-async function open(from: TestNode, to: TestNode): Promise<Duplex> {
-  const tunnel = await from.network.openTunnel(to.network.self, header, AbortSignal.timeout(5_000))
-  assert.ok(tunnel.ok, JSON.stringify(tunnel))
-  return tunnel.value
-}
 
 async function echoed(tunnel: Duplex, word: string): Promise<string> {
   tunnel.end(word)
@@ -49,33 +22,33 @@ async function echoed(tunnel: Duplex, word: string): Promise<string> {
 const counted = ({ network }: TestNode, name: string): number => network.counters()[name] ?? 0
 
 test('tunnels of both nodes share the line that the one who dialled made', async () => {
-  const [a, b] = await pair()
+  const [a, b] = await village.pair()
   for (const [from, to] of [
     [a, b],
     [b, a],
     [a, b],
   ] as const)
-    assert.equal(await echoed(await open(from, to), 'x'), 'x')
+    assert.equal(await echoed(await openTunnel(from, to), 'x'), 'x')
   assert.deepEqual([counted(a, 'lines'), counted(b, 'lines')], [1, 1])
   assert.deepEqual([counted(a, 'tunnels-on-lines'), counted(b, 'tunnels-on-lines')], [2, 1])
 })
 
 test('who cannot dial the other asks to be called, and its first tunnel is on a line already', async () => {
-  const [a, b] = await pair()
-  assert.equal(await echoed(await open(b, a), 'called'), 'called')
+  const [a, b] = await village.pair()
+  assert.equal(await echoed(await openTunnel(b, a), 'called'), 'called')
   assert.equal(counted(b, 'tunnels-on-lines'), 1)
   assert.deepEqual([counted(a, 'lines'), counted(b, 'lines')], [1, 1])
 })
 
 test('the line that carries bulk is left to it', async () => {
-  const [a, b] = await pair()
-  const bulk = await open(a, b)
+  const [a, b] = await village.pair()
+  const bulk = await openTunnel(a, b)
   bulk.resume()
   for (let sent = 0; sent < 6 * 1_048_576; sent += 65_536) {
     if (!bulk.write(Buffer.alloc(65_536))) await once(bulk, 'drain')
   }
   await a.heard.until(() => counted(a, 'lines') === 2, 'there is another line')
-  assert.equal(await echoed(await open(a, b), 'small'), 'small')
+  assert.equal(await echoed(await openTunnel(a, b), 'small'), 'small')
   bulk.destroy()
 })
 
@@ -90,32 +63,38 @@ async function knock(node: TestNode, psk: Uint8Array): Promise<string> {
 }
 
 test('whoever shows a ticket that nobody gave is refused in the handshake, and counted', async () => {
-  const [, b] = await pair()
+  const [, b] = await village.pair()
   await knock(b, new Uint8Array(32))
   await b.heard.until(() => counted(b, 'lines-refused') === 1, 'it is counted')
   assert.equal(counted(b, 'lines'), 0)
 })
 
 test('who is cut off loses its tunnels at once, and opens no others', async () => {
-  const [a, b] = await pair()
-  const tunnel = await open(a, b)
+  const [a, b] = await village.pair()
+  const tunnel = await openTunnel(a, b)
   tunnel.write('still here')
   await once(tunnel, 'data')
   village.members.delete(a.network.self)
   const lost = once(tunnel, 'error')
   await b.network.cut(a.network.self)
   assert.match(String((await lost)[0]), /lost/)
-  const again = await a.network.openTunnel(b.network.self, header, AbortSignal.timeout(2_000))
+  const again = await a.network.openTunnel(b.network.self, HEADER, AbortSignal.timeout(2_000))
   assert.equal(again.ok, false)
   village.members.add(a.network.self)
 })
 
 test('with lines turned off on one side, tunnels are libp2p streams', async () => {
-  const a = await village.add()
-  const b = await village.add({ lines: false })
-  a.network.want(wantOf(b))
-  await a.heard.until(() => a.network.connectedPeers().length === 1, 'connected')
-  assert.equal(await echoed(await open(a, b), 'x'), 'x')
-  assert.equal(await echoed(await open(b, a), 'y'), 'y')
+  const [a, b] = await village.pair({}, { lines: false })
+  assert.equal(await echoed(await openTunnel(a, b), 'x'), 'x')
+  assert.equal(await echoed(await openTunnel(b, a), 'y'), 'y')
   assert.deepEqual([counted(a, 'tunnels-on-lines'), counted(b, 'tunnels-on-lines')], [0, 0])
+})
+
+test('a tunnel that has waited long enough takes a libp2p stream, and the line is there for the next', async () => {
+  const [a, b] = await village.pair({ linePatienceMs: 0 })
+  assert.equal(await echoed(await openTunnel(a, b), 'first'), 'first')
+  assert.equal(counted(a, 'tunnels-on-lines'), 0)
+  await a.heard.until(() => counted(a, 'lines') === 1, 'the line is there')
+  assert.equal(await echoed(await openTunnel(a, b), 'second'), 'second')
+  assert.deepEqual([counted(a, 'tunnels-on-lines'), counted(a, 'lines-failed')], [1, 0])
 })

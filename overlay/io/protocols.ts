@@ -2,11 +2,13 @@
 
 export const HELLO_PROTOCOL = '/coppice/hello/1.0.0'
 export const JOIN_PROTOCOL = '/coppice/join/1.0.0'
+export const JOIN_OVER_PROTOCOL = '/coppice/join-over/1.0.0'
 export const CONTROL_PROTOCOL = '/coppice/control/2.0.0'
 export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
 export const RENEWAL_PROTOCOL = '/coppice/renewal/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
 export const LINE_PROTOCOL = '/coppice/line/1.0.0'
+export const CARRY_PROTOCOL = '/coppice/carry/1.0.0'
 export const DIAL_BACK_PROTOCOL = '/coppice/dial-back/1.0.0'
 export const PUNCH_PROTOCOL = '/coppice/punch/1.0.0'
 /** libp2p's own. */

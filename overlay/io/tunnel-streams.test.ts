@@ -6,10 +6,9 @@ import { once } from 'node:events'
 import { Duplex, PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { after, before, test } from 'node:test'
-import { serviceId } from '../kernel/ids.ts'
 import { err, ok } from '../kernel/result.ts'
-import { createVillage, echo, type TestNode, wantOf } from './fixtures.ts'
-import type { TunnelHandler, TunnelHeader } from './network.ts'
+import { createVillage, echo, HEADER, openTunnel, type TestNode } from './fixtures.ts'
+import type { TunnelHandler } from './network.ts'
 
 const MIB = 1_048_576
 /** One window, the buffers of both duplexes, and what is on the way in sockets. */
@@ -21,27 +20,11 @@ let server: TestNode
 let handler: TunnelHandler = async () => ok(echo())
 
 before(async () => {
-  client = await village.add()
-  server = await village.add({ tunnels: (...call) => handler(...call) })
-  client.network.want(wantOf(server))
-  await client.heard.until(() => client.heard.connected.length === 1, 'connected')
+  ;[client, server] = await village.pair({}, { tunnels: (...call) => handler(...call) })
 })
 after(() => village.stop())
 
-const header: TunnelHeader = {
-  kind: 'instance',
-  service: serviceId('app.ns.svc.ns'),
-  number: 0,
-  port: 8080,
-  protocol: 'tcp',
-  callerNamespace: '',
-}
-
-async function open(): Promise<Duplex> {
-  const tunnel = await client.network.openTunnel(server.network.self, header, AbortSignal.timeout(5_000))
-  assert.ok(tunnel.ok, JSON.stringify(tunnel))
-  return tunnel.value
-}
+const open = (): Promise<Duplex> => openTunnel(client, server)
 
 /** `pieces` pieces of 64 KiB, each different, hashed as they are made. */
 function source(pieces: number) {
@@ -113,7 +96,7 @@ test('ending one direction keeps the other open', async () => {
 
 test('a refusal arrives with its code and its detail', async () => {
   handler = async () => err({ code: 'not-running', detail: 'it is still being pulled' })
-  const tunnel = await client.network.openTunnel(server.network.self, header, AbortSignal.timeout(5_000))
+  const tunnel = await client.network.openTunnel(server.network.self, HEADER, AbortSignal.timeout(5_000))
   assert.deepEqual(tunnel, { ok: false, error: { code: 'not-running', detail: 'it is still being pulled' } })
 })
 
@@ -145,6 +128,6 @@ test('200 tunnels at once carry their own bytes', async () => {
 
 test('a tunnel to a node that nobody knows is refused as unreachable', async () => {
   const stranger = await village.add()
-  const tunnel = await client.network.openTunnel(stranger.network.self, header, AbortSignal.timeout(5_000))
+  const tunnel = await client.network.openTunnel(stranger.network.self, HEADER, AbortSignal.timeout(5_000))
   assert.equal(tunnel.ok ? 'opened' : tunnel.error.code, 'unreachable')
 })

@@ -1,9 +1,9 @@
 // Images that come from other devices when the registry cannot be reached, and go to them.
 
-import { once } from 'node:events'
 import { PassThrough, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type Docker from 'dockerode'
+import { readBytes } from '../../overlay/io/frames.ts'
 import { isImageReference } from '../docker-options.ts'
 import { createImageCheck, isImageId } from '../image-tar.ts'
 import type { ImageOffer } from '../runtime.ts'
@@ -61,7 +61,7 @@ export async function loadImage(
   const onAbort = (): void => void stream.destroy(new Error('the node stops'))
   signal.addEventListener('abort', onAbort, { once: true })
   try {
-    const id = await readId(stream)
+    const id = await readId(stream, signal)
     if ((await orNull(docker.getImage(id).inspect())) === null) {
       onProgress(`copying ${image} from ${from}`)
       await load(docker, id, stream, (bytes) => {
@@ -78,13 +78,8 @@ export async function loadImage(
   }
 }
 
-async function readId(stream: Readable): Promise<string> {
-  let line: Buffer | null = stream.read(ID_LINE_BYTES)
-  while (line === null) {
-    if (stream.readableEnded || stream.destroyed) throw stream.errored ?? new Error('nothing came')
-    await Promise.race([once(stream, 'readable'), once(stream, 'end'), once(stream, 'close')])
-    line = stream.read(ID_LINE_BYTES)
-  }
+async function readId(stream: Readable, signal: AbortSignal): Promise<string> {
+  const line = Buffer.from(await readBytes(stream, ID_LINE_BYTES, signal))
   const id = line.toString('latin1').trimEnd()
   if (!isImageId(id)) throw new Error('it does not say which image it is')
   return id

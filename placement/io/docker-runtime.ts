@@ -8,12 +8,12 @@ import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import {
   containerOptions,
   imageReference,
-  isImageReference,
   KEY_LABEL,
+  launchProblem,
   NODE_LABEL,
   SPEC_LABEL,
 } from '../docker-options.ts'
-import { containerName, nameProblem } from '../instance-name.ts'
+import { containerName } from '../instance-name.ts'
 import type {
   ExecRequest,
   ExecSession,
@@ -212,7 +212,7 @@ class DockerRuntime implements RuntimeDriver {
 
   async #begin(launch: Launch): Promise<void> {
     const { key, spec, specId } = launch
-    const wrong = nameProblem(key) ?? (isImageReference(spec.code) ? null : `"${spec.code}" is no image reference`)
+    const wrong = launchProblem(launch)
     if (wrong !== null) return this.#tell({ kind: 'failed', key, detail: wrong })
     const known = await this.#known(key)
     if (known !== undefined && known.watched.specId === specId && known.watched.asked.kind === 'no') {

@@ -73,7 +73,6 @@ export async function benchDocker(runs: number): Promise<readonly Figure[]> {
     baseDir,
     clusters: [{ path: '/a', names: ['a1'] }],
     flags: ['--runtime', 'docker'],
-    onProgress: () => undefined,
   })
   try {
     const { control } = fleet.nodes[0] as FleetNode

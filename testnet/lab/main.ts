@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 
 const INSIDE = fileURLToPath(new URL('./inside.ts', import.meta.url))
 const WRONG_USAGE = 2
-const PROGRAMS = ['ip', 'nft', 'unshare', 'tc', 'sysctl'] as const
+const PROGRAMS = ['ip', 'nft', 'unshare', 'tc', 'sysctl', 'miniupnpd'] as const
 /** `ip netns` keeps its names in a folder of the device; in here they go into memory, and with the mount namespace. */
 const ENTER = 'mkdir -p /run/netns && mount -t tmpfs lab /run/netns && exec "$0" "$@"'
 

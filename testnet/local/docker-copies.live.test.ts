@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test'
 import Docker from 'dockerode'
 import { coppice } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 import { type SecondEngine, startSecondEngine } from './second-engine.ts'
 
 const PATIENCE_MS = 60_000
@@ -25,17 +25,13 @@ let ids: readonly string[]
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'docker-copies-'))
   engine = await startSecondEngine(baseDir)
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [{ path: '/a', names: ['a1', 'a2'] }],
     flags: ['--runtime', 'docker'],
     environmentOf: (name): Record<string, string> => (name === 'a2' ? { DOCKER_HOST: engine.host } : {}),
-    onProgress: () => undefined,
   })
   nodes = fleet.nodes
-  for (const node of nodes) {
-    await until(`${node.name} is ready`, async () => (await node.control.status()).ready, PATIENCE_MS, [node])
-  }
   ids = await Promise.all(nodes.map(async ({ control }) => (await control.status()).node))
 })
 

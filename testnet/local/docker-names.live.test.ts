@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { coppice } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 
 const PATIENCE_MS = 60_000
 const ADDRESS = '10.30.7.7'
@@ -48,9 +48,8 @@ before(async () => {
   const clusters = ['a', 'b'].map((name) => ({ path: `/${name}`, names: [`${name}1`] }))
   // One of the two only: they share the engine's namespace, and the address of the SLA is to be the caller's node's.
   const flagsOf = (name: string) => (name === 'b1' ? ['--virtual-network'] : ['--no-virtual-listeners'])
-  fleet = await startFleet({ baseDir, clusters, flagsOf, onProgress: () => undefined })
+  fleet = await readyFleet({ baseDir, clusters, flagsOf })
   caller = fleet.nodes.find(({ name }) => name === 'b1') as FleetNode
-  await until('it is ready', async () => (await caller.control.status()).ready, PATIENCE_MS)
   const hello = {
     microservice_name: 'hello',
     microservice_namespace: 'web',

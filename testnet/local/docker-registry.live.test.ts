@@ -78,7 +78,6 @@ before(async () => {
     baseDir,
     clusters: [{ path: '/a', names: ['a1', 'a2'] }],
     flags: ['--runtime', 'docker'],
-    onProgress: () => undefined,
   })
   ;[submitter, puller] = fleet.nodes as [FleetNode, FleetNode]
   for (const node of fleet.nodes) {

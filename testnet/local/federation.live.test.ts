@@ -75,7 +75,6 @@ before(async () => {
       { path: '/a', names: ['a1', 'a2', 'a3'] },
       { path: '/b', names: ['b1', 'b2'] },
     ],
-    onProgress: () => undefined,
   })
 })
 

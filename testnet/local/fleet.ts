@@ -56,7 +56,8 @@ export interface FleetPlan {
   readonly waveNodes?: number
   /** What Node is given before the words of the CLI; default: the launcher of this checkout. */
   readonly program?: readonly string[]
-  readonly onProgress: (text: string) => void
+  /** Told what was done; default: nobody is. */
+  readonly onProgress?: (text: string) => void
 }
 
 export interface Fleet {
@@ -88,6 +89,23 @@ export async function startFleet(plan: FleetPlan): Promise<Fleet> {
   }
 }
 
+/** Starts a fleet, and resolves when each of its nodes can take work. */
+export async function readyFleet(plan: FleetPlan): Promise<Fleet> {
+  const fleet = await startFleet(plan)
+  try {
+    await ready(fleet.nodes)
+    return fleet
+  } catch (problem) {
+    await fleet.stop()
+    throw problem
+  }
+}
+
+async function ready(wave: readonly FleetNode[]): Promise<void> {
+  for (const node of wave)
+    await until(`${node.name} is ready`, async () => (await node.control.status()).ready, WAVE_MS_MAX, [node])
+}
+
 export function createFleet(plan: FleetPlan): Fleet {
   const {
     baseDir,
@@ -99,7 +117,7 @@ export function createFleet(plan: FleetPlan): Fleet {
     prefixOf = () => [],
     program = [COPPICE],
     waveNodes = Number.POSITIVE_INFINITY,
-    onProgress,
+    onProgress = () => undefined,
   } = plan
   const nodes: FleetNode[] = []
   const dead = new Set<FleetNode>()
@@ -147,12 +165,6 @@ export function createFleet(plan: FleetPlan): Fleet {
     onProgress(`${name} asks to be an operator and is admitted: entry ${admitted.entry.slice(0, 8)} of the charter`)
   }
 
-  const ready = async (wave: readonly FleetNode[]): Promise<void> => {
-    for (const node of wave) {
-      await until(`${node.name} is ready`, async () => (await node.control.status()).ready, WAVE_MS_MAX, [node])
-    }
-  }
-
   const start = async (): Promise<void> => {
     const [first] = clusters
     const founderName = first?.names[0]
@@ -164,7 +176,7 @@ export function createFleet(plan: FleetPlan): Fleet {
       first.path,
     ])
     nodes.push(founder)
-    await until('the founder answers', async () => (await founder.control.status()).ready, 30_000, [founder])
+    await until('the founder answers', async () => (await founder.control.status()).ready, WAVE_MS_MAX, [founder])
     onProgress(`${founderName} founded the federation`)
 
     for (const { path, names, operator } of clusters) {

@@ -11,15 +11,21 @@ import { coreCodec } from '../../node/core/messages.ts'
 import { createPacker } from '../../overlay/frame-delta.ts'
 import { createNode, type Libp2pNode } from '../../overlay/io/create-libp2p.ts'
 import { frame, readFrame } from '../../overlay/io/frames.ts'
-import { CONTROL_PROTOCOL, HELLO_PROTOCOL } from '../../overlay/io/protocols.ts'
+import {
+  CONTROL_PROTOCOL,
+  HELLO_BYTES_MAX,
+  HELLO_PROTOCOL,
+  PIECE_BYTES_MAX,
+  VERDICT_BYTES_MAX,
+} from '../../overlay/io/protocols.ts'
 import { libp2pDuplex } from '../../overlay/io/stream-duplex.ts'
 import type { FederationId } from '../../overlay/kernel/ids.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import { createSealer, type Sealer } from '../../overlay/wire/envelope.ts'
 
 const STREAM_MS_MAX = 10_000
-const HELLO_BYTES_MAX = 65_536
-const VERDICT_BYTES_MAX = 2_048
+/** What ends the pieces of a charter. */
+const NO_MORE = new Uint8Array(0)
 
 export interface HostileMember {
   readonly gate: MembershipGate
@@ -27,8 +33,11 @@ export interface HostileMember {
   readonly sealer: Sealer<CoreMessage>
   /** A connection that nobody proved anything on yet. */
   dial(address: string): Promise<Connection>
-  /** Says its real hello; resolves to what the other side thinks of it: `welcome`, or the code of its refusal. */
-  greet(connection: Connection): Promise<string>
+  /**
+   * Says its real hello, and of the charter what `shown` has, else what it should; resolves to what the other side
+   * thinks of it: `welcome`, or the code of its refusal. What the other side shows is read, and forgotten.
+   */
+  greet(connection: Connection, shown?: readonly Uint8Array[]): Promise<string>
   /** A control stream on which bytes can be written as they are. */
   control(connection: Connection): Promise<Duplex>
   stop(): Promise<void>
@@ -49,6 +58,23 @@ export async function openStream(connection: Connection, protocol: string): Prom
   const signal = AbortSignal.timeout(STREAM_MS_MAX)
   const duplex = libp2pDuplex(await connection.newStream(protocol, { signal, maxOutboundStreams: 10_000 }))
   return duplex.on('error', () => undefined)
+}
+
+async function greet(gate: MembershipGate, connection: Connection, shown?: readonly Uint8Array[]): Promise<string> {
+  const duplex = await openStream(connection, HELLO_PROTOCOL)
+  const signal = AbortSignal.timeout(STREAM_MS_MAX)
+  const own = gate.ownHello()
+  duplex.write(frame(own))
+  const pieces = gate.piecesFor(own, await readFrame(duplex, HELLO_BYTES_MAX, signal))
+  if (pieces !== null) {
+    for (const piece of [...(shown ?? pieces), NO_MORE]) duplex.write(frame(piece))
+    while ((await readFrame(duplex, PIECE_BYTES_MAX, signal)).length > 0);
+  }
+  duplex.write(frame(encodeCbor({ code: 'welcome', detail: '' })))
+  duplex.end()
+  const verdict = decodeBounded(await readFrame(duplex, VERDICT_BYTES_MAX, signal))
+  duplex.resume()
+  return verdict.ok ? String((verdict.value as { readonly code?: unknown }).code) : 'garbled'
 }
 
 /** Takes over a folder that no process uses any more. */
@@ -73,17 +99,7 @@ export async function takeFolder(dataDir: string): Promise<HostileMember> {
     node,
     sealer: createSealer(coreCodec, federation, gate, gate),
     dial: (address) => node.dial(multiaddr(address)),
-    greet: async (connection) => {
-      const duplex = await openStream(connection, HELLO_PROTOCOL)
-      const signal = AbortSignal.timeout(STREAM_MS_MAX)
-      duplex.write(frame(gate.ownHello()))
-      duplex.write(frame(encodeCbor({ code: 'welcome', detail: '' })))
-      duplex.end()
-      await readFrame(duplex, HELLO_BYTES_MAX, signal)
-      const verdict = decodeBounded(await readFrame(duplex, VERDICT_BYTES_MAX, signal))
-      duplex.resume()
-      return verdict.ok ? String((verdict.value as { readonly code?: unknown }).code) : 'garbled'
-    },
+    greet: (connection, shown) => greet(gate, connection, shown),
     control: async (connection) => (await openStream(connection, CONTROL_PROTOCOL)).resume(),
     stop: async () => {
       await node.stop()

@@ -1,5 +1,5 @@
 // Real processes and somebody who wishes them ill: first a stranger, then one with an invite that was used, then one
-// with the keys of a member. Each finds the fleet as the chapter before left it;
+// with the keys of a member, until that is put out. Each finds the fleet as the chapter before left it;
 // all the while the service answers, and no honest node grows.
 
 import assert from 'node:assert/strict'
@@ -22,12 +22,15 @@ import { encodeHeader } from '../../overlay/tunnel.ts'
 import { encodeSpec, serviceIdOf } from '../../placement/spec.ts'
 import { simpleSpec } from '../sim/workload.ts'
 import { coppice, ON_LOOPBACK } from './command-fixture.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 import { bareNode, framed, type HostileMember, openStream, takeFolder } from './hostile-member.ts'
 
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
 const ADDRESS = 'shop.demo.hello.web.0.rr.local:8080'
 const PATIENCE_MS = 60_000
+/** From a revocation to a closed connection, among few nodes (issue: 2 s among fifty); ten times that when busy. */
+const CUT_MS_MAX = 20_000
+const DAY_MS = 86_400_000
 /** An honest node may keep so much more after an attack: the collector gives back late. A guess. */
 const GROWTH_MB_MAX = 160
 const A = '/a' as DomainPath
@@ -36,6 +39,8 @@ const QUIET = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, httpProxyPort: nu
 let baseDir = ''
 let fleet: Fleet
 let mallory: HostileMember
+/** What mallory said and the fleet has got rid of since. */
+let said: Uint8Array
 
 const node = (name: string): FleetNode => {
   const found = fleet.nodes.find((one) => one.name === name)
@@ -44,6 +49,8 @@ const node = (name: string): FleetNode => {
 }
 const status = (name: string): Promise<StatusView> => node(name).control.status()
 const instances = (): Promise<readonly InstanceView[]> => node('a1').control.instances()
+const copiesOf = async (id: string): Promise<readonly InstanceView[]> =>
+  (await instances()).filter(({ service }) => service === id)
 const addressOf = async (name: string): Promise<string> => (await status(name)).addresses[0] ?? ''
 const counted = async (name: string, counter: string): Promise<number> => (await status(name)).counters[counter] ?? 0
 
@@ -87,24 +94,24 @@ async function unharmed(attack: () => Promise<void>): Promise<void> {
   assert.ok(Math.max(...grown) <= GROWTH_MB_MAX, `honest nodes grew by ${grown.map(Math.round).join(' and ')} MB`)
 }
 
-async function malloryAt(name: string): Promise<Connection> {
-  const connection = await mallory.dial(await addressOf(name))
-  assert.equal(await mallory.greet(connection), 'welcome')
-  return connection
-}
+/** A connection on which mallory passes for the member whose keys it holds; a busy machine may drop it as too slow. */
+const malloryAt = (name: string): Promise<Connection> =>
+  until(
+    `${name} lets it in`,
+    async () => {
+      const connection = await mallory.dial(await addressOf(name))
+      assert.equal(await mallory.greet(connection), 'welcome')
+      return connection
+    },
+    PATIENCE_MS,
+  )
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'hostile-'))
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [{ path: '/a', names: ['a1', 'a2', 'a3'] }],
-    onProgress: () => undefined,
   })
-  await until(
-    'all are ready',
-    async () => (await Promise.all(['a1', 'a2', 'a3'].map(status))).every((one) => one.ready),
-    PATIENCE_MS,
-  )
   const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, '--wait', '--data', node('a1').dataDir)
   assert.equal(exitCode, 0, stderr)
 })
@@ -229,16 +236,71 @@ test('a spec that nobody’s descriptor would become puts no file outside of its
   await unharmed(async () => {
     const connection = await malloryAt('a1')
     const stream = await mallory.control(connection)
-    stream.write(framed()(mallory.sealer.seal(message).bytes))
-    const evil = async (): Promise<readonly InstanceView[]> =>
-      (await instances()).filter(({ service }) => service === serviceIdOf(spec))
+    said = mallory.sealer.seal(message).bytes
+    stream.write(framed()(said))
     const isRefused = async (): Promise<boolean> =>
-      (await evil()).some(({ state, reason }) => state === 'failed' && /\.\./.test(reason))
+      (await copiesOf(serviceIdOf(spec))).some(({ state, reason }) => state === 'failed' && /\.\./.test(reason))
     await until('the instance fails, and says why', isRefused, PATIENCE_MS)
     await assert.rejects(readFile(target))
     await connection.close()
   })
   await node('a1').control.remove(serviceIdOf(spec))
+})
+
+test('what was said before, a spec of another day, and the charter of before change nothing', async () => {
+  const specOf = (name: string, wall: number) => {
+    const spec = { ...simpleSpec(name), replicas: 1 }
+    const clock = { wall, counter: 0 }
+    const service = serviceIdOf(spec)
+    const { bytes } = mallory.sealer.seal({ kind: 'record/spec', domain: A, service, clock, spec: encodeSpec(spec) })
+    return { service, bytes }
+  }
+  const future = specOf('future', Date.now() + 3 * DAY_MS)
+  const marker = specOf('marker', Date.now())
+  const before = mallory.gate.newsFor([])
+  const grown = await node('a1').control.setThreshold('all')
+  await unharmed(async () => {
+    const connection = await malloryAt('a1')
+    const put = framed()
+    const stream = await mallory.control(connection)
+    for (const packed of before) stream.write(put(mallory.sealer.speak({ kind: 'charter/news', packed }).bytes))
+    // One stream keeps its order: once the last one is taken in, the others were looked at.
+    for (const bytes of [said, future.bytes, marker.bytes]) stream.write(put(bytes))
+    await until('what is honest is taken in', async () => (await copiesOf(marker.service)).length > 0, PATIENCE_MS)
+    assert.deepEqual(await copiesOf(future.service), [])
+    const evil = await copiesOf(serviceIdOf(simpleSpec('evil')))
+    assert.ok(
+      evil.every(({ state }) => state === 'stopping' || state === 'stopped'),
+      `what was removed stays removed: ${JSON.stringify(evil)}`,
+    )
+    assert.equal((await node('a1').control.charterLog()).head, grown.entry)
+    await connection.close()
+  })
+  await node('a1').control.remove(marker.service)
+})
+
+test('keys of a device that was put out open no door, whatever charter is shown with them', async () => {
+  const stolen = mallory.gate.facts.node
+  const before = mallory.gate.newsFor([])
+  const doors = ['a1', 'a2']
+  await unharmed(async () => {
+    const connections = await Promise.all(doors.map(malloryAt))
+    const { charterHead } = await node('a1').control.revoke(stolen)
+    const isCut = async (): Promise<boolean> => connections.every(({ status }) => status !== 'open')
+    await until('it is cut everywhere', isCut, CUT_MS_MAX)
+    for (const name of doors) {
+      await until(`${name} knows`, async () => (await node(name).control.charterLog()).head === charterHead, CUT_MS_MAX)
+      const connection = await mallory.dial(await addressOf(name))
+      const tunnel = await openStream(connection, TUNNEL_PROTOCOL).catch(() => null)
+      assert.equal(await mallory.greet(connection, before), 'revoked')
+      await until('it is dropped', async () => connection.status !== 'open', PATIENCE_MS)
+      assert.equal(tunnel?.readableLength ?? 0, 0, 'nobody served it')
+      assert.ok((await counted(name, 'hello-refused-by-us-revoked')) > 0)
+      assert.equal((await node(name).control.charterLog()).head, charterHead)
+    }
+  })
+  const { peers } = await status('a1')
+  assert.ok(peers.every((peer) => peer.node !== stolen || peer.path === null))
 })
 
 test('descriptors that lead out, and one that is too long, are refused with the field', async () => {
@@ -257,6 +319,7 @@ test('descriptors that lead out, and one that is too long, are refused with the 
   }
   assert.match(await with_({ added_files: [{ url: 'http://127.0.0.1/x', path: '../../etc/passwd' }] }), /added_files/)
   assert.match(await with_({ virtualization: 'docker', code: '../../etc/passwd' }), /code/)
+  assert.match(await with_({ virtualization: 'docker', code: 'x', volumes: ['../../etc:/x'] }), /volumes/)
   assert.match(await with_({ microservice_name: '../../x' }), /microservice_name/)
   assert.match(await with_({ environment: ['BIG='.padEnd(2_000_000, 'x')] }), /error/)
   await serviceAnswers()

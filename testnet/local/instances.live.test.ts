@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { InstanceView } from '../../node/control.ts'
 import { answer, COPPICE, coppice } from './command-fixture.ts'
-import { type Fleet, startFleet, until } from './fleet.ts'
+import { type Fleet, readyFleet, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.hello.web'
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
@@ -59,19 +59,13 @@ function run(words: readonly string[], input: readonly (string | RegExp)[], isOn
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'instances-'))
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [
       { path: '/a', names: ['a1', 'a2'] },
       { path: '/b', names: ['b1'] },
     ],
-    onProgress: () => undefined,
   })
-  await until(
-    'all are ready',
-    async () => (await Promise.all(fleet.nodes.map(({ control }) => control.status()))).every(({ ready }) => ready),
-    PATIENCE_MS,
-  )
   const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, '--wait', ...at('a1'))
   assert.equal(exitCode, 0, stderr)
 })

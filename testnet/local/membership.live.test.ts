@@ -52,7 +52,7 @@ async function allAlive(): Promise<void> {
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'membership-'))
   watch = createWatch()
-  fleet = await startFleet({ baseDir, clusters: [{ path: '/m', names: NAMES }], onProgress: () => undefined })
+  fleet = await startFleet({ baseDir, clusters: [{ path: '/m', names: NAMES }] })
   await Promise.all(fleet.nodes.map(watch.follow))
   await allAlive()
 })

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 
 /** What a loaded machine may take for what takes a second or two on a free one. */
 const PATIENCE_MS = 90_000
@@ -26,12 +26,7 @@ const named = (name: string): FleetNode => {
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'operators-'))
-  fleet = await startFleet({ baseDir, clusters: CLUSTERS, onProgress: () => undefined })
-  const isReady = async (): Promise<boolean> => {
-    const all = await Promise.all(fleet.living().map(({ control }) => control.status()))
-    return all.every(({ ready }) => ready)
-  }
-  await until('all are ready', isReady, PATIENCE_MS)
+  fleet = await readyFleet({ baseDir, clusters: CLUSTERS })
 })
 
 after(async () => {

@@ -6,7 +6,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 
 /** What a loaded machine may take for what takes a second or two on a free one. */
 const PATIENCE_MS = 120_000
@@ -55,12 +55,7 @@ async function instanceState(name: string): Promise<string> {
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'owners-'))
-  fleet = await startFleet({ baseDir, clusters: CLUSTERS, onProgress: () => undefined })
-  const isReady = async (): Promise<boolean> => {
-    const all = await Promise.all(fleet.living().map(({ control }) => control.status()))
-    return all.every(({ ready }) => ready)
-  }
-  await until('all are ready', isReady, PATIENCE_MS)
+  fleet = await readyFleet({ baseDir, clusters: CLUSTERS })
 })
 
 after(async () => {

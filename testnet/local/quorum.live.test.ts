@@ -31,7 +31,6 @@ before(async () => {
       { path: '/c', names: ['c1'] },
     ],
     flags: ['--autonomy', 'manual'],
-    onProgress: () => undefined,
   })
   const isWhole = async (): Promise<boolean> => {
     const [site, root] = await Promise.all([domainAt('a1', '/a'), domainAt('a1', '/')])

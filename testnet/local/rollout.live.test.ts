@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { InspectView, InstanceView } from '../../node/control.ts'
 import { answer, coppice } from './command-fixture.ts'
-import { type Fleet, startFleet, until } from './fleet.ts'
+import { type Fleet, readyFleet, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.web.web'
 /** What a loaded machine may take for what takes one or two seconds on a free one. */
-const PATIENCE_MS = 40_000
+const PATIENCE_MS = 60_000
 
 let baseDir = ''
 let fleet: Fleet
@@ -43,19 +43,13 @@ const version = (name: string, code = SERVER): Promise<string> =>
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'coppice-rollout-'))
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [
       { path: '/a', names: ['a1', 'a2'] },
       { path: '/b', names: ['b1', 'b2'] },
     ],
-    onProgress: () => undefined,
   })
-  await until(
-    'all are ready',
-    async () => (await Promise.all(fleet.nodes.map(({ control }) => control.status()))).every(({ ready }) => ready),
-    PATIENCE_MS,
-  )
 })
 
 after(async () => {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MEMORY_SHARE } from '../../placement/constants.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 
 /** What a loaded machine may take for what takes some seconds on a free one. */
 const PATIENCE_MS = 180_000
@@ -24,17 +24,13 @@ let fleet: Fleet
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'submissions-'))
-  fleet = await startFleet({
+  fleet = await readyFleet({
     baseDir,
     clusters: [
       { path: '/a', names: ['a1', 'a2'] },
       { path: '/b', names: ['b1'] },
     ],
-    onProgress: () => undefined,
   })
-  for (const node of fleet.nodes) {
-    await until(`${node.name} is ready`, async () => (await node.control.status()).ready, PATIENCE_MS, [node])
-  }
 })
 
 after(async () => {

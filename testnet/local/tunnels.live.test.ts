@@ -13,7 +13,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ResolveView } from '../../node/control.ts'
 import { answer, coppice } from './command-fixture.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, readyFleet } from './fleet.ts'
 
 const PATIENCE_MS = 30_000
 const MIB = 1_048_576
@@ -56,7 +56,7 @@ const SERVICES = ['echo', 'hash', 'deaf']
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'tunnels-'))
   const clusters = ['a', 'b'].map((name) => ({ path: `/${name}`, names: [`${name}1`] }))
-  fleet = await startFleet({ baseDir, clusters, onProgress: () => undefined })
+  fleet = await readyFleet({ baseDir, clusters })
   const microservices = SERVICES.map((name) => ({
     microservice_name: name,
     microservice_namespace: 'web',
@@ -71,7 +71,6 @@ before(async () => {
   const applications = [{ application_name: 'bulk', application_namespace: 'demo', microservices }]
   await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
   const data = ['--data', node('b1').dataDir]
-  await until('it is ready', async () => (await node('b1').control.status()).ready, PATIENCE_MS)
   const { exitCode, stderr } = await coppice('deploy', file, '--wait', ...data)
   assert.equal(exitCode, 0, stderr)
   const addresses = await Promise.all(

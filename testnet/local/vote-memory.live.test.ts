@@ -71,7 +71,7 @@ const LOSSES: Readonly<Record<string, (node: FleetNode) => Promise<void>>> = {
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'vote-memory-'))
   watch = createWatch()
-  fleet = await startFleet({ baseDir, clusters: [{ path: CLUSTER, names: NAMES }], onProgress: () => undefined })
+  fleet = await startFleet({ baseDir, clusters: [{ path: CLUSTER, names: NAMES }] })
   await Promise.all(fleet.nodes.map(watch.follow))
 })
 
