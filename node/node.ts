@@ -277,6 +277,11 @@ async function assemble(
     ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
       ...events,
+      onConnected: (peer) => {
+        events.onConnected(peer)
+        // After the core has heard of it: what is handed over goes on a tunnel.
+        secrets.onConnected(peer.facts).catch((problem: unknown) => notice('secrets-not-handed-over', String(problem)))
+      },
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onReachChanged: () => {
         if (network !== null && host !== null) tellReach(host, network)
