@@ -171,7 +171,8 @@ async function askUntilAnswered(
   const deadline = AbortSignal.timeout(JOIN_MS_MAX)
   for (;;) {
     try {
-      return await exchangeJoin({ federation, nodeKey: nodeKey.privateKey, addresses, request, signal: deadline, mdns })
+      const asked = { federation, addresses, request, mdns }
+      return await exchangeJoin({ ...asked, nodeKey: nodeKey.privateKey, signal: deadline, onStep: say })
     } catch (problem) {
       if (!(problem instanceof JoinUnreachableError) || deadline.aborted) throw problem
       const where = mdns ? ', nor did the device that made it on this network' : ''

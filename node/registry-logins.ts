@@ -96,7 +96,7 @@ function whyNotHave(
 }
 
 /** Null for whatever is no login; what other devices send is not believed to be one. */
-async function readLogin(stream: Duplex, registry: string): Promise<RegistryLogin | null> {
+export async function readLogin(stream: Duplex, registry: string): Promise<RegistryLogin | null> {
   const message = await readMessage(stream, LOGIN_BYTES_MAX, LOGIN_MS_MAX)
   try {
     const read: unknown = message === null ? null : JSON.parse(Buffer.from(message).toString('utf8'))

@@ -267,4 +267,6 @@ test('a prepared device is a member before it ever met anybody, and is nobody el
   const other = await prepareDevice({ gate: host.gate, name: 'other', domain, addresses })
   await assert.rejects(takePrepared(other, dataDir, store), { code: 'key-exists' })
   await assert.rejects(takePrepared('{"kind": "coppice prepared device"}', dataDir, store), { code: 'bad-option' })
+  const noKey = JSON.stringify({ ...JSON.parse(content), key: 'CAESQJ' })
+  await assert.rejects(takePrepared(noKey, dataDir, store), { code: 'bad-option' })
 })

@@ -3,7 +3,7 @@
 
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { type DomainPath, nodeId } from '../../overlay/kernel/ids.ts'
+import { type DomainPath, type NodeId, nodeId } from '../../overlay/kernel/ids.ts'
 import { MEMBER_CAPABILITIES } from '../credential.ts'
 import { BootstrapError } from '../errors.ts'
 import { INVITE_ADDRESS_CHARS_MAX, INVITE_ADDRESSES_MAX } from '../invite.ts'
@@ -60,7 +60,7 @@ export interface Prepared {
  */
 export async function takePrepared(content: string, dataDir: string, store: Store): Promise<Prepared> {
   const { key, credential, charter, addresses } = readPrepared(content)
-  const node = nodeId(peerIdFromPrivateKey(privateKeyFromProtobuf(key)).toString())
+  const node = nodeOf(key)
   const opened = openCharter(charter)
   if (!opened.ok) throw damaged(opened.error.detail)
   const held = await openCredential(credential, opened.value.view)
@@ -70,6 +70,14 @@ export async function takePrepared(content: string, dataDir: string, store: Stor
   const nodeKey = await loadOrCreateNodeKey(dataDir)
   const present = await loadMembership(store, nodeKey)
   return { membership: present ?? (await saveMembership(store, opened.value, held.value)), nodeKey, addresses }
+}
+
+function nodeOf(key: Uint8Array): NodeId {
+  try {
+    return nodeId(peerIdFromPrivateKey(privateKeyFromProtobuf(key)).toString())
+  } catch {
+    throw damaged('its key is none')
+  }
 }
 
 function readPrepared(content: string): {

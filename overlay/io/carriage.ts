@@ -25,7 +25,7 @@ import { type Connections, peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { within } from './deadline.ts'
-import { readFrame, writeFrame } from './frames.ts'
+import { readBytes, readFrame, writeFrame } from './frames.ts'
 import { type Reach, reachOf } from './line-meeting.ts'
 import { CARRY_PROTOCOL } from './protocols.ts'
 import { splice } from './splice.ts'
@@ -190,12 +190,7 @@ const newTicket = (): string => randomBytes(CARRIAGE_TICKET_CHARS / 2).toString(
 async function readPreamble(socket: Socket): Promise<Uint8Array> {
   const patience = within(REQUEST_MS_MAX)
   try {
-    for (;;) {
-      const preamble: Buffer | null = socket.read(CARRIAGE_PREAMBLE_BYTES)
-      if (preamble !== null && preamble.length === CARRIAGE_PREAMBLE_BYTES) return preamble
-      if (preamble !== null || socket.readableEnded || socket.destroyed) throw new Error('it ended within its ticket')
-      await once(socket, 'readable', { signal: patience.signal })
-    }
+    return await readBytes(socket, CARRIAGE_PREAMBLE_BYTES, patience.signal)
   } finally {
     patience.end()
   }

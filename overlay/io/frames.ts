@@ -39,8 +39,8 @@ export async function readBytes(duplex: Readable, count: number, signal: AbortSi
   for (let missing = count; missing > 0; ) {
     if (duplex.errored !== null) throw duplex.errored
     if (duplex.readableEnded || duplex.destroyed) throw new FrameError('the stream ended within a frame')
-    // What is there is taken, though it be half a frame: while bytes wait, Node calls a listener for `readable` at once,
-    // so that to wait for the rest beside them would keep the thread for as long as the peer likes.
+    // What is there is taken, though it be half a frame: while bytes wait, Node calls a listener for `readable` at
+    // once, so that to wait for the rest beside them would keep the thread for as long as the peer likes.
     const bytes: Uint8Array | null = duplex.read(Math.min(missing, duplex.readableLength))
     if (bytes === null) await nextChange(duplex, signal)
     else {

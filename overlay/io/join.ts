@@ -72,6 +72,8 @@ export interface JoinRequest {
   readonly signal: AbortSignal
   /** Looks on the local network, too, where the addresses are no longer good. Default false. */
   readonly mdns?: boolean
+  /** Told what is waited for, for people. */
+  readonly onStep?: (text: string) => void
 }
 
 export interface JoinAnswer {
@@ -94,7 +96,7 @@ export class JoinUnreachableError extends Error {
 
 /** Asks the invite's addresses in turn. Rejects with JoinUnreachableError, or with the signal's reason when aborted. */
 export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
-  const { federation, nodeKey: privateKey, addresses, mdns = false } = join
+  const { federation, nodeKey: privateKey, addresses, mdns = false, onStep = () => undefined } = join
   const node = await createNode({
     privateKey,
     federation,
@@ -107,7 +109,8 @@ export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
   const found = listenForHosts(node, addresses)
   try {
     await node.start()
-    for await (const address of addressesInTurn(addresses, found, mdns)) {
+    for await (const address of addressesInTurn(addresses, found, mdns, onStep)) {
+      onStep(`waiting for an answer of ${address}`)
       try {
         return { answer: await askAt(node, address, join), from: address }
       } catch (problem) {
@@ -140,8 +143,10 @@ async function* addressesInTurn(
   addresses: readonly string[],
   found: ReadonlySet<string>,
   mdns: boolean,
+  onStep: (text: string) => void,
 ): AsyncGenerator<string> {
   yield* addresses
+  if (mdns) onStep(`looking on this network for the device that made the invite, for ${LAN_LOOK_MS / 1_000} s`)
   const deadline = performance.now() + LAN_LOOK_MS
   while (mdns && found.size === 0 && performance.now() < deadline) await delay(LAN_LOOK_STEP_MS)
   for (const address of found) if (!addresses.includes(address)) yield address

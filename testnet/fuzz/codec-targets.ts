@@ -15,6 +15,15 @@ import { readRequest } from '../../overlay/io/dns-message.ts'
 import type { FederationId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import { createFrameReader as createLineReader, readCredit, writeCredit, writeHead } from '../../overlay/line-frames.ts'
+import {
+  decodeLineAnswer,
+  decodeRequest,
+  encodeLineAnswer,
+  encodeRequest,
+  LINE_SECRET_BYTES,
+  LINE_TICKET_CHARS,
+} from '../../overlay/line-request.ts'
 import { decodeOffer, encodeExcuse, encodeOffer } from '../../overlay/punch.ts'
 import { readGreeting, readSocksDatagram, readSocksRequest } from '../../overlay/socks.ts'
 import { decodeAnswer, decodeHeader, encodeAnswer, encodeHeader } from '../../overlay/tunnel.ts'
@@ -23,6 +32,7 @@ import { createFrameReader } from '../../placement/docker-frames.ts'
 import { createExecReader, encodeExec } from '../../placement/exec-frames.ts'
 import { createImageCheck } from '../../placement/image-tar.ts'
 import { decodeSpec, encodeSpec } from '../../placement/spec.ts'
+import { createEntryReader, createTarFilter } from '../../placement/tar-filter.ts'
 import { chance } from '../sim/streams.ts'
 import { simpleSpec } from '../sim/workload.ts'
 import { gatherSamples } from './corpus.ts'
@@ -138,6 +148,29 @@ const READERS: readonly Reader[] = [
     isCbor: true,
   },
   {
+    name: 'line-frames',
+    samples: () => [
+      Buffer.concat([writeHead('data', 1, 5), latin('hello'), writeHead('end', 1, 0), writeHead('ping', 0, 0)]),
+      Buffer.concat([writeHead('credit', 3, 4), writeCredit(65_536), writeHead('cut', 3, 0)]),
+    ],
+    read: (bytes) =>
+      failed(createLineReader((kind, _tunnel, body) => kind === 'credit' && readCredit(body)).take(bytes)),
+  },
+  {
+    name: 'line-request',
+    samples: () => [
+      encodeRequest({ kind: 'line', secret: new Uint8Array(LINE_SECRET_BYTES) }),
+      encodeRequest({ kind: 'call' }),
+      encodeLineAnswer({
+        kind: 'line',
+        ticket: 'a'.repeat(LINE_TICKET_CHARS),
+        secret: new Uint8Array(LINE_SECRET_BYTES),
+      }),
+    ],
+    read: (bytes) => failed(decodeRequest(bytes)) && failed(decodeLineAnswer(bytes)),
+    isCbor: true,
+  },
+  {
     name: 'charter',
     samples: () => [Uint8Array.of(0, 1, 0x80), latin('coppice charter 2\ngA\n')],
     read: (bytes) =>
@@ -188,6 +221,16 @@ const READERS: readonly Reader[] = [
     read: (bytes) => {
       const check = createImageCheck(`sha256:${'ab'.repeat(32)}`)
       return failed(check.take(bytes)) || failed(check.end())
+    },
+  },
+  {
+    name: 'tar-entries',
+    samples: () => [tarEntry('manifest.json', '[{"Layers":["a"]}]'), tarEntry('blobs/sha256/ab', 'x')],
+    read: (bytes) => {
+      createTarFilter(new Set(['blobs/sha256/ab']))(bytes)
+      const reader = createEntryReader('manifest.json', 100)
+      reader.take(bytes)
+      return reader.text() === null
     },
   },
 ]

@@ -5,12 +5,24 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { founder, inviteFrom, joinWith, type Member, START } from '../../bootstrap/io/federation-for-tests.ts'
+import { BootstrapError } from '../../bootstrap/errors.ts'
+import {
+  founder,
+  inviteFrom,
+  joinWith,
+  type Member,
+  memoryStore,
+  START,
+} from '../../bootstrap/io/federation-for-tests.ts'
+import { prepareDevice, takePrepared } from '../../bootstrap/io/prepare.ts'
+import { openSealed, sealTo } from '../../bootstrap/io/sealed-box.ts'
 import { joinAnswerFrame, joinRequestFrame } from '../../bootstrap/messages.ts'
 import type { CoreMessage } from '../../node/core/effects.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import { serveControl } from '../../node/io/control-server.ts'
 import { fixtureControl } from '../../node/io/fixture-control.ts'
+import { oneMessage } from '../../node/owner-proof.ts'
+import { readLogin } from '../../node/registry-logins.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import { createSealer } from '../../overlay/wire/envelope.ts'
@@ -56,6 +68,39 @@ function doorTarget(
           const bytes = changed(random, honest)
           onInput(bytes)
           return { refused: await hear(town, bytes) }
+        },
+        end: () => undefined,
+      }
+    },
+  }
+}
+
+/** What a prepared device is started with, from a stick that went through many hands. */
+function preparedTarget(): Target {
+  return {
+    name: 'prepared',
+    weight: 1,
+    open: async () => {
+      const { host } = await foundTown()
+      const addresses = ['/ip4/192.0.2.1/tcp/4001']
+      const content = await prepareDevice({ gate: host.gate, name: 'shed', domain: host.gate.facts.domain, addresses })
+      return {
+        fire: async (random, onInput) => {
+          const isValue = chance(random, 0.7)
+          const bytes = isValue
+            ? Buffer.from(JSON.stringify(mutateValue(random, JSON.parse(content))))
+            : mutateBytes(random, Buffer.from(content))
+          onInput(bytes)
+          const folder = await mkdtemp(join(tmpdir(), 'fuzz-'))
+          try {
+            await takePrepared(Buffer.from(bytes).toString(), folder, memoryStore())
+            return { refused: false }
+          } catch (problem) {
+            if (problem instanceof BootstrapError) return { refused: true }
+            throw problem
+          } finally {
+            await rm(folder, { recursive: true })
+          }
         },
         end: () => undefined,
       }
@@ -175,6 +220,17 @@ export const doorTargets = (): readonly Target[] => [
     ({ host }) => host.gate.packedCharter(),
     async ({ guest }, bytes) => (await guest.gate.takeNews(bytes)) === 'refused',
   ),
+  doorTarget(
+    'sealed',
+    ({ host }) => sealTo(host.nodeKey.node, Buffer.from('a secret'), 'shop') ?? new Uint8Array(0),
+    ({ host }, bytes) => openSealed(host.nodeKey.exchangeKey, bytes, 'shop') === null,
+  ),
+  doorTarget(
+    'login',
+    () => Buffer.from(JSON.stringify(['acme', 'correct horse'])),
+    async (_town, bytes) => (await readLogin(oneMessage(bytes), 'ghcr.io')) === null,
+  ),
+  preparedTarget(),
   envelopeTarget(),
   controlTarget(),
 ]

@@ -1,8 +1,12 @@
 // A few seconds of what `npm run fuzz` does for hours.
 
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { allTargets } from './all-targets.ts'
+import { OWN_READERS } from './own-readers.ts'
+import { watchReaders } from './reached.ts'
 import { growthMb, runFuzz } from './run.ts'
 import type { Target } from './target.ts'
 
@@ -13,13 +17,21 @@ const describe = ({ findings }: Awaited<ReturnType<typeof runFuzz>>): string =>
     .map(({ target, batch, what, input }) => `${target} ${batch}: ${what} ${Buffer.from(input).toString('base64')}`)
     .join('\n')
 
-test('changed messages neither end a node nor hold it up, whoever signs them', async () => {
-  const result = await runFuzz({ seed: 7, messages: MESSAGES, targets: allTargets(), batchMessages: 500 })
+test('changed messages neither end a node nor hold it up, whoever signs them, and every reader gets some', async () => {
+  const options = { seed: 7, messages: MESSAGES, targets: allTargets(), batchMessages: 500 }
+  const { result, unreached } = await watchReaders(() => runFuzz(options), Object.keys(OWN_READERS))
   assert.equal(describe(result), '')
+  assert.deepEqual(unreached, [], 'readers of what comes from outside that no target calls')
   for (const { name, messages, refused } of result.targets) {
     assert.ok(messages > 0, name)
     assert.ok(name.endsWith('frames') || name === 'datagrams' || refused > 0, `${name} refuses nothing`)
   }
+})
+
+test('a reader that nothing calls is found, and those that read their own are still there', async () => {
+  const { unreached } = await watchReaders(async () => null, Object.keys(OWN_READERS))
+  assert.ok(unreached.includes('placement/spec.ts#decodeSpec') && unreached.length > 30)
+  for (const file of Object.keys(OWN_READERS)) assert.ok(existsSync(join(import.meta.dirname, '../..', file)), file)
 })
 
 test('a target that throws is a finding with its input, and its batch is the same the next time', async () => {

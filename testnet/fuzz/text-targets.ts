@@ -2,16 +2,21 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { decodeInvite, encodeInvite } from '../../bootstrap/invite.ts'
+import { BootstrapError } from '../../bootstrap/errors.ts'
+import { encodeInvite } from '../../bootstrap/invite.ts'
 import { nodeCrypto } from '../../bootstrap/io/crypto.ts'
+import { readInvite } from '../../bootstrap/io/redeem-invite.ts'
 import { decodeRequest } from '../../bootstrap/operator-request.ts'
 import { parseAddress } from '../../overlay/address.ts'
+import { parsePlace } from '../../overlay/coordinates/distance.ts'
 import { readConnectTarget, readTarget } from '../../overlay/http-forwarding.ts'
 import type { DomainPath, FederationId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { parseVirtualAddress } from '../../overlay/virtual-address.ts'
 import { readAddedFile } from '../../placement/added-files.ts'
+import { readEnvironmentFile } from '../../placement/compose-variables.ts'
 import { parseDescriptor } from '../../placement/descriptor.ts'
+import type { Report } from '../../placement/descriptor-report.ts'
 import { imageReference } from '../../placement/docker-options.ts'
 import { readPolicy } from '../../placement/policy.ts'
 import { parseEnvironment } from '../../placement/process-exec.ts'
@@ -101,7 +106,7 @@ const READERS: readonly TextReader[] = [
     name: 'invite',
     weight: 2,
     samples: [INVITE],
-    read: (text) => !decodeInvite(text).ok,
+    read: (text) => isRefused(BootstrapError, () => readInvite(text)),
   },
   {
     name: 'operator-request',
@@ -109,6 +114,17 @@ const READERS: readonly TextReader[] = [
     samples: ['coppice-operator1:AAAAAAAAAAAA'],
     read: (text) => !decodeRequest(text, nodeCrypto).ok,
   },
+  {
+    name: 'environment-file',
+    weight: 1,
+    samples: ['A=1\nexport B="two words"\n# no more\nC=$A\n', "D: 'x'\n"],
+    read: (text) => {
+      const report: Report = { errors: [], warnings: [] }
+      readEnvironmentFile(report, text, { A: 'a' }, '$')
+      return report.errors.length > 0
+    },
+  },
+  { name: 'place', weight: 1, samples: ['52.5,13.4', '-1,2'], read: (text) => parsePlace(text) === null },
   { name: 'policy', weight: 2, samples: [POLICY], read: (text) => !readPolicy(text).ok },
   {
     name: 'image',
@@ -124,6 +140,17 @@ const READERS: readonly TextReader[] = [
     },
   },
 ]
+
+/** Whether it throws an error for its caller; any other is a bug. */
+function isRefused(Kind: new (...words: never[]) => Error, read: () => unknown): boolean {
+  try {
+    read()
+    return false
+  } catch (problem) {
+    if (problem instanceof Kind) return true
+    throw problem
+  }
+}
 
 export const textTargets = (): readonly Target[] => READERS.map(targetOf)
 

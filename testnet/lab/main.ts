@@ -2,18 +2,17 @@
 // `nft`. Everything happens in network, mount and process namespaces that end with this process, however it ends;
 // nothing of it is visible outside.
 
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { runInSpaces } from './spaces.ts'
 
 const INSIDE = fileURLToPath(new URL('./inside.ts', import.meta.url))
 const WRONG_USAGE = 2
 const PROGRAMS = ['ip', 'nft', 'unshare', 'tc', 'sysctl', 'miniupnpd'] as const
-/** `ip netns` keeps its names in a folder of the device; in here they go into memory, and with the mount namespace. */
-const ENTER = 'mkdir -p /run/netns && mount -t tmpfs lab /run/netns && exec "$0" "$@"'
 
 const refuse = (text: string): never => {
   process.stderr.write(`lab: ${text}\n`)
@@ -40,22 +39,9 @@ const missing = PROGRAMS.filter((name) => spawnSync('sh', ['-c', `command -v ${n
 if (missing.length > 0) refuse(`needs ${missing.join(', ')}; testnet/lab/programs.sh installs what is missing`)
 
 const baseDir = await mkdtemp(join(tmpdir(), 'coppice-lab-'))
-const spaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
-const lab = spawn(
-  'unshare',
-  [
-    ...spaces,
-    'sh',
-    '-c',
-    ENTER,
-    process.execPath,
-    INSIDE,
-    baseDir,
-    words.json ? 'json' : 'text',
-    words.only,
-    words.stories ? 'stories' : 'matrix',
-  ],
-  { stdio: ['ignore', 'inherit', 'inherit'] },
+const lab = runInSpaces(
+  [INSIDE, baseDir, words.json ? 'json' : 'text', words.only, words.stories ? 'stories' : 'matrix'],
+  ['ignore', 'inherit', 'inherit'],
 )
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => lab.kill('SIGKILL'))
 lab.once('exit', async (code) => {
