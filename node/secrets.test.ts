@@ -137,7 +137,7 @@ test('a secret is kept on the operator’s devices, each copy for one of them, a
   await assert.rejects(async () => first?.secrets.remove('db'), { code: 'no-such-secret' })
 })
 
-test('who was away, or in another cluster, has a secret from the first that it meets, and its removal too', async (t) => {
+test('who was away, or in another cluster, has a secret and its removal from the first that it meets', async (t) => {
   const { all } = await devices(t, [
     ['a1', '/a', OURS],
     ['b1', '/b', OURS],
