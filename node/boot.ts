@@ -19,7 +19,7 @@ import {
   redeemInvite,
   takePrepared,
 } from '../bootstrap/index.ts'
-import { exchangeJoin, JoinUnreachableError } from '../overlay/io/join.ts'
+import { exchangeJoin, type JoinAnswer, JoinUnreachableError } from '../overlay/io/join.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import type { SealedStatement } from '../overlay/membership/index.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
@@ -131,7 +131,7 @@ export async function memberByInvite(folder: Folder, options: JoinOptions): Prom
     const invite = readInvite(options.invite)
     const exchange = async (request: Uint8Array): Promise<Uint8Array> => {
       say(`asking ${invite.addresses.length} ${invite.addresses.length === 1 ? 'address' : 'addresses'} of the invite`)
-      const { answer } = await askUntilAnswered(
+      const { answer, from } = await askUntilAnswered(
         invite.federation,
         invite.addresses,
         folder,
@@ -139,6 +139,7 @@ export async function memberByInvite(folder: Folder, options: JoinOptions): Prom
         say,
         options.mdns ?? true,
       )
+      say(`${from.includes('/p2p-circuit') ? 'a relay carried the answer from' : 'an answer from'} ${from}`)
       return answer
     }
     const membership = await redeemInvite(invite, exchange, {
@@ -164,7 +165,7 @@ async function askUntilAnswered(
   request: Uint8Array,
   say: (text: string) => void,
   mdns: boolean,
-): Promise<{ readonly answer: Uint8Array }> {
+): Promise<JoinAnswer> {
   const deadline = AbortSignal.timeout(JOIN_MS_MAX)
   for (;;) {
     try {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { NodeId } from '../overlay/kernel/ids.ts'
+import { type NodeId, serviceId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { err, ok } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
@@ -23,6 +23,7 @@ const say = (name: string): CoreEffect => ({ kind: 'emit', event: { name, level:
 /** A host around a core that answers each input from a script, with ports that write down what they are told. */
 function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: Verifier['verify']) {
   const log: string[] = []
+  let settled = 0
   const inputs: CoreInput[] = []
   const sent: Uint8Array[] = []
   const writes: (() => void)[] = []
@@ -75,7 +76,9 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       onPolicy: () => log.push('policy'),
       onAudit: () => log.push('audit'),
       onDropped: (problem) => log.push(`dropped ${problem}`),
-      onSettled: () => undefined,
+      onSettled: () => {
+        settled += 1
+      },
     },
   }
   const trusting = trustingSealer(SELF, [SELF, PEER])
@@ -90,6 +93,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
     writes,
     fetches,
     alarm: () => alarm,
+    settled: () => settled,
     setWake: (at: number) => {
       wakeAt = at
     },
@@ -296,4 +300,16 @@ test('after a stop nothing is carried out, not even what a finished write would 
   host.receive(fromPeer('x'), PEER.node, null)
   assert.deepEqual(log, ['input start', 'write vote sync'])
   assert.equal(alarm().at, null)
+})
+
+test('a question that is answered at once changes nothing, so nobody has to look again', () => {
+  const service = serviceId('shop.prod.web.prod')
+  const answer = { service, records: [], reason: null, isAbsent: false }
+  const { host, log, settled } = hostWith((input) =>
+    input.kind === 'resolve' ? [{ kind: 'resolved', requestId: input.requestId, answer }] : [],
+  )
+  host.input({ kind: 'resolve', service, requestId: 1 })
+  assert.deepEqual([log, settled()], [['input resolve', 'resolved 1'], 0])
+  host.input({ kind: 'start' })
+  assert.equal(settled(), 1)
 })

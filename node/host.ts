@@ -108,12 +108,16 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
     // A write that is done and lets nothing follow for the core changed nothing in it.
     if (isBusy || queue.length === 0) return
     isBusy = true
+    let isChanged = false
     for (let next = queue.shift(); next !== undefined && !isStopped; next = queue.shift()) {
       const context = { now: clock.now(), wall: clock.wall(), random }
-      for (const effect of core.step(next, context)) carryOut(effect)
+      const effects = core.step(next, context)
+      // A question that is answered at once leaves everything as it was: each call by name asks one.
+      isChanged ||= next.kind !== 'resolve' || effects.length !== 1 || effects[0]?.kind !== 'resolved'
+      for (const effect of effects) carryOut(effect)
     }
     isBusy = false
-    if (isStopped) return
+    if (isStopped || !isChanged) return
     clock.alarm(core.wakeAt(), () => input({ kind: 'wake' }))
     listener.onSettled()
   }

@@ -1,5 +1,6 @@
 // Questions to the core that are answered later: where a service is. Each has a number and a deadline.
 
+import { within } from '../overlay/io/deadline.ts'
 import type { ServiceId } from '../overlay/kernel/ids.ts'
 import type { CoreInput, ResolvedService } from './core/effects.ts'
 
@@ -25,18 +26,23 @@ export function createLookups(ask: (input: CoreInput) => void): Lookups {
       new Promise((resolve) => {
         requests += 1
         const requestId = requests
-        const bounded = AbortSignal.any([signal, AbortSignal.timeout(LOOKUP_MS_MAX)])
-        const onAbort = (): void => {
-          waiting.delete(requestId)
-          resolve({ service, records: null, reason: `nobody answered where ${service} is`, isAbsent: false })
-        }
-        bounded.addEventListener('abort', onAbort, { once: true })
         waiting.set(requestId, (answer) => {
           waiting.delete(requestId)
-          bounded.removeEventListener('abort', onAbort)
           resolve(answer)
         })
         ask({ kind: 'resolve', requestId, service, isFresh })
+        // What this node knows is answered by now, and nobody has to wait.
+        if (!waiting.has(requestId)) return
+        const patience = within(LOOKUP_MS_MAX, signal)
+        const end = (answer: ResolvedService): void => {
+          waiting.delete(requestId)
+          patience.end()
+          resolve(answer)
+        }
+        const unanswered = { service, records: null, reason: `nobody answered where ${service} is`, isAbsent: false }
+        waiting.set(requestId, end)
+        if (patience.signal.aborted) end(unanswered)
+        else patience.signal.addEventListener('abort', () => end(unanswered), { once: true })
       }),
     onResolved: (requestId, answer) => waiting.get(requestId)?.(answer),
   }

@@ -251,6 +251,7 @@ async function assemble(
     listen,
     announce: options.announce ?? [],
     mdns: options.mdns ?? true,
+    portForwarding: options.portForwarding ?? true,
     ...(options.relay === undefined ? {} : { relay: options.relay }),
     ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {

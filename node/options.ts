@@ -32,6 +32,11 @@ export interface NodeOptions {
   readonly mdns?: boolean
   /** Carries connections for its federation: always, never, or, when left out, while members can dial it. */
   readonly relay?: boolean
+  /**
+   * Asks the router of this network to forward a port, by NAT-PMP or UPnP, where members cannot dial this node. Default
+   * true.
+   */
+  readonly portForwarding?: boolean
   /** Multiaddrs under which this node is reachable from outside (port forwarded, public address). */
   readonly announce?: readonly string[]
   /** Runtimes to offer; default `process`, and `docker` where an engine answers. */

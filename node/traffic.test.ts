@@ -42,9 +42,10 @@ function traffic(setup: Setup) {
     asked.push(to.slice(9))
     return open?.(to, header) ?? ok(new PassThrough())
   }
+  const prepare = async (to: NodeId): Promise<void> => void asked.push(`prepare ${to.slice(9)}`)
   const made = createTraffic({
     self: idOf('self'),
-    network: () => ({ openTunnel }) as unknown as NetworkPort,
+    network: () => ({ openTunnel, prepare }) as unknown as NetworkPort,
     lookUp: async (service) => ({
       service,
       records,
@@ -76,6 +77,25 @@ test('calls of one name go round its instances', async () => {
   for (let call = 0; call < 6; call++) assert.ok((await calls.connect(ADDRESS, never, PERSON)).ok)
   assert.deepEqual(asked.slice(0, 3).toSorted(), ['n1', 'n2', 'n3'])
   assert.deepEqual(asked.slice(3), asked.slice(0, 3))
+})
+
+test('the way to where a service is about to run is made once, for who calls and not for who looks', async () => {
+  const coming = ['n1', 'away', 'self'].map((name, number) => instance(name, '/a', { number, state: 'starting' }))
+  const { traffic: calls, asked } = traffic({ records: [specRecord('/', 3), ...coming] })
+  await calls.find(ADDRESS, never)
+  assert.deepEqual(asked, [])
+  const called = await calls.connect(ADDRESS, never, PERSON)
+  assert.equal(called.ok ? '' : called.error.code, 'no-instance')
+  await calls.connect(ADDRESS, never, PERSON)
+  assert.deepEqual(asked, ['prepare n1', 'reach away', 'prepare away'])
+})
+
+test('of many instances that are about to run few are prepared for', async () => {
+  const names = Array.from({ length: 50 }, (_, index) => `m${index}`)
+  const coming = names.map((name, number) => instance(name, '/a', { number, state: 'pulling' }))
+  const { traffic: calls, asked } = traffic({ records: [specRecord('/', 50), ...coming], connected: names })
+  await calls.connect(ADDRESS, never, PERSON)
+  assert.deepEqual(asked, ['prepare m0', 'prepare m1', 'prepare m2'])
 })
 
 test('each caller has a turn of its own', async () => {

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { isAddressOf, parseAddress, type ServiceAddress } from '../overlay/address.ts'
 import { ANY_CALLER, namespaceOf, whyNotCall } from '../overlay/callers.ts'
 import { type Candidate, type ChoiceMemory, choose, noMemory } from '../overlay/choose.ts'
+import { within } from '../overlay/io/deadline.ts'
 import type { NetworkPort, TunnelHandler, TunnelHeader } from '../overlay/io/network.ts'
 import type { Call, Connect, ConnectProblem, Origin } from '../overlay/io/way-in.ts'
 import type { DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../overlay/kernel/ids.ts'
@@ -18,6 +19,7 @@ import type { ResolvedService } from './core/effects.ts'
 import { endpointOn, endpointsOf, type LiveEndpoint } from './endpoints.ts'
 import { CoppiceError } from './errors.ts'
 import { dialInstance } from './io/dial-instance.ts'
+import { createPreparing } from './preparing.ts'
 import { specIn } from './view.ts'
 
 /**
@@ -103,6 +105,10 @@ export function createTraffic(options: TrafficOptions): Traffic {
   const turns = new Map<string, ChoiceMemory>()
   const openTo = new Map<string, number>()
   const shunnedUntil = new Map<NodeId, number>()
+  const prepare = createPreparing({
+    ...options,
+    prepare: (node, signal) => options.network().prepare(node, signal),
+  })
 
   const serviceOf = (address: ServiceAddress): ServiceId | null => {
     if (address.service.kind === 'full') return address.service.id
@@ -171,6 +177,7 @@ export function createTraffic(options: TrafficOptions): Traffic {
     const forbidden = whyNotCall(caller, service, spec?.callers ?? [])
     if (forbidden !== null) return err({ code: 'not-allowed', sentence: forbidden })
     const order = inOrder(service, endpointsOf(records, options.isGone), address, finding)
+    if (order.length === 0 && finding.isCall) prepare(records)
     return ok({ service, address, spec, order, reason: order.length > 0 ? null : whyNone(service, address, records) })
   }
 
@@ -182,7 +189,8 @@ export function createTraffic(options: TrafficOptions): Traffic {
     signal: AbortSignal,
   ): Promise<Result<Duplex, TunnelRefusal>> => {
     if (one.node === options.self) {
-      return dialInstance(one, port, protocol, AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)]))
+      const patience = within(DIAL_MS_MAX, signal)
+      return dialInstance(one, port, protocol, patience.signal).finally(patience.end)
     }
     const { service, number, node, domain } = one
     const callerNamespace = caller === null ? '' : namespaceOf(splitInstanceKey(caller).service)
@@ -201,9 +209,13 @@ export function createTraffic(options: TrafficOptions): Traffic {
   }
 
   const tunnelTo: Traffic['tunnelTo'] = async (node, domain, header, signal) => {
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(DIAL_MS_MAX)])
-    if (!options.isConnected(node)) await options.reach(node, domain, bounded)
-    return options.network().openTunnel(node, header, bounded)
+    const patience = within(DIAL_MS_MAX, signal)
+    try {
+      if (!options.isConnected(node)) await options.reach(node, domain, patience.signal)
+      return await options.network().openTunnel(node, header, patience.signal)
+    } finally {
+      patience.end()
+    }
   }
 
   const connect: Connect = async (text, signal, { protocol, from }) => {

@@ -5,11 +5,12 @@ import { isIP } from 'node:net'
 import type { ServiceAddress } from '../overlay/address.ts'
 import type { DnsOutcome } from '../overlay/dns.ts'
 import type { Upstream } from '../overlay/io/dns-forward.ts'
-import { openDnsServer } from '../overlay/io/dns-server.ts'
+import { type DnsServerOptions, openDnsServer } from '../overlay/io/dns-server.ts'
 import { openHttpProxy } from '../overlay/io/http-proxy.ts'
 import { openSocksServer } from '../overlay/io/socks-server.ts'
 import type { ConnectProblem, Listener } from '../overlay/io/way-in.ts'
 import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
+import type { VirtualNetwork } from '../overlay/virtual-address.ts'
 import type { ServiceSpec } from '../placement/index.ts'
 import type { StatusView } from './control.ts'
 import type { Core } from './core/core.ts'
@@ -45,16 +46,21 @@ export interface WaysInOptions {
 export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOptions): Promise<WaysIn> {
   const { connect } = traffic
   const onProblem = ({ code, sentence }: ConnectProblem): void => notice(code, sentence)
-  const closeNetwork = node.virtualNetwork ? await openVirtualNetwork() : null
+  const network = node.virtualNetwork ? await openVirtualNetwork() : null
+  const networks: readonly VirtualNetwork[] =
+    network === null ? ['127.30'] : network.hasIpv6 ? ['10.30', 'fdff'] : ['10.30']
   const virtual =
-    node.virtualListeners === false
-      ? null
-      : openVirtual(core, self, node.virtualNetwork ? '10.30' : '127.30', connect, notice)
+    node.virtualListeners === false ? null : openVirtual({ core, self, networks, holder: network, connect, notice })
   const forwardTo = node.dnsForward === undefined ? null : readUpstream(node.dnsForward)
   const opened: Listener[] = []
+  /** Counts how often something may have changed that answers are made from. */
+  let changes = 0
+  const asOf = (): number => changes
+  const resolve: DnsServerOptions['resolve'] = (name, needsAddress, signal) =>
+    lookUpName(traffic, virtual, { name, needsAddress, asOf }, signal)
   const close = async (): Promise<void> => {
     await Promise.all([...opened.map((listener) => listener.close()), virtual?.close()])
-    await closeNetwork?.()
+    await network?.close()
   }
   const open = async (wanted: number | null | undefined, way: Way, start: (port: number) => Promise<Listener>) => {
     if (wanted === null) return null
@@ -76,7 +82,8 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
       openDnsServer({
         host: LOOPBACK,
         port,
-        resolve: (name, needsAddress, signal) => lookUpName(traffic, virtual, name, needsAddress, signal),
+        resolve,
+        asOf,
         forwardTo,
         onReason: (name, reason) => notice('name-not-answered', `${name}: ${reason}`),
       }),
@@ -87,7 +94,8 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
         await openDnsServer({
           host: resolverAddress(self),
           port: DNS_PORT,
-          resolve: (name, needsAddress, signal) => lookUpName(traffic, virtual, name, needsAddress, signal),
+          resolve,
+          asOf,
           forwardTo: upstream,
           onReason: (name, reason) => notice('name-not-answered', `${name}: ${reason}`),
         }),
@@ -95,9 +103,12 @@ export async function openWaysIn({ node, core, self, traffic, notice }: WaysInOp
     }
     return {
       proxies: { http, socks, dns },
-      refresh: () => virtual?.refresh(),
+      refresh: () => {
+        changes += 1
+        virtual?.refresh()
+      },
       virtualAddressOf: async (service, address, spec) =>
-        spec === null ? null : ((await virtual?.ensure(service, address, spec)) ?? null),
+        spec === null ? null : ((await virtual?.ensure(service, address, spec))?.v4 ?? null),
       close,
     }
   } catch (problem) {
@@ -126,27 +137,30 @@ function portInUse({ name, word }: Way, port: number, problem: unknown): Coppice
 async function lookUpName(
   traffic: Traffic,
   virtual: VirtualWays | null,
-  name: string,
-  needsAddress: boolean,
+  { name, needsAddress, asOf }: { readonly name: string; readonly needsAddress: boolean; readonly asOf: () => number },
   signal: AbortSignal,
 ): Promise<DnsOutcome> {
   const found = await traffic.find(name, signal)
+  // Whatever changes from here on is not in the answer.
+  const foundAsOf = asOf()
   if (!found.ok) {
     const { code, sentence } = found.error
     return { kind: code === 'unanswered' ? 'unanswered' : 'absent', reason: sentence }
   }
   const { service, address, spec, order } = found.value
   const isWanted = needsAddress && order.length > 0 && virtual !== null && spec !== null
+  const addresses = isWanted ? await virtual.ensure(service, address, spec) : null
   return {
     kind: 'found',
     service,
     policy: address.policy,
-    addressV4: isWanted ? await virtual.ensure(service, address, spec) : null,
-    addressV6: null,
+    addressV4: addresses?.v4 ?? null,
+    addressV6: addresses?.v6 ?? null,
     instances: order.map(({ number, endpoint }) => ({
       number,
       ports: endpoint.ports.map(({ declared, protocol }) => ({ port: declared, protocol })),
     })),
+    asOf: foundAsOf,
   }
 }
 

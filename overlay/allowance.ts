@@ -29,6 +29,11 @@ export const CONTROL_BYTES_PER_MEMBER: AllowanceLimits = { perSecond: 2_097_152,
  * here, and anti-entropy brings what was honest. A cluster of 100 nodes gossips a few messages a second. A guess.
  */
 export const GOSSIP_MESSAGES_PER_MEMBER: AllowanceLimits = { perSecond: 200, burst: 2_000 }
+/**
+ * A message counts once for each so many bytes: one that brings many records takes as many signatures to check. Ten or
+ * so of the usual size. A guess.
+ */
+export const GOSSIP_BYTES_PER_MESSAGE = 4_096
 /** Members with an account; at the limit the one unused for longest is forgotten, which gives it a full one again. */
 export const ACCOUNTS_MAX = 2_048
 

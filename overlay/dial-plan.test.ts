@@ -117,7 +117,9 @@ test('a direct path to a peer behind a relay is tried at once, and then at growi
   plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
   const { waited, effects } = plan.next()
   assert.equal(waited, UPGRADE_FIRST_MS)
-  assert.deepEqual(effects, [{ kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true, punch: true }])
+  assert.deepEqual(effects, [
+    { kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true, punch: true, besides: false },
+  ])
   const waits = Array.from({ length: 9 }, () => {
     plan.fail()
     return plan.next().waited
@@ -134,9 +136,28 @@ test('of two nodes that only a relay connects the lower one begins to dial at on
   plan.want(RELAYED)
   plan.connect('relay')
   plan.tell({ kind: 'dialled', peer: A, outcome: 'connected' })
-  assert.deepEqual(plan.next().effects, [{ kind: 'dial', peer: A, addresses: [], upgrade: true, punch: false }])
+  assert.deepEqual(plan.next().effects, [
+    { kind: 'dial', peer: A, addresses: [], upgrade: true, punch: false, besides: false },
+  ])
   plan.fail()
-  assert.deepEqual(plan.next().effects, [{ kind: 'dial', peer: A, addresses: [], upgrade: true, punch: true }])
+  assert.deepEqual(plan.next().effects, [
+    { kind: 'dial', peer: A, addresses: [], upgrade: true, punch: true, besides: false },
+  ])
+})
+
+test('a direct address that turns up while both sides dial each other is dialled besides, at once and once', () => {
+  const plan = planFor()
+  plan.want(RELAYED)
+  plan.connect('relay')
+  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  plan.next()
+  const [dial, ...others] = plan.want(RELAYED, ADDRESS)
+  assert.deepEqual(others, [])
+  assert.deepEqual(dial, { kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true, punch: false, besides: true })
+  assert.deepEqual(plan.want(RELAYED, ADDRESS), [])
+  plan.connect('direct')
+  plan.fail()
+  assert.equal(plan.due(), null)
 })
 
 test('at most so many dials run at once', () => {

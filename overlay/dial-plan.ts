@@ -40,7 +40,8 @@ export type DialPlanInput =
 
 /**
  * Dials. `upgrade` asks for a direct path besides the relayed one that there is; `punch` that both ends dial at once
- * for it, which the one with the lower id begins. Answer: `dialled`.
+ * for it, which the one with the lower id begins. Answer: `dialled`. `besides` is for addresses that turned up while
+ * such a search runs, which may take seconds to fail: there is no answer but `connected`.
  */
 export interface DialPlanEffect {
   readonly kind: 'dial'
@@ -48,6 +49,7 @@ export interface DialPlanEffect {
   readonly addresses: readonly string[]
   readonly upgrade: boolean
   readonly punch: boolean
+  readonly besides: boolean
 }
 
 interface Target {
@@ -58,6 +60,8 @@ interface Target {
   readonly isDialling: boolean
   /** Whether what runs is the search for a direct path besides a relayed one. */
   readonly isUpgrading: boolean
+  /** Direct addresses that turned up during that search and were not dialled yet. */
+  readonly fresh: readonly string[]
 }
 
 type Link = 'direct' | 'relay'
@@ -132,7 +136,8 @@ function firstDial(
 ): Target {
   const link = state.links.get(peer)
   const wait = state.self < peer ? 0 : YIELD_MS * (0.5 + random.next())
-  return { addresses, failures: 0, dialAt: needsDial(link) ? now + wait : null, isDialling: false, isUpgrading: false }
+  const dialAt = needsDial(link) ? now + wait : null
+  return { addresses, failures: 0, dialAt, isDialling: false, isUpgrading: false, fresh: [] }
 }
 
 /** A new address makes the past failures meaningless. */
@@ -144,7 +149,8 @@ function readdressed(
 ): Target {
   const isNew = addresses.some((address) => !known.addresses.includes(address))
   if (!isNew || !needsDial(link)) return { ...known, addresses }
-  return { ...known, addresses, failures: 0, dialAt: now }
+  const added = addresses.filter((address) => isDirect(address) && !known.addresses.includes(address))
+  return { ...known, addresses, failures: 0, dialAt: now, fresh: known.isUpgrading ? added : [] }
 }
 
 function onDiscovered(state: DialPlanState, found: DialTarget, context: StepContext): DialPlanState {
@@ -211,13 +217,18 @@ function dialDue(state: DialPlanState, { now }: StepContext): Change {
   let next = state
   const effects: DialPlanEffect[] = []
   for (const [peer, target] of state.targets) {
+    if (target.fresh.length > 0) {
+      effects.push({ kind: 'dial', peer, addresses: target.fresh, upgrade: true, punch: false, besides: true })
+      next = withTarget(next, peer, { ...target, fresh: [] })
+      continue
+    }
     if (running >= DIALS_AT_ONCE_MAX) break
     if (target.isDialling || target.dialAt === null || target.dialAt > now) continue
     const upgrade = state.links.has(peer)
     const addresses = upgrade ? target.addresses.filter(isDirect) : target.addresses
     // The other end may not want this one, and then nobody would begin.
     const punch = upgrade && (state.self < peer || target.failures > 0)
-    effects.push({ kind: 'dial', peer, addresses, upgrade, punch })
+    effects.push({ kind: 'dial', peer, addresses, upgrade, punch, besides: false })
     next = withTarget(next, peer, { ...target, isDialling: true, isUpgrading: upgrade, dialAt: null })
     running += 1
   }

@@ -56,6 +56,8 @@ export type DnsOutcome =
       readonly addressV6: string | null
       /** Those that take calls now, in the order in which a call would try them. */
       readonly instances: readonly { readonly number: number; readonly ports: readonly DnsPort[] }[]
+      /** The state of what is known that this was read from; absent where the answer is not to be given again. */
+      readonly asOf?: number
     }
   | { readonly kind: 'absent'; readonly reason: string }
   /** Nobody could be asked: that says nothing of the name, so it is no denial. */
@@ -92,6 +94,12 @@ export function planFor(question: DnsQuestion): DnsPlan {
 }
 
 export const refusal = (reason: string): DnsAnswer => ({ rcode: RCODES.refused, records: [], zone: null, reason })
+
+/**
+ * Whether an answer may be given again until something changes. Addresses stay with their names; the order of
+ * instances follows calls and round trips, and a denial's reason is told each time.
+ */
+export const isLasting = ({ type }: DnsQuestion, { records }: DnsAnswer): boolean => type === 'A' && records.length > 0
 
 /** Turns what was found into the answer to a question that `planFor` had looked up. */
 export function answerTo(question: DnsQuestion, outcome: DnsOutcome): DnsAnswer {

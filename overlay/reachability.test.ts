@@ -115,3 +115,17 @@ test('on another network nothing that was seen before counts', () => {
   assert.deepEqual(node.reachedAt(), [])
   assert.equal(node.standing(), 'closed')
 })
+
+test('a port that a router forwards is tried at once, by those who did not get through before', () => {
+  const node = reach(LAN)
+  node.seen(A, OUTSIDE)
+  node.answer(A, false)
+  assert.equal(node.standing(), 'closed')
+  assert.deepEqual(
+    node.tell({ kind: 'forwarding-changed', address: OUTSIDE }).map(({ peer }) => peer),
+    [A],
+  )
+  node.answer(A, true)
+  assert.equal(node.standing(), 'open')
+  assert.deepEqual(node.reachedAt(), [OUTSIDE])
+})

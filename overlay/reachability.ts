@@ -30,6 +30,8 @@ export type ReachabilityInput =
   | { readonly kind: 'answered'; readonly peer: NodeId; readonly isReached: boolean | null }
   /** The device's own IP addresses. When they change, nothing that was answered counts any more. */
   | { readonly kind: 'own-addresses'; readonly addresses: readonly string[] }
+  /** A router forwards a port of this address to this node, or no longer: what was answered for it does not count. */
+  | { readonly kind: 'forwarding-changed'; readonly address: string }
   | { readonly kind: 'wake' }
 
 /** Asks a member to dial this node at the address under which it sees it. Answer: `answered`. */
@@ -71,6 +73,13 @@ function told(state: ReachabilityState, input: ReachabilityInput, { now }: StepC
     case 'own-addresses': {
       const fresh = [...state.observers].map(([peer, { address }]) => [peer, unasked(address, now)] as const)
       return { own: input.addresses, observers: new Map(fresh) }
+    }
+    case 'forwarding-changed': {
+      const seen = [...state.observers].map(([peer, observer]): [NodeId, Observer] => [
+        peer,
+        observer.address === input.address ? { ...unasked(input.address, now), isAsked: observer.isAsked } : observer,
+      ])
+      return { ...state, observers: new Map(seen) }
     }
     case 'wake':
       return state

@@ -95,3 +95,12 @@ test('an address that was asked for goes to its name, and whoever happened to ha
   assert.ok(claim(service(2), address))
   for (const foreign of ['127.30.0.7', '10.31.0.7', '10.30.0.0', '192.0.2.1']) assert.ok(!claim(service(4), foreign))
 })
+
+test('the addresses of IPv6 are read as they are written, and no others', () => {
+  for (const index of [1, 15, 16, 255, 4_096, 65_534]) {
+    assert.equal(parseVirtualAddress(formatVirtualAddress(index, 'fdff'), 'fdff'), index)
+  }
+  for (const text of ['fdff::', 'fdff::0', 'fdff::ffff', 'fdff::01', 'fdff::1:1', 'fdfe::1', '10.30.0.1', 'fdff::1 ']) {
+    assert.equal(parseVirtualAddress(text, 'fdff'), null, text)
+  }
+})

@@ -5,10 +5,11 @@
 import { hashText } from './membership/watchers.ts'
 
 /**
- * The first two bytes of the addresses x.y.0.1 to x.y.255.254. On loopback no route and no privilege is needed (RFC
- * 1122, 3.2.1.3 g); containers reach only the other, which takes a route on the device.
+ * The first two bytes of the addresses x.y.0.1 to x.y.255.254, or fdff::1 to fdff::fffe, which are unique local (RFC
+ * 4193) and those that descriptors use. On loopback no route and no privilege is needed (RFC 1122, 3.2.1.3 g), but IPv6
+ * has one address there only; containers reach only the others, which take routes on the device.
  */
-export type VirtualNetwork = '127.30' | '10.30'
+export type VirtualNetwork = '127.30' | '10.30' | 'fdff'
 const FIRST = 1
 const LAST = 65_534
 /**
@@ -117,10 +118,14 @@ export function nameAt(table: VirtualAddresses, address: string): string | null 
 }
 
 export const formatVirtualAddress = (index: number, network: VirtualNetwork = '127.30'): string =>
-  `${network}.${index >> 8}.${index & 255}`
+  network === 'fdff' ? `fdff::${index.toString(16)}` : `${network}.${index >> 8}.${index & 255}`
 
 /** The place of an address in its network, from 1 to 65534; null for any other text. */
 export function parseVirtualAddress(text: string, network: VirtualNetwork = '127.30'): number | null {
+  if (network === 'fdff') {
+    const index = Number.parseInt(/^fdff::([1-9a-f][0-9a-f]{0,3})$/.exec(text)?.[1] ?? '0', 16)
+    return index < FIRST || index > LAST ? null : index
+  }
   if (!text.startsWith(`${network}.`)) return null
   const match = /^(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})$/.exec(text.slice(network.length + 1))
   const [high, low] = [Number(match?.[1] ?? 256), Number(match?.[2] ?? 256)]

@@ -338,6 +338,24 @@ test('what a device runs of which nothing is known is left alone', () => {
   assert.deepEqual(bench.authored(), [])
 })
 
+test('how far a version has come is said once more by the first leader of another epoch, and once only', () => {
+  const bench = new Bench()
+  putRecord(bench.own, specRecord(specOf(), EU, CLOCK), 0)
+  const word = { version: CLOCK, state: 'done' as const, reason: 'all ran', fence: { epoch: 0, term: 9 }, sequence: 7 }
+  const record = { kind: 'record/rollout' as const, domain: EU, service: WEB, ...word }
+  putRecord(bench.own, openedBy(factsOf('former', A), record), 0)
+  const look = (): void => {
+    bench.give({ kind: 'service-changed', service: WEB })
+    bench.pass(TIMING.sweepMs)
+  }
+  look()
+  look()
+  const said = bench.effects.flatMap((one) =>
+    one.kind === 'author' && one.record.kind === 'record/rollout' ? [one.record] : [],
+  )
+  assert.deepEqual(said, [{ ...record, fence: FENCE, sequence: 8 }])
+})
+
 test('a leader that learned of it while it listened ends it with its first comparison', () => {
   const bench = unordered()
   bench.give({ kind: 'unlead' })

@@ -40,9 +40,20 @@ export function keepPace(turn: Turn, service: ServiceId, only: number | null = n
     if (state.view.store.spec(service)?.message.spec === null) noteRemoval(turn, service)
     return false
   }
+  renewWord(turn, service)
   if (only !== null && isNothingToOthers(turn, service, only, target)) return false
   lookAtAll(turn, service, target)
   return true
+}
+
+/**
+ * Says once more, under this epoch, what was said under an earlier one. Where two lines of a domain met, those of one
+ * cannot check what a leader of the other said, so some would know how far the version has come and some never.
+ */
+function renewWord(turn: Turn, service: ServiceId): void {
+  const last = rolloutOf(turn.state, service)
+  if (last === null || last.state === 'gone' || last.fence.epoch >= (turn.state.lead?.fence.epoch ?? 0)) return
+  author(turn, service, { version: last.version, state: last.state, reason: last.reason })
 }
 
 /** While no version is on its way nobody waits for a turn; only an instance of another version makes one begin. */

@@ -2,7 +2,7 @@
 // nowhere else (`coppice policy schema` prints it). What is not said is decided by the defaults, which let the
 // operator's own work do everything and the work of others little.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import type { OperatorId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import { compileGlob } from './pattern.ts'

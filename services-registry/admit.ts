@@ -132,10 +132,14 @@ function take(state: StoreState, arrived: SealedRecord, by: Delivery, context: S
   }
   const ruledBefore = view.spec(service)
   putRecord(table, record, context.now + TOMBSTONE_KEPT_MS)
-  const then: StoreEffect[] = [...by.reply]
-  if (isNew(by.origin)) then.unshift({ kind: 'publish-sealed', domain, topic: 'record', opened: record })
+  const publish: StoreEffect = { kind: 'publish-sealed', domain, topic: 'record', opened: record }
+  // A leader that forgets an order hears of it from others, and orders anew only under a higher fence: devices need not
+  // wait for its disk.
+  const isOwnOrder = isPlacement(record) && by.origin === 'self'
+  const then = isNew(by.origin) && !isOwnOrder ? [publish, ...by.reply] : by.reply
   const sync = isSpec(record) && isNew(by.origin)
   effects.push({ kind: 'persist', key: storePrefix(domain) + slot, value: record.bytes, sync, then })
+  if (isOwnOrder) effects.push(publish)
   const key = keyOf(record)
   if (!isSpec(record)) {
     effects.push({ kind: 'record-changed', domain, key, service, record })

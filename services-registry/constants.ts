@@ -83,6 +83,15 @@ export const ROWS_MAX = 3_000
 /** Sealed records in one message. */
 export const PIECE_BYTES_MAX = 60_000
 export const PIECE_RECORDS_MAX = 512
+/**
+ * Gossip about records, of one domain by one node: so many messages go at once, and one more each GOSSIP_GATHER_MS;
+ * what comes meanwhile goes with the next. What one service of one instance brings about goes at once. Guesses.
+ */
+export const GOSSIP_BURST = 6
+export const GOSSIP_GATHER_MS = 50
+/** What a node writes in one go, it gossips within this time of the first of it: its disk is done with all at once. */
+export const GOSSIP_BREATH_MS = 2
+
 /** What one message of a peer makes us send; what is left follows in the next exchange, which begins at once. */
 export const EXCHANGE_BYTES_MAX = 1_000_000
 export const EXCHANGE_PIECES_MAX = 64
@@ -112,7 +121,7 @@ export const LOOKUP_CACHE_MS = minute
 export const LOOKUP_CACHE_MISS_MS = second
 /** How long those who asked are told of changes. */
 export const INTEREST_MS = 2 * minute
-/** Changes of one service within this time make one answer. */
+/** Changes of one service within this time make one answer; the first that callers may wait for goes at once. */
 export const ANSWER_GATHER_MS = 50
 /** Names looked up at one time, requests that wait for one of them, and answers kept. The oldest answer goes first. */
 export const LOOKUPS_MAX = 1_000
@@ -128,6 +137,7 @@ invariant(SPEC_BYTES_MAX + 4 * ENVELOPE_BYTES <= RECORD_BYTES_MAX, 'the largest 
 invariant(RECORD_BYTES_MAX <= PIECE_BYTES_MAX, 'any record fits a piece')
 invariant(PIECE_BYTES_MAX + 5 * PIECE_RECORDS_MAX + ENVELOPE_BYTES <= MESSAGE_BYTES_MAX, 'any piece fits a message')
 invariant(ROWS_MAX * ROW_BYTES + ENVELOPE_BYTES <= MESSAGE_BYTES_MAX, 'any list of what is held fits a message')
+invariant(GOSSIP_BREATH_MS < GOSSIP_GATHER_MS, 'a breath is shorter than the wait for the next message')
 invariant(PIECE_BYTES_MAX <= EXCHANGE_BYTES_MAX, 'an exchange moves on by a piece at least')
 invariant(
   LOOKUP_CACHE_MS + LOOKUP_DEADLINE_MS < INTEREST_MS,

@@ -13,6 +13,13 @@ export {
   type Verdict,
 } from './authority.ts'
 export * from './constants.ts'
+export {
+  createGathering,
+  type GatheringInput,
+  type GatheringState,
+  step as stepGathering,
+  wakeAt as gatheringWakeAt,
+} from './gathering.ts'
 export type { LeaderBook } from './leaders.ts'
 export {
   createLookup,
@@ -29,6 +36,7 @@ export {
   type AnswerMessage,
   type DigestMessage,
   type FetchMessage,
+  type GossipMessage,
   type LookupMessage,
   type PushedMessage,
   type PushMessage,

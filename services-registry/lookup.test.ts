@@ -180,6 +180,25 @@ test('who asked is told of changes, gathered for a moment, until some time after
   assert.equal(answerer.wakeAt(), null)
 })
 
+test('that an instance takes calls is told at once, and what follows within a moment is gathered', () => {
+  const [looker, answerer] = [createLooker(asker), createLooker(leader)]
+  answerer.put(spec)
+  looker.give(led(BERLIN, nodeId('leader')), 0)
+  looker.give(heard(answerer, answerer.give(heard(looker, looker.give(resolve(1), 0)), 0)), 0)
+  const changed = (isUrgent: boolean): LookupInput => ({ kind: 'record-changed', service: WEB, isUrgent })
+  assert.deepEqual(answerer.give(changed(false), 100), [])
+  answerer.put(instance)
+  const told = answerer.give(changed(true), 110)
+  assert.equal(told.length, 1)
+  looker.give(heard(answerer, told), 112)
+  assert.deepEqual(namesIn(outcomesIn(looker.give(resolve(2), 113))[0]), ['record/spec', 'record/instance'])
+  assert.equal(answerer.wakeAt(), null, 'what was gathered before went with it')
+  for (let more = 0; more < 100; more++) assert.deepEqual(answerer.give(changed(true), 120), [])
+  assert.equal(answerer.wakeAt(), 120 + ANSWER_GATHER_MS)
+  assert.equal(answerer.give({ kind: 'wake' }, 120 + ANSWER_GATHER_MS).length, 1)
+  assert.equal(answerer.give(changed(true), 121 + ANSWER_GATHER_MS).length, 1)
+})
+
 test('an older answer that arrives later does not bring an older version back', () => {
   const [looker, answerer] = [createLooker(asker), createLooker(leader)]
   answerer.put(spec)

@@ -43,6 +43,8 @@ export interface LookupState extends LookupOptions {
   readonly interests: Interests
   /** Services whose changed answer is about to be told, and when. */
   readonly changed: Map<ServiceId, Millis>
+  /** Services whose changed answer was told at once, and until when further changes are gathered. */
+  readonly toldAtOnce: Map<ServiceId, Millis>
   readonly lastRequestId: number
 }
 
@@ -71,8 +73,8 @@ export type LookupInput =
   /** `isFresh`: an earlier answer is only for when nobody can be asked. */
   | { readonly kind: 'resolve'; readonly service: ServiceId; readonly requestId: number; readonly isFresh?: boolean }
   | { readonly kind: 'message'; readonly opened: Opened<LookupMessage | AnswerMessage> }
-  /** A record of a service changed in a store that this node holds. */
-  | { readonly kind: 'record-changed'; readonly service: ServiceId }
+  /** A record of a service changed in a store that this node holds; `isUrgent` where it answers calls from now on. */
+  | { readonly kind: 'record-changed'; readonly service: ServiceId; readonly isUrgent?: boolean }
   /** Who leads a domain on the way up from this node's cluster: for a domain above, the node that speaks for it. */
   | { readonly kind: 'leader'; readonly domain: DomainPath; readonly node: NodeId | null }
   | { readonly kind: 'wake' }
@@ -102,6 +104,7 @@ export const createLookup = (options: LookupOptions): LookupState => ({
   answers: new Map(),
   interests: createInterests(),
   changed: new Map(),
+  toldAtOnce: new Map(),
   lastRequestId: 0,
 })
 
@@ -112,7 +115,7 @@ export function step(state: LookupState, input: LookupInput, context: StepContex
     case 'message':
       return onMessage(state, input.opened, context)
     case 'record-changed':
-      return onRecordChanged(state, input.service, context)
+      return onRecordChanged(state, input, context)
     case 'leader':
       return onLeader(state, input.domain, input.node)
     case 'wake':
@@ -297,15 +300,38 @@ function keepAnswer(state: LookupState, service: ServiceId, answer: KnownAnswer)
   state.answers.set(service, answer)
 }
 
-function onRecordChanged(state: LookupState, service: ServiceId, context: StepContext): LookupStep {
-  if (interestsIn(state.interests, service, context.now).length > 0 && !state.changed.has(service)) {
-    state.changed.set(service, context.now + ANSWER_GATHER_MS)
-  }
+function onRecordChanged(
+  state: LookupState,
+  { service, isUrgent = false }: Extract<LookupInput, { readonly kind: 'record-changed' }>,
+  context: StepContext,
+): LookupStep {
+  const told = tellChange(state, service, isUrgent, context)
   const search = state.searches.get(service)
   const held = search === undefined ? null : knownOf(state.stores(), service)
-  if (search === undefined || held === null) return { state, effects: [] }
+  if (search === undefined || held === null) return { state, effects: told }
   state.searches.delete(service)
-  return { state, effects: search.waiters.map((waiter) => resolved(waiter, service, held, null)) }
+  return { state, effects: [...told, ...search.waiters.map((waiter) => resolved(waiter, service, held, null))] }
+}
+
+/** At once when somebody may be waiting for it, but of many within a moment only the first; everything else later. */
+function tellChange(
+  state: LookupState,
+  service: ServiceId,
+  isUrgent: boolean,
+  { now }: StepContext,
+): readonly LookupEffect[] {
+  if (interestsIn(state.interests, service, now).length === 0) return []
+  for (const [other, until] of state.toldAtOnce) {
+    if (until > now) break
+    state.toldAtOnce.delete(other)
+  }
+  if (!isUrgent || state.toldAtOnce.has(service)) {
+    if (!state.changed.has(service)) state.changed.set(service, now + ANSWER_GATHER_MS)
+    return []
+  }
+  state.changed.delete(service)
+  state.toldAtOnce.set(service, now + ANSWER_GATHER_MS)
+  return tellInterested(state, service, now)
 }
 
 function onLeader(state: LookupState, domain: DomainPath, node: NodeId | null): LookupStep {
@@ -320,7 +346,7 @@ function onWake(state: LookupState, context: StepContext): LookupStep {
   for (const [service, tellAt] of state.changed) {
     if (tellAt > context.now) break
     state.changed.delete(service)
-    effects.push(...tellInterested(state, service, context))
+    effects.push(...tellInterested(state, service, context.now))
   }
   let next = state
   for (const [service, search] of [...state.searches]) {
@@ -332,8 +358,8 @@ function onWake(state: LookupState, context: StepContext): LookupStep {
   return { state: next, effects }
 }
 
-function tellInterested(state: LookupState, service: ServiceId, context: StepContext): readonly LookupEffect[] {
-  const askers = interestsIn(state.interests, service, context.now)
+function tellInterested(state: LookupState, service: ServiceId, now: Millis): readonly LookupEffect[] {
+  const askers = interestsIn(state.interests, service, now)
   return askers.map(({ asker, requestId }) => {
     const message = answerFor(state.stores(), { domain: state.cluster, service, requestId })
     return { kind: 'send', to: asker, message }

@@ -41,6 +41,7 @@ const messages: readonly RegistryMessage[] = [
   { kind: 'registry/want', domain, buckets: [1, 5], rows: new Uint8Array(2 * ROW_BYTES) },
   { kind: 'registry/fetch', domain, keys: new Uint8Array(3 * HASH_BYTES) },
   { kind: 'registry/records', domain, records, more: true },
+  { kind: 'registry/gossip', domain, records },
   { kind: 'registry/push', domain, record: records[0] as SealedRecord },
   { kind: 'registry/pushed', domain, key: `spec/${WEB}`, mark, refusal: 'older' },
   { kind: 'registry/lookup', domain, service: WEB, requestId: 1 },
@@ -63,6 +64,7 @@ test('the largest of everything fits the wire', () => {
   const buckets = Array.from({ length: BUCKETS }, (_, bucket) => bucket)
   for (const message of [
     { kind: 'registry/records', domain, records: [spec, spec], more: false },
+    { kind: 'registry/gossip', domain, records: [spec, spec] },
     { kind: 'registry/push', domain, record: largest },
     { kind: 'registry/want', domain, buckets, rows: new Uint8Array(ROWS_MAX * ROW_BYTES) },
   ] as const satisfies readonly RegistryMessage[]) {

@@ -40,6 +40,9 @@ const fetchSchema = object({ kind: literal('registry/fetch'), domain, keys: byte
 /** Records for a holder; `more` when some are left for the next exchange. */
 const recordsSchema = object({ kind: literal('registry/records'), domain, records: sealedRecords, more: flag })
 
+/** New records of one signer, as gossip carries them when there are several. */
+const gossipSchema = object({ kind: literal('registry/gossip'), domain, records: sealedRecords })
+
 /** A new record for a holder to take in and to spread. */
 const pushSchema = object({ kind: literal('registry/push'), domain, record: sealedRecord })
 
@@ -69,6 +72,7 @@ export type DigestMessage = Infer<typeof digestSchema>
 export type WantMessage = Infer<typeof wantSchema>
 export type FetchMessage = Infer<typeof fetchSchema>
 export type RecordsMessage = Infer<typeof recordsSchema>
+export type GossipMessage = Infer<typeof gossipSchema>
 export type PushMessage = Infer<typeof pushSchema>
 export type PushedMessage = Infer<typeof pushedSchema>
 export type LookupMessage = Infer<typeof lookupSchema>
@@ -79,6 +83,7 @@ export type RegistryMessage =
   | WantMessage
   | FetchMessage
   | RecordsMessage
+  | GossipMessage
   | PushMessage
   | PushedMessage
   | LookupMessage
@@ -89,6 +94,7 @@ export const registrySchemas: MessageSchemas<RegistryMessage> = {
   'registry/want': wantSchema,
   'registry/fetch': fetchSchema,
   'registry/records': recordsSchema,
+  'registry/gossip': gossipSchema,
   'registry/push': pushSchema,
   'registry/pushed': pushedSchema,
   'registry/lookup': lookupSchema,

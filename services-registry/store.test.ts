@@ -84,6 +84,23 @@ test('a spec of this node is on disk before it is spread', () => {
   assert.equal(state.view.get(`spec/${WEB}`), record)
 })
 
+test('an order of this leader is spread without waiting for the disk, a report of this node only after it', () => {
+  const leaders = createTestLeaders({})
+  leaders.prove(7, nodeId('a'))
+  const order = sealRecord(a, placementRecord(7))
+  const { effects } = give(open([], leaders), [own(order)])
+  const publish = { kind: 'publish-sealed', domain: '/', topic: 'record', opened: order }
+  assert.deepEqual(effects[0]?.kind === 'persist' && effects[0].then, [])
+  assert.deepEqual(effects[1], publish)
+  const pushed = give(open([], leaders), [push(a, order)]).effects[0]
+  assert.equal(pushed?.kind === 'persist' && pushed.then.length, 2, 'what another pushed is kept before it is spread')
+  const report = give(open([], leaders), [own(sealRecord(a, instanceRecord(1)))]).effects
+  assert.deepEqual(
+    report.map(({ kind }) => kind),
+    ['persist', 'record-changed'],
+  )
+})
+
 test('what came by gossip is kept and not published again', () => {
   const { effects } = give(open(), [gossiped(sealRecord(b, specRecord(START_WALL)))])
   const [persist] = effects

@@ -140,6 +140,7 @@ function onMessage(state: StoreState, opened: Opened<RegistryMessage>, context: 
       return onRecords(state, { ...opened, message }, context)
     case 'registry/push':
       return onPush(state, { ...opened, message }, context)
+    case 'registry/gossip':
     case 'registry/pushed':
     case 'registry/lookup':
     case 'registry/answer':

@@ -77,6 +77,7 @@ const addUpOptions = (command: Command): Command =>
     .option('--no-mdns', 'do not look for members on the local network')
     .option('--relay', 'carry connections between members that cannot reach each other, also where nobody can dial it')
     .option('--no-relay', 'carry none (default: while members can dial this node)')
+    .option('--no-port-forwarding', 'do not ask the router to forward a port where members cannot dial this node')
     .option('--announce <multiaddr>', 'an address that reaches this node from outside', multiaddrs)
     .option('--runtime <name>', 'a runtime to offer: process, docker', runtimes)
     .option('--http-proxy <port>', 'the port of the HTTP proxy on loopback (default: a free one)', port)

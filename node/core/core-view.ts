@@ -22,6 +22,8 @@ export interface CoreView {
   /** Whether others took over, as far as there are any, what this node was told to hand over. */
   isHandedOver(): boolean
   stores(): readonly StoreView[]
+  /** Grows whenever another spec may count in one of the stores. */
+  specRevision(): number
   isConnected(peer: NodeId): boolean
   /** The cluster of a connected peer, by its credential. */
   domainOf(peer: NodeId): DomainPath | null

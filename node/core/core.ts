@@ -239,12 +239,14 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onRuntime(input, at, out)
       case 'submit':
         return onSubmit(input, at)
+      case 'gossip':
+        return records.onKept(input, at, out)
       case 'resolve':
         return requests.resolve(input, at, out)
       case 'ask':
         return asking.ask(input.question, at, out)
       case 'reach':
-        return neighbours.reach(input.peer, input.domain, at, out)
+        return neighbours.reach(input.peer, input.domain, at)
       case 'charter': {
         const { message, to } = input
         if (to !== null) out.push({ kind: 'send', to, message })
@@ -319,7 +321,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
         audit.onRecord(one.record, out)
-        requests.onRecordChanged(one.service, at, out)
+        requests.onRecordChanged(one.service, one.record, at, out)
         return placing.onRecord(one.domain, one.service, one.number, at, out)
       default:
         return unreachable(one)
@@ -381,6 +383,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       seats: hierarchy.seats,
       isHandedOver: hierarchy.isHandedOver,
       stores,
+      specRevision: records.specRevision,
       isConnected: neighbours.isConnected,
       domainOf,
       roundTripMs: (peer) => roundTrips.get(peer) ?? null,

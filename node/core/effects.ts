@@ -130,6 +130,8 @@ export type CoreInput =
   | { readonly kind: 'ask'; readonly question: Question }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */
   | { readonly kind: 'reach'; readonly peer: NodeId; readonly domain: DomainPath }
+  /** A record is kept, and others who hold the domain's store are to hear of it. */
+  | { readonly kind: 'gossip'; readonly domain: DomainPath; readonly opened: SealedRecord }
   /** Something about the charter, for one member or (null) for all. */
   | { readonly kind: 'charter'; readonly message: CharterMessage; readonly to: NodeId | null }
   /** Our operator's policy, checked and kept. */

@@ -158,6 +158,7 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
     { kind: 'registry/want', domain: root, buckets: [1, 2, 3], rows: new Uint8Array(0) },
     { kind: 'registry/fetch', domain: root, keys: hash },
     { kind: 'registry/records', domain: root, records: [record], more: false },
+    { kind: 'registry/gossip', domain: root, records: [record, record] },
     { kind: 'registry/push', domain: root, record },
     { kind: 'registry/pushed', domain: root, key: `spec/${service}`, mark: hash, refusal: null },
     { kind: 'registry/lookup', domain: cluster, service, requestId: 1 },

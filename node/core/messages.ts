@@ -123,6 +123,7 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   'registry/want': 'spoken',
   'registry/fetch': 'spoken',
   'registry/records': 'spoken',
+  'registry/gossip': 'sealed',
   'registry/push': 'spoken',
   'registry/pushed': 'spoken',
   'registry/lookup': 'spoken',

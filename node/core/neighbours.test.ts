@@ -111,11 +111,31 @@ test('who was invited from outside looks for its host until it has met it, whome
 test('a node that traffic goes to is wanted for a while, once its address is known', () => {
   const mind = neighbours()
   const { node } = factsOf('b1', '/b')
-  mind.reach(node, B, at(1_000), [])
+  mind.reach(node, B, at(1_000))
   assert.deepEqual(mind.wanted(1_000, []), [], 'a dial without address would stand in the way of the answer')
   mind.onStatement(statement('b1', '/b'), [])
   assert.deepEqual(wantedNames(mind.wanted(1_000, [])), ['b1'])
   assert.deepEqual(wantedNames(mind.wanted(1_000 + REACHED_MS, [])), [])
+})
+
+test('the leader that is asked where a node is becomes wanted before it is asked', () => {
+  const world = createWorld([
+    ['self', '/a'],
+    ['b1', '/b'],
+    ['b2', '/b'],
+  ])
+  world.run(20_000)
+  const mind = neighbours([], world.node('self').core.view.leaders())
+  const [b1, b2] = [factsOf('b1', '/b').node, factsOf('b2', '/b').node]
+  mind.reach(b2, B, at(1_000))
+  const effects: CoreEffect[] = []
+  mind.onSettled(1_000, [{ domain: SELF.domain }], effects)
+  const [want, question, ...others] = effects
+  assert.ok(want?.kind === 'want' && want.peers.some(({ peer, addresses }) => peer === b1 && addresses.length > 0))
+  assert.ok(question?.kind === 'send' && question.to === b1)
+  assert.deepEqual(question.message, { kind: 'node/where', domain: B, node: b2 })
+  assert.deepEqual(others, [])
+  assert.deepEqual(wantedNames(mind.wanted(1_000 + REACHED_MS, [])), [], 'and only for a while')
 })
 
 test('a node follows all topics of its cluster, the leaders above, and what it holds', () => {

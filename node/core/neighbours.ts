@@ -40,7 +40,8 @@ export interface Neighbours {
   onDisconnected(peer: NodeId): void
   /** A member of another cluster says where it is. */
   onStatement(opened: SealedStatement, out: CoreEffect[]): void
-  reach(peer: NodeId, domain: DomainPath, context: StepContext, out: CoreEffect[]): void
+  /** Traffic goes to a node: it is wanted, and its cluster's leader is asked where it is when all is settled. */
+  reach(peer: NodeId, domain: DomainPath, context: StepContext): void
   isConnected(peer: NodeId): boolean
   connected(): ReadonlyMap<NodeId, SignerFacts>
   statementOf(peer: NodeId): SealedStatement | null
@@ -71,6 +72,8 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   let settled: Outlook | null = null
   let shownWants = ''
   let shownPeers: ReadonlySet<NodeId> = new Set()
+  /** What leaders of other clusters are about to be asked: after it is said that they are wanted. */
+  let questions: CoreEffect[] = []
 
   const statementOf = (peer: NodeId): SealedStatement | null =>
     roster().get(peer)?.opened ?? acquaintances.get(peer) ?? null
@@ -152,6 +155,25 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     return changed !== null && !changed.some((domain) => isConcernedBy(domain, seats))
   }
 
+  const showWants = (now: Millis, seats: readonly { readonly domain: DomainPath }[], out: CoreEffect[]): void => {
+    const peers = wanted(
+      now,
+      seats.map((seat) => seat.domain),
+    )
+    const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
+    if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
+    shownWants = wantsNow
+    shownPeers = new Set(peers.map(({ peer }) => peer))
+  }
+
+  const noteReached = (peer: NodeId, now: Millis): void => {
+    revision += 1
+    reached.delete(peer)
+    reached.set(peer, now + REACHED_MS)
+    const oldest = reached.keys().next().value
+    if (reached.size > REACHED_MAX && oldest !== undefined) reached.delete(oldest)
+  }
+
   return {
     onConnected: (peer, facts, out) => {
       revision += 1
@@ -183,16 +205,14 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
       if (known?.incarnation === incarnation) return
       for (const [peer, facts] of connected) if (facts.domain === domain) introduce(peer, domain, [opened], out)
     },
-    reach: (peer, domain, { now }, out) => {
-      revision += 1
-      reached.delete(peer)
-      reached.set(peer, now + REACHED_MS)
-      const oldest = reached.keys().next().value
-      if (reached.size > REACHED_MAX && oldest !== undefined) reached.delete(oldest)
+    reach: (peer, domain, { now }) => {
+      noteReached(peer, now)
       // Asked also where an address is known: the node may have moved since it said so.
       const guide = book.leaderOf(domain)?.announcement.node ?? null
-      if (connected.has(peer) || guide === null || guide === peer) return
-      out.push({ kind: 'send', to: guide, message: { kind: 'node/where', domain, node: peer } })
+      if (connected.has(peer) || guide === null || guide === peer || guide === self.node) return
+      // Most nodes are connected to no other cluster's leader, and a question to who is not wanted finds no address.
+      if (!connected.has(guide)) noteReached(guide, now)
+      questions.push({ kind: 'send', to: guide, message: { kind: 'node/where', domain, node: peer } })
     },
     isConnected: (peer) => connected.has(peer),
     connected: () => connected,
@@ -208,15 +228,9 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
       const outlook = { roster: rosterRevision(), book: book.revision(), own: revision, seats: seats.length }
       const isAsBefore = settled !== null && isAsSettled(settled, outlook, seats)
       settled = outlook
-      if (isAsBefore) return
-      const peers = wanted(
-        now,
-        seats.map((seat) => seat.domain),
-      )
-      const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
-      if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
-      shownWants = wantsNow
-      shownPeers = new Set(peers.map(({ peer }) => peer))
+      if (!isAsBefore) showWants(now, seats, out)
+      out.push(...questions)
+      questions = []
     },
   }
 }

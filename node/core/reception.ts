@@ -56,7 +56,7 @@ export function receive(
     case 'record':
       return onRecord(parts, opened as Opened<PlainRecord>, gossipedIn, deliveredBy, ...turn)
     case 'registry':
-      return onRegistry(parts, opened as Opened<RegistryMessage>, ...turn)
+      return onRegistry(parts, opened as Opened<RegistryMessage>, gossipedIn, deliveredBy, ...turn)
     case 'placement':
       return onPlacement(parts, opened as Opened<PlacementMessage>, ...turn)
     case 'node':
@@ -123,12 +123,21 @@ function onRecord(
 }
 
 function onRegistry(
-  { records, requests }: ReceptionParts,
+  parts: ReceptionParts,
   opened: Opened<RegistryMessage>,
+  gossipedIn: DomainPath | null,
+  deliveredBy: NodeId,
   ...turn: ReceptionTurn
 ): void {
-  const { message } = opened
+  const { self, records, requests } = parts
+  const { message, from } = opened
   switch (message.kind) {
+    case 'registry/gossip': {
+      // What this node gathered came out of its own store.
+      const heard = from === self.node ? [] : message.records
+      for (const record of heard) onRecord(parts, record, gossipedIn ?? message.domain, deliveredBy, ...turn)
+      return
+    }
     case 'registry/lookup':
     case 'registry/answer':
     case 'registry/pushed':

@@ -8,7 +8,8 @@ import { seededRandom } from '../../overlay/kernel/random.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { SpecRecord } from '../../services-registry/record.ts'
-import { createRecords } from './records.ts'
+import { instance } from '../fixture-records.ts'
+import { createRecords, type RecordNews } from './records.ts'
 import { factsOf } from './world.test-kit.ts'
 
 const A = '/eu/a' as DomainPath
@@ -47,4 +48,21 @@ test('a store that was given up and is opened again goes on with what it held, n
   assert.equal(records.view(ROOT), null)
   records.hold([A, ROOT], [], CONTEXT, [], [])
   assert.notEqual(records.view(ROOT)?.spec(WEB) ?? null, null)
+})
+
+test('the revision of the specs grows when another one may count, and not with what nodes report', () => {
+  const records = createSubject()
+  records.hold([A, ROOT], [], CONTEXT, [], [])
+  const opened = records.specRevision()
+  const signer = factsOf('b1', '/b')
+  const [spec, report] = [specOf(signer), instance('b1', '/b', { service: WEB })]
+  records.onRecord(spec, ROOT, signer.node, CONTEXT, [], [])
+  const known = records.specRevision()
+  assert.ok(known > opened)
+  const news: RecordNews[] = []
+  records.onRecord(report, ROOT, signer.node, CONTEXT, [], news)
+  assert.equal(news.length, 1)
+  assert.equal(records.specRevision(), known)
+  records.hold([A], [], CONTEXT, [], [])
+  assert.ok(records.specRevision() > known)
 })

@@ -17,9 +17,13 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import {
+  createGathering,
   createStore,
+  type GatheringInput,
+  gatheringWakeAt,
   isInstance,
   isPlacement,
+  isSpec,
   numberIn,
   type RegistryMessage,
   type SealedRecord,
@@ -28,10 +32,11 @@ import {
   type StorePreset,
   type StoreState,
   type StoreView,
+  stepGathering,
   stepStore,
   storeWakeAt,
 } from '../../services-registry/index.ts'
-import type { CoreEffect } from './effects.ts'
+import type { CoreEffect, CoreInput } from './effects.ts'
 import type { Sink } from './news.ts'
 
 export interface RecordsOptions {
@@ -65,11 +70,15 @@ export interface Records {
    */
   hold(domains: readonly DomainPath[], connected: readonly NodeId[], ...turn: RecordTurn): readonly SealedRecord[]
   held(): readonly DomainPath[]
+  /** Grows whenever another spec may count, of any service: what is made of specs need not be made anew before. */
+  specRevision(): number
   store(domain: DomainPath): StoreState | null
   view(domain: DomainPath): StoreView | null
   /** A record of this node's own making, or one that came on a domain's topic. */
   onRecord(opened: SealedRecord, gossipedIn: DomainPath | null, from: NodeId, ...turn: RecordTurn): void
   onMessage(opened: Opened<RegistryMessage>, ...turn: RecordTurn): void
+  /** A record is kept, and others are to hear of it. */
+  onKept(kept: Extract<CoreInput, { readonly kind: 'gossip' }>, context: StepContext, out: CoreEffect[]): void
   /** To every store. */
   tell(input: StoreInput, ...turn: RecordTurn): void
   /** The roster changed, or who leads or elects in a domain, and so perhaps who else holds what. */
@@ -86,6 +95,20 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
   const closed = new Map<DomainPath, readonly SealedRecord[]>(loaded)
   /** The services whose spec came here from its author, by domain. */
   const takenIn = new Map<DomainPath, Set<ServiceId>>()
+  let specRevision = 0
+
+  const gathering = createGathering()
+
+  /** One record goes as its owner sealed it; several go in a message of this node, each as its owner sealed it. */
+  const gather = (input: GatheringInput, context: StepContext, out: CoreEffect[]): void => {
+    for (const { domain, records } of stepGathering(gathering, input, context).effects) {
+      const topics = [{ domain, topic: 'record' as const }]
+      const [opened, ...more] = records
+      if (opened === undefined) continue
+      if (more.length === 0) out.push({ kind: 'spread', opened, topics })
+      else out.push({ kind: 'author', message: { kind: 'registry/gossip', domain, records }, topics })
+    }
+  }
 
   const noteTakenIn = (domain: DomainPath, { message }: SealedRecord): void => {
     if (message.kind !== 'record/spec' || !stores.has(domain)) return
@@ -119,6 +142,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       return
     }
     const { domain, service, record } = effect
+    if (record === null || isSpec(record)) specRevision += 1
     news.push({ kind: 'record-news', domain, service, number: numberIn(record), record })
     if (record !== null) passOn(domain, record, context, out, news)
   }
@@ -157,7 +181,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       case 'persist':
         return [{ ...effect, then: effect.then.flatMap(translated) }]
       case 'publish-sealed':
-        return [{ kind: 'spread', opened: effect.opened, topics: [{ domain: effect.domain, topic: effect.topic }] }]
+        return [{ kind: 'again', input: { kind: 'gossip', domain: effect.domain, opened: effect.opened } }]
       case 'send': {
         const to = book.nodeOf(effect.to)
         return to === null ? [] : [{ kind: 'send', to, message: effect.message }]
@@ -196,6 +220,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
 
   return {
     hold: (domains, connected, ...turn) => {
+      specRevision += 1
       const left = [...stores.keys()].filter((domain) => !domains.includes(domain)).flatMap(giveUp)
       for (const domain of domains) {
         if (stores.has(domain)) continue
@@ -208,6 +233,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       return left
     },
     held: () => [...stores.keys()],
+    specRevision: () => specRevision,
     store: (domain) => stores.get(domain) ?? null,
     view: (domain) => stores.get(domain)?.view ?? null,
     onRecord: (opened, gossipedIn, from, ...turn) => {
@@ -221,6 +247,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       if (message.kind === 'registry/push') noteTakenIn(message.domain, message.record)
       feed(opened.message.domain, { kind: 'message', opened }, ...turn)
     },
+    onKept: ({ domain, opened }, context, out) => gather({ kind: 'record', domain, opened }, context, out),
     tell: (input, ...turn) => {
       for (const domain of [...stores.keys()]) feed(domain, input, ...turn)
     },
@@ -232,13 +259,14 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       }
     },
     onWake: (...turn) => {
+      gather({ kind: 'wake' }, turn[0], turn[1])
       for (const [domain, state] of [...stores]) {
         const due = storeWakeAt(state)
         if (due !== null && due <= turn[0].now) feed(domain, { kind: 'wake' }, ...turn)
       }
     },
     wakeAt: () => {
-      let at: Millis | null = null
+      let at = gatheringWakeAt(gathering)
       for (const state of stores.values()) at = earlier(at, storeWakeAt(state))
       return at
     },

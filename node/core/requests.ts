@@ -10,6 +10,7 @@ import {
   type AnswerMessage,
   createLookup,
   createOutbox,
+  isInstance,
   type LookupEffect,
   type LookupInput,
   type LookupMessage,
@@ -44,7 +45,8 @@ export interface Requests {
     context: StepContext,
     out: CoreEffect[],
   ): void
-  onRecordChanged(service: ServiceId, context: StepContext, out: CoreEffect[]): void
+  /** What is known of a service changed in a store; the record is null when it is known no more. */
+  onRecordChanged(service: ServiceId, record: SealedRecord | null, context: StepContext, out: CoreEffect[]): void
   onLeaders(context: StepContext, out: CoreEffect[]): void
   /** Specs that no holder has taken in so far. */
   pending(): readonly SealedRecord[]
@@ -131,7 +133,10 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
         feedOutbox({ kind: 'message', opened: { ...opened, message } }, context, out)
       else feedLookup({ kind: 'message', opened: { ...opened, message } }, context, out)
     },
-    onRecordChanged: (service, context, out) => feedLookup({ kind: 'record-changed', service }, context, out),
+    onRecordChanged: (service, record, context, out) => {
+      const isUrgent = record !== null && isInstance(record) && record.message.state === 'running'
+      feedLookup({ kind: 'record-changed', service, isUrgent }, context, out)
+    },
     onLeaders: (context, out) => {
       for (const domain of chainOf(self.domain)) {
         feedLookup({ kind: 'leader', domain, node: book.nodeOf(domain) }, context, out)

@@ -1,7 +1,7 @@
 // The routes of the control API about who belongs.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { MembershipControl } from '../control-membership.ts'
 import { CHARTER_FILE_CHARS_MAX, INVITE_TTL_MS_MAX, INVITE_USES_MAX, THRESHOLD_WORDS } from './control-limits.ts'
 import { readRequest } from './control-schema.ts'

@@ -1,6 +1,6 @@
 // What the control API accepts, field by field; anything else is refused with a sentence that names the field.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { POLICY_STATEMENT_BYTES_MAX } from '../../bootstrap/policy-statement.ts'
 import { PASSWORD_CHARS_MAX, REGISTRY_CHARS_MAX, USERNAME_CHARS_MAX } from '../../placement/registry-login.ts'
 import { INSTANCE_NUMBER_MAX } from '../../services-registry/record.ts'

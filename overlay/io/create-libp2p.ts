@@ -91,11 +91,16 @@ export async function createNode(options: Libp2pOptions) {
     maxOutboundStopStreams: RELAY_STREAMS_MAX,
   })
   const made: { node?: { getConnections(peer: PeerId): Connection[] } } = {}
-  const gater = relayGater((peer) => made.node?.getConnections(peer) ?? [])
+  const newcomers = new WeakSet<Connection>()
+  const gater = relayGater(
+    (peer) => made.node?.getConnections(peer) ?? [],
+    (connection) => newcomers.has(connection),
+  )
   const node = await configure(options, relays.transport, gater)
   made.node = node
   const { transportManager } = node.services.inside
-  return Object.assign(node, { relayClient: relays.client((addresses) => transportManager.listen(addresses)) })
+  const relayClient = relays.client((addresses) => transportManager.listen(addresses))
+  return Object.assign(node, { relayClient, newcomers })
 }
 
 const configure = (

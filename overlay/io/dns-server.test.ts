@@ -168,3 +168,32 @@ test('nonsense is refused by its number, and what is no question is not answered
   assert.equal(decode(first).answers?.length, 1)
   socket.close()
 })
+
+test('an address is looked up once until something changes, everything else each time', async () => {
+  let asOf = 1
+  const lookedUp: string[] = []
+  const changing = await openDnsServer({
+    host: '127.0.0.1',
+    port: 0,
+    forwardTo: null,
+    asOf: () => asOf,
+    resolve: async (name) => {
+      lookedUp.push(name)
+      const outcome = await resolve(name)
+      return outcome.kind === 'found' ? { ...outcome, addressV4: `127.30.0.${asOf}`, asOf } : outcome
+    },
+  })
+  const addressNow = async (): Promise<unknown> => {
+    const [record] = decode(await overUdp(query(NAME, 'A'), changing)).answers ?? []
+    return record?.type === 'A' && record.data
+  }
+  assert.deepEqual([await addressNow(), await addressNow(), lookedUp.length], ['127.30.0.1', '127.30.0.1', 1])
+  asOf = 2
+  assert.deepEqual([await addressNow(), await addressNow(), lookedUp.length], ['127.30.0.2', '127.30.0.2', 2])
+  for (const name of ['shop.prod.nobody.prod.0.rr.local', 'lost.prod.web.prod.0.rr.local']) {
+    for (let index = 0; index < 2; index++) await overUdp(query(name, 'A'), changing)
+  }
+  for (let index = 0; index < 2; index++) await overUdp(query(NAME, 'SRV'), changing)
+  assert.equal(lookedUp.length, 8)
+  await changing.close()
+})

@@ -4,7 +4,9 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { answerTo, type DnsAnswer, type DnsOutcome, planFor, RCODES, refusal } from '../dns.ts'
+import { createAnswerMemory } from '../answer-memory.ts'
+import { answerTo, type DnsAnswer, type DnsOutcome, type DnsPlan, isLasting, planFor, RCODES, refusal } from '../dns.ts'
+import { within } from './deadline.ts'
 import { forwardQuestion, type Upstream } from './dns-forward.ts'
 import { type DnsQuery, readRequest, writeAnswer } from './dns-message.ts'
 import { type Listener, listening } from './way-in.ts'
@@ -16,6 +18,8 @@ export interface DnsServerOptions {
   readonly port: number
   /** What a name of ours leads to; never rejects. */
   readonly resolve: (name: string, needsAddress: boolean, signal: AbortSignal) => Promise<DnsOutcome>
+  /** Another number as soon as `resolve` may come to something else; without it every question is looked up. */
+  readonly asOf?: () => number
   /** Who answers other systems' names; null refuses them. */
   readonly forwardTo: Upstream | null
   /** A question that got no record, and why. */
@@ -35,13 +39,21 @@ const TCP_LENGTH_BYTES = 2
 /** How often another port is tried when a free one of UDP is taken for TCP. A guess. */
 const PORT_TRIES = 16
 
-type Answering = (message: Buffer, protocol: 'tcp' | 'udp') => Promise<Uint8Array | null>
+interface Answering {
+  /** The datagram for a question that was answered a moment ago, where nothing has changed since; null otherwise. */
+  known(message: Buffer): Uint8Array | null
+  /** Null for what is no question. */
+  answer(message: Buffer, protocol: 'tcp' | 'udp'): Promise<Uint8Array | null>
+}
+
+/** What is decided for a question: bytes as another resolver wrote them, or an answer of ours, and if it lasts. */
+type Decided = { readonly bytes: Uint8Array } | { readonly answer: DnsAnswer; readonly asOf?: number | undefined }
 
 /** Rejects with the operating system's error when the port is taken. */
 export async function openDnsServer(options: DnsServerOptions): Promise<Listener> {
   const closing = new AbortController()
-  const answer = createAnswering(options, closing.signal)
-  const { udp, tcp, connections } = await bind(options, answer)
+  const answering = createAnswering(options, closing.signal)
+  const { udp, tcp, connections } = await bind(options, answering)
   return {
     host: options.host,
     port: (tcp.address() as AddressInfo).port,
@@ -56,13 +68,13 @@ export async function openDnsServer(options: DnsServerOptions): Promise<Listener
   }
 }
 
-async function bind({ host, port }: DnsServerOptions, answer: Answering) {
+async function bind({ host, port }: DnsServerOptions, answering: Answering) {
   const connections = new Set<Socket>()
   for (let attempt = 1; ; attempt++) {
     const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4')
     udp.bind(port, host)
     await once(udp, 'listening')
-    const tcp = createServer((socket) => serveConnection(socket, connections, answer))
+    const tcp = createServer((socket) => serveConnection(socket, connections, answering))
     tcp.maxConnections = TCP_CONNECTIONS_MAX
     try {
       await listening(tcp, { host, port: udp.address().port })
@@ -71,29 +83,41 @@ async function bind({ host, port }: DnsServerOptions, answer: Answering) {
       if (port !== 0 || attempt >= PORT_TRIES) throw problem
       continue
     }
-    serveDatagrams(udp, answer)
+    serveDatagrams(udp, answering)
     return { udp, tcp, connections }
   }
 }
 
 function createAnswering(options: DnsServerOptions, closing: AbortSignal): Answering {
   let pending = 0
-  const decide = async (message: Buffer, query: DnsQuery, protocol: 'tcp' | 'udp'): Promise<DnsAnswer | Uint8Array> => {
+  const memory = createAnswerMemory()
+  const decide = async (message: Buffer, query: DnsQuery, protocol: 'tcp' | 'udp'): Promise<Decided> => {
     const plan = planFor(query.question)
-    const signal = AbortSignal.any([closing, AbortSignal.timeout(ANSWER_MS_MAX)])
-    switch (plan.kind) {
-      case 'answer':
-        return plan.answer
-      case 'resolve':
-        return answerTo(query.question, await options.resolve(plan.name, plan.needsAddress, signal))
-      case 'foreign': {
-        if (options.forwardTo === null) return refusal(`${query.question.name} is no name of ours`)
-        const forwarded = await forwardQuestion(message, protocol, options.forwardTo, signal)
-        return forwarded ?? failure(`${options.forwardTo.host} did not answer for ${query.question.name}`)
-      }
-    }
+    if (plan.kind === 'answer') return { answer: plan.answer }
+    const { signal, end } = within(ANSWER_MS_MAX, closing)
+    return await lookedUp(message, query, protocol, plan, signal).finally(end)
   }
-  return async (message, protocol) => {
+  const lookedUp = async (
+    message: Buffer,
+    query: DnsQuery,
+    protocol: 'tcp' | 'udp',
+    plan: Exclude<DnsPlan, { readonly kind: 'answer' }>,
+    signal: AbortSignal,
+  ): Promise<Decided> => {
+    if (plan.kind === 'resolve') {
+      const outcome = await options.resolve(plan.name, plan.needsAddress, signal)
+      const answer = answerTo(query.question, outcome)
+      const lasts = outcome.kind === 'found' && isLasting(query.question, answer)
+      return { answer, asOf: lasts ? outcome.asOf : undefined }
+    }
+    if (options.forwardTo === null) return { answer: refusal(`${query.question.name} is no name of ours`) }
+    const forwarded = await forwardQuestion(message, protocol, options.forwardTo, signal)
+    if (forwarded !== null) return { bytes: forwarded }
+    return { answer: failure(`${options.forwardTo.host} did not answer for ${query.question.name}`) }
+  }
+  const known: Answering['known'] = (message) =>
+    options.asOf === undefined ? null : memory.find(message, { now: performance.now(), asOf: options.asOf() })
+  const answer: Answering['answer'] = async (message, protocol) => {
     const request = readRequest(message)
     if (request.kind === 'dropped') return null
     if (request.kind === 'refused') return request.answer
@@ -103,29 +127,37 @@ function createAnswering(options: DnsServerOptions, closing: AbortSignal): Answe
     pending += 1
     try {
       const decided = await decide(message, query, protocol)
-      if (decided instanceof Uint8Array) return decided
-      if (decided.reason !== null) options.onReason?.(query.question.name, decided.reason)
-      return writeAnswer(query, decided, writing)
+      if ('bytes' in decided) return decided.bytes
+      const { reason } = decided.answer
+      if (reason !== null) options.onReason?.(query.question.name, reason)
+      const bytes = writeAnswer(query, decided.answer, writing)
+      const { asOf } = decided
+      if (asOf !== undefined && protocol === 'udp') memory.keep(message, bytes, { now: performance.now(), asOf })
+      return bytes
     } finally {
       pending -= 1
     }
   }
+  return { known, answer }
 }
 
 const failure = (reason: string): DnsAnswer => ({ rcode: RCODES.failed, records: [], zone: null, reason })
 
-function serveDatagrams(socket: DatagramSocket, answer: Answering): void {
+function serveDatagrams(socket: DatagramSocket, { known, answer }: Answering): void {
   // An answer to a program that is gone comes back as an error; nobody else waits for it.
   socket.on('error', () => {})
   socket.on('message', (message, sender) => {
-    void answer(message, 'udp').then((bytes) => {
+    const say = (bytes: Uint8Array | null): void => {
       if (bytes !== null) socket.send(bytes, sender.port, sender.address, () => {})
-    })
+    }
+    const again = known(message)
+    if (again !== null) say(again)
+    else void answer(message, 'udp').then(say)
   })
 }
 
 /** Several questions may be under way on one connection, and are answered as the answers come. */
-function serveConnection(socket: Socket, connections: Set<Socket>, answer: Answering): void {
+function serveConnection(socket: Socket, connections: Set<Socket>, { answer }: Answering): void {
   connections.add(socket)
   socket.once('close', () => connections.delete(socket))
   socket.on('error', () => socket.destroy())

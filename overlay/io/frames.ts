@@ -1,7 +1,6 @@
 // Single frames at the start of a stream: an unsigned varint length, then that many bytes. What follows the frame stays
 // in the duplex, so a tunnel's bytes can come right behind its header.
 
-import { once } from 'node:events'
 import type { Duplex, Readable } from 'node:stream'
 import { encode } from 'it-length-prefixed'
 
@@ -52,17 +51,19 @@ export async function readBytes(duplex: Readable, count: number, signal: AbortSi
   return parts.length === 1 && parts[0] !== undefined ? parts[0] : new Uint8Array(Buffer.concat(parts))
 }
 
-/** Waits until there is more to read, or the stream ended. */
-async function nextChange(duplex: Readable, signal: AbortSignal): Promise<void> {
-  const settled = new AbortController()
-  const options = { signal: AbortSignal.any([signal, settled.signal]) }
-  try {
-    await Promise.race([
-      once(duplex, 'readable', options),
-      once(duplex, 'end', options),
-      once(duplex, 'close', options),
-    ])
-  } finally {
-    settled.abort()
-  }
+/** Waits until there is more to read, or the stream ended. One promise: a tunnel waits for each of its frames. */
+function nextChange(duplex: Readable, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void): void => {
+      duplex.off('readable', onChange).off('end', onChange).off('close', onChange).off('error', onError)
+      signal.removeEventListener('abort', onAbort)
+      settle()
+    }
+    const onChange = (): void => end(resolve)
+    const onError = (problem: Error): void => end(() => reject(problem))
+    const onAbort = (): void => end(() => reject(signal.reason))
+    if (signal.aborted) return reject(signal.reason)
+    duplex.on('readable', onChange).on('end', onChange).on('close', onChange).on('error', onError)
+    signal.addEventListener('abort', onAbort)
+  })
 }

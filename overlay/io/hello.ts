@@ -52,6 +52,8 @@ export interface HelloDesk {
   admitted(connection: Connection): Promise<Member>
   /** Lets a connection without hello live on while a request to join is being answered. */
   exempt(connection: Connection, untilSettled: Promise<unknown>): void
+  /** Does not make streams of one guarded protocol wait on a connection without hello. */
+  letThrough(connection: Connection, protocol: string): void
   /** Makes streams of these protocols wait for the hello. */
   guard(protocols: readonly string[]): void
 }
@@ -61,6 +63,8 @@ interface Visit {
   readonly admit: (member: Member) => void
   readonly refuse: (problem: Error) => void
   exempt: boolean
+  /** The guarded protocol that is served without hello; null on nearly every connection. */
+  letThrough: string | null
 }
 
 const WELCOME = 'welcome'
@@ -127,6 +131,9 @@ export async function installHello(
       const close = (): void => void closeQuietly(connection)
       untilSettled.then(close, close)
     },
+    letThrough: (connection, protocol) => {
+      visitOf(connection).letThrough = protocol
+    },
     guard: (protocols) => {
       for (const protocol of protocols) node.use(protocol, waitForHello(node, gate, protocol, visitOf))
     },
@@ -136,7 +143,7 @@ export async function installHello(
 /** Starts a connection's time: who has not proved membership by then is dropped, unless it is joining. */
 function openVisit(connection: Connection, timeoutMs: number): Visit {
   const { promise, resolve, reject } = Promise.withResolvers<Member>()
-  const visit: Visit = { member: promise, admit: resolve, refuse: reject, exempt: false }
+  const visit: Visit = { member: promise, admit: resolve, refuse: reject, exempt: false, letThrough: null }
   const timer = setTimeout(() => {
     if (visit.exempt) return
     visit.refuse(new HelloRefused('us', 'no-hello', `no hello within ${timeoutMs} ms`))
@@ -217,7 +224,9 @@ function waitForHello(
 ): StreamMiddleware {
   const guard: StreamMiddleware = async (stream, connection, next) => {
     node.use(protocol, guard)
-    await visitOf(connection).member
+    const visit = visitOf(connection)
+    if (visit.letThrough === protocol) return next(stream, connection)
+    await visit.member
     if (gate.isRevoked(nodeId(connection.remotePeer.toString()))) throw new HelloRefused('us', 'revoked', 'was revoked')
     if (connection.direct && protocol.startsWith(GOSSIP_PROTOCOLS_PREFIX)) spareWindowUpdates(stream)
     next(stream, connection)

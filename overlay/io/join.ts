@@ -10,6 +10,7 @@ import { createNode, type Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import type { HelloDesk } from './hello.ts'
 import type { Gate } from './network.ts'
+import { askToBeCarried } from './newcomers.ts'
 import { ANSWER_BYTES_MAX, JOIN_PROTOCOL, JOIN_TIMEOUT_MS, RENEWAL_PROTOCOL, REQUEST_BYTES_MAX } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
@@ -153,6 +154,7 @@ async function* addressesInTurn(
 
 async function askAt(node: Libp2pNode, address: string, { request, signal }: JoinRequest): Promise<Uint8Array> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT_MS)])
+  await askToBeCarried(node, address, bounded)
   const connection = await node.dial(multiaddr(address), { signal: bounded })
   return await askOver(connection, JOIN_PROTOCOL, request, bounded)
 }

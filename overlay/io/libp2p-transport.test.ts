@@ -45,6 +45,21 @@ test('round trips are measured at once without using up the streams that the liv
   assert.ok(times.every((ms) => ms > 0))
 })
 
+test('a way that was prepared has the line that the first tunnel takes, and no tunnel was opened for it', async () => {
+  const [a, b] = [await village.add(), await village.add()]
+  a.network.want(wantOf(b))
+  await a.network.prepare(b.network.self, AbortSignal.timeout(5_000))
+  assert.deepEqual(a.network.connectedPeers(), [b.network.self])
+  await b.heard.until(() => b.network.counters().lines === 1, 'b has the line')
+  assert.equal(a.network.counters().lines, 1)
+  assert.equal(b.network.counters()['tunnels-served'], undefined)
+  const header = { kind: 'logs', service: 'x' as never, number: 0, follow: false, tail: null, sinceMs: null } as const
+  const tunnel = await a.network.openTunnel(b.network.self, header, AbortSignal.timeout(5_000))
+  assert.ok(tunnel.ok)
+  assert.equal(a.network.counters().lines, 1)
+  assert.equal(a.network.counters()['tunnels-on-lines'], 1)
+})
+
 test('a node of another federation does not get past the handshake', async () => {
   const [a, stranger] = [await village.add(), await village.add({ federation: OTHER_FEDERATION })]
   stranger.network.want(wantOf(a))

@@ -21,6 +21,7 @@ import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
 import { type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
+import { serveNewcomers } from './newcomers.ts'
 import { installPaths, type Paths, RELAYED } from './paths.ts'
 import { managePeers, type PeerManager } from './peer-manager.ts'
 import {
@@ -29,6 +30,7 @@ import {
   DIAL_BACK_PROTOCOL,
   HELLO_PROTOCOL,
   HELLO_TIMEOUT_MS,
+  JOIN_OVER_PROTOCOL,
   JOIN_PROTOCOL,
   LINE_PROTOCOL,
   PUNCH_PROTOCOL,
@@ -55,6 +57,8 @@ export interface NetworkOptions {
   readonly mdns?: boolean
   /** Serves as a relay for members: always, never, or, when left out, while members can dial it. */
   readonly relay?: boolean
+  /** Asks the router of its network to forward a port where members cannot dial this node. Default true. */
+  readonly portForwarding?: boolean
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
   /** Asks the DHT but does not serve it. Default: true, except where it is told to be a relay. */
@@ -97,7 +101,13 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
 ]
 
 /** What anybody may open: they tell nothing that a handshake with the federation's id did not presuppose. */
-const OPEN_PROTOCOLS: readonly string[] = [HELLO_PROTOCOL, JOIN_PROTOCOL, '/ipfs/id/1.0.0', '/ipfs/ping/1.0.0']
+const OPEN_PROTOCOLS: readonly string[] = [
+  HELLO_PROTOCOL,
+  JOIN_PROTOCOL,
+  JOIN_OVER_PROTOCOL,
+  '/ipfs/id/1.0.0',
+  '/ipfs/ping/1.0.0',
+]
 
 /**
  * Below this many connections, members found by mDNS are dialled without being wanted: all known addresses may be
@@ -199,6 +209,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     options.lines === false ? NO_LINES : await openLines({ node, connections, counters, onTunnel: tunnels.serve })
   const parts: Parts = { options, node, self, counters, connections, manager, control, lines, wanted, paths }
   await serveJoins(node, gate, desk)
+  await serveNewcomers(node, desk)
   await serveRenewals(node, gate)
   await serveCredentials(node, gate)
   return await start(parts)
@@ -279,6 +290,11 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     fetchCredential: async (hash, from, signal) =>
       askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
     askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
+    prepare: async (to, signal) => {
+      await manager.connect(to, signal)
+      const unused = await lines.openTunnel(to, signal)
+      unused?.destroy()
+    },
     openTunnel: (to, header, signal) => {
       const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
       return openTunnelOver({ counters, connect, line: (bounded) => lines.openTunnel(to, bounded) }, header, signal)
@@ -287,7 +303,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     counters: counters.all,
     stop: async () => {
       paths.roundTrips.close()
-      reach.close()
+      await reach.close()
       manager.close()
       control.close()
       lines.close()

@@ -109,6 +109,8 @@ export interface NetworkPort {
   fetchCredential(hash: Uint8Array, from: NodeId, signal: AbortSignal): Promise<boolean>
   /** Asks a connected member for a new credential; rejects when there is no answer. */
   askRenewal(of: NodeId, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
+  /** Connects to a peer and makes what tunnels run on, so that the first is open sooner; rejects without a path. */
+  prepare(to: NodeId, signal: AbortSignal): Promise<void>
   /** Opens a tunnel; bytes both ways with back-pressure, half-close kept. */
   openTunnel(to: NodeId, header: TunnelHeader, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>>
   /** Round-trip time in ms; rejects when there is no answer. */

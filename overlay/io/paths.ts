@@ -74,8 +74,10 @@ export async function installPaths({ node, desk, connections, options, wanted }:
         connections,
         relay: options.relay ?? null,
         isRelayed: options.listen.includes(RELAYED),
+        isForwarding: options.portForwarding ?? true,
         seed: randomInt(2 ** 32),
         onChanged: events.onReachChanged,
+        onNotice: events.onNotice,
         onMoved: () => node.getConnections().forEach(roundTrips.doubt),
       })
       return reach

@@ -2,6 +2,7 @@
 
 export const HELLO_PROTOCOL = '/coppice/hello/1.0.0'
 export const JOIN_PROTOCOL = '/coppice/join/1.0.0'
+export const JOIN_OVER_PROTOCOL = '/coppice/join-over/1.0.0'
 export const CONTROL_PROTOCOL = '/coppice/control/2.0.0'
 export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
 export const RENEWAL_PROTOCOL = '/coppice/renewal/1.0.0'

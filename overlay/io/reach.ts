@@ -12,6 +12,7 @@ import * as choice from '../relay-choice.ts'
 import type { Connections } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { askForDialBack, hostAndPortOf } from './dial-back.ts'
+import { keepForwarding } from './port-forwarding.ts'
 import { RELAY_HOP_PROTOCOL } from './protocols.ts'
 
 /** How this node is reached from outside. */
@@ -30,11 +31,14 @@ export interface ReachSetup {
   readonly relay: boolean | null
   /** Wants to be reached over relays whatever members say. */
   readonly isRelayed: boolean
+  /** Asks the router to forward a port where members cannot dial this node. */
+  readonly isForwarding: boolean
   readonly seed: number
   /** Something about the reach, or the addresses, changed. */
   onChanged(): void
   /** The device has other addresses than before: connections from the old ones are dead and do not know it. */
   onMoved(): void
+  onNotice(code: string, detail: string): void
 }
 
 export interface ReachKeeper {
@@ -44,7 +48,8 @@ export interface ReachKeeper {
   onRoundTrip(peer: NodeId, ms: number): void
   /** There is no direct connection to the peer any more. */
   onNotDirect(peer: NodeId): void
-  close(): void
+  /** Within a second. */
+  close(): Promise<void>
 }
 
 /** How often the device's own addresses are looked at: libp2p does not tell when an interface comes or goes. */
@@ -62,9 +67,19 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   let timer: NodeJS.Timeout | undefined
   let told = ''
   let isClosed = false
+  /** By host: addresses that are none of the device's own and are announced, as somebody got through there. */
+  const confirmed = new Map<string, Multiaddr>()
   /** Where those that carry connections can be dialled. */
   const dialled = new Map<NodeId, string>()
 
+  const forwarding = keepForwarding({
+    random,
+    onChanged: (address) => {
+      unconfirm(address)
+      tellReach({ kind: 'forwarding-changed', address })
+    },
+    onNotice: setup.onNotice,
+  })
   const context = (): StepContext => ({ now: performance.now(), wall: Date.now(), random })
   const tellReach = (input: reachability.ReachabilityInput): void => {
     if (isClosed) return
@@ -75,6 +90,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     confirmReached()
     void node.services.relay.switchTo(relay ?? standing === 'open')
     tellChoice({ kind: 'needed', isNeeded: isRelayed || standing === 'closed' })
+    if (setup.isForwarding) forwarding.tell(standing === 'closed', ownPort('ip4'))
     settled()
   }
   const tellChoice = (input: choice.RelayChoiceInput): void => {
@@ -89,7 +105,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   }
   const ask = async (peer: NodeId, address: string): Promise<void> => {
     const connection = connections.best(peer)
-    const port = ownPort(address.includes(':') ? 'ip6' : 'ip4')
+    const port = portAt(address)
     const isReached = port === null ? false : connection?.direct ? await askForDialBack(connection, port) : null
     tellReach({ kind: 'answered', peer, isReached })
   }
@@ -97,16 +113,24 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     const own = transportManager.getAddrs().map((address) => hostAndPortOf(address.toString()))
     return own.find((address) => address?.family === family)?.port ?? null
   }
+  /** The port on which it can be dialled under an address: the router's where that one forwards it. */
+  const portAt = (host: string): number | null => forwarding.portAt(host) ?? ownPort(host.includes(':') ? 'ip6' : 'ip4')
   /** Where somebody got through although the device has no such address: a port that a router forwards. */
   const confirmReached = (): void => {
     for (const host of reachability.reachedAt(reach)) {
-      const family = host.includes(':') ? 'ip6' : 'ip4'
-      const port = ownPort(family)
+      const port = portAt(host)
       if (port === null || reach.own.includes(host)) continue
-      const address = multiaddr(`/${family}/${host}/tcp/${port}`)
+      const address = multiaddr(`/${host.includes(':') ? 'ip6' : 'ip4'}/${host}/tcp/${port}`)
+      confirmed.set(host, address)
       addressManager.addObservedAddr(address)
       addressManager.confirmObservedAddr(address, { type: 'observed', ttl: FOR_EVER_MS })
     }
+  }
+  /** What led to this node under an address no longer does. */
+  const unconfirm = (host: string): void => {
+    const address = confirmed.get(host)
+    if (address !== undefined) addressManager.removeObservedAddr(address)
+    confirmed.delete(host)
   }
   const wakeLater = (): void => {
     clearTimeout(timer)
@@ -140,6 +164,8 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     )
     if (hosts.join() !== reach.own.join()) {
       const isMove = reach.own.some((host) => !hosts.includes(host))
+      for (const host of confirmed.keys()) unconfirm(host)
+      forwarding.onMoved()
       tellReach({ kind: 'own-addresses', addresses: hosts })
       if (isMove) setup.onMoved()
     }
@@ -178,10 +204,11 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
       tellReach({ kind: 'gone', peer })
       tellChoice({ kind: 'offer', peer, isOffered: false })
     },
-    close: () => {
+    close: async () => {
       isClosed = true
       clearTimeout(timer)
       clearInterval(interval)
+      await forwarding.close()
     },
   }
 }

@@ -49,12 +49,19 @@ export const relayService = (components: RelayComponents): RelayService => {
   }
 }
 
-/** What a relay refuses. Whoever asks is a member: the protocol is guarded by the hello. */
+/** Of connections without hello, each carries one request to join (newcomers.ts). */
+const RELAYED_PER_NEWCOMER_MAX = 1
+
+/** What a relay refuses. Whoever asks is a member, or a newcomer: the protocol is guarded by the hello. */
 export const relayGater = (
   connectionsOf: (peer: PeerId) => readonly Connection[],
-): Pick<ConnectionGater, 'denyOutboundRelayedConnection'> => ({
+  isNewcomers: (connection: Connection) => boolean,
+): Pick<ConnectionGater, 'denyOutboundRelayedConnection' | 'denyInboundRelayReservation'> => ({
   denyOutboundRelayedConnection: (source) => {
-    const streams = connectionsOf(source).flatMap((connection) => connection.streams)
-    return streams.filter(({ protocol }) => protocol === RELAY_HOP_PROTOCOL).length > RELAYED_PER_MEMBER_MAX
+    const connections = connectionsOf(source)
+    const limit = connections.every(isNewcomers) ? RELAYED_PER_NEWCOMER_MAX : RELAYED_PER_MEMBER_MAX
+    const streams = connections.flatMap((connection) => connection.streams)
+    return streams.filter(({ protocol }) => protocol === RELAY_HOP_PROTOCOL).length > limit
   },
+  denyInboundRelayReservation: (source) => connectionsOf(source).every(isNewcomers),
 })

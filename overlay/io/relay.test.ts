@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { serviceId } from '../kernel/ids.ts'
-import { bytesOf, createVillage, wantOf } from './fixtures.ts'
+import { createNode } from './create-libp2p.ts'
+import { bytesOf, createVillage, FEDERATION, newKey, wantOf } from './fixtures.ts'
+import { exchangeJoin } from './join.ts'
+import { askToBeCarried } from './newcomers.ts'
 
 const village = createVillage()
 after(() => village.stop())
@@ -82,6 +85,34 @@ test('a direct path takes over from the relayed one, and gossip survives the end
     return b.heard.messages.length > 0
   }, 'gossip arrives')
   assert.ok(!b.heard.disconnected.some(({ peer }) => peer === a.network.self))
+})
+
+test('an invited device reaches a member behind a relay, and gets no place on that relay', async () => {
+  const relay = await village.add({ relay: true })
+  const a = await village.add({ listen: ['/p2p-circuit'] })
+  a.network.want(wantOf(relay))
+  await a.heard.until(() => a.network.addresses().some(isRelayed), 'a has an address on the relay')
+  const join = { federation: FEDERATION, nodeKey: await newKey(), request: bytesOf('let me in') }
+  const addresses = a.network.addresses().filter(isRelayed)
+  const { answer, from } = await exchangeJoin({ ...join, addresses, signal: AbortSignal.timeout(10_000) })
+  assert.deepEqual([new TextDecoder().decode(answer), from], ['LET ME IN', addresses[0]])
+
+  const stranger = await createNode({
+    ...join,
+    privateKey: await newKey(),
+    listen: [],
+    announce: [],
+    mdns: false,
+    clientMode: true,
+  })
+  try {
+    await stranger.start()
+    const signal = AbortSignal.timeout(10_000)
+    await askToBeCarried(stranger, addresses[0] ?? '', signal)
+    await assert.rejects(stranger.relayClient.reserve(relay.network.self), 'a place on the relay')
+  } finally {
+    await stranger.stop()
+  }
 })
 
 const isRelayed = (address: string): boolean => address.includes('/p2p-circuit')

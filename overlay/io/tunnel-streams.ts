@@ -17,6 +17,7 @@ import type { SignerFacts } from '../wire/envelope.ts'
 import { peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
+import { within } from './deadline.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import type { TunnelHandler, TunnelHeader, TunnelRefusal } from './network.ts'
 import { TUNNEL_PROTOCOL } from './protocols.ts'
@@ -37,6 +38,9 @@ const LINE_TUNNELS_PER_MEMBER_MAX = 1_024
 const HEADER_TIMEOUT_MS = 5_000
 /** How long opening may take in all, the serving node's dial to the instance included. */
 export const TUNNEL_OPEN_TIMEOUT_MS = 10_000
+
+/** One for all: each tunnel ends like this, and hardly ever anybody reads why. */
+const CALLER_GONE = new Error('the caller is gone')
 
 export interface TunnelService {
   readonly node: Libp2pNode
@@ -98,9 +102,11 @@ function createQuota(inAll: number, perMember: number): Quota {
 
 async function serveOne(service: TunnelService, duplex: Duplex, peer: NodeId, limit: string | null): Promise<void> {
   const gone = new AbortController()
-  duplex.once('close', () => gone.abort())
+  duplex.once('close', () => gone.abort(CALLER_GONE))
+  const patience = within(HEADER_TIMEOUT_MS)
   try {
-    const bytes = await readFrame(duplex, TUNNEL_HEADER_BYTES_MAX, AbortSignal.timeout(HEADER_TIMEOUT_MS))
+    const bytes = await readFrame(duplex, TUNNEL_HEADER_BYTES_MAX, patience.signal)
+    patience.end()
     const inner = await otherEnd(service, bytes, peer, limit, gone.signal)
     service.counters.add(inner.ok ? 'tunnels-served' : `tunnels-refused-${inner.error.code}`)
     if (duplex.destroyed) {
@@ -111,6 +117,7 @@ async function serveOne(service: TunnelService, duplex: Duplex, peer: NodeId, li
     if (inner.ok) splice(duplex, inner.value)
     else duplex.end().resume()
   } catch {
+    patience.end()
     service.counters.add('tunnels-failed')
     duplex.destroy()
   }
@@ -146,7 +153,8 @@ export async function openTunnelOver(
   header: TunnelHeader,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelRefusal>> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(TUNNEL_OPEN_TIMEOUT_MS)])
+  const patience = within(TUNNEL_OPEN_TIMEOUT_MS, signal)
+  const bounded = patience.signal
   try {
     const connection = await ways.connect(bounded)
     const onLine = await ways.line(bounded)
@@ -168,6 +176,8 @@ export async function openTunnelOver(
     return await askFor(libp2pDuplex(stream), header, bounded)
   } catch (problem) {
     return err({ code: 'unreachable', detail: problem instanceof Error ? problem.message : String(problem) })
+  } finally {
+    patience.end()
   }
 }
 

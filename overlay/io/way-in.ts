@@ -98,6 +98,8 @@ async function carry(
   onProblem: (problem: ConnectProblem) => void,
 ): Promise<void> {
   socket.on('error', () => {})
+  // What the caller says meanwhile is here when the tunnel is open.
+  socket.read(0)
   const connected = await connect(address, goneSignal(socket), callOver(socket))
   if (!connected.ok) {
     onProblem(connected.error)
@@ -109,9 +111,12 @@ async function carry(
   else splice(socket, connected.value)
 }
 
+/** One for all: each call ends like this, and hardly ever anybody reads why. */
+const HUNG_UP = new Error('the caller hung up')
+
 /** Aborts when whoever waits on this stream (or HTTP response) has gone. */
 export function goneSignal(stream: Writable): AbortSignal {
   const gone = new AbortController()
-  stream.once('close', () => gone.abort(new Error('the caller hung up')))
+  stream.once('close', () => gone.abort(HUNG_UP))
   return gone.signal
 }

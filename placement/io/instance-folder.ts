@@ -38,8 +38,7 @@ export const workFolder = (folder: string): string => join(folder, WORK_FOLDER)
 /** Makes the folder ready for a start: what an earlier run left about itself goes, its output and work stay. */
 export async function prepareFolder(folder: string, note: LaunchNote): Promise<void> {
   await mkdir(workFolder(folder), { recursive: true, mode: FOLDER_MODE })
-  await rm(join(folder, PROCESS_FILE), { force: true })
-  await rm(join(folder, EXIT_FILE), { force: true })
+  await Promise.all([PROCESS_FILE, EXIT_FILE].map((name) => rm(join(folder, name), { force: true })))
   const draft = join(folder, `${LAUNCH_FILE}.new`)
   await writeFile(draft, JSON.stringify(note))
   await rename(draft, join(folder, LAUNCH_FILE))

@@ -10,12 +10,12 @@ import { pause } from './deadline.ts'
 export const LOOPBACK = '127.0.0.1'
 
 /**
- * Between two tries to connect to a starting instance, in ms: at first so short that nothing is lost on a program that
- * starts in tens of ms, then half as long again each time. Guesses.
+ * Between two tries to connect to a starting instance, in ms: a tenth of what it took so far, within these bounds. So
+ * what is lost is little beside what the program takes, and a slow one costs few tries. Guesses.
  */
 const POLL_MS_MIN = 2
 const POLL_MS_MAX = 25
-const POLL_GROWTH = 1.5
+const POLL_SHARE = 0.1
 /** A connect to loopback that takes longer is lost, in ms: a guess. */
 const CONNECT_TIMEOUT_MS = 2_000
 
@@ -59,9 +59,11 @@ export interface AnswerOptions {
 
 /** Waits until a port accepts a connection; false when the signal aborted before that. */
 export async function awaitAnswer(host: string, port: number, options: AnswerOptions): Promise<boolean> {
-  for (let waitMs = POLL_MS_MIN; !options.signal.aborted; waitMs = Math.min(POLL_MS_MAX, waitMs * POLL_GROWTH)) {
+  const begunMs = performance.now()
+  while (!options.signal.aborted) {
     if (await answers(host, port, options)) return true
-    await pause(waitMs, options.signal)
+    const waitMs = (performance.now() - begunMs) * POLL_SHARE
+    await pause(Math.min(POLL_MS_MAX, Math.max(POLL_MS_MIN, waitMs)), options.signal)
   }
   return false
 }

@@ -79,10 +79,9 @@ export async function findProgram(name: string, folder: string, path: string): P
   const candidates = name.includes('/')
     ? [resolve(folder, name)]
     : path.split(delimiter).map((directory) => resolve(folder, directory, name))
-  for (const candidate of candidates) {
-    if (await isExecutable(candidate)) return candidate
-  }
-  return null
+  // All at once: an instance that starts waits for this, and on a busy device each look takes its time.
+  const found = await Promise.all(candidates.map(isExecutable))
+  return candidates.find((_, index) => found[index]) ?? null
 }
 
 const isExecutable = (file: string): Promise<boolean> =>

@@ -8,7 +8,7 @@ import { benchFailover } from './failover.ts'
 import { benchFederation, FEDERATION_PARTS } from './federation.ts'
 import { isMet, lineOf } from './figures.ts'
 import { BUNDLED, benchIdle, buildBundle } from './idle.ts'
-import { benchOverlay } from './overlay.ts'
+import { benchOverlay, OVERLAY_PARTS } from './overlay.ts'
 import { measureCore } from './placement.ts'
 import { benchSubmit } from './submit.ts'
 
@@ -25,7 +25,7 @@ npm run bench -- failover [--runs N]
 npm run bench -- federation [--parts charter,join,revoke] [--runs N] [--nodes N]
 npm run bench -- placement --parts core,process,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
 npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]
-npm run bench -- overlay [--runs N] [--mebibytes N] [--bundled]`
+npm run bench -- overlay [--parts ${OVERLAY_PARTS.join(',')}] [--runs N] [--mebibytes N] [--bundled]`
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -90,8 +90,12 @@ async function placement(): Promise<boolean> {
 }
 
 async function overlay(): Promise<boolean> {
+  const parts = values.parts === ELECTION_PARTS_DEFAULT.join() ? OVERLAY_PARTS : values.parts.split(',')
+  const unknown = parts.filter((part) => !OVERLAY_PARTS.includes(part))
+  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}; there are ${OVERLAY_PARTS.join(', ')}`)
   if (values.bundled) buildBundle()
   const figures = await benchOverlay({
+    parts,
     runs: Number(values.runs ?? 5),
     mebibytes: Number(values.mebibytes),
     ...(values.bundled && { program: BUNDLED }),

@@ -13,7 +13,10 @@ import { type Figure, loadNow, median, worstOf } from './figures.ts'
 import type { Latencies, Way } from './traffic-ends.ts'
 import { openTwoPlaces, type Place, type TwoPlaces } from './two-places.ts'
 
+export const OVERLAY_PARTS: readonly string[] = ['memory', 'throughput', 'latency', 'names']
+
 export interface OverlayBenchOptions {
+  readonly parts: readonly string[]
   /** How often each way is measured; the middle counts. */
   readonly runs: number
   /** Bytes carried each time, in MiB. */
@@ -69,19 +72,26 @@ export async function benchOverlay(options: OverlayBenchOptions): Promise<readon
     const { proxies } = await near.control.status()
     const dnsPort = Number(proxies.dns?.split(':').at(-1))
     const stage: Stage = { places, fleet, near, ours, others, dnsPort }
-    const figures: Figure[] = []
-    figures.push(...(await idleTunnels(stage)))
-    figures.push(...(await memory(stage)))
-    for (const streams of STREAMS) figures.push(...(await throughput(stage, streams, options)))
-    figures.push(...(await latencies(stage)))
-    figures.push(await resolution(stage))
-    return figures
+    return await measure(stage, options)
   } finally {
     await fleet.stop()
     hands.stop()
     places.close()
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+async function measure(stage: Stage, options: OverlayBenchOptions): Promise<readonly Figure[]> {
+  const figures: Figure[] = []
+  const isWanted = (part: string): boolean => options.parts.includes(part)
+  // Memory first: what the other parts leave behind would count as well.
+  if (isWanted('memory')) figures.push(...(await idleTunnels(stage)), ...(await memory(stage)))
+  if (isWanted('throughput')) {
+    for (const streams of STREAMS) figures.push(...(await throughput(stage, streams, options)))
+  }
+  if (isWanted('latency')) figures.push(...(await latencies(stage)))
+  if (isWanted('names')) figures.push(await resolution(stage))
+  return figures
 }
 
 async function readyNode(fleet: Fleet, name: string): Promise<FleetNode> {

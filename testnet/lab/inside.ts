@@ -7,7 +7,7 @@ import { until } from '../local/fleet.ts'
 import { readMatrix, renderMatrix } from './matrix.ts'
 import { createLabNetwork, type Device } from './network.ts'
 import { createLabFleet } from './nodes.ts'
-import { STORY_DEVICES, tellStories } from './stories.ts'
+import { STORY_DEVICES, STORY_PLACES, tellStories } from './stories.ts'
 
 /** The devices of the matrix; the first founds the federation. */
 const DEVICES: readonly Device[] = [
@@ -18,6 +18,8 @@ const DEVICES: readonly Device[] = [
   { name: 'port', place: { kind: 'behind', nat: 'port-restricted', site: 'c' } },
   { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'd' } },
   { name: 'symmetric-2', place: { kind: 'behind', nat: 'symmetric', site: 'e' } },
+  { name: 'nat-pmp', place: { kind: 'behind', nat: 'symmetric', site: 'h', gateway: 'nat-pmp' } },
+  { name: 'upnp', place: { kind: 'behind', nat: 'symmetric', site: 'i', gateway: 'upnp' } },
   { name: 'double', place: { kind: 'behind-two', nat: 'port-restricted' } },
   { name: 'no-udp', place: { kind: 'behind', nat: 'port-restricted-no-udp', site: 'f' } },
   { name: 'twin-1', place: { kind: 'behind', nat: 'port-restricted', site: 'g' } },
@@ -41,7 +43,7 @@ async function showMatrix(): Promise<void> {
   process.exitCode = pairs.every(({ path }) => path !== null) ? 0 : 1
 }
 
-const network = await createLabNetwork(devices)
+const network = await createLabNetwork(part === 'stories' ? STORY_PLACES : devices)
 const fleet = createLabFleet(baseDir)
 try {
   await fleet.start(devices, network, say)

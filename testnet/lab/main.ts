@@ -12,7 +12,7 @@ import { runInSpaces } from './spaces.ts'
 
 const INSIDE = fileURLToPath(new URL('./inside.ts', import.meta.url))
 const WRONG_USAGE = 2
-const PROGRAMS = ['ip', 'nft', 'unshare', 'tc', 'sysctl'] as const
+const PROGRAMS = ['ip', 'nft', 'unshare', 'tc', 'sysctl', 'miniupnpd'] as const
 
 const refuse = (text: string): never => {
   process.stderr.write(`lab: ${text}\n`)

@@ -3,12 +3,14 @@
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
+import { GATEWAY_RULES, type GatewayKind, startGateway } from './gateway.ts'
 import { type NatKind, natRules } from './nat.ts'
 
 /** Where a device stands: on the public segment, behind one router or two, or on the public segment without IPv4. */
 export type Place =
   | { readonly kind: 'public' }
-  | { readonly kind: 'behind'; readonly nat: NatKind; readonly site: string }
+  /** `gateway`: the router forwards ports for who asks in one of these ways. */
+  | { readonly kind: 'behind'; readonly nat: NatKind; readonly site: string; readonly gateway?: GatewayKind }
   | { readonly kind: 'behind-two'; readonly nat: NatKind }
   | { readonly kind: 'ipv6-only' }
 
@@ -118,6 +120,10 @@ async function connect(plan: Plan, name: string, place: Place): Promise<void> {
     case 'behind': {
       const site = await siteOf(plan, place.site, place.nat, null)
       plan.siteOfDevice.set(name, site)
+      if (place.gateway !== undefined) {
+        await feed(['netns', 'exec', site.router, 'nft', '-f', '-'], GATEWAY_RULES)
+        await startGateway(site.router, `${site.net}.1/24`, place.gateway)
+      }
       return joinSite(name, 'eth0', site)
     }
     case 'behind-two': {

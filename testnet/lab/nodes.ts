@@ -3,7 +3,7 @@
 
 import { spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createControlClient } from '../../node/io/control-client.ts'
@@ -15,6 +15,7 @@ const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.u
 /** Of the one port that every node listens on; each has its device for itself. */
 const PORT = 4001
 const LISTEN = ['--listen', `/ip4/0.0.0.0/tcp/${PORT}`, '--listen', `/ip6/::/tcp/${PORT}`] as const
+const LOG_FILE = 'node.log'
 const DOMAIN = '/lab'
 /** Longer than a node takes to start while a dozen of them, and other work, share two cores. */
 const START_MS_MAX = 180_000
@@ -33,6 +34,8 @@ export interface LabFleet {
   node(name: string): LabNode
   /** Starts the founder and then, one after the other, those that join. */
   start(devices: readonly Device[], network: LabNetwork, onProgress: (text: string) => void): Promise<void>
+  /** Starts a device with an invite of another one. Resolves with what the node said when it has passed a hello. */
+  join(name: string, network: LabNetwork, invite: string): Promise<string>
   kill(name: string): Promise<void>
   stop(): Promise<void>
 }
@@ -49,7 +52,7 @@ export function createLabFleet(baseDir: string, flagsOf: (name: string) => reado
     const child = spawn(program, [...before, process.execPath, COPPICE, ...words, ...fixed, ...flagsOf(name)], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    const log = createWriteStream(join(dataDir, 'node.log'), { flags: 'a' })
+    const log = createWriteStream(join(dataDir, LOG_FILE), { flags: 'a' })
     child.stdout.pipe(log, { end: false })
     child.stderr.pipe(log, { end: false })
     const control = createControlClient(dataDir)
@@ -65,14 +68,23 @@ export function createLabFleet(baseDir: string, flagsOf: (name: string) => reado
     await until(`${first.name} is ready`, async () => (await founder.control.status()).ready, START_MS_MAX, [founder])
     founder.memberAtMs = Date.now()
     onProgress(`${first.name} founded the federation`)
-    const invite = await founder.control.invite({ domain: DOMAIN, uses: devices.length, ttlMs: INVITE_MS })
+    const invite = await founder.control.invite({
+      domain: DOMAIN,
+      uses: devices.length,
+      ttlMs: INVITE_MS,
+      isEnrolling: true,
+    })
     for (const { name } of others) {
-      const node = await launch(name, network, ['join', invite])
-      const isMember = async () => (await node.control.status()).peers.some(({ path }) => path !== null)
-      await until(`${name} is a member`, isMember, START_MS_MAX, [node])
-      node.memberAtMs = Date.now()
+      await admit(name, network, invite)
       onProgress(`${name} is a member`)
     }
+  }
+  const admit: LabFleet['join'] = async (name, network, invite) => {
+    const node = await launch(name, network, ['join', invite])
+    const isMember = async () => (await node.control.status()).peers.some(({ path }) => path !== null)
+    await until(`${name} is a member`, isMember, START_MS_MAX, [node])
+    node.memberAtMs = Date.now()
+    return await readFile(join(node.dataDir, LOG_FILE), 'utf8')
   }
   const kill = async (name: string): Promise<void> => {
     const node = nodeOf(name)
@@ -92,6 +104,7 @@ export function createLabFleet(baseDir: string, flagsOf: (name: string) => reado
     program: COPPICE,
     node: nodeOf,
     start,
+    join: admit,
     kill,
     stop: async () => {
       watch.close()

@@ -48,13 +48,27 @@ test('a device behind a symmetric NAT is reached over a member that can be diall
   assert.match(String(reason), /symmetric|direct path|dial/)
 })
 
-test('placing, calling, reading logs and running programs work over a relay alone', () => {
-  const { path, answer, log, inside } = report.overRelay
+test('placing, calling, reading logs, running programs and gossip work over a relay alone', () => {
+  const { path, answer, log, inside, isHeard } = report.overRelay
+  assert.ok(isHeard)
   assert.equal(path, 'relay')
   assert.equal(answer, '2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824', 'the SHA-256 of hello')
   assert.equal(log, 'the hash server listens\n')
   assert.equal(inside, '42')
 })
+
+test('a device joins with an invite of one that only a relay reaches', () => {
+  assert.match(report.join.said, /a relay carried the answer from/)
+  assert.ok(report.join.isKnown)
+})
+
+for (const [index, device] of ['nat-pmp', 'upnp'].entries()) {
+  test(`a router asked by ${device} forwards a port, and even from behind a symmetric NAT the path is direct`, (t) => {
+    const forwarded = report.forwarded[index]
+    t.diagnostic(`direct after ${forwarded?.directS} s`)
+    assert.deepEqual([forwarded?.device, forwarded?.standing, forwarded?.path], [device, 'open', 'direct'])
+  })
+}
 
 test('a transfer that began over a relay is whole when the path became direct in the middle of it', (t) => {
   const { began, ended, mib, isSame } = report.upgrade
@@ -70,4 +84,11 @@ test('when a relay dies, another one carries what it carried', (t) => {
 test('a device that was carried to another network answers by its name again', (t) => {
   t.diagnostic(`${report.movedS} s`)
   assert.ok(report.movedS <= MOVED_S_MAX)
+})
+
+test('where voters reach each other over relays, all know one leader again after a device died', () => {
+  const { leaders, isPathRelayed } = report.elected
+  assert.ok(isPathRelayed)
+  assert.ok(leaders[0] !== null && leaders.length >= 4)
+  assert.equal(new Set(leaders).size, 1)
 })

@@ -17,6 +17,10 @@ need redis-server redis-server
 need docker-registry docker-registry
 need ip iproute2
 need nft nftables
+need miniupnpd miniupnpd
+need wrk wrk
+need psql postgresql-client
+need pg_ctlcluster postgresql
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 command -v apt-get >/dev/null || { printf 'programs: install these first: %s\n' "${missing[*]}" >&2; exit 1; }

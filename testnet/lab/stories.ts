@@ -17,20 +17,53 @@ export const STORY_DEVICES: readonly Device[] = [
   { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'c' } },
 ]
 
+/** Comes later, with an invite of `symmetric`. */
+const LATE: Device = { name: 'late', place: { kind: 'behind', nat: 'port-restricted', site: 'd' } }
+/** Come later, and have routers that nobody could dial through, but that forward ports for who asks. */
+const FORWARDED: readonly Device[] = [
+  { name: 'nat-pmp', place: { kind: 'behind', nat: 'symmetric', site: 'e', gateway: 'nat-pmp' } },
+  { name: 'upnp', place: { kind: 'behind', nat: 'symmetric', site: 'f', gateway: 'upnp' } },
+]
+/** All that the network has to have. */
+export const STORY_PLACES: readonly Device[] = [...STORY_DEVICES, LATE, ...FORWARDED]
+
 export interface StoriesReport {
   readonly pairs: readonly PairReport[]
   /** A service on `symmetric` as `port` has it: what it answers, its log, and a program inside it. */
-  readonly overRelay: { readonly path: string; readonly answer: string; readonly log: string; readonly inside: string }
+  readonly overRelay: {
+    readonly path: string
+    readonly answer: string
+    readonly log: string
+    readonly inside: string
+    /** Whether what it says of itself by gossip came to `port`. */
+    readonly isHeard: boolean
+  }
+  /** What `late` said of its join with an invite of `symmetric`, and whether that one then knew it. */
+  readonly join: { readonly said: string; readonly isKnown: boolean }
+  /** Behind NATs that let nobody in, with routers that forward ports: how each is reached, and by one of those. */
+  readonly forwarded: readonly ForwardedReport[]
   /** A transfer that began over a relay, and whether the path had become direct before it ended. */
   readonly upgrade: { readonly began: string; readonly ended: string; readonly mib: number; readonly isSame: boolean }
   /** From the end of the relay to the next path between the two, in s. */
   readonly relayReplacedS: number
+  /** Once that relay, a leader perhaps, was gone: whom each of the others knows as leader of the cluster. */
+  readonly elected: { readonly leaders: readonly (string | null)[]; readonly isPathRelayed: boolean }
   /** From the new network to the first answer by the service's name, asked by a device that had it before, in s. */
   readonly movedS: number
 }
 
+export interface ForwardedReport {
+  readonly device: string
+  /** What the node found out about itself. */
+  readonly standing: string
+  readonly path: string
+  /** From its first hello to that path, in s. */
+  readonly directS: number
+}
+
 /** What a loaded machine may take for what takes a second or a few on a free one. */
 const PATIENCE_MS = 90_000
+const INVITE_MS = 600_000
 /** Slow enough to last until the path is direct, which takes some seconds on a free machine. */
 const TRANSFER_S = 40
 
@@ -81,11 +114,16 @@ export async function tellStories(
   const overRelay = await useOverRelay(fleet, network, String(await pathBetween('port', 'symmetric')))
   say('a service was used over a relay')
 
-  const join = await network.part('port', 'no-udp')
+  const join = await joinOverRelay(fleet, network)
+  say('a device joined over a relay')
+  const forwarded = await askRouters(fleet, network, untilPath)
+  say('routers forwarded ports')
+
+  const meet = await network.part('port', 'no-udp')
   await untilPath('port', 'no-udp', 'relay')
   const began = String(await pathBetween('port', 'no-udp'))
   const sending = send(fleet, network, 'no-udp')
-  await join()
+  await meet()
   await untilPath('port', 'no-udp', 'direct')
   const ended = String(await pathBetween('port', 'no-udp'))
   say('the path became direct in the middle of a transfer')
@@ -93,8 +131,10 @@ export async function tellStories(
 
   const relayReplacedS = await loseRelay(fleet, 'port', 'symmetric')
   say('a relay was replaced')
+  const elected = await agreeOnLeader(fleet)
+  say('all agree on a leader')
   const movedS = await move(fleet, network)
-  return { pairs, overRelay, upgrade, relayReplacedS, movedS }
+  return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, elected, movedS }
 }
 
 const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
@@ -144,7 +184,35 @@ async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string):
   const exec = ['exec', '--data', fleet.node('port').dataDir, service, '--', 'node', '-p', '6 * 7']
   const inside = await run(network, 'port', [process.execPath, fleet.program, ...exec])
   done.abort()
-  return { path, answer, log: Buffer.concat(pieces).toString(), inside }
+  const isHeard = (await control.nodes()).some(({ name, summary }) => name === 'symmetric' && summary !== null)
+  return { path, answer, log: Buffer.concat(pieces).toString(), inside, isHeard }
+}
+
+/** `late` joins where only a relay leads: to one behind a NAT that lets nobody in. */
+async function joinOverRelay(fleet: LabFleet, network: LabNetwork): Promise<StoriesReport['join']> {
+  const { control } = fleet.node('symmetric')
+  const said = await fleet.join(LATE.name, network, await control.invite({ domain: null, uses: 1, ttlMs: INVITE_MS }))
+  const isKnown = async () => (await control.nodes()).some(({ name, state }) => name === LATE.name && state === 'alive')
+  return { said, isKnown: await until('who invited it knows it', isKnown, PATIENCE_MS) }
+}
+
+/** Devices behind routers that forward ports join, and one behind a symmetric NAT reaches them directly. */
+async function askRouters(
+  fleet: LabFleet,
+  network: LabNetwork,
+  untilPath: (a: string, b: string, wanted: 'direct') => Promise<boolean>,
+): Promise<readonly ForwardedReport[]> {
+  const reports: ForwardedReport[] = []
+  for (const { name: device } of FORWARDED) {
+    const invite = await fleet.node('public').control.invite({ domain: null, uses: 1, ttlMs: INVITE_MS })
+    await fleet.join(device, network, invite)
+    await untilPath('symmetric', device, 'direct')
+    const directS = (Date.now() - fleet.node(device).memberAtMs) / 1_000
+    const { reach } = await fleet.node(device).control.status()
+    reports.push({ device, standing: reach.standing, path: 'direct', directS })
+    await fleet.kill(device)
+  }
+  return reports
 }
 
 async function send(
@@ -176,6 +244,25 @@ async function loseRelay(fleet: LabFleet, a: string, b: string): Promise<number>
   })
   if (next === null) throw new Error(`nothing replaced the relay ${relay}`)
   return (next - killedAtMs) / 1_000
+}
+
+/** Voters reach each other over relays, too. Resolves when all know the same living leader. */
+async function agreeOnLeader(fleet: LabFleet): Promise<StoriesReport['elected']> {
+  const leaders = (): Promise<readonly (string | null)[]> =>
+    Promise.all(
+      [...fleet.nodes.values()].map(async ({ control }) => {
+        const { domains, peers, node } = await control.status()
+        const leader = domains.find(({ path }) => path === '/lab')?.leader ?? null
+        return leader === node || peers.some((peer) => peer.node === leader && peer.path !== null) ? leader : null
+      }),
+    )
+  const doAgree = async () => {
+    const all = await leaders()
+    return all[0] !== null && new Set(all).size === 1
+  }
+  await until('all know the same leader', doAgree, PATIENCE_MS)
+  const { peers } = await fleet.node('symmetric').control.status()
+  return { leaders: await leaders(), isPathRelayed: peers.find(({ name }) => name === 'port')?.path === 'relay' }
 }
 
 /** Carries `no-udp` behind another router; seconds until `port` gets an answer from its service by name again. */

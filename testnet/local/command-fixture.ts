@@ -6,7 +6,10 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
 export const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.url))
-/** Longer than any command here takes, also on a busy machine; one that hangs fails its test. */
+/**
+ * Longer than any command here takes, also one that waits for three instances to be replaced one after the other while
+ * a busy machine elects anew; one that hangs fails its test.
+ */
 const COMMAND_MS_MAX = 60_000
 
 export const ON_LOOPBACK = ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns'] as const

@@ -176,7 +176,7 @@ export function createFleet(plan: FleetPlan): Fleet {
       first.path,
     ])
     nodes.push(founder)
-    await until('the founder answers', async () => (await founder.control.status()).ready, 30_000, [founder])
+    await until('the founder answers', async () => (await founder.control.status()).ready, WAVE_MS_MAX, [founder])
     onProgress(`${founderName} founded the federation`)
 
     for (const { path, names, operator } of clusters) {

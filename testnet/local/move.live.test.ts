@@ -2,7 +2,8 @@
 // one story and run in order.
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +21,8 @@ const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
 const PATIENCE_MS = 60_000
 /** Between two calls of one caller. */
 const CALL_GAP_MS = 10
+/** Longer than a move takes on a loaded machine. */
+const WRK_S = 60
 
 let baseDir = ''
 let fleet: Fleet
@@ -105,6 +108,24 @@ test('an instance that is migrated inside its cluster fails no call', async () =
   })
   assert.deepEqual(failed, [], `of ${calls} calls`)
   assert.ok(calls > 100, `${calls} calls`)
+})
+
+test('wrk, which calls through the proxy all the while, has no call that failed while an instance moves', async (t) => {
+  const { http } = (await node('b2').control.status()).proxies
+  const script = join(baseDir, 'by-name.lua')
+  await writeFile(script, `wrk.path = "${URL_BY_NAME}"\nwrk.headers["Host"] = "${new URL(URL_BY_NAME).host}"\n`)
+  const words = ['-t', '1', '-c', '8', '-d', `${WRK_S}s`, '--timeout', '20s', '-s', script, `${http}/`]
+  const wrk = spawn('wrk', words, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const said = text(wrk.stdout)
+  const from = await home('a1')
+  const to = ['a1', 'a2', 'a3', 'b1', 'b2'].find((name) => name !== from && name[0] === from[0]) ?? ''
+  await answer<MoveView>('migrate', `${SERVICE}#0`, '--to', to, '--wait', ...at('a1'))
+  await until('the old one ended', () => runsOnce('a1', (name) => name === to), PATIENCE_MS)
+  assert.equal(wrk.exitCode, null, 'it moved while wrk was calling')
+  const out = await said
+  t.diagnostic(out)
+  assert.ok(Number(/(\d+) requests in/.exec(out)?.[1]) > 100, out)
+  assert.doesNotMatch(out, /Socket errors|Non-2xx/)
 })
 
 test('an instance that is migrated to another cluster fails no call', async () => {

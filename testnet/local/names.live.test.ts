@@ -1,10 +1,11 @@
 // Names as programs use them that nobody here wrote: two clusters on loopback, services in the one, callers on the
-// other's device. Needs the Debian packages curl, wget, bind9-dnsutils, netcat-openbsd, openssh-client, openssh-server
-// and redis-server; .ci/run installs them.
+// other's device. Needs the Debian packages curl, wget, bind9-dnsutils, netcat-openbsd, openssh-client, openssh-server,
+// redis-server, postgresql, postgresql-client, socat and wrk; .ci/run installs them.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -15,10 +16,13 @@ import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
 /** What a loaded machine may take for what takes one or two seconds on a free one. */
 const PATIENCE_MS = 30_000
 const PROGRAM_MS_MAX = 20_000
+const OUTPUT_BYTES_MAX = 16 * 1_048_576
 /** A command that needs a shell to put its port in. */
 const shell = (line: string): readonly string[] => ['sh', '-c', line]
 
 let baseDir = ''
+/** Of the database, which does not run as root, so it lies beside the others. */
+let databaseDir = ''
 let fleet: Fleet
 /** On the device that runs nothing. */
 let caller: FleetNode
@@ -35,7 +39,8 @@ interface Ran {
 /** Runs a program to its end, with something on its standard input. */
 function run(program: string, words: readonly string[], input = ''): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = execFile(program, words, { timeout: PROGRAM_MS_MAX }, (problem, out, err) => {
+    const options = { timeout: PROGRAM_MS_MAX, maxBuffer: OUTPUT_BYTES_MAX }
+    const child = execFile(program, words, options, (problem, out, err) => {
       if (problem !== null && typeof problem.code !== 'number') reject(problem)
       else resolve({ code: typeof problem?.code === 'number' ? problem.code : 0, out, err })
     })
@@ -68,11 +73,19 @@ function descriptor(key: string, authorized: string): string {
   const sshd =
     `[ "$(id -u)" = 0 ] && mkdir -p /run/sshd; exec /usr/sbin/sshd -D -e -f /dev/null -p "$PORT" -h ${key} ` +
     `-o ListenAddress=127.0.0.1 -o AuthorizedKeysFile=${authorized} -o StrictModes=no -o UsePAM=no -o PidFile=none`
+  const data = join(databaseDir, 'data')
+  const postgres =
+    `bin=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1); as=; cd ${databaseDir}; ` +
+    '[ "$(id -u)" = 0 ] && as="setpriv --reuid postgres --regid postgres --clear-groups"; ' +
+    `$as "$bin/initdb" -D ${data} -U tree -A trust --no-sync >&2; ` +
+    `exec $as "$bin/postgres" -D ${data} -p "$PORT" -k "" -c listen_addresses=127.0.0.1 -c fsync=off`
   const microservices = [
     service('hello', '8080', ['node', '-e', HELLO], { replicas: 2 }),
     service('echo', '5353/udp', ['node', '-e', UDP_ECHO]),
     service('redis', '6379', shell('exec redis-server --port "$PORT" --bind 127.0.0.1 --save ""')),
     service('ssh', '22', shell(sshd)),
+    service('hash', '7000', shell('exec socat TCP-LISTEN:"$PORT",bind=127.0.0.1,fork,reuseaddr EXEC:sha256sum')),
+    service('postgres', '5432', shell(postgres)),
   ]
   const application = (namespace: string, inside: readonly object[]) => ({
     application_name: 'shop',
@@ -103,6 +116,8 @@ createServer((incoming, response) => {
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'names-'))
+  databaseDir = await mkdtemp(join(tmpdir(), 'names-database-'))
+  await chmod(databaseDir, 0o777)
   fleet = await readyFleet({
     baseDir,
     clusters: [
@@ -122,7 +137,7 @@ before(async () => {
 
 after(async () => {
   await fleet?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  for (const dir of [baseDir, databaseDir]) await rm(dir, { recursive: true, force: true })
 })
 
 test('dig is answered A, AAAA, SRV, denials and refusals, over UDP and TCP', async () => {
@@ -194,6 +209,35 @@ test('redis-cli works against a real server by its address', async () => {
     (await run('redis-cli', ['-h', host, '-p', '6379', ...words])).out
   assert.equal((await redis('SET', 'tree', 'coppice')).trim(), 'OK')
   assert.equal((await redis('GET', 'tree')).trim(), 'coppice')
+})
+
+test('psql works against a real server by its address: questions, copies in bulk, and an error', async () => {
+  const host = await addressOf(nameOf('postgres'))
+  const words = ['-h', host, '-p', '5432', '-U', 'tree', '-d', 'postgres', '-v', 'ON_ERROR_STOP=1', '-qtA']
+  const psql = (command: string, input = ''): Promise<Ran> => run('psql', [...words, '-c', command], input)
+  await until('it serves', async () => (await psql('select 1')).code === 0, PATIENCE_MS)
+  assert.equal((await psql('create table leaf (number int, name text)')).code, 0)
+  const leaves = Array.from({ length: 100_000 }, (_, number) => `${number}\tleaf ${number}\n`).join('')
+  assert.equal((await psql('copy leaf from stdin', leaves)).err, '')
+  assert.equal((await psql('select count(*), sum(number) from leaf')).out.trim(), '100000|4999950000')
+  assert.equal((await psql('copy (select * from leaf order by number) to stdout')).out, leaves)
+  assert.match((await psql('select * from root')).err, /relation "root" does not exist/)
+})
+
+test('nc ends its half of a connection, and hears the answer to all that it said', async () => {
+  const text = 'coppice '.repeat(100_000)
+  const host = await addressOf(nameOf('hash'))
+  const { out } = await run('nc', ['-N', host, '7000'], text)
+  assert.equal(out.split(' ')[0], createHash('sha256').update(text).digest('hex'))
+})
+
+test('wrk calls for seconds over many connections and has no call that failed', async (t) => {
+  const load = ['-t', '1', '-c', '16', '-d', '3s', '--timeout', '10s']
+  const { code, out } = await run('wrk', [...load, `http://${await addressOf(nameOf('hello'))}:8080/`])
+  t.diagnostic(out)
+  assert.equal(code, 0)
+  assert.ok(Number(/(\d+) requests in/.exec(out)?.[1]) > 100, out)
+  assert.doesNotMatch(out, /Socket errors|Non-2xx/)
 })
 
 test('ssh works through SOCKS, and what it carries is whole', async () => {

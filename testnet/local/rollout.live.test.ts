@@ -11,7 +11,7 @@ import { type Fleet, readyFleet, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.web.web'
 /** What a loaded machine may take for what takes one or two seconds on a free one. */
-const PATIENCE_MS = 40_000
+const PATIENCE_MS = 60_000
 
 let baseDir = ''
 let fleet: Fleet

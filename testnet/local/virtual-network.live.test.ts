@@ -1,5 +1,5 @@
 // The addresses that an SLA asks for, in a network namespace of their own: nothing outside sees the route. Needs root,
-// `unshare`, `nsenter`, `ip` and curl.
+// `unshare`, `nsenter`, `ip`, dig and curl.
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
@@ -42,7 +42,13 @@ before(async () => {
     addresses,
   })
   const microservices = [
-    service('hello', { rr_ip: '10.30.7.7', closest_ip: '10.30.7.8', instances: [{ number: 1, address: '10.30.7.9' }] }),
+    service('hello', {
+      rr_ip: '10.30.7.7',
+      closest_ip: '10.30.7.8',
+      rr_ip_v6: 'fdff::7',
+      closest_ip_v6: 'fdff::8',
+      instances: [{ number: 1, address: '10.30.7.9', address_v6: 'fdff::9' }],
+    }),
     service('greedy', { rr_ip: '192.0.2.1' }),
   ]
   const applications = [{ application_name: 'shop', application_namespace: 'demo', microservices }]
@@ -68,6 +74,25 @@ test('rr_ip, closest_ip and the address of an instance answer as their policies 
   assert.deepEqual(turns.toSorted(), ['hello 0', 'hello 1'])
   assert.match(await get('10.30.7.8'), /^hello [01]$/)
   assert.deepEqual([await get('10.30.7.9'), await get('10.30.7.9')], ['hello 1', 'hello 1'])
+})
+
+test('so do rr_ip_v6, closest_ip_v6 and the address_v6 of an instance', async () => {
+  const get = (host: string): Promise<string> => inside('curl', '-gsS', '--noproxy', '*', `http://[${host}]:8080/`)
+  const turns = [await get('fdff::7'), await get('fdff::7')]
+  assert.deepEqual(turns.toSorted(), ['hello 0', 'hello 1'])
+  assert.match(await get('fdff::8'), /^hello [01]$/)
+  assert.deepEqual([await get('fdff::9'), await get('fdff::9')], ['hello 1', 'hello 1'])
+})
+
+test('dig is answered AAAA beside A, and the address answers', async () => {
+  const [host = '', port = ''] = ((await createControlClient(baseDir).status()).proxies.dns ?? '').split(':')
+  const dig = async (type: string, name: string): Promise<string> =>
+    (await inside('dig', `@${host}`, '-p', port, '+short', type, name)).trim()
+  assert.equal(await dig('AAAA', 'shop.demo.hello.web.any.rr.local'), 'fdff::7')
+  assert.equal(await dig('A', 'shop.demo.hello.web.any.rr.local'), '10.30.7.7')
+  const other = await dig('AAAA', 'shop.demo.greedy.web.any.rr.local')
+  assert.match(other, /^fdff::[0-9a-f]+$/)
+  assert.match(await inside('curl', '-gsS', '--noproxy', '*', `http://[${other}]:8080/`), /^hello [01]$/)
 })
 
 test('an address outside the network is not taken; the service gets one of it', async () => {

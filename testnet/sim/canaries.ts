@@ -152,6 +152,27 @@ const MUTANTS: readonly Canary[] = [
     },
     rules: ['one-vote'],
   },
+  {
+    name: 'eviction forgotten',
+    mutation: {
+      file: 'placement/eviction.ts',
+      find: 'state.evicted.set(key, { times, until })',
+      replace: 'void until',
+    },
+    clusters: 1,
+    kinds: ['instance-crash'],
+    rules: ['no-swinging'],
+  },
+  {
+    name: 'limits kept after the pressure is gone',
+    mutation: {
+      file: 'placement/pressure.ts',
+      find: 'effects: [...restored, persist(next, []), told]',
+      replace: 'effects: [persist(next, []), told]',
+    },
+    kinds: ['instance-crash'],
+    rules: ['liveness'],
+  },
 ]
 
 const BROKEN_WORLDS: readonly Canary[] = [

@@ -6,9 +6,10 @@ import type { CoreInput, CoreMessage } from '../../node/core/effects.ts'
 import { readMemory } from '../../node/core/memory.ts'
 import { createHost, type Host } from '../../node/host.ts'
 import type { DomainEvent } from '../../overlay/kernel/effect.ts'
-import type { NodeId } from '../../overlay/kernel/ids.ts'
+import type { InstanceKey, NodeId } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
+import { PRESSURE_DEFAULTS } from '../../placement/pressure.ts'
 import type { Agenda } from './agenda.ts'
 import type { DeviceView } from './checkers/checker.ts'
 import { createAlarm, createLocalClock } from './clock.ts'
@@ -36,7 +37,7 @@ export interface DeviceDefects {
 export interface DeviceEvents {
   onSealed(device: Device, opened: Opened<CoreMessage>): void
   onSettled(device: Device): void
-  onStarted(device: Device): void
+  onStarted(device: Device, key: InstanceKey): void
   onDurable(device: Device, key: string, value: Uint8Array | null): void
   onEvent(device: Device, event: DomainEvent): void
   /** Something arrives; false when it shall not. */
@@ -114,7 +115,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     agenda,
     streamOf(seed, `runtime ${node}`),
     parts.defects.runtime,
-    () => events.onStarted(device),
+    (key) => events.onStarted(device, key),
     (input) => deliver(boot, () => process?.host.input(input)),
   )
 
@@ -173,6 +174,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
         electorsMax,
         labels: {},
         seeds: facts.seeds,
+        placing: { pressure: { ...PRESSURE_DEFAULTS, readings: parts.setting.pressureReadings } },
         isFounding: facts.isFounder && memory.incarnation === 1 && wipes === 0,
       },
       memory,

@@ -41,6 +41,7 @@ export function createTally(): Tally {
         `elections    ${sum(results, (one) => one.elections)}`,
         `leaderless   ${leaderless.length} times, for ${toALeader(0.5)} s (median), ${toALeader(1)} s (worst)`,
         `specs        ${sum(results, (one) => one.specs)} accepted`,
+        `pressure     ${sum(results, (one) => one.evictions)} instances ended by devices that were short of something`,
         `an hour has  ${perNodeHour((one) => one.messages)} messages and ${kilobytes} KB of each node`,
         `settled      after ${seconds(median)} s (median), ${seconds(settled.at(-1) ?? 0)} s (worst)`,
         `failures     ${failed}, at commit ${commitOfNow()}`,

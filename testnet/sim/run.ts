@@ -9,6 +9,7 @@ import { planFaults } from './fault-plan.ts'
 import { calm, type FaultKind, type FaultWorld, inflict, mendAll, type PlannedFault, springAmbush } from './faults.ts'
 import { operate, planOperations } from './operations.ts'
 import { paceOf, type Setting, settingOf } from './setting.ts'
+import { planStrains, relax, relaxAll, strain } from './strains.ts'
 import { streamOf } from './streams.ts'
 import { drawTopology } from './topology.ts'
 import { planRequests, request } from './workload.ts'
@@ -50,6 +51,8 @@ export interface RunResult {
   readonly leaderlessMs: readonly Millis[]
   readonly nodes: number
   readonly specs: number
+  /** Instances that devices ended because they were short of something. */
+  readonly evictions: number
   readonly messages: number
   readonly bytes: number
   readonly hash: string
@@ -90,6 +93,7 @@ export function runSeed(options: RunOptions): RunResult {
   try {
     disturb(world, faulty, { seed, faultsMs, kept: options.kept, kinds: options.kinds })
     mendAll(faulty)
+    relaxAll(world.devices)
     world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
     settledMs = awaitAgreement(world, settledMsMax(setting.preset))
     world.end()
@@ -108,6 +112,7 @@ export function runSeed(options: RunOptions): RunResult {
     leaderlessMs: world.leaderless.periods(),
     nodes,
     specs: world.specs.accepted(),
+    evictions: world.evictions.count(),
     messages: counts.sent,
     bytes: counts.bytes,
     hash: world.trace.hash(),
@@ -158,15 +163,23 @@ function disturb(world: World, faulty: FaultWorld, { seed, faultsMs, kept, kinds
       operate(operator, devices, operation, `operation-${number}`)
     })
   }
+  for (const [number, planned] of planStrains(streamOf(seed, 'strains'), facts, faultsMs).entries()) {
+    agenda.at(planned.at, () => {
+      world.trace.note(agenda.now(), 'strain', number, () => JSON.stringify(planned))
+      strain(devices, planned)
+    })
+    const endsAt = planned.at + planned.forMs
+    if (endsAt < faultsMs) agenda.at(endsAt, () => relax(devices, planned))
+  }
   world.run(faultsMs)
 }
 
 function awaitAgreement(world: World, msMax: Millis): Millis {
-  const { agenda, devices } = world
+  const { agenda, devices, evictions } = world
   const began = agenda.now()
   for (;;) {
     world.run(agenda.now() + LOOK_MS)
-    const missing = unsettled(devices)
+    const missing = unsettled(devices, evictions.isKeptOut)
     const tookMs = agenda.now() - began
     if (missing === null) return tookMs
     if (tookMs >= msMax) throw new BrokenRule('liveness', missing)

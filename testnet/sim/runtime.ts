@@ -48,7 +48,7 @@ export function createRuntime(
   agenda: Agenda,
   random: Random,
   defects: RuntimeDefects,
-  onStarted: () => void,
+  onStarted: (key: InstanceKey) => void,
   tell: (input: CoreInput) => void,
 ): SimRuntime {
   const instances = new Map<InstanceKey, Instance>()
@@ -76,7 +76,7 @@ export function createRuntime(
       const endpoint: Endpoint = { host: '127.0.0.1', ports }
       const version = spec.environment.VERSION ?? ''
       instances.set(key, { key, specId, need: needOf(spec), endpoint, version, isRunning: false, limits: null })
-      onStarted()
+      onStarted(key)
     })
     inTurn(key, between(random, START_MS.min, START_MS.max), () => {
       const instance = instances.get(key)

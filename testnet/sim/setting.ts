@@ -4,6 +4,7 @@
 import { ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT } from '../../election/index.ts'
 import type { Preset } from '../../node/options.ts'
 import { type Random, randomInt } from '../../overlay/kernel/random.ts'
+import { PRESSURE_DEFAULTS } from '../../placement/pressure.ts'
 import { streamOf } from './streams.ts'
 
 export interface Setting {
@@ -14,6 +15,8 @@ export interface Setting {
   readonly clocksDrift: boolean
   /** Some devices say more than the others understand. */
   readonly isMixed: boolean
+  /** Readings in a row above or below a mark that change how a device takes its shortness. */
+  readonly pressureReadings: number
 }
 
 /** What stories are told in, where they ask for nothing else. */
@@ -23,6 +26,7 @@ export const PLAIN: Setting = {
   levels: 2,
   clocksDrift: false,
   isMixed: false,
+  pressureReadings: PRESSURE_DEFAULTS.readings,
 }
 
 /** Most seeds are of a local network, where most happens in an hour of computing. The shares are guesses. */
@@ -48,6 +52,7 @@ export function settingOf(seed: number): Setting {
     levels: random.next() < THREE_LEVELS ? 3 : 2,
     isMixed: random.next() < MIXED,
     clocksDrift: true,
+    pressureReadings: 1,
   }
 }
 

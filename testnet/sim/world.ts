@@ -11,6 +11,7 @@ import { checkCapacity } from './checkers/capacity.ts'
 import type { SafetyChecker } from './checkers/checker.ts'
 import { checkCommits } from './checkers/commits.ts'
 import { checkElectors } from './checkers/electors.ts'
+import { checkEvictions, type Evictions } from './checkers/evictions.ts'
 import { checkFences } from './checkers/fences.ts'
 import { checkGrants } from './checkers/grants.ts'
 import { checkIncarnations } from './checkers/incarnations.ts'
@@ -78,6 +79,7 @@ export interface World {
   readonly leaders: Leaders
   readonly leaderless: Leaderless
   readonly specs: Specs
+  readonly evictions: Evictions
   /** Carries out everything that is due until a moment. */
   run(until: Millis): void
   /** Asks the checkers for their last word. */
@@ -102,6 +104,7 @@ export function createWorld(options: WorldOptions): World {
   }
   const leaders = checkLeaders()
   const specs = checkSpecs(openOrNull)
+  const evictions = checkEvictions(() => agenda.now())
   const leaderless = watchLeaderless(
     () => devices,
     (a, b) => network.isConnected(a.facts.index, b.facts.index),
@@ -110,6 +113,7 @@ export function createWorld(options: WorldOptions): World {
     leaders,
     leaderless,
     specs,
+    evictions,
     checkVotes(),
     checkRegisters(),
     checkFences(openOrNull),
@@ -124,11 +128,12 @@ export function createWorld(options: WorldOptions): World {
   ]
   const checkers = options.isChecked === false ? [] : watching
   const told = <K extends keyof SafetyChecker>(what: K) => checkers.filter((checker) => checker[what] !== undefined)
-  const [onSealed, onSeats, onSettled, onDurable] = [
+  const [onSealed, onSeats, onSettled, onDurable, onEvent] = [
     told('onSealed'),
     told('onSeats'),
     told('onSettled'),
     told('onDurable'),
+    told('onEvent'),
   ]
   const seatsOf = watchSeats()
   const swallows = new Set<string>(defects.network.swallows)
@@ -143,8 +148,8 @@ export function createWorld(options: WorldOptions): World {
       if (seatsOf.haveChanged(device)) for (const checker of onSeats) checker.onSeats?.(device, now())
       for (const checker of onSettled) checker.onSettled?.(device, now())
     },
-    onStarted: (device) => {
-      for (const checker of checkers) checker.onStarted?.(device)
+    onStarted: (device, key) => {
+      for (const checker of checkers) checker.onStarted?.(device, key)
     },
     onDurable: (device, key, value) => {
       trace.note(now(), 'written', value?.length ?? 0, () => `${device.node} ${key}`)
@@ -153,6 +158,7 @@ export function createWorld(options: WorldOptions): World {
     onEvent: (device, event) => {
       const text = (): string => `${device.node} ${event.name} ${event.domain ?? ''} ${JSON.stringify(event.fields)}`
       trace.note(now(), 'event', hashText(event.name), text)
+      for (const checker of onEvent) checker.onEvent?.(device, event)
       options.onEvent?.(device, event)
     },
     onArrival: (device, bytes, from, topic) => {
@@ -200,6 +206,7 @@ export function createWorld(options: WorldOptions): World {
     leaders,
     leaderless,
     specs,
+    evictions,
     run: (until) => {
       while (agenda.next(until));
       agenda.advance(until)

@@ -30,6 +30,7 @@ export interface UpWords {
   readonly electors?: ElectorsMax
   readonly mdns: boolean
   readonly relay?: boolean
+  readonly portForwarding: boolean
   readonly announce?: readonly string[]
   readonly runtime?: readonly string[]
   /** A port, or false for none. */
@@ -66,6 +67,7 @@ function optionsOf(dataDir: string, words: UpWords): NodeOptions {
   return {
     dataDir,
     mdns: words.mdns,
+    portForwarding: words.portForwarding,
     virtualListeners: words.virtualListeners,
     ...(words.listen && { listen: words.listen }),
     ...(words.domain && { domain: words.domain }),

@@ -2,7 +2,8 @@
 
 import type { Core } from '../../../node/core/core.ts'
 import type { CoreMessage } from '../../../node/core/effects.ts'
-import type { NodeId } from '../../../overlay/kernel/ids.ts'
+import type { DomainEvent } from '../../../overlay/kernel/effect.ts'
+import type { InstanceKey, NodeId } from '../../../overlay/kernel/ids.ts'
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import type { Opened } from '../../../overlay/wire/envelope.ts'
 import type { Instance } from '../runtime.ts'
@@ -34,7 +35,9 @@ export interface SafetyChecker {
   /** The device carried out an input with all that follows from it. */
   onSettled?(device: DeviceView, now: Millis): void
   /** The device's runtime started an instance. */
-  onStarted?(device: DeviceView): void
+  onStarted?(device: DeviceView, key: InstanceKey): void
+  /** The device told its people something. */
+  onEvent?(device: DeviceView, event: DomainEvent): void
   /** A write reached the device's disk and survives whatever comes. */
   onDurable?(device: DeviceView, key: string, value: Uint8Array | null): void
   /** Its process ended or stands still. */

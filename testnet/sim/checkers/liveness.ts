@@ -9,7 +9,7 @@ import { isTombstone } from '../../../services-registry/version.ts'
 import type { StoreView } from '../../../services-registry/view.ts'
 import { hashBytes } from '../hash.ts'
 import type { DeviceView } from './checker.ts'
-import { type Live, placementProblem } from './placements.ts'
+import { type KeptOut, type Live, placementProblem } from './placements.ts'
 
 /**
  * By when a healed federation must have settled, in the longest election timeouts of its place (2.5 s
@@ -23,7 +23,7 @@ export const SETTLED_TIMEOUTS = 80
 export const settledMsMax = (preset: Preset): Millis => SETTLED_TIMEOUTS * ELECTION_TIMINGS[preset].electionTimeoutMsMax
 
 /** What is still missing, or null. */
-export function unsettled(devices: readonly DeviceView[]): string | null {
+export function unsettled(devices: readonly DeviceView[], isKeptOut: KeptOut = () => false): string | null {
   const live = devices.filter((device): device is Live => device.core !== null)
   const clusters = grouped(devices, (device) => [device.facts.facts.domain])
   const members = grouped(live, (device) => chainOf(device.facts.facts.domain))
@@ -32,7 +32,8 @@ export function unsettled(devices: readonly DeviceView[]): string | null {
     first(members, ([domain, below]) => leaderProblem(domain, below)) ??
     first(live, outboxProblem) ??
     first(members, ([domain, below]) => storeProblem(domain, below)) ??
-    placementProblem(live)
+    placementProblem(live, isKeptOut) ??
+    first(live, pressureProblem)
   )
 }
 
@@ -88,6 +89,14 @@ function leaderProblem(domain: DomainPath, members: readonly Live[]): string | n
     if (!isSame) return `${node} takes ${known?.node ?? 'nobody'} for the leader of ${domain}, not ${leader.node}`
   }
   return null
+}
+
+/** What a shortness changed is as it was before. */
+function pressureProblem({ node, core, instances }: Live): string | null {
+  const level = core.view.summaryOf(node)?.pressure ?? 0
+  if (level > 0) return `${node} is at level ${level} of pressure still`
+  const limited = [...instances.values()].find(({ limits }) => limits !== null)
+  return limited === undefined ? null : `${limited.key} on ${node} has less than it declared still`
 }
 
 /** Nothing waits to be taken in. */

@@ -2,13 +2,23 @@
 // version, each number of a job no more because it is done, a daemon once on each device.
 
 import type { Core } from '../../../node/core/core.ts'
-import { type DomainPath, instanceKey, isWithin, splitInstanceKey } from '../../../overlay/kernel/ids.ts'
+import {
+  type DomainPath,
+  type InstanceKey,
+  instanceKey,
+  isWithin,
+  type ServiceId,
+  splitInstanceKey,
+} from '../../../overlay/kernel/ids.ts'
 import { MEMORY_SHARE } from '../../../placement/constants.ts'
 import { fits, NOTHING, needOf, plus } from '../../../placement/need.ts'
 import { decodeSpec, type ServiceSpec } from '../../../placement/spec.ts'
 import type { SealedRecord, SpecRecord } from '../../../services-registry/record.ts'
 import type { Instance } from '../runtime.ts'
 import type { DeviceView } from './checker.ts'
+
+/** Whether a device keeps an instance, or a service's daemon, away because it ended it to get well. */
+export type KeptOut = (device: DeviceView, key: InstanceKey | ServiceId) => boolean
 
 export type Live = DeviceView & { readonly core: Core }
 
@@ -18,14 +28,14 @@ interface Running {
 }
 
 /** What is missing, or runs though nobody wants it; null when all is as it should be. */
-export function placementProblem(live: readonly Live[]): string | null {
+export function placementProblem(live: readonly Live[], isKeptOut: KeptOut): string | null {
   const running = new Map<string, Running[]>()
   for (const { node, instances } of live) {
     for (const [key, instance] of instances) running.set(key, [...(running.get(key) ?? []), { node, instance }])
   }
   const wanted = new Set<string>()
   for (const { record, spec } of specsOf(live)) {
-    const problem = problemOf(record, spec, live, running, wanted)
+    const problem = problemOf(record, spec, { live, running, wanted, isKeptOut })
     if (problem !== null) return problem
   }
   for (const [key, runs] of running) {
@@ -46,11 +56,12 @@ function movingProblem(live: readonly Live[]): string | null {
   return null
 }
 
-/** Whether an open device of the domain could take one more; less than there is, since others may take some first. */
-function hasRoom(live: readonly Live[], domain: DomainPath, spec: ServiceSpec): boolean {
+/** Whether an open device of the domain could take this one; less than there is, since others may take some first. */
+function hasRoom({ live, isKeptOut }: Stage, domain: DomainPath, spec: ServiceSpec, key: InstanceKey): boolean {
   const need = needOf(spec)
-  return live.some(({ core, facts, instances }) => {
-    if (core.view.intake() !== 'open' || !isWithin(facts.facts.domain, domain)) return false
+  return live.some((device) => {
+    const { core, facts, instances } = device
+    if (core.view.intake() !== 'open' || !isWithin(facts.facts.domain, domain) || isKeptOut(device, key)) return false
     const use = [...instances.values()].reduce((sum, one) => plus(sum, one.need), plus(need, need))
     const { cores, memoryMb } = facts
     return fits({ ...NOTHING, vcpus: cores, memoryMb: memoryMb * MEMORY_SHARE, storageMb: Number.MAX_VALUE }, use)
@@ -61,8 +72,8 @@ const isDrained = (live: readonly Live[], run: Running): boolean =>
   live.find(({ node }) => node === run.node)?.core.view.intake() === 'draining'
 
 /** What is wrong with where it runs; a device that is drained keeps only what nobody else can take. */
-function drainProblem(live: readonly Live[], domain: DomainPath, spec: ServiceSpec, run: Running): string | null {
-  if (!isDrained(live, run) || !hasRoom(live, domain, spec)) return null
+function drainProblem(stage: Stage, domain: DomainPath, spec: ServiceSpec, run: Running): string | null {
+  if (!isDrained(stage.live, run) || !hasRoom(stage, domain, spec, run.instance.key)) return null
   return `${run.instance.key} runs on ${run.node}, which is drained`
 }
 
@@ -78,13 +89,20 @@ function specsOf(live: readonly Live[]) {
   return specs.values()
 }
 
+/** What is there, and what was found to be wanted so far. */
+interface Stage {
+  readonly live: readonly Live[]
+  readonly running: ReadonlyMap<string, readonly Running[]>
+  readonly wanted: Set<string>
+  readonly isKeptOut: KeptOut
+}
+
 function problemOf(
   { message: { domain, service } }: SealedRecord<SpecRecord>,
   spec: ServiceSpec,
-  live: readonly Live[],
-  running: ReadonlyMap<string, readonly Running[]>,
-  wanted: Set<string>,
+  stage: Stage,
 ): string | null {
+  const { live, running, wanted, isKeptOut } = stage
   const own = [...running].filter(([key]) => splitInstanceKey(key as never).service === service)
   const doubled = own.find(([, runs]) => runs.length > 1)
   if (doubled !== undefined) return `${doubled[0]} runs on ${doubled[1].map(({ node }) => node).join(' and ')}`
@@ -93,44 +111,49 @@ function problemOf(
     return daemonProblem(
       live.filter(({ facts }) => isWithin(facts.facts.domain, domain)),
       own,
+      (device) => isKeptOut(device, service),
     )
   const numbers = [...Array(spec.replicas).keys()]
   if (spec.kind === 'job') {
     const store = live.flatMap(({ core }) => core.view.stores().filter((one) => one.domain === domain))[0]
     const open = numbers.find((number) => store?.placement(service, number)?.message.outcome !== 'done')
-    if (open !== undefined && isClosedOut(live, domain, spec)) return null
+    if (open !== undefined && isClosedOut(stage, domain, spec, instanceKey(service, open))) return null
     return open === undefined ? null : `${instanceKey(service, open)} is not done${whyNot(live, service, open)}`
   }
   for (const number of numbers) {
     const key = instanceKey(service, number)
     wanted.add(key)
     const [run] = running.get(key) ?? []
-    if (run === undefined && isClosedOut(live, domain, spec)) continue
+    if (run === undefined && isClosedOut(stage, domain, spec, key)) continue
     if (run === undefined) return `${key} runs nowhere${whyNot(live, service, number)}`
     const version = spec.environment.VERSION ?? ''
-    const isKept = isDrained(live, run) && !hasRoom(live, domain, spec)
+    const isKept = isDrained(live, run) && !hasRoom(stage, domain, spec, key)
     if (run.instance.version !== version && !isKept)
       return `${key} runs in version "${run.instance.version}", not "${version}"`
-    const left = drainProblem(live, domain, spec, run)
+    const left = drainProblem(stage, domain, spec, run)
     if (left !== null) return left
   }
   return null
 }
 
-/** Whether nothing can be placed because devices are closed. */
-const isClosedOut = (live: readonly Live[], domain: DomainPath, spec: ServiceSpec): boolean =>
-  live.some(({ core }) => core.view.intake() !== 'open') && !hasRoom(live, domain, spec)
+/** Whether it cannot be placed because devices are closed, or keep it away. */
+function isClosedOut(stage: Stage, domain: DomainPath, spec: ServiceSpec, key: InstanceKey): boolean {
+  const isClosed = (device: Live): boolean => device.core.view.intake() !== 'open' || stage.isKeptOut(device, key)
+  return stage.live.some(isClosed) && !hasRoom(stage, domain, spec, key)
+}
 
 /** Each device of the domain runs one, and only one; a closed one need not begin one, and a drained one has none. */
 function daemonProblem(
   devices: readonly Live[],
   own: readonly (readonly [string, readonly Running[]])[],
+  isKeptOut: (device: Live) => boolean,
 ): string | null {
   const nodes = own.flatMap(([, runs]) => runs.map(({ node }) => node))
-  for (const { node, core } of devices) {
+  for (const device of devices) {
+    const { node, core } = device
     const count = nodes.filter((one) => one === node).length
     const intake = core.view.intake()
-    const isMissing = count === 0 && intake === 'open'
+    const isMissing = count === 0 && intake === 'open' && !isKeptOut(device)
     const isLeft = count > 0 && intake === 'draining'
     if (count > 1 || isMissing || isLeft) return `${node} runs ${count} of a daemon`
   }

@@ -1,0 +1,54 @@
+// Devices that are short of something for a while, in every other world: because of what else they do, or because of
+// what they run, so that whoever takes it is short in turn.
+
+import { type Random, randomInt } from '../../overlay/kernel/random.ts'
+import type { Millis } from '../../overlay/kernel/time.ts'
+import type { Device } from './device.ts'
+import { between, chance } from './streams.ts'
+import type { DeviceFacts } from './topology.ts'
+
+export interface PlannedStrain {
+  readonly at: Millis
+  readonly forMs: Millis
+  /** Which device; null for all of them at once. */
+  readonly device: number | null
+  /** Short whatever it runs, or only while it runs anything. */
+  readonly because: 'of-itself' | 'of-what-runs'
+}
+
+const WORLDS = 0.5
+const STRAINS_MAX = 4
+const OF_ALL = 0.3
+/** From a shortness that nobody acts on to one that costs a device several instances (Setting, `pressureReadings`). */
+const LASTS_MS = { min: 5_000, max: 60_000 }
+/** Shares of the cores in use: far above the mark at which a device acts, and far below the one at which it is well. */
+const SHORT = 0.95
+const WELL = 0.1
+
+export function planStrains(
+  random: Random,
+  devices: readonly Pick<DeviceFacts, 'node'>[],
+  untilMs: Millis,
+): readonly PlannedStrain[] {
+  if (!chance(random, WORLDS)) return []
+  return Array.from({ length: randomInt(random, 1, STRAINS_MAX + 1) }, () => ({
+    at: between(random, 0, untilMs / 2),
+    forMs: between(random, LASTS_MS.min, LASTS_MS.max),
+    device: chance(random, OF_ALL) ? null : randomInt(random, 0, devices.length),
+    because: chance(random, 0.5) ? ('of-itself' as const) : ('of-what-runs' as const),
+  }))
+}
+
+const meant = (devices: readonly Device[], { device }: PlannedStrain): readonly Device[] =>
+  devices.filter(({ facts }) => device === null || facts.index === device)
+
+export function strain(devices: readonly Device[], planned: PlannedStrain): void {
+  const isShort = (running: number): boolean => planned.because === 'of-itself' || running > 0
+  for (const device of meant(devices, planned)) device.strain((running) => (isShort(running) ? SHORT : WELL))
+}
+
+export const relax = (devices: readonly Device[], planned: PlannedStrain): void => relaxAll(meant(devices, planned))
+
+export function relaxAll(devices: readonly Device[]): void {
+  for (const device of devices) device.strain(() => WELL)
+}
