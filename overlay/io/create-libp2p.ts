@@ -2,7 +2,6 @@
 // line says why.
 
 import { createHash } from 'node:crypto'
-import type { Socket } from 'node:net'
 import { gossipsub } from '@chainsafe/libp2p-gossipsub'
 import { identify, identifyPush } from '@libp2p/identify'
 import type { Address, Connection, ConnectionGater, PeerId, PrivateKey } from '@libp2p/interface'
@@ -20,7 +19,7 @@ import type { FederationId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
 import { encryption } from './encryption.ts'
 import { lanDiscovery } from './lan-discovery.ts'
-import { sharingPort } from './line-tls.ts'
+import { type PortSharers, sharingPort } from './line-tls.ts'
 import { multiplexer } from './multiplexer.ts'
 import { punchedTcp } from './punched-tcp.ts'
 import { announced } from './reach.ts'
@@ -42,7 +41,7 @@ export interface Libp2pOptions {
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
   /** Takes the lines that come in on the ports that libp2p listens on; they begin like TLS. */
-  readonly onLine?: (socket: Socket) => void
+  readonly sharers?: PortSharers
 }
 
 /** Two windows of a relay or NAT must hold a whole fleet behind one address; libp2p's defaults are 300, 5/s and 10. */
@@ -120,7 +119,7 @@ const configure = (
       announceFilter: announced,
     },
     transports: [
-      options.onLine === undefined ? punchedTcp() : sharingPort(punchedTcp(), options.onLine),
+      options.sharers === undefined ? punchedTcp() : sharingPort(punchedTcp(), options.sharers),
       relayTransport,
     ],
     connectionGater,

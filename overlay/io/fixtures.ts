@@ -176,6 +176,7 @@ export function createVillage(): Village {
         events,
         tunnels: echoTunnels,
         listen: ['/ip4/127.0.0.1/tcp/0'],
+        linePatienceMs: PATIENCE_MS,
         ...options,
       })
       const node = { key, network, heard, gate }
@@ -201,7 +202,7 @@ export const HEADER: TunnelHeader = {
 
 /** A tunnel, which nothing is in the way of. */
 export async function openTunnel(from: TestNode, to: TestNode): Promise<Duplex> {
-  const tunnel = await from.network.openTunnel(to.network.self, HEADER, AbortSignal.timeout(5_000))
+  const tunnel = await from.network.openTunnel(to.network.self, HEADER, AbortSignal.timeout(PATIENCE_MS))
   if (!tunnel.ok) throw new Error(JSON.stringify(tunnel.error))
   return tunnel.value
 }

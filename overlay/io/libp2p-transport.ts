@@ -18,13 +18,14 @@ import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
-import { type Lines, NO_LINES, openLines } from './lines.ts'
+import { LINE_PATIENCE_MS, type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
 import { serveNewcomers } from './newcomers.ts'
 import { installPaths, type Paths, RELAYED } from './paths.ts'
 import { managePeers, type PeerManager } from './peer-manager.ts'
 import {
+  CARRY_PROTOCOL,
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
   DIAL_BACK_PROTOCOL,
@@ -67,6 +68,8 @@ export interface NetworkOptions {
   readonly helloTimeoutMs?: number
   /** Carries tunnels on lines where the path allows it. Default true. */
   readonly lines?: boolean
+  /** How long the first tunnel to a peer waits for a line; default LINE_PATIENCE_MS. */
+  readonly linePatienceMs?: number
   /** How soon a peer that fell silent is given up; default LIVENESS. */
   readonly liveness?: Liveness
   /**
@@ -89,6 +92,7 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
   LINE_PROTOCOL,
+  CARRY_PROTOCOL,
   DIAL_BACK_PROTOCOL,
   PUNCH_PROTOCOL,
   '/meshsub/1.0.0',
@@ -152,7 +156,9 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     clientMode: options.clientMode ?? options.relay !== true,
     gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
-    ...(options.lines === false ? {} : { onLine: (socket) => lines.accept(socket) }),
+    ...(options.lines === false
+      ? {}
+      : { sharers: { onTls: (socket) => lines.accept(socket), onCarried: (socket) => lines.carry(socket) } }),
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
@@ -206,7 +212,15 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     factsOf: (peer) => (gate.isRevoked(peer) ? null : (connections.member(peer)?.facts ?? null)),
   })
   const lines =
-    options.lines === false ? NO_LINES : await openLines({ node, connections, counters, onTunnel: tunnels.serve })
+    options.lines === false
+      ? NO_LINES
+      : await openLines({
+          node,
+          connections,
+          counters,
+          patienceMs: options.linePatienceMs ?? LINE_PATIENCE_MS,
+          onTunnel: tunnels.serve,
+        })
   const parts: Parts = { options, node, self, counters, connections, manager, control, lines, wanted, paths }
   await serveJoins(node, gate, desk)
   await serveNewcomers(node, desk)

@@ -2,6 +2,7 @@
 // their libp2p connection stands; who cannot asks to be called.
 
 import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Connection } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
@@ -53,8 +54,8 @@ export interface Agreed {
 }
 
 export interface Meeting {
-  /** Agrees on a line and connects it. Rejects when that fails. */
-  dial(connection: Connection, reach: Reach, signal: AbortSignal): Promise<TLSSocket>
+  /** Agrees on a line and connects it: to an address, or through a relay. Rejects when that fails. */
+  dial(connection: Connection, reach: Reach | (() => Promise<Socket>), signal: AbortSignal): Promise<TLSSocket>
   /** Asks the peer to connect a line. Rejects when it cannot. */
   askToCall(connection: Connection, signal: AbortSignal): Promise<void>
   /** What was agreed for a ticket; null for none, or the second time. */
@@ -102,7 +103,8 @@ export async function arrangeMeetings(node: Libp2pNode, onCall: (peer: NodeId) =
       const secret = randomBytes(LINE_SECRET_BYTES)
       const answer = await ask(connection, { kind: 'line', secret }, signal)
       if (answer.kind !== 'line') throw new Error('the peer did not answer with a line')
-      return await dialTls(reach, answer.ticket, lineKey(answer.ticket, [secret, answer.secret]), signal)
+      const at = typeof reach === 'function' ? { socket: await reach() } : reach
+      return await dialTls(at, answer.ticket, lineKey(answer.ticket, [secret, answer.secret]), signal)
     },
     askToCall: async (connection, signal) => {
       await ask(connection, { kind: 'call' }, signal)

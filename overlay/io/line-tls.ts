@@ -8,6 +8,7 @@ import type { Server, Socket } from 'node:net'
 import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls'
 import type { tcp } from '@libp2p/tcp'
 import { concat } from 'uint8arrays/concat'
+import { CARRIED } from '../carriage.ts'
 import { invariant } from '../kernel/assert.ts'
 
 /** A TLS record that carries a handshake (RFC 8446, section 5.1); multistream-select begins with 0x13. */
@@ -29,17 +30,19 @@ export const lineKey = (ticket: string, secrets: readonly Uint8Array[]): Uint8Ar
 
 const ONLY_13: ConnectionOptions = { minVersion: 'TLSv1.3', maxVersion: 'TLSv1.3' }
 
-/** Connects to where a line is expected. Rejects when nobody is there who knows the key. */
+/**
+ * Begins a line where one is expected: at an address, or at the other end of a connection. Rejects when nobody is there
+ * who knows the key.
+ */
 export async function dialTls(
-  { host, port }: { readonly host: string; readonly port: number },
+  at: { readonly host: string; readonly port: number } | { readonly socket: Socket },
   ticket: string,
   key: Uint8Array,
   signal: AbortSignal,
 ): Promise<TLSSocket> {
   const socket = connect({
     ...ONLY_13,
-    host,
-    port,
+    ...at,
     ciphers: preferredCiphers(),
     pskCallback: () => ({ identity: ticket, psk: key }),
     // Nobody is believed for a certificate here, whoever signed it.
@@ -112,16 +115,23 @@ export function openLineDoor<R extends Redeemed>(
 
 type TcpTransport = ReturnType<typeof tcp>
 
-/** The TCP transport, with what begins like TLS handed on from each port that it listens on. */
+/** Who takes the connections that are not libp2p's, by what they begin with. */
+export interface PortSharers {
+  onTls(socket: Socket): void
+  /** For two that have a relay join them (carriage.ts). */
+  onCarried(socket: Socket): void
+}
+
+/** The TCP transport, with what begins in another way handed on from each port that it listens on. */
 export const sharingPort =
-  (transport: TcpTransport, onTls: (socket: Socket) => void): TcpTransport =>
+  (transport: TcpTransport, sharers: PortSharers): TcpTransport =>
   (components) => {
     const inner = transport(components)
     const createListener = inner.createListener.bind(inner)
     return Object.assign(inner, {
       createListener: (...options: Parameters<typeof createListener>) => {
         const listener = createListener(...options)
-        const unknown = tellApart((listener as unknown as { readonly server: Server }).server, onTls)
+        const unknown = tellApart((listener as unknown as { readonly server: Server }).server, sharers)
         const close = listener.close.bind(listener)
         return Object.assign(listener, {
           close: (...how: Parameters<typeof close>) => {
@@ -135,7 +145,7 @@ export const sharingPort =
   }
 
 /** Returns the connections of which it is not clear yet what they are. */
-function tellApart(server: Server, onTls: (socket: Socket) => void): ReadonlySet<Socket> {
+function tellApart(server: Server, { onTls, onCarried }: PortSharers): ReadonlySet<Socket> {
   const [accept, ...others] = server.listeners('connection') as ((socket: Socket) => void)[]
   invariant(accept !== undefined && others.length === 0, 'the TCP transport takes connections where we look for it')
   const unknown = new Set<Socket>()
@@ -147,6 +157,7 @@ function tellApart(server: Server, onTls: (socket: Socket) => void): ReadonlySet
       unknown.delete(socket)
       if (socket.destroyed) return
       if (first === HANDSHAKE) return onTls(socket)
+      if (first === CARRIED) return onCarried(socket)
       accept.call(server, socket)
       socket.resume()
     })

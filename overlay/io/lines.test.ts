@@ -89,3 +89,12 @@ test('with lines turned off on one side, tunnels are libp2p streams', async () =
   assert.equal(await echoed(await openTunnel(b, a), 'y'), 'y')
   assert.deepEqual([counted(a, 'tunnels-on-lines'), counted(b, 'tunnels-on-lines')], [0, 0])
 })
+
+test('a tunnel that has waited long enough takes a libp2p stream, and the line is there for the next', async () => {
+  const [a, b] = await village.pair({ linePatienceMs: 0 })
+  assert.equal(await echoed(await openTunnel(a, b), 'first'), 'first')
+  assert.equal(counted(a, 'tunnels-on-lines'), 0)
+  await a.heard.until(() => counted(a, 'lines') === 1, 'the line is there')
+  assert.equal(await echoed(await openTunnel(a, b), 'second'), 'second')
+  assert.deepEqual([counted(a, 'tunnels-on-lines'), counted(a, 'lines-failed')], [1, 0])
+})

@@ -7,15 +7,22 @@ import type { TLSSocket } from 'node:tls'
 import type { NodeId } from '../kernel/ids.ts'
 import { chooseLine, LINES_PER_PEER_MAX, wantsAnother } from '../line-choice.ts'
 import { GROWTH_BYTES_MAX, type Purse } from '../line-window.ts'
-import type { Connections } from './connections.ts'
+import { openCarriage } from './carriage.ts'
+import { type Connections, viaOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
+import { within } from './deadline.ts'
 import { Line } from './line.ts'
 import { arrangeMeetings, isTcp, type Meeting, reachOf } from './line-meeting.ts'
 import { openLineDoor } from './line-tls.ts'
 
-/** How long the first tunnel to a peer waits for a line; then, and for a while, it takes a libp2p stream. */
-const OPEN_TIMEOUT_MS = 2_000
+/**
+ * How long the first tunnel to a peer waits for a line before it takes a libp2p stream; the line is made all the same.
+ * A third of what a call allows for a tunnel (node/traffic.ts): what is left has to do for the stream. A guess.
+ */
+export const LINE_PATIENCE_MS = 1_000
+/** How long making a line may take, on a busy device too: as long as its ticket is good for. */
+const OPEN_TIMEOUT_MS = 5_000
 /** How long it is remembered that there was no line to be had. A guess. */
 const REFUSED_MS = 60_000
 /** Both sides may each make as many as one makes; whoever makes more is refused. */
@@ -29,15 +36,19 @@ export interface LinesSetup {
   readonly node: Libp2pNode
   readonly connections: Connections
   readonly counters: Counters
+  /** How long a tunnel waits for the first line to a peer. */
+  readonly patienceMs: number
   /** The peer opened a tunnel. */
   onTunnel(peer: NodeId, duplex: Duplex): void
 }
 
 export interface Lines {
-  /** A new tunnel on a line; null when there is none to be had: the path is a relay, or the peer has no lines. */
+  /** A new tunnel on a line; null when there is none to be had. */
   openTunnel(peer: NodeId, signal: AbortSignal): Promise<Duplex | null>
   /** A connection that began like a line. */
   accept(socket: Socket): void
+  /** A connection that began with a ticket for another one that this node is to join it to. */
+  carry(socket: Socket): void
   /** A connection to the peer closed: its lines have to show that they still work, and refusals are forgotten. */
   doubt(peer: NodeId): void
   /** Cuts all lines to a peer at once. */
@@ -49,6 +60,7 @@ export interface Lines {
 export const NO_LINES: Lines = {
   openTunnel: async () => null,
   accept: (socket) => void socket.destroy(),
+  carry: (socket) => void socket.destroy(),
   doubt: () => {},
   cut: () => {},
   close: () => {},
@@ -56,6 +68,8 @@ export const NO_LINES: Lines = {
 
 interface Held {
   readonly line: Line
+  /** Over a relay: for new tunnels only as long as there is no direct connection. */
+  readonly isCarried: boolean
   isDoubted: boolean
   idle: NodeJS.Timeout | null
 }
@@ -81,11 +95,15 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     peers.set(id, peer)
     return peer
   }
-  const loads = ({ held }: Peer) =>
-    [...held].map(({ line, isDoubted }) => ({ tunnels: line.tunnels, isBulky: line.isBulky, isDoubted }))
-  const choose = (peer: Peer): Held | null => {
-    const index = chooseLine(loads(peer))
-    return index === null ? null : ([...peer.held][index] ?? null)
+  const isDirect = (id: NodeId): boolean => connections.all(id).some(isTcp)
+  const usable = (id: NodeId, { held }: Peer): readonly Held[] =>
+    isDirect(id) ? [...held].filter(({ isCarried }) => !isCarried) : [...held]
+  const loads = (held: readonly Held[]) =>
+    held.map(({ line, isDoubted }) => ({ tunnels: line.tunnels, isBulky: line.isBulky, isDoubted }))
+  const choose = (id: NodeId, peer: Peer): Held | null => {
+    const held = usable(id, peer)
+    const index = chooseLine(loads(held))
+    return index === null ? null : (held[index] ?? null)
   }
 
   const isRefused = ({ refusedUntil }: Peer): boolean => refusedUntil > performance.now()
@@ -99,7 +117,7 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
       onChange: () => onChange(id, held),
       onClose: () => release(id, held),
     })
-    const held: Held = { line, isDoubted: false, idle: null }
+    const held: Held = { line, isCarried: !isDirect(id), isDoubted: false, idle: null }
     hold(id, held)
   }
 
@@ -121,7 +139,7 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     held.idle = null
     const peer = peerAt(id)
     if (held.line.tunnels > 0) {
-      if (wantsAnother(loads(peer)) && !isRefused(peer)) more(id, peer).catch(() => {})
+      if (wantsAnother(loads(usable(id, peer))) && !isRefused(peer)) more(id, peer).catch(() => {})
       return
     }
     held.idle = setTimeout(() => held.line.destroy(), IDLE_MS)
@@ -151,8 +169,19 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
       if (reach === null) throw new Error('the connection has no address')
       return attach(id, await meeting.dial(outbound, reach, signal), true)
     }
-    if (inbound === undefined) throw new Error('there is no direct connection')
+    if (inbound === undefined) return attach(id, await dialCarried(id, signal), true)
     await Promise.all([awaited(peer.waiting, signal), meeting.askToCall(inbound, signal)])
+  }
+  /** Over the relay by which the peer is connected, where we can connect to that. */
+  const dialCarried = async (id: NodeId, signal: AbortSignal): Promise<TLSSocket> => {
+    const relayed = connections.all(id).find(({ direct }) => !direct)
+    const via = relayed === undefined ? null : viaOf(relayed)
+    if (relayed === undefined || via === null) throw new Error('there is no connection')
+    for (const relay of connections.all(via)) {
+      const reach = reachOf(relay)
+      if (reach !== null) return await meeting.dial(relayed, () => carriage.dial(relay, reach, id, signal), signal)
+    }
+    throw new Error('the relay cannot be connected to')
   }
   const meeting: Meeting = await arrangeMeetings(node, (id) => {
     const peer = peerAt(id)
@@ -170,6 +199,8 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     onRefused: refuse,
   })
 
+  const carriage = await openCarriage({ node, connections, counters, onLine: (socket) => door.enter(socket) })
+
   const doubt = async (held: Held): Promise<void> => {
     held.isDoubted = true
     held.isDoubted = !(await held.line.check(CHECK_MS))
@@ -178,15 +209,18 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
 
   return {
     openTunnel: async (id, signal) => {
-      if (!connections.all(id).some(isTcp)) return null
+      if (!connections.all(id).some((connection) => isTcp(connection) || !connection.direct)) return null
       const peer = peerAt(id)
-      const ready = choose(peer)
+      const ready = choose(id, peer)
       if (ready !== null) return ready.line.open()
       if (isRefused(peer)) return null
-      await Promise.race([more(id, peer).catch(() => {}), aborted(signal)])
-      return choose(peer)?.line.open() ?? null
+      const patience = within(setup.patienceMs, signal)
+      await Promise.race([more(id, peer).catch(() => {}), aborted(patience.signal)])
+      patience.end()
+      return choose(id, peer)?.line.open() ?? null
     },
     accept: door.enter,
+    carry: carriage.accept,
     doubt: (id) => {
       const peer = peers.get(id)
       if (peer === undefined) return
@@ -195,11 +229,13 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
       for (const held of peer.held) if (!held.isDoubted) void doubt(held)
     },
     cut: (id) => {
+      carriage.cut(id)
       for (const held of [...(peers.get(id)?.held ?? [])]) held.line.destroy(new Error('the peer was cut off'))
     },
     close: () => {
       stop.abort(new Error('the network was stopped'))
       door.close()
+      carriage.close()
       for (const { held } of peers.values()) for (const one of [...held]) one.line.destroy()
     },
   }

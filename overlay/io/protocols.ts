@@ -8,6 +8,7 @@ export const CREDENTIAL_PROTOCOL = '/coppice/credential/1.0.0'
 export const RENEWAL_PROTOCOL = '/coppice/renewal/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
 export const LINE_PROTOCOL = '/coppice/line/1.0.0'
+export const CARRY_PROTOCOL = '/coppice/carry/1.0.0'
 export const DIAL_BACK_PROTOCOL = '/coppice/dial-back/1.0.0'
 export const PUNCH_PROTOCOL = '/coppice/punch/1.0.0'
 /** libp2p's own. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { serviceId } from '../kernel/ids.ts'
 import { createNode } from './create-libp2p.ts'
-import { bytesOf, createVillage, FEDERATION, newKey, wantOf } from './fixtures.ts'
+import { bytesOf, createVillage, FEDERATION, newKey, PATIENCE_MS, wantOf } from './fixtures.ts'
 import { exchangeJoin } from './join.ts'
 import { askToBeCarried } from './newcomers.ts'
 
@@ -32,9 +32,9 @@ test('two members that listen only through a relay exchange messages, gossip and
   const tunnel = await a.network.openTunnel(
     b.network.self,
     { kind: 'instance', service: serviceId('a.b.c.d'), number: 0, port: 80, protocol: 'tcp', callerNamespace: '' },
-    AbortSignal.timeout(5_000),
+    AbortSignal.timeout(PATIENCE_MS),
   )
-  assert.ok(tunnel.ok)
+  assert.ok(tunnel.ok, JSON.stringify(tunnel))
   tunnel.value.end(Buffer.alloc(1_048_576, 7))
   assert.equal(Buffer.concat(await tunnel.value.toArray()).length, 1_048_576)
 })

@@ -1,19 +1,20 @@
 // `npm run bench -- overlay`: what a tunnel costs, beside other ways of carrying the same bytes between the same two
 // places in the same run. Absolute figures are the machine's; the ratios are ours.
 
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ResolveView } from '../../node/control.ts'
-import { answer, coppice } from '../local/command-fixture.ts'
 import { createFleet, type Fleet, type FleetNode, until } from '../local/fleet.ts'
-import { clientAt, createStagehands, openCarriers, openClient, TRAFFIC_ENDS } from './carriers.ts'
+import { clientAt, createStagehands, openCarriers, openClient } from './carriers.ts'
 import { type Figure, loadNow, median, worstOf } from './figures.ts'
+import { benchColdNames } from './overlay-cold.ts'
+import { addressOfEnds, deployEnds } from './overlay-ends.ts'
+import { benchRelay } from './overlay-relay.ts'
 import type { Latencies, Way } from './traffic-ends.ts'
 import { openTwoPlaces, type Place, type TwoPlaces } from './two-places.ts'
 
-export const OVERLAY_PARTS: readonly string[] = ['memory', 'throughput', 'latency', 'names']
+export const OVERLAY_PARTS: readonly string[] = ['memory', 'throughput', 'latency', 'names', 'cold', 'relay']
 
 export interface OverlayBenchOptions {
   readonly parts: readonly string[]
@@ -26,9 +27,10 @@ export interface OverlayBenchOptions {
 }
 
 const MIB = 1_048_576
-const NAME = 'bench.demo.ends.web.any.rr.local'
+const NAME = addressOfEnds('ends')
 const PORT = 7_000
 const RELAYS = 'two plain relays'
+const TLS_RELAYS = 'two relays, TLS between'
 const READY_MS_MAX = 60_000
 const STREAMS = [1, 8] as const
 const LATENCY = { openings: 100, requests: 2_000 }
@@ -47,7 +49,20 @@ interface Stage {
   readonly dnsPort: number
 }
 
+/** Of `OVERLAY_PARTS`, those with a fleet of their own. */
+const APART: readonly string[] = ['cold', 'relay']
+
 export async function benchOverlay(options: OverlayBenchOptions): Promise<readonly Figure[]> {
+  const { parts, program } = options
+  return [
+    ...(parts.every((part) => APART.includes(part)) ? [] : await benchBetween(options)),
+    ...(parts.includes('cold') ? [await benchColdNames(program)] : []),
+    ...(parts.includes('relay') ? await benchRelay(options) : []),
+  ]
+}
+
+/** What is measured between two places. */
+async function benchBetween(options: OverlayBenchOptions): Promise<readonly Figure[]> {
   const folder = await mkdtemp(join(tmpdir(), 'coppice-bench-'))
   const places = openTwoPlaces()
   const hands = createStagehands()
@@ -103,28 +118,14 @@ async function readyNode(fleet: Fleet, name: string): Promise<FleetNode> {
 
 /** Runs the server as a service at the far place; resolves to the ways to it from the near one. */
 async function deploy(near: FleetNode, folder: string): Promise<Readonly<Record<string, Way>>> {
-  const microservice = {
-    microservice_name: 'ends',
-    microservice_namespace: 'web',
-    virtualization: 'process',
-    cmd: [process.execPath, TRAFFIC_ENDS, 'serve'],
-    memory: 512,
-    port: String(PORT),
-    constraints: [{ type: 'clusters', allowed: ['far'] }],
-  }
-  const application = { application_name: 'bench', application_namespace: 'demo', microservices: [microservice] }
-  const file = join(folder, 'service.json')
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [application] }))
-  const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', near.dataDir)
-  if (exitCode !== 0) throw new Error(stderr)
-  const { virtualAddress }: ResolveView = await answer('resolve', NAME, '--data', near.dataDir)
+  const byAddress = await deployEnds(near, folder, { name: 'ends', cluster: 'far', port: PORT })
   const { proxies } = await near.control.status()
   const through = (kind: 'http' | 'socks', at: string | null): Way => {
     const { hostname, port } = new URL(at ?? '')
     return { host: hostname, port: Number(port), proxy: { kind, target: `${NAME}:${PORT}` } }
   }
   return {
-    'Coppice, loopback address': { host: virtualAddress ?? '', port: PORT },
+    'Coppice, loopback address': byAddress,
     'Coppice, HTTP proxy': through('http', proxies.http),
     'Coppice, SOCKS': through('socks', proxies.socks),
   }
@@ -157,7 +158,10 @@ async function throughput(
   console.log(`\n${streams === 1 ? 'One stream' : `${streams} streams`}, ${runs} rounds, ${loadNow()}:`)
   for (const [name, all] of rates) {
     const [rate, ratio] = [median(all).toFixed(0), ratioTo(relays, name).toFixed(2)]
-    console.log(`  ${name.padEnd(28)}${rate.padStart(7)} MB/s${ratio.padStart(7)} of ${RELAYS}`)
+    const ofTls = ratioTo(rates.get(TLS_RELAYS) ?? [], name).toFixed(2)
+    console.log(
+      `  ${name.padEnd(28)}${rate.padStart(7)} MB/s${ratio.padStart(7)} of ${RELAYS}, ${ofTls} of those with TLS`,
+    )
   }
   const ssh = rates.get('ssh -L')
   const atLeast = { bound: 'at least', unit: '' } as const
@@ -241,7 +245,11 @@ async function memory({ places, fleet, ours }: Stage): Promise<readonly Figure[]
   await clientAt<number>(places.near, { kind: 'bulk', way, streams: 1, bytes: MEMORY_BYTES })
   isDone = true
   await sampled
-  console.log(`\nBoth nodes before a transfer of 1 GB: ${(before / MIB).toFixed(0)} MiB`)
+  const shared = await sharedBytes(fleet)
+  console.log(
+    `\nBoth nodes before a transfer of 1 GB: ${(before / MIB).toFixed(0)} MiB; ` +
+      `of them pages of Node's program that count twice: ${(shared / MIB).toFixed(0)} MiB`,
+  )
   return [{ what: 'both ends of 1 GB, resident at most', value: peak / MIB, target: 200, unit: 'MiB' }]
 }
 
@@ -261,12 +269,16 @@ async function idleTunnels({ places, fleet, ours }: Stage): Promise<readonly Fig
 }
 
 /** Of both nodes, as the system counts it: pages that both have mapped count twice. */
-async function residentBytes(fleet: Fleet): Promise<number> {
-  const all = await Promise.all(
+const residentBytes = async (fleet: Fleet): Promise<number> =>
+  (await statusBytes(fleet, 'VmRSS')).reduce((sum, bytes) => sum + bytes, 0)
+
+/** Pages of files that both nodes have mapped: as many as the one with fewer of them has. */
+const sharedBytes = async (fleet: Fleet): Promise<number> => Math.min(...(await statusBytes(fleet, 'RssFile')))
+
+const statusBytes = (fleet: Fleet, field: 'VmRSS' | 'RssFile'): Promise<readonly number[]> =>
+  Promise.all(
     fleet.nodes.map(async ({ process: { pid } }) => {
       const status = await readFile(`/proc/${pid}/status`, 'utf8')
-      return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1_024
+      return Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1_024
     }),
   )
-  return all.reduce((sum, bytes) => sum + bytes, 0)
-}
