@@ -8,7 +8,6 @@ import type { Address, Connection, ConnectionGater, PeerId, PrivateKey } from '@
 import { FaultTolerance } from '@libp2p/interface'
 import type { AddressManager, TransportManager } from '@libp2p/interface-internal'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
-import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { isLoopback, isPrivate } from '@libp2p/utils'
 import type { Multiaddr } from '@multiformats/multiaddr'
@@ -19,6 +18,7 @@ import { invariant } from '../kernel/assert.ts'
 import type { FederationId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
 import { encryption } from './encryption.ts'
+import { lanDiscovery } from './lan-discovery.ts'
 import { type PortSharers, sharingPort } from './line-tls.ts'
 import { multiplexer } from './multiplexer.ts'
 import { punchedTcp } from './punched-tcp.ts'
@@ -151,7 +151,7 @@ const configure = (
     // It opens a stream for each ping; round-trips.ts keeps one open.
     connectionMonitor: { enabled: false },
     peerStore: { maxAddressAge: ADDRESS_AGE_MS_MAX, maxPeerAge: PEER_AGE_MS_MAX },
-    peerDiscovery: options.mdns ? [mdns({ serviceTag: mdnsTag(options.federation) })] : [],
+    peerDiscovery: options.mdns ? [lanDiscovery(lanTag(options.federation))] : [],
     services: servicesOf(options),
   })
 
@@ -213,7 +213,7 @@ const gossip = (waits: boolean) =>
 export const kadProtocol = (federation: FederationId): string => `/coppice/${federation}/kad/1.0.0`
 
 /** One service name per federation, within a DNS label's 63 characters, so that others' devices are not even heard. */
-const mdnsTag = (federation: FederationId): string => `_coppice-${federation.slice(0, 32)}._udp.local`
+const lanTag = (federation: FederationId): string => `_coppice-${federation.slice(0, 32)}._udp.local`
 
 /** The Noise prologue: the federation's id as raw bytes. */
 export function prologueOf(federation: FederationId): Uint8Array {

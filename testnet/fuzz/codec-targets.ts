@@ -11,7 +11,9 @@ import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import { createDatagramReader, frameDatagram } from '../../overlay/datagrams.ts'
 import { createPacker, createUnpacker } from '../../overlay/frame-delta.ts'
+import { readNatPmpAnswer } from '../../overlay/gateway-messages.ts'
 import { readRequest } from '../../overlay/io/dns-message.ts'
+import { lanAnswer, lanQuestion, readLanMessage } from '../../overlay/io/lan-message.ts'
 import type { FederationId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
@@ -54,6 +56,7 @@ const failed = ({ ok }: Result<unknown, unknown>): boolean => !ok
 const latin = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'))
 const latinOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 const SERVICE = 'shop.sim.web.sim' as ServiceId
+const LAN_TAG = '_coppice-ab._udp.local'
 const nothingInside = () => err('no envelope belongs here')
 
 const READERS: readonly Reader[] = [
@@ -180,6 +183,19 @@ const READERS: readonly Reader[] = [
     name: 'dns',
     samples: () => [dnsQuery(['shop', 'sim', 'web', 'sim', '0', 'rr', 'local'], 1), dnsQuery(['web', 'internal'], 33)],
     read: (bytes) => readRequest(Buffer.from(bytes)).kind !== 'query',
+  },
+  {
+    name: 'lan-message',
+    samples: () => [lanQuestion(LAN_TAG), lanAnswer(LAN_TAG, 'x', [`/ip4/192.168.7.1/tcp/4001/p2p/${'Q'.repeat(46)}`])],
+    read: (bytes) => readLanMessage(bytes, LAN_TAG) === null,
+  },
+  {
+    name: 'nat-pmp',
+    samples: () => [
+      Uint8Array.of(0, 128, 0, 0, 0, 0, 0, 1, 192, 0, 2, 1),
+      Uint8Array.of(0, 130, 0, 0, 0, 0, 0, 1, 15, 161, 15, 161, 0, 0, 14, 16),
+    ],
+    read: (bytes) => readNatPmpAnswer(bytes) === null,
   },
   {
     name: 'socks',

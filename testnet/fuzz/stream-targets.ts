@@ -100,8 +100,11 @@ async function openSession(): Promise<Session> {
   let fired = 0
   return {
     fire: async (random, onInput) => {
+      const isFirst = fired < SCENES.length
       const scene = SCENES[fired++ % SCENES.length] as Scene
-      const bytes = changed(random, scene.honest(cast))
+      const honest = scene.honest(cast)
+      // The first of each as it was, so that it is read to its end.
+      const bytes = isFirst ? Buffer.concat(honest.map(frame)) : changed(random, honest)
       onInput(Buffer.concat([bytesOf(`${scene.protocol} ${scene.play.name}\n`), bytes]))
       const refused = await scene.play(cast, bytes, scene.protocol)
       if (cast.bugs.length > 0) throw cast.bugs[0]

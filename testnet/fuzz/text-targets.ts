@@ -9,6 +9,7 @@ import { readInvite } from '../../bootstrap/io/redeem-invite.ts'
 import { decodeRequest } from '../../bootstrap/operator-request.ts'
 import { parseAddress } from '../../overlay/address.ts'
 import { parsePlace } from '../../overlay/coordinates/distance.ts'
+import { locationIn, servicesIn, valueIn } from '../../overlay/gateway-messages.ts'
 import { readConnectTarget, readTarget } from '../../overlay/http-forwarding.ts'
 import type { DomainPath, FederationId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
@@ -122,6 +123,24 @@ const READERS: readonly TextReader[] = [
       const report: Report = { errors: [], warnings: [] }
       readEnvironmentFile(report, text, { A: 'a' }, '$')
       return report.errors.length > 0
+    },
+  },
+  {
+    name: 'gateway',
+    weight: 1,
+    samples: [
+      'HTTP/1.1 200 OK\r\nLOCATION: http://192.168.7.254:5000/root.xml\r\nST: x\r\n\r\n',
+      '<service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType>' +
+        '<controlURL>/c</controlURL></service>',
+      '<s:Body><u:x><NewExternalIPAddress>192.0.2.1</NewExternalIPAddress></u:x></s:Body>',
+    ],
+    read: (text) => {
+      const found = servicesIn(text, new URL('http://192.168.7.254:5000/root.xml'))
+      return (
+        locationIn(text, '192.168.7.254') === null &&
+        found.length === 0 &&
+        valueIn(text, 'NewExternalIPAddress') === null
+      )
     },
   },
   { name: 'place', weight: 1, samples: ['52.5,13.4', '-1,2'], read: (text) => parsePlace(text) === null },

@@ -1,5 +1,5 @@
-// A cable between two devices, and no address that leads anywhere else. Run by lan.live.test.ts in namespaces of its
-// own; prints what the second device said while it joined.
+// A cable between two devices, no router, and no route that leads anywhere else. Run by lan.live.test.ts in namespaces
+// of its own; prints what the second device said while it joined.
 
 import { execFile, spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
@@ -29,8 +29,6 @@ const ip = async (...words: readonly string[]): Promise<void> => void (await run
 const address = async (name: string, host: number): Promise<void> => {
   await ip('-n', name, 'link', 'set', 'eth0', 'up')
   await ip('-n', name, 'addr', 'add', `${NET}.${host}/24`, 'dev', 'eth0')
-  // Multicast leaves by the default route; without one the library that looks around sends nothing.
-  await ip('-n', name, 'route', 'add', 'default', 'via', `${NET}.254`)
 }
 
 function launch(name: string, words: readonly string[]) {

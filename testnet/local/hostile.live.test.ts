@@ -15,7 +15,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { InstanceView, StatusView } from '../../node/control.ts'
 import { joinNode } from '../../node/index.ts'
 import { frame } from '../../overlay/io/frames.ts'
-import { CONTROL_PROTOCOL, TUNNEL_PROTOCOL } from '../../overlay/io/protocols.ts'
+import { CONTROL_PROTOCOL, HELLO_PROTOCOL, TUNNEL_PROTOCOL } from '../../overlay/io/protocols.ts'
 import { TUNNELS_PER_MEMBER_MAX } from '../../overlay/io/tunnel-streams.ts'
 import type { DomainPath, FederationId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { encodeHeader } from '../../overlay/tunnel.ts'
@@ -135,6 +135,9 @@ test('a stranger gets no handshake, and one that knows the federation’s id is 
         const connection = await nosy.dial(multiaddr(await addressOf('a1')), { force: true })
         const stream = await openStream(connection, CONTROL_PROTOCOL).catch(() => null)
         stream?.write(frame(new Uint8Array(1_000)))
+        // Half a hello, and then silence: until its time is over the node has other things to do.
+        const hello = await openStream(connection, HELLO_PROTOCOL).catch(() => null)
+        hello?.write(frame(new Uint8Array(1_000)).subarray(0, 500))
         return connection
       }).map((dialled) => dialled.catch(() => null)),
     )
