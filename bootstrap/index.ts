@@ -18,6 +18,7 @@ export { BootstrapError, type BootstrapErrorCode } from './errors.ts'
 export { decodeInvite, INVITE_ADDRESSES_MAX, type Invite, type InviteProblem } from './invite.ts'
 export type { Proposed } from './io/charter-keeper.ts'
 export type { MintOptions } from './io/enrolment-desk.ts'
+export { signFederationOrder } from './io/federation-signer.ts'
 export { createGate, type GateOptions, type MembershipGate } from './io/gate.ts'
 export {
   createOperatorKey,
@@ -30,10 +31,13 @@ export {
   writeNextOperatorKey,
 } from './io/key-file.ts'
 export { type FoundOptions, foundFederation, loadMembership, type Membership } from './io/membership.ts'
+export { askOther, credentialThere, withRevocations } from './io/other-federation.ts'
+export { openPassage, PASSAGE_BYTES_MAX, PASSAGE_SEEDS_MAX, packPassage } from './io/passage.ts'
 export { openPolicy, signPolicy } from './io/policy-signer.ts'
 export { isPrepared, prepareDevice, takePrepared } from './io/prepare.ts'
 export { type RedeemOptions, readInvite, redeemInvite } from './io/redeem-invite.ts'
 export { openSealed, sealTo } from './io/sealed-box.ts'
-export { POLICY_KEY, type Store } from './io/store.ts'
+export { PASSAGE_BEGUN_KEY, PASSAGE_KEY, POLICY_KEY, type Store } from './io/store.ts'
 export { type BootstrapMessage, bootstrapSchemas, type CharterMessage, HELLO_BYTES_MAX } from './messages.ts'
+export { type Collision, collisionsOf, type Named, takenNames } from './names.ts'
 export { type PolicyStatement, supersedes } from './policy-statement.ts'

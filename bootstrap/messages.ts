@@ -31,7 +31,7 @@ export const JOIN_REQUEST_BYTES_MAX = 1_024
 export const RENEWAL_BYTES_MAX = CREDENTIAL_BYTES_MAX + 256
 /** One piece of a charter: half of what a message may be, so that an entry always fits. */
 export const PIECE_BYTES_MAX = 32_768
-/** So many bytes in front of a join answer's charter say how long the answer itself is. */
+/** So many bytes in front of an answer's charter say how long the answer itself is. */
 const LENGTH_BYTES = 2
 
 const helloSchema = object({
@@ -60,7 +60,7 @@ const renewalSchema = object({ kind: literal('renew'), credential: text(CREDENTI
 export type Renewal = Infer<typeof renewalSchema>
 
 const acceptedSchema = object({ kind: literal('accepted'), credential: nullable(text(CREDENTIAL_BYTES_MAX)) })
-const refusedSchema = object({ kind: literal('refused'), code: text(64), detail: text(512) })
+export const refusedSchema = object({ kind: literal('refused'), code: text(64), detail: text(512) })
 type AnswerHead = Infer<typeof acceptedSchema> | Infer<typeof refusedSchema>
 /** `credential` is null where the guest's own operator signs it. */
 export type JoinAnswer = (Infer<typeof acceptedSchema> & { readonly charter: Uint8Array }) | Infer<typeof refusedSchema>
@@ -90,7 +90,7 @@ export const bootstrapSchemas: MessageSchemas<BootstrapMessage> = {
   'policy/signed': policySignedSchema,
 }
 
-interface FrameCodec<T> {
+export interface FrameCodec<T> {
   encode(frame: T): Uint8Array
   decode(frame: Uint8Array): Result<T, string>
 }
@@ -102,25 +102,34 @@ const answerHead = frameCodec<AnswerHead>(answerSchema, RENEWAL_BYTES_MAX)
 
 /** An answer, and behind it the charter, which is longer than a message may be. */
 export const joinAnswerFrame: FrameCodec<JoinAnswer> = {
-  encode: (answer) => {
-    const head = answerHead.encode(answer)
-    const charter = answer.kind === 'accepted' ? answer.charter : new Uint8Array(0)
-    const frame = new Uint8Array(LENGTH_BYTES + head.length + charter.length)
-    new DataView(frame.buffer).setUint16(0, head.length)
-    frame.set(head, LENGTH_BYTES)
-    frame.set(charter, LENGTH_BYTES + head.length)
-    return frame
-  },
+  encode: (answer) =>
+    withCharter(answerHead.encode(answer), answer.kind === 'accepted' ? answer.charter : new Uint8Array(0)),
   decode: (frame) => {
-    if (frame.length < LENGTH_BYTES) return err('it is cut off')
-    const end = LENGTH_BYTES + new DataView(frame.buffer, frame.byteOffset).getUint16(0)
-    const head = answerHead.decode(frame.subarray(LENGTH_BYTES, end))
+    const parts = splitCharter(frame)
+    if (!parts.ok) return parts
+    const head = answerHead.decode(parts.value.head)
     if (!head.ok) return head
-    return ok(head.value.kind === 'accepted' ? { ...head.value, charter: frame.slice(end) } : head.value)
+    return ok(head.value.kind === 'accepted' ? { ...head.value, charter: parts.value.charter } : head.value)
   },
 }
 
-function frameCodec<T>(schema: Schema<T>, bytesMax: number): FrameCodec<T> {
+export function withCharter(head: Uint8Array, charter: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(LENGTH_BYTES + head.length + charter.length)
+  new DataView(frame.buffer).setUint16(0, head.length)
+  frame.set(head, LENGTH_BYTES)
+  frame.set(charter, LENGTH_BYTES + head.length)
+  return frame
+}
+
+export function splitCharter(
+  frame: Uint8Array,
+): Result<{ readonly head: Uint8Array; readonly charter: Uint8Array }, string> {
+  if (frame.length < LENGTH_BYTES) return err('it is cut off')
+  const end = LENGTH_BYTES + new DataView(frame.buffer, frame.byteOffset).getUint16(0)
+  return ok({ head: frame.subarray(LENGTH_BYTES, end), charter: frame.slice(end) })
+}
+
+export function frameCodec<T>(schema: Schema<T>, bytesMax: number): FrameCodec<T> {
   return {
     encode: (frame) => encodeCbor(schema.write(frame)),
     decode: (frame) => {

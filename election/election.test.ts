@@ -52,6 +52,27 @@ test('children become electors after ten steady seconds: three of three, and of 
   }
 })
 
+test('who leads a cluster and the domain above it speaks in both at the same moments, and as often', () => {
+  const world = createWorld({ seed: 5, clusters: { berlin: 3, paris: 3 }, timing: QUICK })
+  world.run(8_000)
+  const [leader] = world.leaders(domainOf('/'))
+  assert.ok(leader !== undefined)
+  const beats = () =>
+    ['/', leader.startsWith('berlin') ? '/berlin' : '/paris'].map((path) => {
+      const role = world.seat(leader, domainOf(path))?.state.role
+      assert.ok(role?.kind === 'leader')
+      return role.heartbeatAt
+    })
+  for (let look = 0; look < 20; look++) {
+    const [above, below] = beats()
+    assert.equal(above, below)
+    assert.equal((above ?? Number.NaN) % lan.heartbeatMs, 0)
+    world.run(37)
+    const [next = Number.NaN] = beats()
+    assert.ok(next - (above ?? Number.NaN) <= lan.heartbeatMs)
+  }
+})
+
 test('electors that came after the election vouch for the leader, so its announcements prove themselves', () => {
   const world = grown(3, 5)
   const { electors, votes, term } = world.known('berlin-5' as NodeId, berlin) ?? assert.fail()

@@ -120,8 +120,11 @@ function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[])
   const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
   askForVotes(state, out)
-  return renewLease({ ...state, role: { ...role, heartbeatAt: now + state.timing.heartbeatMs } }, now)
+  return renewLease({ ...state, role: { ...role, heartbeatAt: nextBeat(now, state.timing.heartbeatMs) } }, now)
 }
+
+/** On the next full interval of this node's clock: whoever leads several domains wakes up once for all of them. */
+const nextBeat = (now: Millis, intervalMs: Millis): Millis => (Math.floor(now / intervalMs) + 1) * intervalMs
 
 /** Tells a child that asks around for votes who leads, and whether it is still an elector. */
 export function greet(state: ElectionState, child: ChildId, { now }: StepContext, out: ElectionEffect[]): void {

@@ -36,7 +36,12 @@ export function createBelonging({ gate, network, input, notice }: BelongingParts
 
   function cutOutcasts(): void {
     // Also those that are not connected: their records are here all the same.
-    for (const node of gate().outcasts()) {
+    const now = new Set(gate().outcasts())
+    for (const node of [...outcasts].filter((one) => !now.has(one))) {
+      outcasts.delete(node)
+      input({ kind: 'readmitted', node })
+    }
+    for (const node of now) {
       if (outcasts.has(node)) continue
       outcasts.add(node)
       input({ kind: 'revoked', node })
@@ -75,7 +80,8 @@ export function createBelonging({ gate, network, input, notice }: BelongingParts
   const timer = setInterval(() => void renew(), RENEWAL_LOOK_MS)
   timer.unref()
   return {
-    onCharterChanged: (_view, news) => {
+    onCharterChanged: ({ operators }, news) => {
+      input({ kind: 'operators', count: operators.length })
       for (const packed of news) input({ kind: 'charter', message: { kind: 'charter/news', packed }, to: null })
       cutOutcasts()
     },

@@ -27,6 +27,7 @@ import type { Sealer } from '../overlay/wire/envelope.ts'
 import type { CoreMessage } from './core/effects.ts'
 import { type CoreMemory, readMemory } from './core/memory.ts'
 import { CoppiceError } from './errors.ts'
+import { crossOver } from './federate/crossing.ts'
 import { type Disk, openDisk } from './io/disk.ts'
 import { restoreMembership, SEEDS_KEY } from './io/membership-copy.ts'
 import type { JoinOptions, NodeOptions } from './options.ts'
@@ -79,6 +80,7 @@ export async function openFolder(
       await disk.put(SEEDS_KEY, encodeCbor(addresses), { sync: true })
     }
     const nodeKey = await loadOrCreateNodeKey(dataDir)
+    await crossOver(disk, nodeKey)
     const operatorKey = await loadOperatorKey(join(dataDir, OPERATOR_KEY_FILE))
     return { dataDir, disk, nodeKey, operatorKey }
   } catch (problem) {

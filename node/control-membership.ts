@@ -3,6 +3,7 @@
 import type { Threshold } from '../bootstrap/charter-entry.ts'
 import type { CharterLog } from '../bootstrap/charter-log.ts'
 import type { InviteView } from '../bootstrap/enrolment.ts'
+import type { Collision } from '../bootstrap/names.ts'
 
 export interface InviteRequest {
   /** The cluster of the guests; null: that of this node. */
@@ -41,6 +42,33 @@ export interface CharterTakenView {
   readonly problems: readonly string[]
 }
 
+export interface FederateRequest {
+  /** One line of text, made in the federation that goes on. */
+  readonly invite: string
+  /** Only looks whether the two fit together. */
+  readonly isCheck: boolean
+  /** Goes on although some names are used twice, or devices are away; two services of one name never fit. */
+  readonly isAllowed: boolean
+}
+
+export interface FederateView {
+  readonly state: 'checked' | 'begun'
+  /** The federation that goes on. */
+  readonly federation: string
+  readonly name: string
+  /** Names that both federations use. */
+  readonly collisions: readonly Collision[]
+  /** Devices, or whole clusters (`node` is null), that are away and stay behind. */
+  readonly away: readonly { readonly node: string | null; readonly name: string }[]
+  /** Those that go over; `isBegun` where the device said that it does. */
+  readonly devices: readonly {
+    readonly node: string
+    readonly name: string
+    readonly domain: string
+    readonly isBegun: boolean
+  }[]
+}
+
 /** All promises reject with CoppiceError when the caller's request cannot be met. */
 export interface MembershipControl {
   /** One line of text. */
@@ -66,6 +94,8 @@ export interface MembershipControl {
   setThreshold(threshold: Threshold): Promise<ProposalView>
   /** Makes a new operator key take over; with `isLost`, credentials of the old one count no more. */
   rotateOperator(isLost: boolean): Promise<ProposalView>
+  /** This federation's devices go on in that of the invite; both are one operator's. */
+  federate(request: FederateRequest): Promise<FederateView>
   /** The membership of a device that is still to go out, as text with its key: whoever has it is that device. */
   prepare(device: { readonly name: string; readonly domain: string | null }): Promise<string>
 }

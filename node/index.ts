@@ -1,5 +1,6 @@
 // Coppice as a library: one running node, and what may be asked of it.
 
+import { setTimeout as delay } from 'node:timers/promises'
 import { isPrepared } from '../bootstrap/index.ts'
 import { createControl } from './answers.ts'
 import { memberByInvite, memberOrFounder, openFolder } from './boot.ts'
@@ -13,7 +14,14 @@ export type * from './control.ts'
 export { CoppiceError, type ErrorView } from './errors.ts'
 export type { JoinOptions, NodeOptions, Preset } from './options.ts'
 
+/**
+ * How long a node that goes over into another federation waits for its last answers to get out. A guess: several round
+ * trips; an answer that is lost costs a wrong word in the report of `coppice federate`, nothing else.
+ */
+const LEAVE_MS = 1_000
+
 export interface RunningNode {
+  /** Another one from when the device goes on in another federation. */
   readonly control: NodeControl
   /** Resolves when the node can take work; rejects with the signal's reason. */
   ready(signal: AbortSignal): Promise<void>
@@ -32,7 +40,7 @@ export async function createNode(options: NodeOptions): Promise<RunningNode> {
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()
   const opened = await openFolder(options.dataDir, fail)
   const admission = await orClose(opened.disk, () => memberOrFounder(opened, options))
-  return running(await startMember(admission, options), failed)
+  return running(await startMember(admission, options), options, failed, fail)
 }
 
 /**
@@ -47,7 +55,7 @@ export async function joinNode(options: JoinOptions): Promise<RunningNode> {
   const admission = await orClose(folder.disk, () =>
     prepared === null ? memberByInvite(folder, options) : memberOrFounder(folder, options),
   )
-  return running(await startMember(admission, options), failed)
+  return running(await startMember(admission, options), options, failed, fail)
 }
 
 async function orClose<T>(disk: { close(): Promise<void> }, work: () => Promise<T>): Promise<T> {
@@ -59,26 +67,71 @@ async function orClose<T>(disk: { close(): Promise<void> }, work: () => Promise<
   }
 }
 
-async function running(member: Member, failed: Promise<Error>): Promise<RunningNode> {
+interface Life {
+  readonly member: Member
+  readonly control: NodeControl
+  readonly server: { close(): Promise<void> }
+}
+
+async function live(member: Member): Promise<Life> {
   const control = createControl(member)
   try {
-    const server = await serveControl(control, member.folder.dataDir)
-    return {
-      control,
-      failed,
-      ready: (signal) => untilReady(member, control, signal),
-      stop: async () => {
-        // First of all: nobody should wait for a leader because a socket takes its time, and those who listen hear of
-        // it.
-        await member.handOver()
-        await server.close()
-        await member.stop()
-      },
-    }
+    return { member, control, server: await serveControl(control, member.folder.dataDir) }
   } catch (problem) {
     await member.stop()
     throw problem
   }
+}
+
+/** The node, through as many lives as it has: it begins another one when its device goes on in another federation. */
+async function running(first: Member, options: NodeOptions, failed: Promise<Error>, fail: (problem: Error) => void) {
+  let life = await live(first)
+  let isStopping = false
+  let changing: Promise<void> = Promise.resolve()
+
+  const goOver = async (): Promise<void> => {
+    // What was answered last gets out.
+    await delay(LEAVE_MS)
+    if (isStopping) return
+    await life.server.close()
+    await life.member.stop()
+    const folder = await openFolder(options.dataDir, fail)
+    const admission = await orClose(folder.disk, () => memberOrFounder(folder, options))
+    life = await live(await startMember(admission, options))
+    follow()
+  }
+  const follow = (): void => {
+    void life.member.leaving.then(() => {
+      changing = goOver().catch((problem: unknown) => fail(problem as Error))
+    })
+  }
+  follow()
+
+  const ready = async (signal: AbortSignal): Promise<void> => {
+    for (;;) {
+      const { member, control } = life
+      const isOver = await Promise.race([untilReady(member, control, signal), member.leaving.then(() => true)])
+      if (isOver !== true) return
+      await changing
+      signal.throwIfAborted()
+    }
+  }
+
+  return {
+    get control() {
+      return life.control
+    },
+    failed,
+    ready,
+    stop: async () => {
+      isStopping = true
+      await changing
+      // First of all: nobody should wait for a leader because a socket takes its time, and those who listen hear of it.
+      await life.member.handOver()
+      await life.server.close()
+      await life.member.stop()
+    },
+  } satisfies RunningNode
 }
 
 function untilReady(member: Member, control: NodeControl, signal: AbortSignal): Promise<void> {

@@ -31,7 +31,7 @@ async function answerTo({ operator, capabilities, owner = null, header = exec, m
   const login = () => err({ code: 'not-allowed' as const, detail: '' })
   const secret = () => err({ code: 'not-allowed' as const, detail: '' })
   const rights = { ownerOf: () => owner, mayDo: (deed: string) => may.includes(deed) }
-  const inside = createInside({ operator: OURS, runtimes, login, secret, ...rights })
+  const inside = createInside({ operator: OURS, runtimes, login, secret, federate: secret, ...rights })
   const facts = { ...factsOf('caller', '/a'), operator, capabilities }
   const answer = await inside(idOf('caller'), facts, header, new AbortController().signal)
   return answer.ok ? 'ok' : answer.error.code

@@ -6,6 +6,7 @@ import { instanceKey, type OperatorId, type ServiceId } from '../overlay/kernel/
 import { err, ok } from '../overlay/kernel/result.ts'
 import type { Deed } from '../placement/index.ts'
 import { mayDeploy } from '../services-registry/authority.ts'
+import type { Crossing } from './federate/serve.ts'
 import type { Runtimes } from './io/runtimes.ts'
 import type { AnswerLogin } from './registry-logins.ts'
 import type { Secrets } from './secrets.ts'
@@ -16,6 +17,8 @@ export interface InsideOptions {
   readonly runtimes: Pick<Runtimes, 'logs' | 'exec' | 'image'>
   readonly login: AnswerLogin
   readonly secret: Secrets['serve']
+  /** For the operator that takes its devices into another federation. */
+  readonly federate: Crossing['serve']
   /** Whose service it is; null where this node does not know. */
   readonly ownerOf: (service: ServiceId) => OperatorId | null
   /** What this device's operator lets people of others do with its own services. */
@@ -51,6 +54,7 @@ export function createInside(options: InsideOptions): TunnelHandler {
       return image === null ? err({ code: 'no-such-instance', detail }) : ok(image)
     }
     if (header.kind === 'registry') return options.login(facts, header)
+    if (header.kind === 'federate') return options.federate(facts, header)
     if (header.kind === 'secret' || header.kind === 'keep-secret') return options.secret(facts, header)
     const { service, number } = header
     // To those who may not ask it is not here: the answer does not tell what runs on the device.

@@ -14,6 +14,7 @@ import { parseDomainPath } from '../overlay/kernel/ids.ts'
 import { asCoppiceError } from './boot.ts'
 import type { MembershipControl, ProposalView } from './control-membership.ts'
 import { CoppiceError } from './errors.ts'
+import { federate } from './federate/lead.ts'
 import type { Member } from './node.ts'
 
 /** Addresses in an invite: the first of this node's. */
@@ -51,6 +52,7 @@ export function membershipAnswers(member: Member, findNode: (who: string) => Nod
     signCharter: async (entry) => (await asked(operators.sign(entry))).map((proposed) => viewOf(gate, proposed)),
     setThreshold: async (threshold) => viewOf(gate, await asked(operators.setThreshold(threshold))),
     rotateOperator: (isLost) => rotate(member, isLost),
+    federate: (request) => federate(member, request),
     prepare: async ({ name, domain }) => {
       const into = domain ?? member.core.view.self.domain
       const parsed = parseDomainPath(into)

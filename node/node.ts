@@ -2,7 +2,7 @@
 // puts together; what each part does stands in its own.
 
 import { randomInt } from 'node:crypto'
-import { createGate, type Membership, type MembershipGate } from '../bootstrap/index.ts'
+import { createGate, type GateOptions, type Membership, type MembershipGate } from '../bootstrap/index.ts'
 import { ELECTORS_MAX_DEFAULT } from '../election/index.ts'
 import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
@@ -19,6 +19,9 @@ import type { WantedNode } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
+import { namesHere, takenHere } from './federate/names.ts'
+import { type Crossing, createCrossing } from './federate/serve.ts'
+import { openCarried } from './federate/submissions.ts'
 import { createHost, type Host, type HostPorts } from './host.ts'
 import { type ImageOffersOptions, imageOffers } from './image-offers.ts'
 import { createInside, isAllowed } from './inside.ts'
@@ -63,6 +66,7 @@ export interface Member {
   readonly policy: PolicyKeeper
   readonly secrets: Secrets
   readonly audit: AuditLog
+  readonly crossing: Crossing
   readonly traffic: Traffic
   readonly ways: WaysIn
   readonly options: NodeOptions
@@ -81,6 +85,8 @@ export interface Member {
   /** Tells of each event, and each time that something may have changed; returns how to stop listening. */
   onEvent(listener: (event: DomainEvent, at: number) => void): () => void
   onSettled(listener: () => void): () => void
+  /** Resolves when the device is to go on in another federation: with its next start, which is due now. */
+  readonly leaving: Promise<void>
   /** Resolves once it is so, or when the signal aborts. */
   until(isSo: () => boolean, signal: AbortSignal): Promise<void>
   /** Leads nothing any more, where somebody else can take over in time. */
@@ -124,6 +130,7 @@ async function assemble(
   let host: Host | null = null
   let network: NetworkPort | null = null
   let policy: PolicyKeeper | null = null
+  let surveyed: NonNullable<GateOptions['takenNames']> = async () => []
   const belonging = createBelonging({
     gate: () => gate,
     network: () => network,
@@ -144,6 +151,7 @@ async function assemble(
     name,
     wall: Date.now,
     onNotice: notice,
+    takenNames: (asked) => surveyed(asked),
     onCharterChanged: (view, news) => {
       belonging.onCharterChanged(view, news)
       policy?.onCharter()
@@ -214,6 +222,18 @@ async function assemble(
   })
   closers.push(() => runtimes.stop())
 
+  const { promise: leaving, resolve: leave } = Promise.withResolvers<void>()
+  const nameSources = { view: core.view, federation, secrets: secrets.list, policy: keeper.current }
+  surveyed = (asked) => takenHere(asked, nameSources, lookups.lookUp, stopping.signal)
+  const crossing = createCrossing({
+    view: core.view,
+    disk,
+    membership,
+    charter: gate.charter,
+    names: () => namesHere(nameSources),
+    wall: Date.now,
+    leave,
+  })
   const rights = ownerRights(core.view, keeper)
   const stopping = new AbortController()
   const questions = createQuestions((input) => host?.input(input))
@@ -234,6 +254,7 @@ async function assemble(
       runtimes,
       login: createAnswerLogin(logins),
       secret: secrets.serve,
+      federate: crossing.serve,
       ...rights,
     }),
     mayReach: (caller, service) => isAllowed(rights, 'reach', caller, service),
@@ -256,6 +277,11 @@ async function assemble(
     ...(preset === 'metered' ? METERED_NETWORK : {}),
     events: {
       ...events,
+      onConnected: (peer) => {
+        events.onConnected(peer)
+        // After the core has heard of it: what is handed over goes on a tunnel.
+        secrets.onConnected(peer.facts).catch((problem: unknown) => notice('secrets-not-handed-over', String(problem)))
+      },
       onMessage: (bytes, deliveredBy, topic) => host?.receive(bytes, deliveredBy, topic),
       onReachChanged: () => {
         if (network !== null && host !== null) tellReach(host, network)
@@ -302,13 +328,14 @@ async function assemble(
   keeper.tellFrom(running.input)
   closers.push(async () => running.stop())
   tellReach(running, opened)
-  running.input({ kind: 'start' })
+  running.input({ kind: 'start', operators: gate.charter().operators.length })
   closers.push(readDevice(dataDir, running))
   await runtimes.start()
 
   const ways = await openWaysIn({ node: options, core, self, traffic, notice })
   closers.push(() => ways.close())
   observers.onSettled(ways.refresh)
+  observers.onSettled(await openCarried(disk, core.view, running.input))
 
   return {
     folder,
@@ -322,6 +349,7 @@ async function assemble(
     policy: keeper,
     secrets,
     audit,
+    crossing,
     traffic,
     ways,
     options,
@@ -334,6 +362,7 @@ async function assemble(
     notice,
     onEvent: observers.onEvent,
     onSettled: observers.onSettled,
+    leaving,
     until: observers.until,
     handOver: () => handOver(running, core, observers),
     stop: async () => {

@@ -32,7 +32,7 @@ export function createPaths({ belonging, tell, input }: PathsParts): Paths {
       onConnected: (connected) => {
         const { peer, name, path, via, facts } = connected
         paths.set(peer, { path, via, reason: null })
-        names.set(peer, name)
+        if (name !== '') names.set(peer, name)
         tell({ name: 'path-changed', level: 'info', fields: { node: peer, name, path, via } })
         input({ kind: 'connected', peer, facts })
         belonging.onConnected(connected)

@@ -137,6 +137,32 @@ test('a secret is kept on the operator’s devices, each copy for one of them, a
   await assert.rejects(async () => first?.secrets.remove('db'), { code: 'no-such-secret' })
 })
 
+test('who was away, or in another cluster, has a secret and its removal from the first that it meets', async (t) => {
+  const { all } = await devices(t, [
+    ['a1', '/a', OURS],
+    ['b1', '/b', OURS],
+    ['b2', '/b', OURS],
+    ['c1', '/c', THEIRS],
+  ])
+  const [first, other, beside, theirs] = all
+  assert.ok(first && other && beside && theirs)
+  await first.secrets.set('db', VALUE)
+  assert.deepEqual(other.secrets.list(), [])
+  await first.secrets.onConnected(other.facts)
+  await first.secrets.onConnected(theirs.facts)
+  assert.equal(other.secrets.list().length, 1)
+  assert.deepEqual(theirs.secrets.list(), [])
+  await other.secrets.onConnected(beside.facts)
+  assert.equal(await got(beside), VALUE.toString())
+  const before = first.carried.length + other.carried.length
+  await first.secrets.onConnected(other.facts)
+  assert.equal(first.carried.length + other.carried.length, before, 'what it has taken is not handed over again')
+  await first.secrets.remove('db')
+  await first.secrets.onConnected(other.facts)
+  assert.deepEqual(other.secrets.list(), [])
+  await nowhereReadable(all)
+})
+
 test('another operator’s device gets what a service names that runs there, anew where it moves', async (t) => {
   const placements: SealedRecord[] = [placement('/', '/b')]
   const plan = [

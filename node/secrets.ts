@@ -27,6 +27,8 @@ const SEALED_BYTES_MAX = SECRET_BYTES_MAX + 1_024
 const SECRETS_KEPT_MAX = 256
 /** Devices that a secret is handed to when it is set. A guess: some of them are up when it is needed. */
 const HOLDERS_MAX = 32
+/** Devices of which is remembered what they took. A guess: an operator's devices. */
+const TOLD_MAX = 1_024
 /** How long a device may take to hand one over, or to take one. A guess: a slow relay. */
 const HAND_OVER_MS_MAX = 5_000
 const isName = new RegExp(`^${SECRET_NAME}$`)
@@ -47,6 +49,8 @@ export interface Secrets {
   /** Resolves to how many devices of the operator have it, this one among them. Rejects with CoppiceError. */
   set(name: string, value: Uint8Array): Promise<number>
   remove(name: string): Promise<number>
+  /** A device is connected: one of the operator's is handed what it has not taken from this one yet. */
+  onConnected(facts: SignerFacts): Promise<void>
   /** What another device gets that asks for one, or brings one. */
   readonly serve: (facts: SignerFacts, header: SecretHeader) => Result<Duplex, TunnelRefusal>
   readonly source: SecretSource
@@ -66,14 +70,15 @@ export function createSecrets(options: SecretsOptions): Secrets {
     return kept === undefined ? null : open(Buffer.from(kept.box, 'base64'), keepingIt(name))
   }
 
-  /** Takes a later word on a secret; an empty value removes it. */
-  const take = async (name: string, at: string, value: Uint8Array): Promise<void> => {
+  /** Takes a later word on a secret; an empty value removes it. Says whether it was one. */
+  const take = async (name: string, at: string, value: Uint8Array): Promise<boolean> => {
     const { kept, lent } = file.content()
     const before = kept.find((one) => one.name === name)
-    if (before !== undefined && before.at >= at) return
-    if (before === undefined && kept.length >= SECRETS_KEPT_MAX) return
+    if (before !== undefined && before.at >= at) return false
+    if (before === undefined && kept.length >= SECRETS_KEPT_MAX) return false
     const box = value.length === 0 ? '' : base64(sealTo(self, value, keepingIt(name)))
     await file.save({ kept: [...kept.filter((one) => one !== before), { name, at, box }], lent })
+    return true
   }
 
   const holders = (): readonly NodeId[] =>
@@ -82,14 +87,36 @@ export function createSecrets(options: SecretsOptions): Secrets {
       .map(({ node }) => node)
       .slice(0, HOLDERS_MAX)
 
-  const handTo = async (node: NodeId, name: string, at: string, value: Uint8Array): Promise<boolean> => {
+  const handTo = async (node: NodeId, name: string, at: string, value: Uint8Array, domain = core.self.domain) => {
     const box = sealTo(node, value, keepingIt(name))
     if (box === null) return false
     const signal = AbortSignal.timeout(HAND_OVER_MS_MAX)
-    const opened = await traffic().tunnelTo(node, core.self.domain, { kind: 'keep-secret', name, at }, signal)
+    const opened = await traffic().tunnelTo(node, domain, { kind: 'keep-secret', name, at }, signal)
     if (!opened.ok) return false
     opened.value.end(box)
-    return (await readMessage(opened.value, 1, HAND_OVER_MS_MAX))?.length === 1
+    const isTaken = (await readMessage(opened.value, 1, HAND_OVER_MS_MAX))?.length === 1
+    if (isTaken) noteTold(node, name, at)
+    return isTaken
+  }
+
+  /** What each device has taken from this one since its start, so that a link that comes and goes costs nothing. */
+  const told = new Map<NodeId, Map<string, string>>()
+  const noteTold = (node: NodeId, name: string, at: string): void => {
+    const known = told.get(node) ?? new Map<string, string>()
+    told.delete(node)
+    told.set(node, known.set(name, at))
+    const [oldest] = told.keys()
+    if (told.size > TOLD_MAX && oldest !== undefined) told.delete(oldest)
+  }
+
+  /** Whoever was away when a secret was set, or is in another cluster, has it from the first that it meets. */
+  const meet = async ({ node, operator, domain }: SignerFacts): Promise<void> => {
+    if (operator !== core.self.operator || node === self) return
+    for (const { name, at, box } of file.content().kept) {
+      if (told.get(node)?.get(name) === at) continue
+      const value = box === '' ? new Uint8Array() : open(Buffer.from(box, 'base64'), keepingIt(name))
+      if (value !== null && !(await handTo(node, name, at, value, domain))) return
+    }
   }
 
   const change = async (name: string, value: Uint8Array): Promise<number> => {
@@ -129,11 +156,17 @@ export function createSecrets(options: SecretsOptions): Secrets {
     return last === undefined ? null : open(Buffer.from(last.box, 'base64'), about)
   }
 
-  const serveKeep = ({ name, at }: Extract<SecretHeader, { readonly kind: 'keep-secret' }>): Duplex =>
+  /** What is news here is passed on to the operator's others in this cluster: they may have met nobody who knows. */
+  const serveKeep = ({ name, at }: Extract<SecretHeader, { readonly kind: 'keep-secret' }>, from: NodeId): Duplex =>
     taking(SEALED_BYTES_MAX, async (box) => {
       const value = open(box, keepingIt(name))
-      if (value !== null && isName.test(name)) await take(name, at, value)
-      return value !== null
+      if (value === null || !isName.test(name)) return false
+      noteTold(from, name, at)
+      if (await take(name, at, value)) {
+        const others = holders().filter((node) => told.get(node)?.get(name) !== at)
+        void Promise.all(others.map((node) => handTo(node, name, at, value)))
+      }
+      return true
     })
 
   return {
@@ -155,9 +188,10 @@ export function createSecrets(options: SecretsOptions): Secrets {
       const problem = `this node has no secret "${name}"`
       throw new CoppiceError('no-such-secret', problem, '`coppice secret list` shows those that it has.')
     },
+    onConnected: meet,
     serve: (facts, header) => {
       if (header.kind === 'keep-secret') {
-        if (facts.operator === core.self.operator) return ok(serveKeep(header))
+        if (facts.operator === core.self.operator) return ok(serveKeep(header, facts.node))
         return notAllowed('secrets are taken from the same operator only')
       }
       const { name, service, number } = header

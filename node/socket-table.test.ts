@@ -26,3 +26,16 @@ test('sockets of IPv6 that speak IPv4, and of UDP without an address, are found 
     null,
   )
 })
+
+test('an address of IPv6 is found as the kernel writes it, and not among sockets of IPv4', () => {
+  const address = 'fdff::7'
+  const table = HEAD + line('0000FFFD000000000000000007000000:C001', '0000FFFD000000000000000009000000:1F90', 15)
+  assert.equal(inodeAt(table, { address, port: 0xc001 }), '15')
+  assert.equal(inodeAt(table, { address: 'fdff::9', port: 0x1f90 }), null)
+  const loopback = line('00000000000000000000000001000000:C001', '00000000000000000000000001000000:1F90', 16)
+  assert.equal(inodeAt(HEAD + loopback, { address: '::1', port: 0xc001 }), '16')
+  const unbound = line('00000000000000000000000000000000:C001', '00000000000000000000000000000000:0000', 17)
+  assert.equal(inodeAt(HEAD + unbound, { address, port: 0xc001 }), '17')
+  assert.equal(inodeAt(HEAD + line('00000000:C001', '00000000:0000', 18), { address, port: 0xc001 }), null)
+  assert.equal(inodeAt(table, { address: 'fdff::7%lo', port: 0xc001 }), null)
+})

@@ -40,7 +40,7 @@ export function domainViews(core: CoreView, now: number, freshMs: number): reado
       role: roleOf(seat),
       leader: announcement?.leader ?? null,
       leaderNode: announcement?.node ?? null,
-      leaderName: announcement?.name ?? null,
+      leaderName: announcement === undefined || announcement === null ? null : nameOf(core, announcement.node),
       epoch: announcement?.epoch ?? 0,
       term: announcement?.term ?? 0,
       electors: announcement?.electors ?? [],
@@ -90,9 +90,9 @@ export function waitingFor(core: CoreView): readonly string[] {
 }
 
 export function nodeViews(core: CoreView): readonly NodeView[] {
-  return [...core.roster().values()].map(({ node, name, facts, state, incarnation }) => ({
+  return [...core.roster().values()].map(({ node, facts, state, incarnation }) => ({
     node,
-    name,
+    name: nameOf(core, node) ?? '',
     domain: facts.domain,
     state,
     incarnation,
@@ -112,7 +112,7 @@ export function peerViews(
     const path = paths.get(node) ?? null
     return {
       node,
-      name: entry?.name ?? names.get(node) ?? '',
+      name: nameOf(core, node) ?? names.get(node) ?? '',
       domain: entry?.facts.domain ?? core.domainOf(node) ?? '',
       // Those of other clusters are in no roster here; one that is connected is alive.
       state: entry?.state ?? (core.isConnected(node) ? 'alive' : 'unknown'),
@@ -261,13 +261,16 @@ const endOf = (core: CoreView, service: ServiceId, number: number) =>
 
 /** The name of a node where this one knows it: its own cluster's, and those who lead or were met. */
 export function nameOf(core: CoreView, node: NodeId): string | null {
+  if (node === core.self.node) return core.name
   const inRoster = core.roster().get(node)?.name
-  if (inRoster !== undefined) return inRoster
+  if (inRoster) return inRoster
+  const inSummary = core.summaryOf(node)?.name
+  if (inSummary !== undefined) return inSummary
   for (const domain of core.leaders().domains()) {
     const announcement = core.leaders().leaderOf(domain)?.announcement
-    if (announcement?.node === node) return announcement.name
+    if (announcement?.node === node && announcement.name !== '') return announcement.name
   }
-  return core.statedName(node)
+  return core.statedName(node) || null
 }
 
 export function specOf(core: CoreView, service: ServiceId): SealedRecord<SpecRecord> | null {

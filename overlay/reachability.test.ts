@@ -6,6 +6,7 @@ import { type NodeId, nodeId } from './kernel/ids.ts'
 import {
   ANSWER_AGE_MS_MAX,
   createReachability,
+  lacksIpv4,
   type ReachabilityEffect,
   type ReachabilityInput,
   reachedAt,
@@ -42,6 +43,7 @@ function reach(...own: readonly string[]) {
     },
     standing: () => standingOf(state),
     reachedAt: () => reachedAt(state),
+    lacksIpv4: () => lacksIpv4(state),
   }
 }
 
@@ -128,4 +130,9 @@ test('a port that a router forwards is tried at once, by those who did not get t
   node.answer(A, true)
   assert.equal(node.standing(), 'open')
   assert.deepEqual(node.reachedAt(), [OUTSIDE])
+})
+
+test('a device that has IPv6 only is told from one that has both, IPv4 only, or nothing but loopback', () => {
+  assert.ok(reach('127.0.0.1', '::1', '2a00:1::10').lacksIpv4())
+  for (const own of [['2a00:1::10', LAN], [LAN], ['127.0.0.1', '::1'], []]) assert.ok(!reach(...own).lacksIpv4())
 })

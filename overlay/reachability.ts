@@ -141,6 +141,15 @@ export function standingOf(state: ReachabilityState): Standing {
   return reached.length > 0 ? 'open' : 'unknown'
 }
 
+/**
+ * Whether the device has IPv6 and no IPv4. Most others have no IPv6, so it takes a relay that has both to be reached,
+ * although it is open.
+ */
+export function lacksIpv4({ own }: ReachabilityState): boolean {
+  const beyond = own.filter((address) => address !== '::1' && !address.startsWith('127.'))
+  return beyond.length > 0 && beyond.every((address) => address.includes(':'))
+}
+
 /** The addresses at which somebody dialled back. */
 export const reachedAt = ({ observers }: ReachabilityState): readonly string[] => [
   ...new Set([...observers.values()].flatMap(({ address, isReached }) => (isReached === true ? [address] : []))),

@@ -56,6 +56,11 @@ export type TunnelHeader =
   | { readonly kind: 'secret'; readonly name: string; readonly service: ServiceId; readonly number: number }
   /** A secret for a device of the same operator to keep, sealed to it; answered with one byte. */
   | { readonly kind: 'keep-secret'; readonly name: string; readonly at: string }
+  /**
+   * The operator's devices go on in another federation (node/federate/): who is a member here, what a device needs for
+   * it, and that it shall begin.
+   */
+  | { readonly kind: 'federate'; readonly step: 'members' | 'take' | 'begin' }
   /** What to run, its input and its output are frames in the tunnel (placement/exec-frames.ts). */
   | { readonly kind: 'exec'; readonly service: ServiceId; readonly number: number }
 
@@ -142,6 +147,7 @@ const headerSchema: Schema<TunnelHeader> = union<TunnelHeader>({
     name: text(SECRET_NAME_CHARS_MAX),
     at: text(TIME_CHARS_MAX),
   }),
+  federate: object({ kind: literal('federate'), step: literal('members', 'take', 'begin') }),
   exec: object({
     kind: literal('exec'),
     service: text<ServiceId>(SERVICE_CHARS_MAX),

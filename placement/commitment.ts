@@ -12,7 +12,7 @@ import {
 } from '../services-registry/record.ts'
 import { replacedBy } from './absence.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
-import { attemptsOf, lastWordOf, placementOf, runBelow } from './desire.ts'
+import { attemptsOf, baselineOf, lastWordOf, placementOf, runBelow } from './desire.ts'
 import { enterLeaving, enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
 import type { Outcome } from './outcome.ts'
@@ -48,7 +48,7 @@ export function commit(
       rounds: 0,
       stuckSince: null,
       goodSince: null,
-      baseline: last === null ? null : { incarnation: last.incarnation, sequence: last.sequence },
+      baseline: last === null ? null : baselineOf(last),
       move: previous === null ? null : beginMove(context.now),
     },
   )

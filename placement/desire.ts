@@ -219,6 +219,12 @@ export function attemptsOf(state: SchedulerState, placed: PlacementRecord, work:
   return before + (report !== null && report.state === 'failed' && !report.live ? report.restarts + 1 : 0)
 }
 
+/** What a node says after this is news. */
+export const baselineOf = ({ incarnation, sequence }: InstanceRecord): NonNullable<Work['baseline']> => ({
+  incarnation,
+  sequence,
+})
+
 /** The last record of an instance by one node. */
 export function lastWordOf(
   state: SchedulerState,

@@ -1,5 +1,6 @@
 // What runs on which device: descriptors in, placements and running instances out. Drivers and probes stand under io/.
 
+export { carriedOver } from './adopt.ts'
 export type { Candidate } from './candidate.ts'
 export {
   AGGREGATE_LABELS_MAX,
@@ -24,7 +25,7 @@ export {
   noteAggregate,
   noteSummary,
 } from './inventory.ts'
-export { KEPT_PREFIX } from './kept.ts'
+export { decodeKept, KEPT_PREFIX } from './kept.ts'
 export {
   type AskMessage,
   type OfferMessage,

@@ -20,7 +20,7 @@ import { roomFor, roomIn } from './batch.ts'
 import { besideOf } from './beside.ts'
 import { commit, noteFailure } from './commitment.ts'
 import { ASK_TRIES_CURRENT, RESERVATION_MS } from './constants.ts'
-import { isLost, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
+import { baselineOf, isLost, lastWordOf, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
 import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
@@ -232,7 +232,9 @@ export function onRefuse(turn: Turn, opened: Opened<RefuseMessage>): void {
   const placed = placementOf(turn.state, key)
   if (work.phase.kind !== 'confirming' || placed?.child !== child) return
   noteFailure(turn, key, child, refusalSentence(given, devices))
-  change(turn, key, work, { phase: { kind: 'idle' } })
+  // What it said before it was reminded, perhaps before it lost its power, is not what it does now.
+  const last = isDomain(child) ? null : lastWordOf(turn.state, placed.service, placed.number, child)
+  change(turn, key, work, { phase: { kind: 'idle' }, ...(last !== null && { baseline: baselineOf(last) }) })
 }
 
 /** An ask was not answered. The child that runs the instance is asked again before it counts as silent. */

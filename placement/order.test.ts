@@ -338,6 +338,25 @@ test('what a device runs of which nothing is known is left alone', () => {
   assert.deepEqual(bench.authored(), [])
 })
 
+test('a device that refuses what it was reminded of does not count as running it for what it said before', () => {
+  const bench = unordered()
+  const device = nodeId('device')
+  putRecord(bench.own, specRecord(specOf(), EU, CLOCK), 0)
+  const order = { child: device, fence: FENCE, sequence: 1, specClock: CLOCK, reason: 'a test' }
+  const placed = { kind: 'record/placement' as const, domain: EU, service: WEB, number: 0, ...order }
+  putRecord(bench.own, openedBy(factsOf(ME, A), placed), 0)
+  bench.give({ kind: 'service-changed', service: WEB })
+  assert.deepEqual(bench.sent('placement/ask'), [], 'it says that it runs it')
+  const about = { domain: EU, child: device, service: WEB, number: 0 }
+  bench.hear(device, EU, { kind: 'placement/report', ...about, problem: 'no-spec', detail: '', fence: FENCE })
+  const [reminder] = bench.sent('placement/ask')
+  assert.ok(reminder !== undefined)
+  const reasons = [{ code: 'draining', count: 1, detail: '' }]
+  bench.hear(device, EU, { kind: 'placement/refuse', ...about, askId: reminder.message.askId, devices: 1, reasons })
+  bench.pass(2 * TIMING.sweepMs)
+  assert.ok(bench.effects.some((one) => one.kind === 'emit' && one.event.name === 'instance-pending'))
+})
+
 test('how far a version has come is said once more by the first leader of another epoch, and once only', () => {
   const bench = new Bench()
   putRecord(bench.own, specRecord(specOf(), EU, CLOCK), 0)

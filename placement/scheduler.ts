@@ -18,6 +18,7 @@ import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type Fence } from '../services-registry/record.ts'
 import { noteAbsence, reunite, stayAbsent } from './absence.ts'
+import { adopt } from './adopt.ts'
 import { createAsks, mayAsk, mayServe } from './asks.ts'
 import { foldSends, unfold } from './batch.ts'
 import { besideOf, returnToOld } from './beside.ts'
@@ -343,7 +344,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
       awaitWord(turn, key, work)
       return
     case 'replace':
-      replace(turn, key, work, wish, verdict.failed)
+      if (!adopt(turn, key, wish)) replace(turn, key, work, wish, verdict.failed)
       return
   }
 }

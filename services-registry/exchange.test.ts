@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { nodeId } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { BUCKETS, EXCHANGE_WINDOW_BYTES_MAX, TOMBSTONE_KEPT_MS } from './constants.ts'
+import { digestBytes } from './digest.ts'
 import type { RegistryMessage } from './messages.ts'
 import {
   BERLIN,
@@ -213,6 +214,23 @@ test('nodes of an operator take over the specs of a revoked one with few message
   assert.equal(liveContentsOf(nodeIn(world, b).state), liveContentsOf(nodeIn(world, c).state))
   const authored = [b, c].flatMap((node) => nodeIn(world, node).effects.filter((effect) => effect.kind === 'author'))
   assert.ok(authored.length <= 6, `${authored.length} records for 5 services`)
+})
+
+test('what a node says counts again, and is offered to others, once it belongs again', () => {
+  const { world, members } = threeNodes(7, 0)
+  const [a, b, c] = members
+  joinAll(world)
+  say(world, a, specRecord(START_WALL, { service: WEB }))
+  run(world, 1_000)
+  const digest = (): string => String(digestBytes(nodeIn(world, b).state.table.digest))
+  const shown = digest()
+  for (const node of [b, c]) tell(world, node, { kind: 'forget-signer', node: nodeId('a') })
+  assert.notEqual(digest(), shown)
+  for (const node of [b, c]) tell(world, node, { kind: 'recall-signer', node: nodeId('a') })
+  assert.equal(digest(), shown)
+  say(world, a, specRecord(START_WALL + 5, { service: WEB }))
+  run(world, 1_000)
+  assert.equal(nodeIn(world, b).state.view.spec(WEB)?.message.clock.wall, START_WALL + 5)
 })
 
 test('a removal also reaches who never saw what it removes, while it is placed', () => {

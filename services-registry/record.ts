@@ -19,6 +19,8 @@ import {
 
 /** The largest canonical service specification, in bytes of CBOR; one with the version before it is no larger. */
 export const SPEC_BYTES_MAX = 32_000
+/** Of so many instances a spec says where they run already (a guess); those beyond are placed anew. */
+export const RUNS_MAX = 64
 
 /**
  * The highest instance number. Where a domain gives each of its children one (a daemon), the children of those are
@@ -60,6 +62,16 @@ export const specSchema = object({
   version: optional(clockSchema),
   /** The version that this one replaces, to go back to; absent where there is none, or where both do not fit. */
   previous: optional(object({ clock: clockSchema, spec: bytes(SPEC_BYTES_MAX) })),
+  /**
+   * Where instances of this very version run already: the service was brought along from another federation, with the
+   * devices that run it.
+   */
+  runs: optional(
+    list(
+      object({ number: whole(0, INSTANCE_NUMBER_MAX), domain: text<DomainPath>(256), node: text<NodeId>(128) }),
+      RUNS_MAX,
+    ),
+  ),
 })
 export type SpecRecord = Infer<typeof specSchema>
 

@@ -70,6 +70,8 @@ export type StoreInput =
   | { readonly kind: 'leaders-changed' }
   /** A node was revoked: nobody can open what it signed any more. */
   | { readonly kind: 'forget-signer'; readonly node: NodeId }
+  /** A node of which that was said belongs again. */
+  | { readonly kind: 'recall-signer'; readonly node: NodeId }
   | { readonly kind: 'wake' }
 
 /** Spreads a record in its owner's own envelope. */

@@ -18,7 +18,7 @@ import { merge, remainingAtLoad } from './merge.ts'
 import type { PushedMessage, PushMessage, RegistryMessage } from './messages.ts'
 import { compareClocks, type SealedRecord } from './record.ts'
 import type { StoreEffect, StoreInput, StoreState } from './state.ts'
-import { createTable, entriesOf, holdBack, keyOf, putRecord, viewOf } from './table.ts'
+import { createTable, entriesOf, giveBack, holdBack, keyOf, putRecord, viewOf } from './table.ts'
 import { CLOCK_ZERO, claimOf, isSpec, isTombstone, slotOf, tick, versionOf } from './version.ts'
 
 export interface StoreOptions {
@@ -96,6 +96,9 @@ export function step(state: StoreState, input: StoreInput, context: StepContext)
       return onLeadersChanged(state, context)
     case 'forget-signer':
       return onForgetSigner(state, input.node, context)
+    case 'recall-signer':
+      giveBack(state.table, input.node)
+      return { state, effects: [] }
     case 'wake':
       return onWake(state, context)
     default:

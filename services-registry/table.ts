@@ -114,6 +114,14 @@ export function holdBack(table: RecordTable, signer: NodeId): void {
   table.revoked.add(signer)
 }
 
+/** What was held back may be checked by others again. */
+export function giveBack(table: RecordTable, signer: NodeId): void {
+  if (!table.revoked.delete(signer)) return
+  for (const entry of entriesOf(table, signer)) {
+    if (isOffered(table, entry)) toggle(table.digest, entry.bucket, entry.mark)
+  }
+}
+
 /** Whether the digest speaks of an entry: deletions travel only to who holds what they delete. */
 const isOffered = (table: RecordTable, entry: Entry): boolean =>
   !entry.isTombstone && !table.revoked.has(entry.record.from)

@@ -26,8 +26,10 @@ import {
 import { BootstrapError } from '../errors.ts'
 import { addressProblem, encodeInvite, INVITE_ID_BYTES, INVITE_SECRET_BYTES } from '../invite.ts'
 import { type JoinAnswer, joinAnswerFrame, joinRequestFrame, renewalFrame } from '../messages.ts'
+import type { Named } from '../names.ts'
+import { isSigned, type Survey, type SurveyAnswer, surveyAnswerFrame, surveyFrame } from '../survey.ts'
 import { openCredential } from './credential-signer.ts'
-import { rawKeyOfNode, sha256 } from './crypto.ts'
+import { nodeCrypto, rawKeyOfNode, sha256 } from './crypto.ts'
 import type { Enroller } from './enroller.ts'
 import type { OperatorKey } from './key-file.ts'
 import { checkClusterPath } from './membership.ts'
@@ -74,6 +76,8 @@ export interface EnrolmentDeskOptions {
   readonly charter: () => Charter
   readonly packed: () => Uint8Array
   readonly wall: () => UnixMillis
+  /** Which of these names mean something else in this federation. */
+  readonly taken: (names: readonly Named[]) => Promise<readonly Named[]>
 }
 
 export async function openEnrolmentDesk(options: EnrolmentDeskOptions): Promise<EnrolmentDesk> {
@@ -111,13 +115,32 @@ export async function openEnrolmentDesk(options: EnrolmentDeskOptions): Promise<
     if (rawKeyOfNode(peer) === null) return refused('malformed', 'a node has an Ed25519 identity')
     const { inviteId, secret, name, operator } = read.value
     if (operator !== undefined && !charter().view.operators.some(({ key }) => key === operator)) {
-      return refused('operator-not-admitted', `the operator ${operator} is not admitted to this federation yet`)
+      return notAdmitted(operator)
     }
     const counted = await turns.take(() => count(peer, inviteId, secret))
     if ('kind' in counted) return counted
     // A guest whose operator belongs to the federation is that operator's to vouch for.
     const credential = operator === undefined ? signer.issue(peer, name, counted).text : null
     return { kind: 'accepted', credential, charter: options.packed() }
+  }
+
+  /** For who comes with an open invite and an operator's signature; it uses nothing up. */
+  async function survey(peer: NodeId, asked: Survey): Promise<SurveyAnswer> {
+    const { view } = charter()
+    if (!isSigned(asked, peer, view.federation, nodeCrypto))
+      return refused('forged', 'the operator’s signature is missing')
+    if (!view.operators.some(({ key }) => key === asked.operator)) return notAdmitted(asked.operator)
+    const isRevoked = isPutOut(peer, options.operator(), view)
+    const guest = { inviteId: asked.inviteId, secretHash: sha256(asked.secret), node: peer, isRevoked }
+    const redeemed = redeem(state, guest, wall())
+    if (!redeemed.ok) return { kind: 'refused', ...redeemed.error }
+    return { kind: 'surveyed', taken: await options.taken(asked.names), charter: options.packed() }
+  }
+
+  async function serve(peer: NodeId, request: Uint8Array): Promise<Uint8Array> {
+    const asked = surveyFrame.decode(request)
+    if (asked.ok) return surveyAnswerFrame.encode(await survey(peer, asked.value))
+    return joinAnswerFrame.encode(await answer(peer, request))
   }
 
   async function renew(peer: NodeId, request: Uint8Array): Promise<JoinAnswer> {
@@ -148,7 +171,7 @@ export async function openEnrolmentDesk(options: EnrolmentDeskOptions): Promise<
         await keep(change)
         return viewInvites({ slots: [change.invite] }, wall())[0] as InviteView
       }),
-    serve: async (peer, request) => joinAnswerFrame.encode(await answer(peer, request)),
+    serve,
     renew: async (peer, request) => joinAnswerFrame.encode(await renew(peer, request)),
   }
 }
@@ -248,7 +271,9 @@ async function loadIssued(store: Store): Promise<readonly IssuedInvite[]> {
   return slots
 }
 
-const refused = (code: string, detail: string): JoinAnswer => ({ kind: 'refused', code, detail })
+const refused = (code: string, detail: string) => ({ kind: 'refused', code, detail }) as const
+const notAdmitted = (operator: OperatorId) =>
+  refused('operator-not-admitted', `the operator ${operator} is not admitted to this federation yet`)
 const notEnrolling = refused('not-enrolling', 'this device may enrol nobody; ask at the one that made the invite')
 const noSuchInvite = (idBegins: string): BootstrapError =>
   new BootstrapError(

@@ -15,6 +15,7 @@ import { CREDENTIAL_BYTES_MAX, isDueForRenewal, isExpired, isRevoked } from '../
 import type { InviteView } from '../enrolment.ts'
 import { BootstrapError } from '../errors.ts'
 import { joinAnswerFrame, PIECE_BYTES_MAX, renewalFrame } from '../messages.ts'
+import type { Named } from '../names.ts'
 import { type CharterChange, type CharterKeeper, createCharterKeeper, type Taken } from './charter-keeper.ts'
 import { type CredentialDirectory, openDirectory } from './credential-directory.ts'
 import { type HeldCredential, openCredential } from './credential-signer.ts'
@@ -47,6 +48,8 @@ export interface GateOptions {
    * `credential-renewed`.
    */
   readonly onNotice: (code: string, detail: string) => void
+  /** Which of these names mean something else here, for an operator that wants its federations to become one. */
+  readonly takenNames?: (names: readonly Named[]) => Promise<readonly Named[]>
 }
 
 /** A gate that keeps the whole of a node's membership. All promises reject when the store fails. */
@@ -114,6 +117,7 @@ export async function createGate(options: GateOptions): Promise<MembershipGate> 
     charter: keeper.current,
     packed: keeper.packed,
     wall,
+    taken: options.takenNames ?? (async () => []),
   })
   await directory.add(credential, true)
   await renewOwn(parts)

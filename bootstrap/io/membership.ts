@@ -106,6 +106,15 @@ export async function saveMembership(store: Store, charter: Charter, credential:
   return membershipOf(charter, credential)
 }
 
+/** What saveMembership writes, for who writes it together with something else. */
+export const packMembership = (
+  charter: Charter,
+  credential: HeldCredential,
+): readonly (readonly [string, Uint8Array])[] => [
+  [CHARTER_KEY, packEntries(entriesOf(charter))],
+  [OWN_CREDENTIAL_KEY, credential.bytes],
+]
+
 /** Rejects what cannot be the path of a cluster. */
 export function checkClusterPath(domain: string): DomainPath {
   const parsed = parseDomainPath(domain)

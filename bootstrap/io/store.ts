@@ -11,5 +11,8 @@ export const CHARTER_KEY = 'bootstrap/charter'
 export const POLICY_KEY = 'bootstrap/policy'
 export const DRAFTS_KEY = 'bootstrap/drafts'
 export const OWN_CREDENTIAL_KEY = 'bootstrap/own-credential'
+/** What this device needs to go on in another federation, once it has it; and that it shall, from its next start on. */
+export const PASSAGE_KEY = 'bootstrap/passage'
+export const PASSAGE_BEGUN_KEY = 'bootstrap/passage-begun'
 export const inviteKey = (slot: number): string => `bootstrap/invite/${slot}`
 export const credentialKey = (slot: number): string => `bootstrap/credential/${slot}`

@@ -41,6 +41,15 @@ function addInvites(program: Command, contextOf: ContextOf): void {
       (await import('./commands/member.ts')).prepare(contextOf(command), words),
     )
   program
+    .command('federate')
+    .description('have all devices of this federation go on in that of an invite; both are one operator’s')
+    .argument('<invite>', 'the line that `coppice invite` printed there')
+    .option('--check', 'only tell whether the two fit together')
+    .option('--yes', 'go on where clusters, devices or secrets share a name, or devices are away')
+    .action(async (line: string, words: { readonly check?: boolean; readonly yes?: boolean }, command: Command) =>
+      (await import('./commands/federate.ts')).federate(contextOf(command), line, words),
+    )
+  program
     .command('revoke')
     .description("end a node's membership")
     .argument('<node>', "the node's id or name")

@@ -4,6 +4,7 @@
 
 import { type Announcement, ELECTION_TIMINGS } from '../../election/index.ts'
 import { invariant } from '../../overlay/kernel/assert.ts'
+import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import { type DomainPath, parentOf } from '../../overlay/kernel/ids.ts'
 import type { Topic } from './effects.ts'
 
@@ -32,6 +33,15 @@ export function createAnnouncer(): (message: Announcement) => readonly Topic[] {
     return [own, { domain: parent, topic: isForAll ? 'leader' : 'summary' }]
   }
 }
+
+/** What an event tells of a leader. */
+export const leaderFields = ({ node, name, epoch, term, electors }: Announcement): DomainEvent['fields'] => ({
+  leader: node,
+  name,
+  epoch,
+  term,
+  electors: electors.length,
+})
 
 const isNews = (before: Announcement, after: Announcement): boolean =>
   after.sequence >= before.sequence + RETOLD_EVERY ||

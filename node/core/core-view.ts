@@ -1,15 +1,21 @@
 // What the rest of the node may see of its core: how people and programs are answered.
 
-import type { LeaderBookView } from '../../election/index.ts'
+import type { LeaderBook, LeaderBookView } from '../../election/index.ts'
 import type { DomainPath, NodeId, OperatorId, ServiceId } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { RosterView } from '../../overlay/membership/index.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { NodeSummary } from '../../placement/index.ts'
 import type { SealedRecord, StoreView } from '../../services-registry/index.ts'
+import type { IntakeKeeper } from './intake.ts'
+import type { Inventories } from './inventories.ts'
 import type { Intake } from './messages.ts'
-import type { PendingInstance } from './placing.ts'
-import type { SeatView } from './seats.ts'
+import type { Neighbours } from './neighbours.ts'
+import type { PendingInstance, Placing } from './placing.ts'
+import type { Records } from './records.ts'
+import type { Requests } from './requests.ts'
+import type { RosterKeeper } from './roster-keeper.ts'
+import type { Hierarchy, SeatView } from './seats.ts'
 
 /** What others may look at; nothing in it may be changed. */
 export interface CoreView {
@@ -41,3 +47,45 @@ export interface CoreView {
   /** The name that a node of another cluster gives itself, where it was met. */
   statedName(peer: NodeId): string | null
 }
+
+/** The parts that it looks into. */
+interface Seen {
+  readonly incarnation: number
+  readonly book: LeaderBook
+  readonly roster: RosterKeeper
+  readonly hierarchy: Hierarchy
+  readonly stores: CoreView['stores']
+  readonly records: Pick<Records, 'specRevision'>
+  readonly neighbours: Neighbours
+  readonly inventories: Inventories
+  readonly placing: Placing
+  readonly intake: IntakeKeeper
+  readonly requests: Requests
+  readonly domainOf: CoreView['domainOf']
+  readonly roundTrips: ReadonlyMap<NodeId, Millis>
+}
+
+export const coreView = (
+  { self, name }: Pick<CoreView, 'self' | 'name'>,
+  { incarnation, book, stores, domainOf, ...parts }: Seen,
+): CoreView => ({
+  self,
+  name,
+  incarnation,
+  roster: parts.roster.view,
+  leaders: () => book,
+  seats: parts.hierarchy.seats,
+  isHandedOver: parts.hierarchy.isHandedOver,
+  stores,
+  specRevision: parts.records.specRevision,
+  isConnected: parts.neighbours.isConnected,
+  domainOf,
+  roundTripMs: (peer) => parts.roundTrips.get(peer) ?? null,
+  summaryOf: parts.inventories.summaryOf,
+  pending: parts.placing.pending,
+  ownerOf: parts.placing.ownerOf,
+  intake: parts.intake.current,
+  unaccepted: parts.requests.pending,
+  addressesOf: parts.neighbours.addressesOf,
+  statedName: (peer) => parts.neighbours.statementOf(peer)?.message.name ?? null,
+})

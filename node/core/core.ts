@@ -11,9 +11,11 @@ import type { SignerFacts } from '../../overlay/wire/envelope.ts'
 import { PLACEMENT_TIMING } from '../../placement/index.ts'
 import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
+import { leaderFields } from './announcing.ts'
 import { createAsking } from './asking.ts'
 import { createAudit } from './audit.ts'
-import type { CoreView } from './core-view.ts'
+import { type CoreView, coreView } from './core-view.ts'
+import { discreet } from './discretion.ts'
 import type { CoreEffect, CoreInput, WantedNode } from './effects.ts'
 import { createHierarchy } from './hierarchy.ts'
 import { holdsStoreOf } from './holding.ts'
@@ -57,7 +59,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const { self, preset } = options
   const { incarnation } = memory
   const timing = ELECTION_TIMINGS[preset]
-  const placementTiming = PLACEMENT_TIMING[preset]
   const book = createLeaderBook()
   // Remembered, but not heard since this start: whoever answers now is believed before them.
   const proofs = createProofKeeper(memory.leaders)
@@ -72,6 +73,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   let followedFor: readonly DomainPath[] = []
   /** The roster changed, and those who look at all of it have not yet. */
   let isRosterNew = false
+  /** Whether it is of several operators. */
+  let isShared = false
 
   const roster = createRosterKeeper({
     ...options,
@@ -116,7 +119,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const inventories = createInventories({
     self,
     incarnation,
-    timing: placementTiming,
+    timing: PLACEMENT_TIMING[preset],
     book,
     isGone,
     members: () => roster.view().size,
@@ -129,7 +132,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     labels: options.labels,
     settings: options.placing ?? {},
     incarnation,
-    timing: placementTiming,
+    timing: PLACEMENT_TIMING[preset],
     book,
     records,
     inventories,
@@ -208,7 +211,11 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const take = (input: CoreInput, at: StepContext): void => {
     switch (input.kind) {
+      case 'operators':
+        isShared = input.count > 1
+        return
       case 'start':
+        isShared = (input.operators ?? 1) > 1
         roster.onStart(at, out, news)
         hierarchy.start(at, out, news)
         requests.onLeaders(at, out)
@@ -239,6 +246,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onRuntime(input, at, out)
       case 'submit':
         return onSubmit(input, at)
+      case 'carried':
+        return void out.push({ kind: 'author', message: input.record, topics: [] })
       case 'gossip':
         return records.onKept(input, at, out)
       case 'resolve':
@@ -258,6 +267,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onPolicy(input.policy, at, out)
       case 'revoked':
         return onRevoked(input.node, at)
+      case 'readmitted':
+        roster.onReadmitted(input.node, at, out, news)
+        return records.tell({ kind: 'recall-signer', node: input.node }, at, out, news)
       case 'recover':
         return hierarchy.recover(input.domain, at, out, news)
       case 'hand-over':
@@ -287,9 +299,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const tellLeader = (domain: DomainPath): void => {
     const known = book.leaderOf(domain)?.announcement
-    if (known === undefined) return
-    const { node, name, epoch, term, electors } = known
-    tell('leader-known', domain, { leader: node, name, epoch, term, electors: electors.length })
+    if (known !== undefined) tell('leader-known', domain, leaderFields(known))
   }
 
   /** Tells the machines what another one learned. */
@@ -360,6 +370,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     neighbours.onSettled(at.now, hierarchy.seats(), out)
   }
 
+  const seen = { incarnation, book, roster, hierarchy, stores, records, neighbours, inventories }
   return {
     step: (input, at) => {
       news = []
@@ -371,29 +382,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       spreadAllNews(at)
       settle(at)
       spreadAllNews(at)
-      return out
+      return isShared ? discreet(out) : out
     },
     wakeAt: () => earliest(...timed.map((part) => part.wakeAt())),
-    view: {
-      self,
-      name: options.name,
-      incarnation,
-      roster: roster.view,
-      leaders: () => book,
-      seats: hierarchy.seats,
-      isHandedOver: hierarchy.isHandedOver,
-      stores,
-      specRevision: records.specRevision,
-      isConnected: neighbours.isConnected,
-      domainOf,
-      roundTripMs: (peer) => roundTrips.get(peer) ?? null,
-      summaryOf: inventories.summaryOf,
-      pending: placing.pending,
-      ownerOf: placing.ownerOf,
-      intake: intake.current,
-      unaccepted: requests.pending,
-      addressesOf: neighbours.addressesOf,
-      statedName: (peer) => neighbours.statementOf(peer)?.message.name ?? null,
-    },
+    view: coreView(options, { ...seen, placing, intake, requests, domainOf, roundTrips }),
   }
 }

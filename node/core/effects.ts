@@ -89,7 +89,10 @@ export interface ResolvedService {
 }
 
 export type CoreInput =
-  | { readonly kind: 'start' }
+  /** `operators`: of how many the federation is, where that is known; default 1. */
+  | { readonly kind: 'start'; readonly operators?: number }
+  /** The federation is of so many operators now. */
+  | { readonly kind: 'operators'; readonly count: number }
   | {
       readonly kind: 'message'
       readonly opened: Opened<CoreMessage>
@@ -119,6 +122,8 @@ export type CoreInput =
       /** The same version in another number: nothing is to be started anew. */
       readonly isScale?: boolean
     }
+  /** A service that this device brought along from another federation, as it was there. */
+  | { readonly kind: 'carried'; readonly record: SpecRecord }
   | {
       readonly kind: 'resolve'
       readonly requestId: number
@@ -143,6 +148,8 @@ export type CoreInput =
     }
   /** A node's membership was revoked. */
   | { readonly kind: 'revoked'; readonly node: NodeId }
+  /** It belongs again: its operator, which had left, was admitted once more. */
+  | { readonly kind: 'readmitted'; readonly node: NodeId }
   /** An operator orders a domain to go on without its majority; refused while one is heard. */
   | { readonly kind: 'recover'; readonly domain: DomainPath }
   /** The node is about to stop: hand over what it leads. */

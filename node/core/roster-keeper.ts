@@ -69,6 +69,7 @@ export interface RosterKeeper {
   /** The device was opened or closed. */
   onIntake(...turn: RosterTurn): void
   onRemoved(node: NodeId, ...turn: RosterTurn): void
+  onReadmitted(node: NodeId, ...turn: RosterTurn): void
   onWake(...turn: RosterTurn): void
   wakeAt(): Millis | null
 }
@@ -171,6 +172,7 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     },
     onIntake: (...turn) => sayWhetherCanLead(...turn),
     onRemoved: (node, ...turn) => feed({ kind: 'removed', node }, ...turn),
+    onReadmitted: (node, ...turn) => feed({ kind: 'readmitted', node }, ...turn),
     onWake: (...turn) => {
       const due = membershipWakeAt(state)
       if (due !== null && due <= turn[0].now) feed({ kind: 'wake' }, ...turn)

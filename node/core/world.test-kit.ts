@@ -108,6 +108,7 @@ export function createWorld(
   }))
   const agenda: Due[] = []
   const sealed: Opened<CoreMessage>[] = []
+  const operators = new Set(members.map(({ operator }) => operator)).size
   const nodes: TestNode[] = []
   const linked = new Set<string>()
   const killed = new Set<TestNode>()
@@ -260,7 +261,7 @@ export function createWorld(
     })
     later(index, () => {
       host.input({ kind: 'addresses', addresses: [`/ip4/192.0.2.${index + 1}/tcp/1`], isRelay: false })
-      host.input({ kind: 'start' })
+      host.input({ kind: 'start', operators })
       host.input({ kind: 'reading', reading: READING, loopDelayMs: 1 })
       host.input({ kind: 'runtimes', runtimes: [{ name: 'process', version: '1' }] })
       host.input({ kind: 'found', runtime: 'process', instances: [] })

@@ -27,6 +27,7 @@ export function membershipClient(ask: Ask): MembershipClient {
     signCharter: (entry) => ask('POST', '/v1/charter/signatures', { entry }),
     setThreshold: (threshold) => ask('POST', '/v1/charter/threshold', { threshold }),
     rotateOperator: (isLost) => ask('POST', '/v1/operators/rotations', { isLost }),
+    federate: (request) => ask('POST', '/v1/federation', request),
     prepare: (device) => part('prepared', 'POST', '/v1/devices', device),
   }
 }

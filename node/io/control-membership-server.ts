@@ -31,6 +31,11 @@ const schemas = {
   threshold: z.strictObject({ threshold: z.enum(THRESHOLD_WORDS) }),
   rotation: z.strictObject({ isLost: z.boolean().default(false) }),
   device: z.strictObject({ name, domain }),
+  federation: z.strictObject({
+    invite: z.string().min(1).max(LINE_CHARS_MAX),
+    isCheck: z.boolean().default(false),
+    isAllowed: z.boolean().default(false),
+  }),
 } as const
 
 export function addMembership(app: FastifyInstance, control: MembershipControl): void {
@@ -49,6 +54,7 @@ export function addMembership(app: FastifyInstance, control: MembershipControl):
     return control.removeOperator(who, reason)
   })
   app.post('/v1/operators/rotations', ({ body }) => control.rotateOperator(readRequest(schemas.rotation, body).isLost))
+  app.post('/v1/federation', ({ body }) => control.federate(readRequest(schemas.federation, body)))
   app.post('/v1/devices', async ({ body }) => ({ prepared: await control.prepare(readRequest(schemas.device, body)) }))
 }
 

@@ -68,6 +68,7 @@ export const status: StatusView = {
   counters: {},
 }
 
+const FEDERATED = { state: 'checked', federation: 'f', name: 'Fields', collisions: [], away: [], devices: [] } as const
 const held = { operator: 'op', version: 1, at: '2026-11-22T10:00:00.000Z', policy: { hold: {} }, statement: 'a.b.c' }
 const explained = {
   name: 'berlin-1',
@@ -130,6 +131,7 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     setThreshold: async (threshold) => noted({ ...proposal, kind: 'policy' }, 'setThreshold', threshold),
     rotateOperator: async (isLost) => noted({ ...proposal, kind: 'rotate' }, 'rotateOperator', isLost),
     prepare: async (device) => noted('{}', 'prepare', device),
+    federate: async (request) => noted(FEDERATED, 'federate', request),
     signRecovery: async (domain) => noted('eyJ.order', 'signRecovery', domain),
     recover: async (domain, order) => noted({ domain, line: 'ab', epoch: 2, operator: 'op' }, 'recover', domain, order),
     ping: async (node) => noted({ node, name: null, path: 'direct', via: null, rttMs: 1.5 }, 'ping', node),

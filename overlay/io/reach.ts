@@ -89,7 +89,8 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     const standing = reachability.standingOf(reach)
     confirmReached()
     void node.services.relay.switchTo(relay ?? standing === 'open')
-    tellChoice({ kind: 'needed', isNeeded: isRelayed || standing === 'closed' })
+    const isNeeded = isRelayed || standing === 'closed' || reachability.lacksIpv4(reach)
+    tellChoice({ kind: 'needed', isNeeded })
     if (setup.isForwarding) forwarding.tell(standing === 'closed', ownPort('ip4'))
     settled()
   }

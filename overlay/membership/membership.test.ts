@@ -108,6 +108,19 @@ test('a member that was revoked is off the roster and does not come back', () =>
   assert.deepEqual(cluster.views(revoked), [null])
 })
 
+test('a member that was put out and admitted again is back with what it says next, in the same life', () => {
+  const cluster = createMeetingCluster(3)
+  const [viewer, other] = nodesOf(cluster)
+  const statement = rosterOf(cluster.stateOf(viewer)).get(other)?.opened
+  assert.ok(statement)
+  cluster.input(viewer, { kind: 'removed', node: other })
+  cluster.input(viewer, { kind: 'message', opened: statement })
+  assert.equal(cluster.view(viewer, other), null)
+  cluster.input(viewer, { kind: 'readmitted', node: other })
+  cluster.input(viewer, { kind: 'message', opened: statement })
+  assert.equal(cluster.view(viewer, other), 'alive')
+})
+
 test('the dead are forgotten after a day, and old statements of theirs stay refused', () => {
   const cluster = createMeetingCluster(3, 'metered')
   const [viewer, victim] = nodesOf(cluster)

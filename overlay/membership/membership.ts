@@ -130,6 +130,10 @@ function take(turn: Turn, input: MembershipInput): void {
     case 'removed':
       onRemoved(turn, input.node)
       break
+    case 'readmitted':
+      // What it says next counts again, in whichever life it is.
+      turn.state.table.forgotten.delete(input.node)
+      break
     case 'leave':
       onLeave(turn)
       break

@@ -103,6 +103,8 @@ export type MembershipInput =
   | { readonly kind: 'self-health'; readonly delayMs: number }
   /** The member was revoked. */
   | { readonly kind: 'removed'; readonly node: NodeId }
+  /** It was removed, and belongs again: its operator was admitted once more. */
+  | { readonly kind: 'readmitted'; readonly node: NodeId }
   | { readonly kind: 'leave' }
   | { readonly kind: 'wake' }
 

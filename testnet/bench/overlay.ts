@@ -49,13 +49,15 @@ interface Stage {
   readonly dnsPort: number
 }
 
-/** Of `OVERLAY_PARTS`, those with a fleet of their own. */
-const APART: readonly string[] = ['cold', 'relay']
+/** Of `OVERLAY_PARTS`, those with a fleet of their own: of memory, as what others leave behind would count as well. */
+const APART: readonly string[] = ['memory', 'cold', 'relay']
 
 export async function benchOverlay(options: OverlayBenchOptions): Promise<readonly Figure[]> {
   const { parts, program } = options
+  const together = parts.filter((part) => !APART.includes(part))
   return [
-    ...(parts.every((part) => APART.includes(part)) ? [] : await benchBetween(options)),
+    ...(parts.includes('memory') ? await benchBetween({ ...options, parts: ['memory'] }) : []),
+    ...(together.length === 0 ? [] : await benchBetween({ ...options, parts: together })),
     ...(parts.includes('cold') ? [await benchColdNames(program)] : []),
     ...(parts.includes('relay') ? await benchRelay(options) : []),
   ]
@@ -99,8 +101,8 @@ async function benchBetween(options: OverlayBenchOptions): Promise<readonly Figu
 async function measure(stage: Stage, options: OverlayBenchOptions): Promise<readonly Figure[]> {
   const figures: Figure[] = []
   const isWanted = (part: string): boolean => options.parts.includes(part)
-  // Memory first: what the other parts leave behind would count as well.
-  if (isWanted('memory')) figures.push(...(await idleTunnels(stage)), ...(await memory(stage)))
+  if (isWanted('memory')) figures.push(...(await memory(stage)))
+  if (isWanted('tunnels')) figures.push(...(await idleTunnels(stage)))
   if (isWanted('throughput')) {
     for (const streams of STREAMS) figures.push(...(await throughput(stage, streams, options)))
   }

@@ -18,12 +18,28 @@ const PATIENCE_MS = 30_000
 const HELLO = `require('http').createServer((_, response) => response.end('hello ' + process.env.COPPICE_INSTANCE))
   .listen(process.env.PORT, '127.0.0.1')`
 
+/** Calls the address that its URL's path names, and tells the answer or that there was none. */
+const ASKER = [
+  'node',
+  '-e',
+  `require('http').createServer((incoming, response) => {
+    fetch('http://' + incoming.url.slice(1) + '/').then((answer) => answer.text()).then((text) => response.end(text),
+      () => response.end('nothing'))
+  }).listen(process.env.PORT, '127.0.0.1')`,
+]
+
 let baseDir = ''
 let node: ChildProcess
 
 /** Runs a program where the node is. */
 const inside = async (...words: readonly string[]): Promise<string> =>
   (await promisify(execFile)('nsenter', ['-t', `${node.pid}`, '-n', ...words], { timeout: PATIENCE_MS })).stdout
+
+/** Where dig asks. */
+async function resolver(): Promise<readonly string[]> {
+  const [host = '', port = ''] = ((await createControlClient(baseDir).status()).proxies.dns ?? '').split(':')
+  return [`@${host}`, '-p', port]
+}
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'virtual-network-'))
@@ -51,7 +67,14 @@ before(async () => {
     }),
     service('greedy', { rr_ip: '192.0.2.1' }),
   ]
-  const applications = [{ application_name: 'shop', application_namespace: 'demo', microservices }]
+  const applications = [
+    { application_name: 'shop', application_namespace: 'demo', microservices },
+    {
+      application_name: 'shop',
+      application_namespace: 'test',
+      microservices: [{ ...service('asker', {}), cmd: ASKER }],
+    },
+  ]
   const file = join(baseDir, 'descriptor.json')
   await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
   const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', baseDir)
@@ -62,6 +85,7 @@ after(async () => {
   const gone = once(node, 'exit')
   await coppice('rm', 'shop.demo.hello.web', '--data', baseDir)
   await coppice('rm', 'shop.demo.greedy.web', '--data', baseDir)
+  await coppice('rm', 'shop.test.asker.web', '--data', baseDir)
   await until('nothing runs', async () => (await createControlClient(baseDir).instances()).length === 0, PATIENCE_MS)
   node.kill()
   await gone
@@ -85,14 +109,22 @@ test('so do rr_ip_v6, closest_ip_v6 and the address_v6 of an instance', async ()
 })
 
 test('dig is answered AAAA beside A, and the address answers', async () => {
-  const [host = '', port = ''] = ((await createControlClient(baseDir).status()).proxies.dns ?? '').split(':')
+  const words = await resolver()
   const dig = async (type: string, name: string): Promise<string> =>
-    (await inside('dig', `@${host}`, '-p', port, '+short', type, name)).trim()
+    (await inside('dig', ...words, '+short', type, name)).trim()
   assert.equal(await dig('AAAA', 'shop.demo.hello.web.any.rr.local'), 'fdff::7')
   assert.equal(await dig('A', 'shop.demo.hello.web.any.rr.local'), '10.30.7.7')
   const other = await dig('AAAA', 'shop.demo.greedy.web.any.rr.local')
   assert.match(other, /^fdff::[0-9a-f]+$/)
   assert.match(await inside('curl', '-gsS', '--noproxy', '*', `http://[${other}]:8080/`), /^hello [01]$/)
+})
+
+test('an instance of another namespace is known by either kind of address, and gets nothing', async () => {
+  const asker = await inside('dig', ...(await resolver()), '+short', 'A', 'shop.test.asker.web.any.rr.local')
+  const ask = (address: string): Promise<string> =>
+    inside('curl', '-gsS', '--noproxy', '*', `http://${asker.trim()}:8080/${address}`)
+  assert.equal(await ask('10.30.7.7:8080'), 'nothing')
+  assert.equal(await ask('[fdff::7]:8080'), 'nothing')
 })
 
 test('an address outside the network is not taken; the service gets one of it', async () => {

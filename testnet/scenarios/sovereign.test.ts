@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createWorld, type World } from '../../node/core/world.test-kit.ts'
-import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
+import { domainViews, inspectView, instanceViews, nodeViews, peerViews } from '../../node/view.ts'
+import { type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import { NO_POLICY, type PolicyFile, type ServiceSpec, serviceIdOf } from '../../placement/index.ts'
 import { simpleSpec } from '../sim/workload.ts'
 
@@ -70,33 +71,70 @@ test('a root leader of another operator cannot pass its work off as the device�
   assert.equal(runsOn(world, 'b1'), 1)
 })
 
-test('what reaches another operator’s devices names none of ours but those that lead and vote', () => {
+/** What reaches two devices of another operator beside seven of ours, of which one runs a service of the root. */
+function captured() {
   const ours = ['a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7']
-  const plan = ours.map((name) => [name, '/a'] as const)
   const theirs = ['b1', 'b2']
-  const world = createWorld([...plan, ...theirs.map((name) => [name, '/b', 'theirs'] as const)], {
-    nameOf: (name) => `called-${name}`,
-  })
+  const plan = [...ours.map((name) => [name, '/a'] as const), ...theirs.map((name) => [name, '/b', 'theirs'] as const)]
+  const world = createWorld(plan, { nameOf: (name) => `called-${name}` })
   world.run(SETTLED_MS)
   submit(world, 'a3', simpleSpec('private'), '/a' as DomainPath)
   submit(world, 'a2', inCluster('shared', '/a'))
   world.run(60_000)
-  const runs = ours.reduce((sum, name) => sum + runsOn(world, name), 0)
-  assert.ok(runs >= 2, 'both services run')
   const heard = theirs.flatMap((name) =>
     world.node(name).received.map((bytes) => Buffer.from(bytes).toString('latin1')),
   )
-  const says = (word: string): boolean => heard.some((frame) => frame.includes(word))
-  assert.ok(heard.length > 100 && says('/a') && says('shared'), 'they hear of our cluster, and of what the root places')
-  const announced = world.nodes
+  const leading = world.nodes
     .flatMap(({ core }) => core.view.leaders().leaderOf('/a' as DomainPath)?.announcement ?? [])
     .flatMap(({ node, electors }) => [node, ...electors])
-  const others = ours.filter((name) => !announced.includes(world.node(name).facts.node))
-  assert.ok(others.length >= 2, 'not all of seven vote')
-  for (const name of others) assert.ok(!says(`called-${name}`), `called-${name} was said to them`)
-  assert.ok(
-    announced.some((node) => says(node)),
-    'what is said to them can be seen here',
-  )
+  const idOf = (name: string): NodeId => world.node(name).facts.node
+  const serving = ours.filter((name) => runsOn(world, name) > 0).map(idOf)
+  const hidden = ours.filter((name) => ![...leading, ...serving].includes(idOf(name)))
+  return {
+    world,
+    ours,
+    theirs,
+    heard,
+    leading,
+    hidden,
+    idOf,
+    says: (word: string) => heard.some((one) => one.includes(word)),
+  }
+}
+
+test('no name of ours reaches another operator’s devices, and no id but of those that lead, vote or serve', () => {
+  const { ours, heard, leading, hidden, idOf, says } = captured()
+  assert.ok(heard.length > 100 && says('/a') && says('shared'), 'they hear of our cluster, and of what the root places')
+  assert.ok(says('called-b1') && leading.some(says), 'what is said to them can be seen here')
+  for (const name of ours) assert.ok(!says(`called-${name}`), `called-${name} was said to them`)
+  assert.ok(hidden.length >= 1, 'not all of seven lead, vote or serve')
+  for (const name of hidden) {
+    assert.ok(!says(idOf(name)), `the id of ${name} was said to them`)
+    assert.ok(!says(`/ip4/192.0.2.${ours.indexOf(name) + 1}/`), `the address of ${name} was said to them`)
+  }
+  const ids = ours.map(idOf)
+  for (const kind of ['placement/summary', 'membership/report']) {
+    const ofOurs = heard.filter((one) => one.includes(kind) && ids.some((id) => one.includes(id)))
+    assert.deepEqual(ofOurs, [], `${kind} of ours says what a device has, or how it is`)
+  }
   assert.ok(!says('private'), 'what was not submitted to the root is no affair of theirs')
+})
+
+test('what another operator’s people are shown names no device of ours, and counts none beyond the aggregate', () => {
+  const { world, ours, theirs, hidden, idOf } = captured()
+  for (const name of theirs) {
+    const { view } = world.node(name).core
+    const shared = serviceIdOf(simpleSpec('shared'))
+    const shown = {
+      status: [domainViews(view, 0, Number.POSITIVE_INFINITY), peerViews(view, new Map(), new Map())],
+      nodes: nodeViews(view),
+      ps: instanceViews(view),
+      inspect: inspectView(view, shared),
+    }
+    const text = JSON.stringify(shown)
+    assert.ok(text.includes('shared') && text.includes('called-b1'), 'they are shown something')
+    for (const one of ours) assert.ok(!text.includes(`called-${one}`), `${name} is shown the name of ${one}`)
+    for (const one of hidden) assert.ok(!text.includes(idOf(one)), `${name} is shown the id of ${one}`)
+    assert.deepEqual(shown.nodes.map((one) => one.name).sort(), ['called-b1', 'called-b2'])
+  }
 })

@@ -170,6 +170,8 @@ const MUTANTS: readonly Canary[] = [
       find: 'effects: [...restored, persist(next, []), told]',
       replace: 'effects: [persist(next, []), told]',
     },
+    clusters: 1,
+    caughtBy: 11,
     kinds: ['instance-crash'],
     rules: ['liveness'],
   },
