@@ -9,12 +9,20 @@ import { helloFrame, joinAnswerFrame, joinRequestFrame, renewalFrame } from '../
 import { readPolicyClaims } from '../../bootstrap/policy-statement.ts'
 import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
 import { coreCodec } from '../../node/core/messages.ts'
+import {
+  CARRIAGE_TICKET_CHARS,
+  decodeCarriageAnswer,
+  decodeCarriageRequest,
+  encodeCarriageAnswer,
+  encodeCarriageRequest,
+  ticketIn,
+} from '../../overlay/carriage.ts'
 import { createDatagramReader, frameDatagram } from '../../overlay/datagrams.ts'
 import { createPacker, createUnpacker } from '../../overlay/frame-delta.ts'
 import { readNatPmpAnswer } from '../../overlay/gateway-messages.ts'
 import { readRequest } from '../../overlay/io/dns-message.ts'
 import { lanAnswer, lanQuestion, readLanMessage } from '../../overlay/io/lan-message.ts'
-import type { FederationId, ServiceId } from '../../overlay/kernel/ids.ts'
+import type { FederationId, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import { createFrameReader as createLineReader, readCredit, writeCredit, writeHead } from '../../overlay/line-frames.ts'
@@ -183,6 +191,20 @@ const READERS: readonly Reader[] = [
     name: 'dns',
     samples: () => [dnsQuery(['shop', 'sim', 'web', 'sim', '0', 'rr', 'local'], 1), dnsQuery(['web', 'internal'], 33)],
     read: (bytes) => readRequest(Buffer.from(bytes)).kind !== 'query',
+  },
+  {
+    name: 'carriage',
+    samples: () => [
+      encodeCarriageRequest({ kind: 'carry', to: '12D3KooWJfZZRsqoTEYL2aRCTHRGBSEzqfUYDuy4x9Ghn8XJh7kQ' as NodeId }),
+      encodeCarriageRequest({ kind: 'fetch', ticket: 'ab'.repeat(CARRIAGE_TICKET_CHARS / 2) }),
+      encodeCarriageAnswer({ kind: 'joined', ticket: 'ab'.repeat(CARRIAGE_TICKET_CHARS / 2) }),
+      encodeCarriageAnswer({ kind: 'refused', detail: 'no' }),
+    ],
+    read: (bytes) => {
+      ticketIn(bytes)
+      return failed(decodeCarriageRequest(bytes)) && failed(decodeCarriageAnswer(bytes))
+    },
+    isCbor: true,
   },
   {
     name: 'lan-message',
