@@ -72,6 +72,8 @@ export interface MembershipGate extends Gate, Signer, Verifier {
   newsFor(shown: readonly Uint8Array[]): readonly Uint8Array[]
   /** Nodes known here, or named by all, that were put out: themselves or with their operator. */
   outcasts(): readonly NodeId[]
+  /** Devices of this node's operator that are known here, whether they are about or not; without the outcasts. */
+  devices(): readonly { readonly node: NodeId; readonly name: string }[]
   /** How this node itself stands. Nothing it runs stops for it. */
   ownStanding(): 'member' | 'expired' | 'revoked'
   /** What to ask a device that enrols, when it is time for a new credential; else null. */
@@ -179,7 +181,15 @@ const doorsOf = (parts: Parts, hello: HelloDesk, desk: EnrolmentDesk): Gate => (
 
 type CharterDoors = Pick<
   MembershipGate,
-  'charter' | 'charterLog' | 'charterFile' | 'takeCharterFile' | 'takeNews' | 'shownCharter' | 'newsFor' | 'outcasts'
+  | 'charter'
+  | 'charterLog'
+  | 'charterFile'
+  | 'takeCharterFile'
+  | 'takeNews'
+  | 'shownCharter'
+  | 'newsFor'
+  | 'outcasts'
+  | 'devices'
 >
 
 const charterOf = (parts: Parts): CharterDoors => {
@@ -192,6 +202,12 @@ const charterOf = (parts: Parts): CharterDoors => {
     takeNews: (packed) => takeNews(parts, packed),
     shownCharter: () => keeper.shown().shown,
     newsFor: (shown) => packPieces(keeper.lackedBy(shown), PIECE_BYTES_MAX),
+    devices: () =>
+      [...parts.directory.nodes()].flatMap((node) => {
+        const known = parts.directory.lastMet(node)
+        const isOurs = known?.facts.operator === parts.own.facts.operator && !isOutcast(parts, node)
+        return known === null || !isOurs ? [] : [{ node, name: known.name }]
+      }),
     outcasts: () => {
       const named = keeper.current().view.revokedNodes.keys()
       return [...new Set([...parts.directory.nodes(), ...named])].filter((node) => isOutcast(parts, node))

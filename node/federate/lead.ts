@@ -62,7 +62,9 @@ async function decide(member: Member, { invite: line, isCheck, isAllowed }: Fede
     ask(member, invite, question),
   )
   const collisions = collisionsOf(other.taken)
-  const away = ours.members.filter(({ isHere }) => !isHere)
+  // Also those that no roster names any more: who was enrolled once may be in a shed with its battery flat.
+  const unseen = member.gate.devices().filter(({ node }) => !ours.members.some((row) => row.node === node))
+  const away = [...ours.members.filter(({ isHere }) => !isHere), ...unseen]
   const report = {
     federation: invite.federation,
     name: invite.federationName,

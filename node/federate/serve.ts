@@ -58,7 +58,8 @@ export const membersHere = (view: CoreView): readonly MemberRow[] =>
       node,
       name: nameOf(view, node) ?? node,
       domain: facts.domain,
-      isHere: state === 'alive',
+      // One that is doubted may take what it needs all the same, and nothing changes if it does not.
+      isHere: state === 'alive' || state === 'suspect',
       capabilities: facts.capabilities,
       labels: facts.labels,
       addresses: view.addressesOf(node),
