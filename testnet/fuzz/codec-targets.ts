@@ -5,6 +5,7 @@ import { decodeConsent } from '../../bootstrap/charter-entry.ts'
 import { readCharterFile, unpackEntries } from '../../bootstrap/charter-file.ts'
 import { readClaims } from '../../bootstrap/credential.ts'
 import { decodeIssued } from '../../bootstrap/enrolment.ts'
+import { readFederationOrder } from '../../bootstrap/federation-order.ts'
 import { helloFrame, joinAnswerFrame, joinRequestFrame, renewalFrame } from '../../bootstrap/messages.ts'
 import { readPolicyClaims } from '../../bootstrap/policy-statement.ts'
 import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
@@ -149,6 +150,7 @@ const READERS: readonly Reader[] = [
     read: (bytes) =>
       failed(readClaims(bytes)) &&
       failed(readRecoveryOrder(bytes)) &&
+      failed(readFederationOrder(bytes)) &&
       failed(readPolicyClaims(bytes)) &&
       failed(decodeIssued(bytes)),
   },
