@@ -39,5 +39,5 @@ export { type RedeemOptions, readInvite, redeemInvite } from './io/redeem-invite
 export { openSealed, sealTo } from './io/sealed-box.ts'
 export { PASSAGE_BEGUN_KEY, PASSAGE_KEY, POLICY_KEY, type Store } from './io/store.ts'
 export { type BootstrapMessage, bootstrapSchemas, type CharterMessage, HELLO_BYTES_MAX } from './messages.ts'
-export { type Collision, collisionsOf, type Named, takenNames } from './names.ts'
+export { type Collision, collisionsOf, type Named, namedSchema, takenNames } from './names.ts'
 export { type PolicyStatement, supersedes } from './policy-statement.ts'

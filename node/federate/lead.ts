@@ -25,7 +25,7 @@ import { CoppiceError } from '../errors.ts'
 import type { Member } from '../node.ts'
 import { readMessage } from '../owner-proof.ts'
 import { clustersOf } from './names.ts'
-import type { FederateHeader, MemberRow, MembersAnswer } from './serve.ts'
+import { type FederateHeader, type MemberRow, type MembersAnswer, readMembers } from './serve.ts'
 
 /** How long the other federation may take to answer a question. A guess: a slow relay, and lookups there. */
 const ASK_MS_MAX = 30_000
@@ -126,13 +126,7 @@ async function gather(member: Member): Promise<Ours> {
 
 async function membersOf(member: Member, leader: NodeId, domain: DomainPath): Promise<MembersAnswer | null> {
   const answer = await tell(member, { node: leader, domain }, 'members', new Uint8Array(), MEMBERS_BYTES_MAX)
-  if (answer === null || answer.length === 0) return null
-  try {
-    // A device of our own operator: what it says is what its cluster knows.
-    return JSON.parse(new TextDecoder().decode(answer)) as MembersAnswer
-  } catch {
-    return null
-  }
+  return answer === null ? null : readMembers(answer)
 }
 
 async function ask(member: Member, invite: Invite, request: Uint8Array): Promise<Uint8Array> {

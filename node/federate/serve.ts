@@ -3,10 +3,18 @@
 
 import type { Duplex } from 'node:stream'
 import type { CharterView } from '../../bootstrap/index.ts'
-import { type Membership, type Named, openPassage, PASSAGE_BYTES_MAX, PASSAGE_KEY } from '../../bootstrap/index.ts'
+import {
+  type Membership,
+  type Named,
+  namedSchema,
+  openPassage,
+  PASSAGE_BYTES_MAX,
+  PASSAGE_KEY,
+} from '../../bootstrap/index.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import type { TunnelHeader, TunnelRefusal } from '../../overlay/tunnel.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
+import { dictionary, flag, type Infer, list, object, readWith, text } from '../../overlay/wire/schema.ts'
 import type { CoreView } from '../core/core-view.ts'
 import type { Disk } from '../io/disk.ts'
 import { oneMessage, taking } from '../owner-proof.ts'
@@ -15,20 +23,33 @@ import { beginCrossing } from './crossing.ts'
 
 export type FederateHeader = Extract<TunnelHeader, { readonly kind: 'federate' }>
 
-/** A device of the operator's, as its cluster knows it. */
-export interface MemberRow {
-  readonly node: string
-  readonly name: string
-  readonly domain: string
-  readonly isHere: boolean
-  readonly capabilities: readonly string[]
-  readonly labels: Readonly<Record<string, string>>
-  readonly addresses: readonly string[]
-}
+/** A node's id, a name, a path. */
+const ID_CHARS_MAX = 255
 
-export interface MembersAnswer {
-  readonly members: readonly MemberRow[]
-  readonly names: readonly Named[]
+const rowSchema = object({
+  node: text(ID_CHARS_MAX),
+  name: text(ID_CHARS_MAX),
+  domain: text(ID_CHARS_MAX),
+  isHere: flag,
+  capabilities: list(text(ID_CHARS_MAX)),
+  labels: dictionary(text()),
+  addresses: list(text()),
+})
+/** A device of the operator's, as its cluster knows it. */
+export type MemberRow = Infer<typeof rowSchema>
+
+const membersSchema = object({ members: list(rowSchema), names: list(namedSchema) })
+export type MembersAnswer = Infer<typeof membersSchema>
+
+/** Reads what a device says of its cluster; null for what is no such answer. */
+export function readMembers(answer: Uint8Array): MembersAnswer | null {
+  try {
+    const raw: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(answer))
+    const read = readWith(membersSchema, raw, () => err('no envelope belongs here'))
+    return read.ok ? read.value : null
+  } catch {
+    return null
+  }
 }
 
 export interface CrossingPorts {
