@@ -113,10 +113,14 @@ async function rootLeader(fleet: Fleet): Promise<FleetNode> {
   const asked = fleet.living()[0]
   const status = await asked?.control.status()
   const root = status?.domains.find((domain) => domain.path === '/')
-  const leader = fleet.living().find((node) => node.name === root?.leaderName)
+  const leader = fleet.living().find((node) => nodeIds.get(node.name) === root?.leaderNode)
   if (leader === undefined) throw new Error('no living node leads the root')
   return leader
 }
+
+/** The device that an instance runs on: with several operators, other clusters are told its id and not its name. */
+const deviceOf = (fleet: Fleet, { node: id }: InstanceView): FleetNode | undefined =>
+  fleet.nodes.find(({ name }) => nodeIds.get(name) === id)
 
 /** Each operator opens its devices and services to the other; the second keeps its namespace `lab` to itself. */
 async function agree(fleet: Fleet): Promise<void> {
@@ -168,9 +172,10 @@ async function deploy(fleet: Fleet): Promise<readonly InstanceView[]> {
   await timed('deployed 2 replicas, submitted on a node of /rome', async () => {
     await from.control.deploy(descriptor, { domain: null })
     placed = await until('both replicas run', () => bothRunning(from), 20_000)
-    return placed.map((one) => `#${one.number} on ${one.name}`).join(', ')
+    return placed.map((one) => `#${one.number} on ${deviceOf(fleet, one)?.name}`).join(', ')
   })
-  for (const one of placed) say(`  #${one.number} runs on ${one.name} in ${one.domain}: ${one.reason}`)
+  for (const one of placed)
+    say(`  #${one.number} runs on ${deviceOf(fleet, one)?.name} in ${one.domain}: ${one.reason}`)
   return placed
 }
 
@@ -207,9 +212,9 @@ async function loseRootLeader(fleet: Fleet): Promise<FleetNode> {
 
 async function loseInstance(fleet: Fleet, caller: FleetNode, leader: FleetNode): Promise<void> {
   const before = await running(caller)
-  const isApart = (one: InstanceView): boolean => one.domain !== leader.domain && one.name !== caller.name
+  const isApart = (one: InstanceView): boolean => one.domain !== leader.domain && deviceOf(fleet, one) !== caller
   const victim = before.find(isApart)
-  const device = fleet.living().find((node) => node.name === victim?.name)
+  const device = victim && deviceOf(fleet, victim)
   if (victim === undefined || device === undefined)
     throw new Error('no instance runs outside the cluster that lost its leader')
   say(`cutting down ${device.name}, which runs #${victim.number}`)
@@ -218,7 +223,7 @@ async function loseInstance(fleet: Fleet, caller: FleetNode, leader: FleetNode):
     const isReplaced = async (): Promise<boolean> => (await call(caller)).includes(`instance ${victim.number},`)
     await until('a replacement answers', isReplaced, 30_000)
     const now = (await running(caller)).find((one) => one.number === victim.number)
-    return `on ${now?.name ?? '?'}`
+    return `on ${(now && deviceOf(fleet, now)?.name) ?? '?'}`
   })
 }
 
