@@ -294,6 +294,15 @@ function onDue(turn: Turn, key: InstanceKey, work: Work): void {
     return
   } else if (phase.kind === 'confirming') onConfirmDeadline(turn, key, work)
   examine(turn, key)
+  putOff(turn, key)
+}
+
+/** What was due and could not be done, because a later leader has spoken, is not due again at once. */
+function putOff(turn: Turn, key: InstanceKey): void {
+  const { now } = turn.context
+  const work = turn.state.work.get(key)
+  if (work?.phase.kind !== 'pending' || work.phase.retryAt > now) return
+  change(turn, key, work, { phase: { ...work.phase, retryAt: now + RETRY_GAP_MS } })
 }
 
 /** Compares one instance with what is wanted of it, and takes the next step. */
