@@ -217,7 +217,10 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
 /** What members are told of: nothing that means something on one cable or one device only, as far as there is more. */
 export const announced = (addresses: Multiaddr[]): Multiaddr[] => {
   const hostOf = (address: Multiaddr): string => hostAndPortOf(address.toString())?.host ?? ''
-  const useful = addresses.filter((address) => !isLinkLocalIp(hostOf(address)) && hostOf(address) !== '::1')
+  const beyond = addresses.filter((address) => !isLinkLocalIp(hostOf(address)) && hostOf(address) !== '::1')
+  // Whoever dials an address of loopback reaches itself: nodes mostly listen on one and the same port.
+  const elsewhere = beyond.filter((address) => !isLoopback(address))
+  const useful = elsewhere.length > 0 ? elsewhere : beyond
   const isVain = (address: Multiaddr): boolean => address.toString().includes('/p2p-circuit') && isLoopback(address)
   const reached = useful.filter((address) => !isVain(address))
   return reached.some((address) => address.toString().includes('/p2p-circuit')) ? reached : useful

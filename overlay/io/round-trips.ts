@@ -19,7 +19,7 @@ export const LIVENESS: Liveness = { intervalMs: 5_000, answerMsMax: 5_000 }
 /** Where each byte is paid for: a third of the pings, and 10 s more until a cut shows. A guess. */
 export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
 /** The time to answer where one end moved to another network, or opened a second connection. A guess. */
-const DOUBTED_MS_MAX = 2_000
+const DOUBTED_MS_MAX = 3_000
 /** What came while this process itself stood still is read before the peer is given up. */
 const LAST_LOOK_MS = 250
 /** How often it is looked who is due, so that a fleet is asked one after the other and not in one burst. */
@@ -71,9 +71,7 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
     try {
       onRoundTrip(connection, await measure(connection, signal))
     } catch (problem) {
-      // A stream that was lost is opened again; only silence says that nobody is there.
-      if (signal.aborted && connection.status === 'open') connection.abort(problem as Error)
-      else askedAt.delete(connection)
+      if (!cutIfSilent(connection, signal, problem as Error)) askedAt.delete(connection)
     } finally {
       clear()
     }
@@ -94,10 +92,17 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
   const doubt = (connection: Connection): void => {
     const { signal, clear } = patience(DOUBTED_MS_MAX)
     measure(connection, signal)
-      .catch((problem) => connection.abort(problem as Error))
+      .catch((problem) => cutIfSilent(connection, signal, problem as Error))
       .finally(clear)
   }
   return { measure, doubt, close: () => clearInterval(timer) }
+}
+
+/** Only silence says that nobody is there: a stream that was lost is opened again. True where it was cut. */
+function cutIfSilent(connection: Connection, signal: AbortSignal, problem: Error): boolean {
+  const isSilent = signal.aborted && connection.status === 'open'
+  if (isSilent) connection.abort(problem)
+  return isSilent
 }
 
 async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {
