@@ -213,24 +213,6 @@ test('a leader that is no longer one does nothing, and keeps nothing', () => {
   assert.equal(bench.state.work.size, 0)
 })
 
-test('what a later leader has placed and nobody wants any more does not keep an earlier one awake', () => {
-  const bench = new Bench()
-  const submit = (replicas: number, wall: number): void => {
-    const spec = specOf({ replicas, memoryMb: 1_000_000 })
-    putRecord(bench.own, specRecord(spec, EU, { wall, counter: 0 }), 0)
-  }
-  submit(2, 1)
-  bench.give({ kind: 'service-changed', service: WEB })
-  const pending = [...bench.state.work.values()].filter(({ phase }) => phase.kind === 'pending')
-  assert.equal(pending.length, 2)
-  submit(1, 2)
-  const fence = { epoch: FENCE.epoch, term: FENCE.term + 1 }
-  const placed = { domain: EU, service: WEB, number: 1, child: A, fence, sequence: 1, specClock: CLOCK, reason: '' }
-  putRecord(bench.own, openedBy(factsOf(ABOVE, A), { kind: 'record/placement', ...placed }), 0)
-  bench.pass(TIMING.sweepMs)
-  assert.deepEqual(bench.authored(), [], 'the order of a later leader stands')
-})
-
 test('a limited number of services is asked for at a time', () => {
   const bench = new Bench()
   const submitted = Array.from({ length: SERVICES_ASKED_MAX + 2 }, (_, index) => specOf({ name: `web${index}` }))
