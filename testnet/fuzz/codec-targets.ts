@@ -10,6 +10,7 @@ import { helloFrame, joinAnswerFrame, joinRequestFrame, renewalFrame } from '../
 import { readPolicyClaims } from '../../bootstrap/policy-statement.ts'
 import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
 import { coreCodec } from '../../node/core/messages.ts'
+import { readMembers } from '../../node/federate/serve.ts'
 import {
   CARRIAGE_TICKET_CHARS,
   decodeCarriageAnswer,
@@ -62,6 +63,12 @@ interface Reader {
 }
 
 const failed = ({ ok }: Result<unknown, unknown>): boolean => !ok
+/** What a device says of its cluster before two federations become one. */
+const MEMBERS = JSON.stringify({
+  members: [{ node: 'x', name: 'pi', domain: '/a', isHere: true, capabilities: ['work'], labels: {}, addresses: [] }],
+  names: [{ of: 'service', name: 'shop.demo.web.web', mark: '1.0' }],
+})
+
 const latin = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'))
 const latinOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 const SERVICE = 'shop.sim.web.sim' as ServiceId
@@ -146,12 +153,13 @@ const READERS: readonly Reader[] = [
   },
   {
     name: 'bootstrap-claims',
-    samples: () => [latin('{"v":1,"node":"x","exp":1,"caps":["work"],"labels":{}}')],
+    samples: () => [latin('{"v":1,"node":"x","exp":1,"caps":["work"],"labels":{}}'), latin(MEMBERS)],
     read: (bytes) =>
       failed(readClaims(bytes)) &&
       failed(readRecoveryOrder(bytes)) &&
       failed(readFederationOrder(bytes)) &&
       failed(readPolicyClaims(bytes)) &&
+      readMembers(bytes) === null &&
       failed(decodeIssued(bytes)),
   },
   {

@@ -12,7 +12,6 @@ export const OWN_READERS: Readonly<Record<string, string>> = {
   'node/cli/commands/move.ts': 'a word on the command line',
   'node/device.ts': 'starts the measurements of the device',
   'node/federate/carried.ts': 'the node’s own disk',
-  'node/federate/lead.ts': 'what the operator’s own devices answer while it joins two of its federations',
   'node/io/control-client.ts': 'the answers of one’s own node',
   'node/io/ports.ts': 'the node’s own disk',
   'node/io/registry-file.ts': 'a file in the node’s folder, which only its owner may write',
