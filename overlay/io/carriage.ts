@@ -25,11 +25,11 @@ import { type Connections, peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { within } from './deadline.ts'
-import { readBytes, readFrame, writeFrame } from './frames.ts'
+import { readBytes } from './frames.ts'
 import { type Reach, reachOf } from './line-meeting.ts'
 import { CARRY_PROTOCOL } from './protocols.ts'
+import { answerOnStream, askOnStream } from './question.ts'
 import { splice } from './splice.ts'
-import { libp2pDuplex } from './stream-duplex.ts'
 
 /** Lines that one relay carries at once: two sockets and their buffers each. A guess. */
 const CARRIED_MAX = 512
@@ -131,19 +131,13 @@ export async function openCarriage({ node, connections, counters, onLine }: Carr
     return request.kind === 'carry' ? await carry(peer, request.to) : fetch(peer, request.ticket)
   }
 
-  await node.handle(CARRY_PROTOCOL, async (stream, connection) => {
-    const duplex = libp2pDuplex(stream)
-    duplex.on('error', () => {})
-    try {
-      const raw = await readFrame(duplex, CARRIAGE_BYTES_MAX, AbortSignal.timeout(REQUEST_MS_MAX))
+  await node.handle(CARRY_PROTOCOL, (stream, connection) =>
+    answerOnStream(stream, { bytesMax: CARRIAGE_BYTES_MAX, msMax: REQUEST_MS_MAX }, async (raw) => {
       const request = decodeCarriageRequest(raw)
       if (!request.ok) throw new Error(request.error)
-      writeFrame(duplex, encodeCarriageAnswer(await answerTo(request.value, connection)))
-      duplex.end()
-    } catch {
-      duplex.destroy()
-    }
-  })
+      return encodeCarriageAnswer(await answerTo(request.value, connection))
+    }),
+  )
 
   const join = (socket: Socket, ticket: string): void => {
     const pair = pairOf.get(ticket)
@@ -210,17 +204,9 @@ async function connectWith({ host, port }: Reach, ticket: string, signal: AbortS
 }
 
 async function ask(connection: Connection, request: CarriageRequest, signal: AbortSignal): Promise<CarriageAnswer> {
-  const duplex = libp2pDuplex(await connection.newStream(CARRY_PROTOCOL, { signal }))
-  duplex.on('error', () => {})
-  try {
-    writeFrame(duplex, encodeCarriageRequest(request))
-    duplex.end()
-    const answer = decodeCarriageAnswer(await readFrame(duplex, CARRIAGE_BYTES_MAX, signal))
-    duplex.resume()
-    if (!answer.ok) throw new Error(answer.error)
-    return answer.value
-  } catch (problem) {
-    duplex.destroy()
-    throw problem
-  }
+  const asking = { bytesMax: CARRIAGE_BYTES_MAX, signal }
+  const raw = await askOnStream(connection, CARRY_PROTOCOL, encodeCarriageRequest(request), asking)
+  const answer = decodeCarriageAnswer(raw)
+  if (!answer.ok) throw new Error(answer.error)
+  return answer.value
 }

@@ -2,10 +2,9 @@
 
 import type { Connection } from '@libp2p/interface'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { readFrame, writeFrame } from './frames.ts'
 import type { Gate } from './network.ts'
 import { CREDENTIAL_BYTES_MAX, CREDENTIAL_HASH_BYTES, CREDENTIAL_PROTOCOL } from './protocols.ts'
-import { libp2pDuplex } from './stream-duplex.ts'
+import { answerOnStream, askOnStream } from './question.ts'
 
 /** How long a peer may take to say which credential it wants; a guess, far above any round trip. */
 const REQUEST_TIMEOUT_MS = 5_000
@@ -14,17 +13,12 @@ const REQUEST_TIMEOUT_MS = 5_000
 export async function serveCredentials(node: Libp2pNode, gate: Gate): Promise<void> {
   await node.handle(
     CREDENTIAL_PROTOCOL,
-    async (stream) => {
-      const duplex = libp2pDuplex(stream)
-      duplex.on('error', () => {})
-      try {
-        const hash = await readFrame(duplex, CREDENTIAL_HASH_BYTES, AbortSignal.timeout(REQUEST_TIMEOUT_MS))
-        writeFrame(duplex, gate.credentialByHash(hash) ?? new Uint8Array(0))
-        duplex.end()
-      } catch {
-        duplex.destroy()
-      }
-    },
+    (stream) =>
+      answerOnStream(
+        stream,
+        { bytesMax: CREDENTIAL_HASH_BYTES, msMax: REQUEST_TIMEOUT_MS },
+        (hash) => gate.credentialByHash(hash) ?? new Uint8Array(0),
+      ),
     { runOnLimitedConnection: true },
   )
 }
@@ -39,16 +33,7 @@ export async function askForCredential(
   gate: Gate,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const duplex = libp2pDuplex(await connection.newStream(CREDENTIAL_PROTOCOL, { signal, runOnLimitedConnection: true }))
-  duplex.on('error', () => {})
-  try {
-    writeFrame(duplex, hash)
-    duplex.end()
-    const credential = await readFrame(duplex, CREDENTIAL_BYTES_MAX, signal)
-    duplex.resume()
-    return credential.length > 0 && (await gate.learnCredential(credential))
-  } catch (problem) {
-    duplex.destroy()
-    throw problem
-  }
+  const asking = { bytesMax: CREDENTIAL_BYTES_MAX, signal, mayRelay: true }
+  const credential = await askOnStream(connection, CREDENTIAL_PROTOCOL, hash, asking)
+  return credential.length > 0 && (await gate.learnCredential(credential))
 }

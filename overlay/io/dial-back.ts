@@ -6,10 +6,9 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { decodeBounded, encodeCbor } from '../wire/codec.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { readFrame, writeFrame } from './frames.ts'
 import { closeQuietly, type HelloDesk } from './hello.ts'
 import { DIAL_BACK_BYTES_MAX, DIAL_BACK_PROTOCOL } from './protocols.ts'
-import { libp2pDuplex } from './stream-duplex.ts'
+import { answerOnStream, askOnStream } from './question.ts'
 
 /** A first packet that was lost is sent again after 1 s, and a handshake takes some round trips. */
 const DIAL_BACK_MS_MAX = 3_000
@@ -22,23 +21,16 @@ export async function serveDialBacks(node: Libp2pNode, desk: HelloDesk): Promise
   const running = new Set<NodeId>()
   await node.handle(DIAL_BACK_PROTOCOL, async (stream, connection) => {
     const peer = nodeId(connection.remotePeer.toString())
-    const duplex = libp2pDuplex(stream)
-    duplex.on('error', () => {})
     if (running.has(peer) || running.size >= DIALS_AT_ONCE_MAX || !connection.direct) {
-      duplex.destroy()
+      stream.abort(new Error('this node dials nobody back now'))
       return
     }
     running.add(peer)
-    try {
-      const port = portIn(await readFrame(duplex, DIAL_BACK_BYTES_MAX, AbortSignal.timeout(ANSWER_MS_MAX)))
-      const isReached = port !== null && (await reaches(node, desk, connection, port))
-      writeFrame(duplex, encodeCbor({ isReached }))
-      duplex.end()
-    } catch {
-      duplex.destroy()
-    } finally {
-      running.delete(peer)
-    }
+    await answerOnStream(stream, { bytesMax: DIAL_BACK_BYTES_MAX, msMax: ANSWER_MS_MAX }, async (raw) => {
+      const port = portIn(raw)
+      return encodeCbor({ isReached: port !== null && (await reaches(node, desk, connection, port)) })
+    })
+    running.delete(peer)
   })
 }
 
@@ -61,17 +53,10 @@ async function reaches(node: Libp2pNode, desk: HelloDesk, from: Connection, port
 export async function askForDialBack(connection: Connection, port: number): Promise<boolean | null> {
   const signal = AbortSignal.timeout(ANSWER_MS_MAX)
   try {
-    const duplex = libp2pDuplex(await connection.newStream(DIAL_BACK_PROTOCOL, { signal }))
-    duplex.on('error', () => {})
-    try {
-      writeFrame(duplex, encodeCbor({ port }))
-      duplex.end()
-      const raw = decodeBounded(await readFrame(duplex, DIAL_BACK_BYTES_MAX, signal))
-      const { isReached } = ((raw.ok ? raw.value : null) ?? {}) as { readonly isReached?: unknown }
-      return typeof isReached === 'boolean' ? isReached : null
-    } finally {
-      duplex.destroy()
-    }
+    const asking = { bytesMax: DIAL_BACK_BYTES_MAX, signal }
+    const raw = decodeBounded(await askOnStream(connection, DIAL_BACK_PROTOCOL, encodeCbor({ port }), asking))
+    const { isReached } = ((raw.ok ? raw.value : null) ?? {}) as { readonly isReached?: unknown }
+    return typeof isReached === 'boolean' ? isReached : null
   } catch {
     return null
   }

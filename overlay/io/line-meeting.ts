@@ -19,10 +19,9 @@ import {
 } from '../line-request.ts'
 import { peerOf } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { readFrame, writeFrame } from './frames.ts'
 import { dialTls, lineKey } from './line-tls.ts'
 import { LINE_PROTOCOL } from './protocols.ts'
-import { libp2pDuplex } from './stream-duplex.ts'
+import { answerOnStream, askOnStream } from './question.ts'
 
 /** How long a question may take to be read; a guess, far above any round trip. */
 const REQUEST_TIMEOUT_MS = 5_000
@@ -82,19 +81,12 @@ export async function arrangeMeetings(node: Libp2pNode, onCall: (peer: NodeId) =
 
   await node.handle(
     LINE_PROTOCOL,
-    async (stream, connection) => {
-      const duplex = libp2pDuplex(stream)
-      duplex.on('error', () => {})
-      try {
-        const raw = await readFrame(duplex, LINE_REQUEST_BYTES_MAX, AbortSignal.timeout(REQUEST_TIMEOUT_MS))
+    (stream, connection) =>
+      answerOnStream(stream, { bytesMax: LINE_REQUEST_BYTES_MAX, msMax: REQUEST_TIMEOUT_MS }, (raw) => {
         const request = decodeRequest(raw)
         if (!request.ok) throw new Error(request.error)
-        writeFrame(duplex, encodeLineAnswer(answerTo(request.value, peerOf(connection))))
-        duplex.end()
-      } catch {
-        duplex.destroy()
-      }
-    },
+        return encodeLineAnswer(answerTo(request.value, peerOf(connection)))
+      }),
     { runOnLimitedConnection: false },
   )
 
@@ -118,17 +110,8 @@ export async function arrangeMeetings(node: Libp2pNode, onCall: (peer: NodeId) =
 }
 
 async function ask(connection: Connection, request: LineRequest, signal: AbortSignal): Promise<LineAnswer> {
-  const duplex = libp2pDuplex(await connection.newStream(LINE_PROTOCOL, { signal }))
-  duplex.on('error', () => {})
-  try {
-    writeFrame(duplex, encodeRequest(request))
-    duplex.end()
-    const answer = decodeLineAnswer(await readFrame(duplex, LINE_REQUEST_BYTES_MAX, signal))
-    duplex.resume()
-    if (!answer.ok) throw new Error(answer.error)
-    return answer.value
-  } catch (problem) {
-    duplex.destroy()
-    throw problem
-  }
+  const asking = { bytesMax: LINE_REQUEST_BYTES_MAX, signal }
+  const answer = decodeLineAnswer(await askOnStream(connection, LINE_PROTOCOL, encodeRequest(request), asking))
+  if (!answer.ok) throw new Error(answer.error)
+  return answer.value
 }
