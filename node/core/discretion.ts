@@ -19,7 +19,7 @@ function unnamed(message: CoreMessage): CoreMessage {
     case 'record/instance': {
       // An order's reason names the device that offered, and what became of it repeats the reason.
       const { nodeName = '', ...rest } = message
-      return nodeName === '' ? rest : { ...rest, reason: rest.reason.replaceAll(nodeName, 'this device') }
+      return { ...rest, reason: withoutName(rest.reason, nodeName) }
     }
     case 'membership/member':
       // Where a device is, is told to whoever may call what it runs; its cluster has the name in its summary.
@@ -36,4 +36,11 @@ function unnamed(message: CoreMessage): CoreMessage {
     default:
       return message
   }
+}
+
+/** Where the name stands as a word; a device that is called `a` leaves the other words as they are. */
+function withoutName(reason: string, name: string): string {
+  if (name === '') return reason
+  const word = name.replace(/[^\p{L}\p{N}]/gu, (sign) => `\\u{${sign.codePointAt(0)?.toString(16)}}`)
+  return reason.replace(new RegExp(`(?<![\\p{L}\\p{N}])${word}(?![\\p{L}\\p{N}])`, 'gu'), 'this device')
 }

@@ -137,7 +137,8 @@ async function searchGateways(gateway: string): Promise<readonly URL[]> {
   for (const host of [SSDP_GROUP, gateway]) socket.send(searchMessage(host), SSDP_PORT, host, () => {})
   await delay(SEARCH_MS, null, { signal: done.signal }).catch(() => {})
   socket.close()
-  return [...found.values()].sort((a) => (a.hostname === gateway ? -1 : 1))
+  const isFirst = ({ hostname }: URL): number => Number(hostname === gateway)
+  return [...found.values()].sort((a, b) => isFirst(b) - isFirst(a))
 }
 
 interface Answer {
@@ -171,10 +172,15 @@ async function exchange(url: URL, method: string, headers: Record<string, string
 /** A socket of UDP that hears nobody else. */
 async function socketTo(host: string, port: number): Promise<Socket> {
   const socket = createSocket('udp4')
-  const connected = once(socket, 'connect')
-  socket.connect(port, host)
-  await connected
-  return socket
+  try {
+    const connected = once(socket, 'connect')
+    socket.connect(port, host)
+    await connected
+    return socket
+  } catch (problem) {
+    socket.close()
+    throw problem
+  }
 }
 
 /** Under which of its addresses this device speaks to a host; no packet is sent. */

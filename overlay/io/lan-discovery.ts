@@ -88,9 +88,14 @@ class LanDiscovery extends EventTarget {
     voice.on('error', () => this.#leave(address))
     voice.on('message', (bytes, from) => this.#hear(bytes, from))
     voice.bind(0, address, () => {
-      voice.setMulticastInterface(address)
-      voice.setMulticastTTL(TTL)
-      this.#ask(voice)
+      try {
+        voice.setMulticastInterface(address)
+        voice.setMulticastTTL(TTL)
+        this.#ask(voice)
+      } catch {
+        // The network went while this was on its way; it is looked for again.
+        this.#leave(address)
+      }
     })
   }
 
