@@ -62,10 +62,11 @@ const STREAM_READ_BUFFER_BYTES_MAX = 2 * STREAM_WINDOW_BYTES_MAX
 /** Nobody here writes without waiting for `drain`; this only bounds the damage of a bug. */
 const STREAM_WRITE_BUFFER_BYTES_MAX = 33_554_432
 /**
- * A stream costs its receiver about 45 KB (3,000 open tunnels: 133 MB of resident memory), so this is what one
- * connection of a hostile member may take. Tunnels are bounded further, for each member.
+ * A stream costs its receiver about 45 KB (3,000 open tunnels: 133 MB of resident memory) and half a millisecond, so
+ * this is what one connection of a hostile member may take: a thousand opened at once hold the event loop for a lease.
+ * Twice the tunnels that a member gets (TUNNELS_PER_MEMBER_MAX), so that whoever asks for more is told why.
  */
-const STREAMS_PER_CONNECTION_MAX = 1_024
+const STREAMS_PER_CONNECTION_MAX = 512
 /** A liveness check and a round trip at a time, a `coppice ping` or two, and those that are being closed. A guess. */
 const PINGS_PER_CONNECTION_MAX = 16
 /** Room for gossipsub's own framing and a topic name around one message. */

@@ -209,10 +209,9 @@ test('a member that says more than it may is read later, and the others as befor
     }
     await until('it is held up', async () => (await counted('a1', 'control-held-up')) > 0, PATIENCE_MS)
     await serviceAnswers()
-    assert.equal(
-      (await status('a1')).domains.every(({ quorum }) => quorum),
-      true,
-    )
+    // A busy machine may cost a lease, with or without a flood; nobody stays without a leader.
+    const isLed = async (): Promise<boolean> => (await status('a1')).domains.every(({ quorum }) => quorum)
+    await until('each domain has its quorum', isLed, PATIENCE_MS)
     stream.destroy()
     await connection.close()
   })
