@@ -12,12 +12,10 @@ import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import { readMembers } from '../../node/federate/serve.ts'
 import {
-  CARRIAGE_TICKET_CHARS,
   decodeCarriageAnswer,
   decodeCarriageRequest,
   encodeCarriageAnswer,
   encodeCarriageRequest,
-  ticketIn,
 } from '../../overlay/carriage.ts'
 import { createDatagramReader, frameDatagram } from '../../overlay/datagrams.ts'
 import { createPacker, createUnpacker } from '../../overlay/frame-delta.ts'
@@ -38,6 +36,7 @@ import {
 } from '../../overlay/line-request.ts'
 import { decodeOffer, encodeExcuse, encodeOffer } from '../../overlay/punch.ts'
 import { readGreeting, readSocksDatagram, readSocksRequest } from '../../overlay/socks.ts'
+import { TICKET_CHARS, ticketIn } from '../../overlay/tickets.ts'
 import { decodeAnswer, decodeHeader, encodeAnswer, encodeHeader } from '../../overlay/tunnel.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import { createFrameReader } from '../../placement/docker-frames.ts'
@@ -206,8 +205,8 @@ const READERS: readonly Reader[] = [
     name: 'carriage',
     samples: () => [
       encodeCarriageRequest({ kind: 'carry', to: '12D3KooWJfZZRsqoTEYL2aRCTHRGBSEzqfUYDuy4x9Ghn8XJh7kQ' as NodeId }),
-      encodeCarriageRequest({ kind: 'fetch', ticket: 'ab'.repeat(CARRIAGE_TICKET_CHARS / 2) }),
-      encodeCarriageAnswer({ kind: 'joined', ticket: 'ab'.repeat(CARRIAGE_TICKET_CHARS / 2) }),
+      encodeCarriageRequest({ kind: 'fetch', ticket: 'ab'.repeat(TICKET_CHARS / 2) }),
+      encodeCarriageAnswer({ kind: 'joined', ticket: 'ab'.repeat(TICKET_CHARS / 2) }),
       encodeCarriageAnswer({ kind: 'refused', detail: 'no' }),
     ],
     read: (bytes) => {
