@@ -24,7 +24,7 @@ import { type Reach, reachOf } from './line-meeting.ts'
 import { CARRY_PROTOCOL } from './protocols.ts'
 import { answerOnStream, askOnStream } from './question.ts'
 import { splice } from './splice.ts'
-import { connectWith, newTicket, awaitTicket } from './ticketed.ts'
+import { awaitTicket, connectWith, newTicket } from './ticketed.ts'
 
 /** Lines that one relay carries at once: two sockets and their buffers each. A guess. */
 const CARRIED_MAX = 512

@@ -8,7 +8,9 @@ import { type Connections, peerOf } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { serveDialBacks } from './dial-back.ts'
 import type { HelloDesk } from './hello.ts'
+import type { KnockDoor } from './knocks.ts'
 import type { NetworkOptions } from './libp2p-transport.ts'
+import { serveObservations } from './observe.ts'
 import { installPunching } from './punch.ts'
 import { keepReach, type ReachKeeper } from './reach.ts'
 import { LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
@@ -23,6 +25,8 @@ export interface PathsSetup {
   readonly options: NetworkOptions
   /** The peers whose round trips are told of. */
   readonly wanted: ReadonlySet<NodeId>
+  /** Where members knock. */
+  readonly door: KnockDoor
 }
 
 export interface Paths {
@@ -33,9 +37,10 @@ export interface Paths {
   onNotDirect(peer: NodeId): void
   /** Once the node listens. */
   start(): ReachKeeper
+  close(): void
 }
 
-export async function installPaths({ node, desk, connections, options, wanted }: PathsSetup): Promise<Paths> {
+export async function installPaths({ node, desk, connections, options, wanted, door }: PathsSetup): Promise<Paths> {
   const { events } = options
   let reach: ReachKeeper | null = null
   const roundTrips = measureRoundTrips({
@@ -56,7 +61,8 @@ export async function installPaths({ node, desk, connections, options, wanted }:
     roundTripMs: roundTrips.measure,
     onFailed: events.onNotDirect,
   })
-  await serveDialBacks(node, desk)
+  await serveDialBacks(node)
+  await serveObservations(node, door)
   return {
     roundTrips,
     punch: async (peer, signal) => {
@@ -72,6 +78,7 @@ export async function installPaths({ node, desk, connections, options, wanted }:
       reach = keepReach({
         node,
         connections,
+        door,
         relay: options.relay ?? null,
         isRelayed: options.listen.includes(RELAYED),
         isForwarding: options.portForwarding ?? true,
@@ -81,6 +88,10 @@ export async function installPaths({ node, desk, connections, options, wanted }:
         onMoved: () => node.getConnections().forEach(roundTrips.doubt),
       })
       return reach
+    },
+    close: () => {
+      roundTrips.close()
+      door.close()
     },
   }
 }

@@ -133,8 +133,8 @@ async function initiate(
 }
 
 /** The mapping is waited for later; until then its failure is nobody's. */
-function mapPort({ node, observers }: PuncherSetup, signal: AbortSignal): Promise<PortMapping> {
-  const mapping = openMapping(node, observers(), signal)
+function mapPort({ observers }: PuncherSetup, signal: AbortSignal): Promise<PortMapping> {
+  const mapping = openMapping(observers(), signal)
   mapping.catch(() => {})
   return mapping
 }

@@ -11,8 +11,10 @@ import * as reachability from '../reachability.ts'
 import * as choice from '../relay-choice.ts'
 import type { Connections } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { askForDialBack, hostAndPortOf } from './dial-back.ts'
+import { askForDialBack, type HostAndPort, hostAndPortOf } from './dial-back.ts'
+import type { KnockDoor } from './knocks.ts'
 import { keepForwarding } from './port-forwarding.ts'
+import type { Observer } from './port-mapping.ts'
 import { RELAY_HOP_PROTOCOL } from './protocols.ts'
 
 /** How this node is reached from outside. */
@@ -27,6 +29,7 @@ export interface Reach {
 export interface ReachSetup {
   readonly node: Libp2pNode
   readonly connections: Connections
+  readonly door: KnockDoor
   /** Always a relay, never, or (null) whenever it can be reached. */
   readonly relay: boolean | null
   /** Wants to be reached over relays whatever members say. */
@@ -43,8 +46,8 @@ export interface ReachSetup {
 
 export interface ReachKeeper {
   now(): Reach
-  /** Multiaddrs of members that can be dialled and say how they see this node, the nearest first. */
-  observers(): readonly string[]
+  /** Members that can be dialled and say how they see this node, the nearest first. */
+  observers(): readonly Observer[]
   onRoundTrip(peer: NodeId, ms: number): void
   /** There is no direct connection to the peer any more. */
   onNotDirect(peer: NodeId): void
@@ -70,7 +73,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   /** By host: addresses that are none of the device's own and are announced, as somebody got through there. */
   const confirmed = new Map<string, Multiaddr>()
   /** Where those that carry connections can be dialled. */
-  const dialled = new Map<NodeId, string>()
+  const dialled = new Map<NodeId, HostAndPort>()
 
   const forwarding = keepForwarding({
     random,
@@ -107,7 +110,8 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   const ask = async (peer: NodeId, address: string): Promise<void> => {
     const connection = connections.best(peer)
     const port = portAt(address)
-    const isReached = port === null ? false : connection?.direct ? await askForDialBack(connection, port) : null
+    const isReached =
+      port === null ? false : connection?.direct ? await askForDialBack(connection, port, setup.door) : null
     tellReach({ kind: 'answered', peer, isReached })
   }
   const ownPort = (family: 'ip4' | 'ip6'): number | null => {
@@ -180,8 +184,9 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
       tellReach({ kind: 'seen', peer, address: seen.host })
     }
     const theirs = hostAndPortOf(connection.remoteAddr.toString())
-    const listening = listenAddrs.find((address) => hostAndPortOf(address.toString())?.host === theirs?.host)
-    if (listening !== undefined) dialled.set(peer, `${listening}/p2p/${peer}`)
+    const listening = listenAddrs.map((address) => hostAndPortOf(address.toString()))
+    const at = listening.find((address) => address !== null && address.host === theirs?.host)
+    if (at) dialled.set(peer, at)
     // Also who may not carry could say that it does; its operator's word counts.
     const mayCarry = connections.member(peer)?.facts.capabilities.includes('relay') === true
     tellChoice({ kind: 'offer', peer, isOffered: mayCarry && protocols.includes(RELAY_HOP_PROTOCOL) })
@@ -198,7 +203,10 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   return {
     now,
     observers: () =>
-      choice.byDistance(relays).flatMap((peer) => (connections.best(peer)?.direct ? (dialled.get(peer) ?? []) : [])),
+      choice.byDistance(relays).flatMap((peer) => {
+        const [connection, at] = [connections.best(peer), dialled.get(peer)]
+        return connection?.direct && at !== undefined ? [{ connection, ...at }] : []
+      }),
     onRoundTrip: (peer, ms) => tellChoice({ kind: 'round-trip', peer, ms }),
     onNotDirect: (peer) => {
       dialled.delete(peer)

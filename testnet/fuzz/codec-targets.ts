@@ -25,6 +25,16 @@ import { lanAnswer, lanQuestion, readLanMessage } from '../../overlay/io/lan-mes
 import type { FederationId, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import {
+  decodeDialBack,
+  decodeDialBackAnswer,
+  decodeObserveAnswer,
+  decodeSeen,
+  encodeDialBack,
+  encodeDialBackAnswer,
+  encodeObserveAnswer,
+  encodeSeen,
+} from '../../overlay/knock.ts'
 import { createFrameReader as createLineReader, readCredit, writeCredit, writeHead } from '../../overlay/line-frames.ts'
 import {
   decodeLineAnswer,
@@ -213,6 +223,21 @@ const READERS: readonly Reader[] = [
       ticketIn(bytes)
       return failed(decodeCarriageRequest(bytes)) && failed(decodeCarriageAnswer(bytes))
     },
+    isCbor: true,
+  },
+  {
+    name: 'knock',
+    samples: () => [
+      encodeSeen({ host: '192.0.2.1', port: 4_001 }),
+      encodeDialBack({ port: 4_001, ticket: 'ab'.repeat(TICKET_CHARS / 2) }),
+      encodeDialBackAnswer(true),
+      encodeObserveAnswer('ab'.repeat(TICKET_CHARS / 2)),
+    ],
+    read: (bytes) =>
+      failed(decodeSeen(bytes)) &&
+      failed(decodeDialBack(bytes)) &&
+      failed(decodeDialBackAnswer(bytes)) &&
+      failed(decodeObserveAnswer(bytes)),
     isCbor: true,
   },
   {
