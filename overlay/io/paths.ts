@@ -4,6 +4,7 @@
 import { randomInt } from 'node:crypto'
 import type { Connection } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
+import { type NotDirect, whyNotDirect } from '../not-direct.ts'
 import { type Connections, peerOf } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { serveDialBacks } from './dial-back.ts'
@@ -53,13 +54,17 @@ export async function installPaths({ node, desk, connections, options, wanted, d
       if (wanted.has(peer)) events.onRoundTrip(peer, ms)
     },
   })
+  /** While the other side tries there is nothing to tell yet. */
+  const tellWhy = (peer: NodeId, reason: NotDirect): void => {
+    if (reason.code !== 'trying') events.onNotDirect(peer, reason)
+  }
   const puncher = await installPunching({
     node,
     desk,
     connections,
     observers: () => reach?.observers() ?? [],
     roundTripMs: roundTrips.measure,
-    onFailed: events.onNotDirect,
+    onFailed: tellWhy,
   })
   await serveDialBacks(node)
   await serveObservations(node, door)
@@ -69,7 +74,7 @@ export async function installPaths({ node, desk, connections, options, wanted, d
       try {
         return await puncher.punch(peer, signal)
       } catch (problem) {
-        events.onNotDirect(peer, problem instanceof Error ? problem.message : String(problem))
+        tellWhy(peer, whyNotDirect(problem))
         throw problem
       }
     },

@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { Connection } from '@libp2p/interface'
+import { NoDirectPath } from '../not-direct.ts'
 import { isIpv6, type PunchOffer } from '../punch.ts'
 import { type Knocked, knock } from './knocks.ts'
 import { askToBeSeen } from './observe.ts'
@@ -24,7 +25,7 @@ export interface Observer {
 /** Asks up to two members how they see one local port. Rejects when not even the first answers. */
 export async function openMapping(observers: readonly Observer[], signal: AbortSignal): Promise<PortMapping> {
   const [first] = observers
-  if (first === undefined) throw new Error('no member is connected that could say how this node is seen from outside')
+  if (first === undefined) throw new NoDirectPath('unobserved')
   // Over IPv4 and IPv6 a port is never seen alike.
   const second = observers.slice(1).find(({ host }) => isIpv6(host) === isIpv6(first.host))
   const secondTicket = second === undefined ? null : askToBeSeen(second.connection, signal)

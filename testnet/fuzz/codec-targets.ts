@@ -173,7 +173,7 @@ const READERS: readonly Reader[] = [
   },
   {
     name: 'punch',
-    samples: () => [encodeOffer({ host: '192.0.2.1', port: 4_001, isSteady: true }), encodeExcuse('no')],
+    samples: () => [encodeOffer({ host: '192.0.2.1', port: 4_001, isSteady: true }), encodeExcuse('busy')],
     read: (bytes) => failed(decodeOffer(bytes)),
     isCbor: true,
   },
