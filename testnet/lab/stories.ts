@@ -3,18 +3,20 @@
 
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
+import { type NotDirectCode, STILL_TRYING } from '../../overlay/not-direct.ts'
 import { until } from '../local/fleet.ts'
 import { type PairReport, readMatrix } from './matrix.ts'
 import type { Device, LabNetwork } from './network.ts'
 import { type LabFleet, pathsTold } from './nodes.ts'
 
-/** Two that can be reached, two whose NATs can be dialled through, and one whose NAT cannot. */
+/** Two that can be reached, two whose NATs can be dialled through, one whose NAT cannot, and one without IPv4. */
 export const STORY_DEVICES: readonly Device[] = [
   { name: 'public', place: { kind: 'public' } },
   { name: 'public-2', place: { kind: 'public' } },
   { name: 'port', place: { kind: 'behind', nat: 'port-restricted', site: 'a' } },
   { name: 'no-udp', place: { kind: 'behind', nat: 'port-restricted-no-udp', site: 'b' } },
   { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'c' } },
+  { name: 'ipv6', place: { kind: 'ipv6-only' } },
 ]
 
 /** Comes later, with an invite of `symmetric`. */
@@ -60,6 +62,17 @@ export interface ForwardedReport {
   /** From its first hello to that path, in s. */
   readonly directS: number
 }
+
+/** Pairs whose networks allow no direct path. */
+export const UNREACHABLE: readonly (readonly [string, string])[] = [
+  ['port', 'symmetric'],
+  ['port', 'ipv6'],
+  ['no-udp', 'symmetric'],
+  ['no-udp', 'ipv6'],
+  ['symmetric', 'ipv6'],
+]
+/** Reasons that come from a busy machine, not from the networks; another attempt follows. */
+const PASSING: ReadonlySet<string> = new Set<NotDirectCode>(['busy', 'timed-out', 'broken-off', 'unobserved'])
 
 /** What a loaded machine may take for what takes a second or a few on a free one. */
 const PATIENCE_MS = 90_000
@@ -107,6 +120,7 @@ export async function tellStories(
 
   await untilPath('port', 'no-udp', 'direct')
   await untilPath('port', 'symmetric', 'relay')
+  for (const [a, b] of UNREACHABLE) await untilWhy(fleet, a, b)
   const pairs = await readMatrix(fleet)
   say('the paths have settled')
   await deploy(fleet, ['symmetric', 'no-udp'])
@@ -135,6 +149,15 @@ export async function tellStories(
   say('all agree on a leader')
   const movedS = await move(fleet, network)
   return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, elected, movedS }
+}
+
+/** Until an attempt at a direct path has come to its end, as far as a person can read. */
+async function untilWhy(fleet: LabFleet, a: string, b: string): Promise<void> {
+  const isTold = async (): Promise<boolean> => {
+    const peer = (await fleet.node(a).control.status()).peers.find(({ name }) => name === b)
+    return peer?.path === 'relay' && peer.reasonCode !== STILL_TRYING.code && !PASSING.has(peer.reasonCode ?? '')
+  }
+  await until(`${a} says why it does not reach ${b} directly`, isTold, PATIENCE_MS)
 }
 
 const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
