@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { nodeId } from './kernel/ids.ts'
 import {
+  chooseObservers,
   decodeOffer,
   encodeExcuse,
   encodeOffer,
@@ -77,4 +78,20 @@ test('of two that begin at once exactly one is answered, and a node that has eno
   assert.equal(whyNotAnswered(b, a, { asking: new Set(), answering: new Set([a]) }), 'trying')
   const many = new Set(Array.from({ length: PUNCHES_AT_ONCE_MAX }, (_, index) => nodeId(`n${index}`)))
   assert.equal(whyNotAnswered(b, a, { asking: many, answering }), 'busy')
+})
+
+test('a port is looked at over IPv4 where that is to be had, or as the other side was seen', () => {
+  const at = (peer: string, host: string) => ({ peer: nodeId(peer), host })
+  const both = [at('a', '2a00:1::1'), at('a', '1.2.3.1'), at('b', '1.2.3.2'), at('c', '1.2.3.3'), at('b', '2a00:1::2')]
+  const chosen = (theirs: PunchOffer | null, observers = both): readonly string[] =>
+    chooseObservers(observers, theirs).map(({ host }) => host)
+  assert.deepEqual(chosen(null), ['1.2.3.1', '1.2.3.2'])
+  assert.deepEqual(chosen({ ...OFFER, host: '2a00:1::7' }), ['2a00:1::1', '2a00:1::2'])
+  assert.deepEqual(chosen(OFFER, [at('a', '2a00:1::1')]), ['2a00:1::1'], 'seen as it can be')
+  assert.deepEqual(
+    chosen(null, [at('a', '1.2.3.1'), at('a', '1.2.3.9')]),
+    ['1.2.3.1'],
+    'two members, not two addresses',
+  )
+  assert.deepEqual(chosen(null, []), [])
 })

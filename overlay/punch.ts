@@ -54,6 +54,25 @@ export function whyNotAnswered(
   return asking.size + answering.size >= PUNCHES_AT_ONCE_MAX ? 'busy' : null
 }
 
+/** How many members are asked how they see one port: two tell whether it is the same for all. */
+const OBSERVERS_MAX = 2
+
+/**
+ * Of the members that could look at a port, the likeliest first, those to ask: over IPv4 where there are such, because
+ * most devices have it, or as the other side was seen. Where none is of that family it is for others to say that it is
+ * in vain.
+ */
+export function chooseObservers<T extends { readonly peer: NodeId; readonly host: string }>(
+  observers: readonly T[],
+  theirs: PunchOffer | null,
+): readonly T[] {
+  const wantsIpv6 = theirs === null ? observers.every(({ host }) => isIpv6(host)) : isIpv6(theirs.host)
+  const fitting = observers.filter(({ host }) => isIpv6(host) === wantsIpv6)
+  const all = fitting.length > 0 ? fitting : observers.filter(({ host }) => isIpv6(host) !== wantsIpv6)
+  const ofEach = all.filter(({ peer }, index) => all.findIndex((other) => other.peer === peer) === index)
+  return ofEach.slice(0, OBSERVERS_MAX)
+}
+
 /** Why it would be in vain to dial at all; null where it may succeed. */
 export function whyInVain(own: PunchOffer, theirs: PunchOffer): NoDirectPath | null {
   if (isIpv6(own.host) !== isIpv6(theirs.host)) return new NoDirectPath('address-family', { isFinal: true })

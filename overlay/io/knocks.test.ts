@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, test } from 'node:test'
 import type { Connection } from '@libp2p/interface'
+import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { KNOCK } from '../knock.ts'
 import { preamble, TICKET_CHARS } from '../tickets.ts'
 import { createCounters } from './counters.ts'
@@ -53,14 +54,15 @@ async function addMember(): Promise<Member> {
   return member
 }
 
+const idOfMember = ({ node }: Member): NodeId => nodeId(node.peerId.toString())
 const connectTo = ({ node }: Member, to: Member): Promise<Connection> => node.dial(to.node.getMultiaddrs())
 const signal = (): AbortSignal => AbortSignal.timeout(PATIENCE_MS)
 
 test('two members say how they see one port, and nothing but the one connection to each comes of it', async () => {
   const [asker, first, second] = [await addMember(), await addMember(), await addMember()]
   const observers = [
-    { connection: await connectTo(asker, first), ...first.at },
-    { connection: await connectTo(asker, second), ...second.at },
+    { peer: idOfMember(first), connection: await connectTo(asker, first), ...first.at },
+    { peer: idOfMember(second), connection: await connectTo(asker, second), ...second.at },
   ]
   const mappings = await Promise.all([1, 2, 3].map(() => openMapping(observers, signal())))
   for (const { localPort, offer } of mappings) {
@@ -75,8 +77,8 @@ test('two members say how they see one port, and nothing but the one connection 
 test('where the second member is gone, the first alone says how it sees the port', async () => {
   const [asker, first, second] = [await addMember(), await addMember(), await addMember()]
   const observers = [
-    { connection: await connectTo(asker, first), ...first.at },
-    { connection: await connectTo(asker, second), ...second.at },
+    { peer: idOfMember(first), connection: await connectTo(asker, first), ...first.at },
+    { peer: idOfMember(second), connection: await connectTo(asker, second), ...second.at },
   ]
   await second.node.stop()
   const mapping = await openMapping(observers, signal())

@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { Connection } from '@libp2p/interface'
+import type { NodeId } from '../kernel/ids.ts'
 import { NoDirectPath } from '../not-direct.ts'
 import { isIpv6, type PunchOffer } from '../punch.ts'
 import { type Knocked, knock } from './knocks.ts'
@@ -15,19 +16,20 @@ export interface PortMapping {
   close(): void
 }
 
-/** A member that is connected directly, and where it can be knocked at. */
+/** A member that is connected directly, and an address at which it can be knocked at. */
 export interface Observer {
+  readonly peer: NodeId
   readonly connection: Connection
   readonly host: string
   readonly port: number
 }
 
-/** Asks up to two members how they see one local port. Rejects when not even the first answers. */
-export async function openMapping(observers: readonly Observer[], signal: AbortSignal): Promise<PortMapping> {
-  const [first] = observers
+/**
+ * Asks up to two members, over one family of addresses, how they see one local port. Rejects when not even the first
+ * answers.
+ */
+export async function openMapping([first, second]: readonly Observer[], signal: AbortSignal): Promise<PortMapping> {
   if (first === undefined) throw new NoDirectPath('unobserved')
-  // Over IPv4 and IPv6 a port is never seen alike.
-  const second = observers.slice(1).find(({ host }) => isIpv6(host) === isIpv6(first.host))
   const secondTicket = second === undefined ? null : askToBeSeen(second.connection, signal)
   secondTicket?.catch(() => {})
   const seen = await beSeen(first, await askToBeSeen(first.connection, signal), 0, signal)

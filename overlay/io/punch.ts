@@ -11,6 +11,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { NoDirectPath, type NotDirect, type NotDirectCode, whyNotDirect } from '../not-direct.ts'
 import {
+  chooseObservers,
   decodeOffer,
   encodeExcuse,
   encodeOffer,
@@ -94,9 +95,13 @@ export async function installPunching(setup: PuncherSetup): Promise<Puncher> {
 
 async function respond(setup: PuncherSetup, peer: NodeId, duplex: Duplex): Promise<void> {
   const signal = AbortSignal.timeout(AGREE_MS_MAX)
-  const mapping = mapPort(setup, signal)
+  let mapping = mapPort(setup, null, signal)
   try {
     const theirs = await readOffer(readFrame(duplex, PUNCH_BYTES_MAX, signal))
+    if (isIpv6((await mapping).offer.host) !== isIpv6(theirs.host)) {
+      closeMapping(mapping)
+      mapping = mapPort(setup, theirs, signal)
+    }
     writeFrame(duplex, encodeOffer((await mapping).offer))
     await readFrame(duplex, 0, signal)
     duplex.end().resume()
@@ -105,7 +110,7 @@ async function respond(setup: PuncherSetup, peer: NodeId, duplex: Duplex): Promi
     excuse(duplex, whyNotDirect(problem).code)
     throw problem
   } finally {
-    mapping.then((opened) => opened.close()).catch(() => {})
+    closeMapping(mapping)
   }
 }
 
@@ -116,7 +121,7 @@ async function initiate(
   stop: AbortSignal,
 ): Promise<Connection> {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(AGREE_MS_MAX)])
-  const mapping = mapPort(setup, signal)
+  const mapping = mapPort(setup, null, signal)
   const duplex = libp2pDuplex(await relayed.newStream(PUNCH_PROTOCOL, { signal, runOnLimitedConnection: true }))
   duplex.on('error', () => {})
   try {
@@ -132,16 +137,19 @@ async function initiate(
     return await meet(setup, peer, await mapping, theirs, 'initiator')
   } finally {
     duplex.destroy()
-    mapping.then((opened) => opened.close()).catch(() => {})
+    closeMapping(mapping)
   }
 }
 
 /** The mapping is waited for later; until then its failure is nobody's. */
-function mapPort({ observers }: PuncherSetup, signal: AbortSignal): Promise<PortMapping> {
-  const mapping = openMapping(observers(), signal)
+function mapPort({ observers }: PuncherSetup, theirs: PunchOffer | null, signal: AbortSignal): Promise<PortMapping> {
+  const mapping = openMapping(chooseObservers(observers(), theirs), signal)
   mapping.catch(() => {})
   return mapping
 }
+
+const closeMapping = (mapping: Promise<PortMapping>): void =>
+  void mapping.then((opened) => opened.close()).catch(() => {})
 
 /** Says why there will be no offer, where anybody still listens. */
 function excuse(duplex: Duplex, code: NotDirectCode): void {

@@ -1,7 +1,7 @@
 // Finds out by itself how this node is reached: asks members to dial back, takes places on relays where they cannot,
 // and carries others' connections where they can. What to do is decided in reachability.ts and relay-choice.ts.
 
-import { isLinkLocalIp, isLoopback } from '@libp2p/utils'
+import { isLinkLocalIp, isLoopback, isPrivate } from '@libp2p/utils'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import type { StepContext } from '../kernel/machine.ts'
@@ -73,7 +73,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   /** By host: addresses that are none of the device's own and are announced, as somebody got through there. */
   const confirmed = new Map<string, Multiaddr>()
   /** Where those that carry connections can be dialled. */
-  const dialled = new Map<NodeId, HostAndPort>()
+  const dialled = new Map<NodeId, readonly HostAndPort[]>()
 
   const forwarding = keepForwarding({
     random,
@@ -184,9 +184,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
       tellReach({ kind: 'seen', peer, address: seen.host })
     }
     const theirs = hostAndPortOf(connection.remoteAddr.toString())
-    const listening = listenAddrs.map((address) => hostAndPortOf(address.toString()))
-    const at = listening.find((address) => address !== null && address.host === theirs?.host)
-    if (at) dialled.set(peer, at)
+    if (theirs !== null) dialled.set(peer, knockable(listenAddrs, theirs.host))
     // Also who may not carry could say that it does; its operator's word counts.
     const mayCarry = connections.member(peer)?.facts.capabilities.includes('relay') === true
     tellChoice({ kind: 'offer', peer, isOffered: mayCarry && protocols.includes(RELAY_HOP_PROTOCOL) })
@@ -204,8 +202,8 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     now,
     observers: () =>
       choice.byDistance(relays).flatMap((peer) => {
-        const [connection, at] = [connections.best(peer), dialled.get(peer)]
-        return connection?.direct && at !== undefined ? [{ connection, ...at }] : []
+        const connection = connections.best(peer)
+        return connection?.direct ? (dialled.get(peer) ?? []).map((at) => ({ peer, connection, ...at })) : []
       }),
     onRoundTrip: (peer, ms) => tellChoice({ kind: 'round-trip', peer, ms }),
     onNotDirect: (peer) => {
@@ -220,6 +218,18 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
       await forwarding.close()
     },
   }
+}
+
+/** Where a member can be knocked at: at the address that was dialled, and at public ones of the other family. */
+export function knockable(listening: readonly Multiaddr[], dialledHost: string): readonly HostAndPort[] {
+  const places = listening.flatMap((address) => {
+    const at = hostAndPortOf(address.toString())
+    return at === null ? [] : [{ at, isPublic: !isPrivate(address) && !isLoopback(address) }]
+  })
+  const dialled = places.find(({ at }) => at.host === dialledHost)?.at
+  if (dialled === undefined) return []
+  const others = places.filter(({ at, isPublic }) => isPublic && at.family !== dialled.family)
+  return [dialled, ...others.map(({ at }) => at)]
 }
 
 /** What members are told of: nothing that means something on one cable or one device only, as far as there is more. */
