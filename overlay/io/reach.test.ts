@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { multiaddr } from '@multiformats/multiaddr'
-import { announced, knockable } from './reach.ts'
+import { announced, inFamiliesOf, knockable } from './reach.ts'
 
 const told = (...addresses: readonly string[]): readonly string[] =>
   announced(addresses.map((address) => multiaddr(address))).map(String)
@@ -39,4 +39,15 @@ test('a member is knocked at where it was dialled, and at public addresses of th
   assert.deepEqual(at('2a00:1::22'), ['2a00:1::22 4002', '1.2.3.9 4001'])
   assert.deepEqual(at('192.168.7.2'), ['192.168.7.2 4001', '2a00:1::22 4002'])
   assert.deepEqual(at('5.6.7.8'), [], 'who dialled this node is not known to be reachable')
+})
+
+test('a device with one family of addresses knocks over that one only', () => {
+  const places = [
+    { family: 'ip4', host: '1.2.3.9', port: 1 },
+    { family: 'ip6', host: '2a00:1::22', port: 1 },
+  ] as const
+  const at = (...own: readonly string[]): readonly string[] => inFamiliesOf(own, places).map(({ host }) => host)
+  assert.deepEqual(at('127.0.0.1', '2a00:1::7'), ['2a00:1::22'])
+  assert.deepEqual(at('192.168.7.2', '::1'), ['1.2.3.9'])
+  assert.deepEqual(at('192.168.7.2', '2a00:1::7'), ['1.2.3.9', '2a00:1::22'])
 })

@@ -203,7 +203,9 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     observers: () =>
       choice.byDistance(relays).flatMap((peer) => {
         const connection = connections.best(peer)
-        return connection?.direct ? (dialled.get(peer) ?? []).map((at) => ({ peer, connection, ...at })) : []
+        return connection?.direct
+          ? inFamiliesOf(reach.own, dialled.get(peer) ?? []).map((at) => ({ peer, connection, ...at }))
+          : []
       }),
     onRoundTrip: (peer, ms) => tellChoice({ kind: 'round-trip', peer, ms }),
     onNotDirect: (peer) => {
@@ -230,6 +232,12 @@ export function knockable(listening: readonly Multiaddr[], dialledHost: string):
   if (dialled === undefined) return []
   const others = places.filter(({ at, isPublic }) => isPublic && at.family !== dialled.family)
   return [dialled, ...others.map(({ at }) => at)]
+}
+
+/** Without those that a device with these addresses has no way to. */
+export const inFamiliesOf = (own: readonly string[], places: readonly HostAndPort[]): readonly HostAndPort[] => {
+  const beyond = own.filter((host) => host !== '::1' && !host.startsWith('127.'))
+  return places.filter(({ family }) => beyond.some((host) => (family === 'ip6') === host.includes(':')))
 }
 
 /** What members are told of: nothing that means something on one cable or one device only, as far as there is more. */
