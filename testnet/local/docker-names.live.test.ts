@@ -3,15 +3,14 @@
 // The engine's namespace is where the route to 10.30.0.0/16 is made, so it is seen nowhere else.
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { coppice } from './command-fixture.ts'
+import { coppice, WAITING } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
-import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
-const PATIENCE_MS = 60_000
 const ADDRESS = '10.30.7.7'
 const NAME = 'shop.demo.hello.web.any.rr.local'
 const HELLO = `require('http').createServer((_, response) => response.end('hello'))
@@ -62,7 +61,7 @@ before(async () => {
   const shop = { application_name: 'shop', application_namespace: 'demo', microservices: [hello] }
   const file = join(baseDir, 'names.json')
   await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [shop, asker('demo'), asker('test')] }))
-  const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', caller.dataDir)
+  const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, '--data', caller.dataDir)
   assert.equal(exitCode, 0, stderr)
 })
 
@@ -70,7 +69,7 @@ after(async () => {
   const nodes = await Promise.all(fleet.nodes.map(async ({ control }) => (await control.status()).node))
   await fleet.stop()
   for (const node of nodes) await removeContainers([node])
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 const logOf = async (namespace: string): Promise<string> =>

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,9 +15,8 @@ import type { InstanceView } from '../../node/control.ts'
 import { REGISTRIES_FILE } from '../../node/io/registry-file.ts'
 import { answer, coppice, coppiceReading } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
-const PATIENCE_MS = 60_000
 const USERNAME = 'shop'
 const PASSWORD = 'open-sesame-of-the-tests'
 /** htpasswd -nbB shop PASSWORD, with few rounds. */
@@ -94,7 +93,7 @@ after(async () => {
     .remove({ force: true })
     .catch(() => undefined)
   server?.kill()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 async function deployOn(node: string, name: string): Promise<void> {
