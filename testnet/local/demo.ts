@@ -109,7 +109,7 @@ async function bothRunning(node: FleetNode): Promise<readonly InstanceView[] | n
   return found.length === 2 ? found : null
 }
 
-/** Whom a living node knows as the root's leader; a busy machine may cost one its lease, and there is none meanwhile. */
+/** Whom a living node knows as the root's leader; on a busy machine one may lose its lease, and there is none yet. */
 function rootLeader(fleet: Fleet): Promise<FleetNode> {
   const find = async (): Promise<FleetNode | undefined> => {
     const status = await fleet.living()[0]?.control.status()

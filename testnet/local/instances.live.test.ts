@@ -33,6 +33,7 @@ function run(words: readonly string[], input: readonly (string | RegExp)[], isOn
     ? ['script', '-qefc', `stty cols 91 rows 31; ${quoted}`, '/dev/null']
     : line
   const child = spawn(program, rest, { stdio: 'pipe' })
+  child.stdin.on('error', () => undefined)
   const said = { out: '', err: '' }
   // What is to be typed, and in between what has to be read first.
   const waiting = [...input]

@@ -123,7 +123,8 @@ async function play(lose: (node: FleetNode) => Promise<void>): Promise<number> {
 }
 
 for (const [what, lose] of Object.entries(LOSSES)) {
-  test(`an elector whose vote memory ${what} is a learner until it is promoted anew, and disturbs nobody`, async (t) => {
+  const name = `an elector whose vote memory ${what} is a learner until it is promoted anew, and disturbs nobody`
+  test(name, async (t) => {
     for (let plays = 1; ; plays++) {
       const elections = await play(lose)
       if (elections === 0) return
