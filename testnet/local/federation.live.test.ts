@@ -2,7 +2,6 @@
 // chapters of one story and run in order; each leaves the fleet as the next one finds it.
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { mkdtemp } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect } from 'node:net'
@@ -183,7 +182,7 @@ test('strangers get nothing: no bytes that are not ours, and no handshake of ano
   const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'))
   socket.resume().once('error', () => undefined)
   try {
-    await once(socket, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) })
+    await eventually('it is closed by the node', async () => socket.closed)
   } finally {
     socket.destroy()
   }
