@@ -25,6 +25,7 @@ const PROGRAMS = ['/usr:/usr:ro', '/usr/lib:/lib:ro', '/usr/lib64:/lib64:ro']
 let baseDir = ''
 let fleet: Fleet
 let caller: FleetNode
+let ids: readonly string[] = []
 
 const asker = (namespace: string) => ({
   application_name: 'caller',
@@ -48,6 +49,7 @@ before(async () => {
   // One of the two only: they share the engine's namespace, and the address of the SLA is to be the caller's node's.
   const flagsOf = (name: string) => (name === 'b1' ? ['--virtual-network'] : ['--no-virtual-listeners'])
   fleet = await readyFleet({ baseDir, clusters, flagsOf })
+  ids = await Promise.all(fleet.nodes.map(async ({ control }) => (await control.status()).node))
   caller = fleet.nodes.find(({ name }) => name === 'b1') as FleetNode
   const hello = {
     microservice_name: 'hello',
@@ -66,9 +68,8 @@ before(async () => {
 })
 
 after(async () => {
-  const nodes = await Promise.all(fleet.nodes.map(async ({ control }) => (await control.status()).node))
-  await fleet.stop()
-  for (const node of nodes) await removeContainers([node])
+  await fleet?.stop()
+  await removeContainers(ids)
   await removeFolder(baseDir)
 })
 

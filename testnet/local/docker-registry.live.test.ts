@@ -40,7 +40,13 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
+/** The registry can only be told a port; somebody else may have taken it by then, and the next one is tried. */
 async function startRegistry(): Promise<void> {
+  while (!(await hasStarted()));
+}
+
+/** Rejects where the registry neither asks for a login nor ends. */
+async function hasStarted(): Promise<boolean> {
   registry = `127.0.0.1:${await freePort()}`
   const passwords = join(baseDir, 'htpasswd')
   await writeFile(passwords, `${HTPASSWD}\n`)
@@ -54,8 +60,11 @@ async function startRegistry(): Promise<void> {
   // YAML takes JSON.
   await writeFile(file, JSON.stringify(config))
   server = spawn('docker-registry', ['serve', file], { stdio: 'ignore' })
-  const asks = async (): Promise<boolean> => (await fetch(`http://${registry}/v2/`)).status === 401
-  await until('the registry asks for a login', asks, PATIENCE_MS)
+  const find = async () => {
+    if (server.exitCode !== null) return 'ended'
+    return (await fetch(`http://${registry}/v2/`)).status === 401 && 'asks'
+  }
+  return (await until('the registry asks for a login', find, PATIENCE_MS)) === 'asks'
 }
 
 /** Puts an image there that the engine does not keep. */
@@ -152,6 +161,12 @@ test('a device without the login pulls with that of the submitter, which is to b
     assert.equal(JSON.stringify(await new Docker().getContainer(Id).inspect()).includes(PASSWORD), false)
   }
   assert.equal(containers.length, 1)
+  // A file that goes away while it is looked at is looked for again.
+  const holders = await until('all files were read', filesWithPassword, PATIENCE_MS)
+  assert.deepEqual(holders, [join(submitter.dataDir, REGISTRIES_FILE)])
+})
+
+async function filesWithPassword(): Promise<readonly string[]> {
   const holders: string[] = []
   for (const { dataDir } of fleet.nodes) {
     for (const entry of await readdir(dataDir, { recursive: true, withFileTypes: true })) {
@@ -160,8 +175,8 @@ test('a device without the login pulls with that of the submitter, which is to b
       if ((await readFile(file)).includes(PASSWORD)) holders.push(file)
     }
   }
-  assert.deepEqual(holders, [join(submitter.dataDir, REGISTRIES_FILE)])
-})
+  return holders
+}
 
 test('a login that is forgotten is gone, and who forgets it twice is told', async () => {
   const words = ['registry', 'logout', registry, '--data', submitter.dataDir] as const
