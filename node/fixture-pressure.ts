@@ -19,10 +19,10 @@ const HIGH = 150
 const LOW = 110
 const LOOPS_OVER_HIGH = 2
 /**
- * What a load that only has to be above the mark is held at, once it is. The average falls as slowly as it rose: from
+ * So far above the high mark a load is held that only has to be above it. The average falls as slowly as it rose: from
  * far above it would still be high when the next level is due, 15 s later.
  */
-const HELD = HIGH + 25
+const HELD_ABOVE = 15
 const STEP_MS_MAX = 240_000
 const LOOK_MS = 100
 
@@ -74,7 +74,7 @@ export async function started(t: TestContext, services: readonly object[]): Prom
   await until(async () => running(node).length === services.length)
   const loopsFor = (percent: number): number => Math.ceil((percent / 100) * availableParallelism())
   const load: Pressed['load'] = (held) =>
-    startLoad(t, loopsFor(high * LOOPS_OVER_HIGH), held === undefined ? null : { loops: loopsFor(HELD), above: high })
+    startLoad(t, loopsFor(high * LOOPS_OVER_HIGH), held === undefined ? null : high + HELD_ABOVE)
   return { node, told, load }
 }
 
@@ -101,19 +101,15 @@ export async function until(isSo: () => Promise<boolean>): Promise<void> {
   }
 }
 
-/** Loops that keep every core busy, last in line for it; when the load is above a mark, fewer of them. */
-function startLoad(
-  t: TestContext,
-  count: number,
-  then: { readonly loops: number; readonly above: number } | null,
-): () => void {
+/** Loops that keep every core busy, last in line for it; they pause while the load is above what it is held at. */
+function startLoad(t: TestContext, count: number, held: number | null): () => void {
   const loops = Array.from(
     { length: count },
     (): ChildProcess => spawn('nice', ['-n', '19', execPath, '-e', 'for (;;);'], { stdio: 'ignore' }),
   )
   const look = setInterval(() => {
-    if (then === null || ((loadavg()[0] ?? 0) / availableParallelism()) * 100 <= then.above) return
-    for (const loop of loops.splice(then.loops)) loop.kill('SIGKILL')
+    const isAbove = held !== null && ((loadavg()[0] ?? 0) / availableParallelism()) * 100 > held
+    for (const loop of loops) loop.kill(isAbove ? 'SIGSTOP' : 'SIGCONT')
   }, LOOK_MS)
   const stop = (): void => {
     clearInterval(look)
