@@ -14,16 +14,20 @@ import { instanceKey, serviceId } from '../overlay/kernel/ids.ts'
 import type { EventView } from './control.ts'
 import { createNode, type RunningNode } from './index.ts'
 
-/** Above the load per core of before, in percent; and how many times the high mark the test's own load is at first. */
-const HIGH = 150
-const LOW = 110
+/**
+ * Above the load per core of before, in percent: more than the rest of a busy machine is likely to change by meanwhile;
+ * and how many times the high mark the test's own load is.
+ */
+const HIGH = 400
+const LOW = 300
 const LOOPS_OVER_HIGH = 2
 /**
  * So far above the high mark a load is held that only has to be above it. The average falls as slowly as it rose: from
  * far above it would still be high when the next level is due, 15 s later.
  */
-const HELD_ABOVE = 15
-const STEP_MS_MAX = 240_000
+const HELD_ABOVE = 40
+/** Two steps that take more than a minute each are in one test. */
+const STEP_MS_MAX = 400_000
 const LOOK_MS = 100
 
 export const serviceOf = (name: string, runtime: 'process' | 'container', priority: number): object => ({
