@@ -20,11 +20,11 @@ import {
   takePrepared,
 } from '../bootstrap/index.ts'
 import { exchangeJoin, type JoinAnswer, JoinUnreachableError } from '../overlay/io/join.ts'
-import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
+import { type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import type { SealedStatement } from '../overlay/membership/index.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Sealer } from '../overlay/wire/envelope.ts'
-import type { CoreMessage } from './core/effects.ts'
+import type { CoreMessage, WantedNode } from './core/effects.ts'
 import { type CoreMemory, readMemory } from './core/memory.ts'
 import { CoppiceError } from './errors.ts'
 import { crossOver } from './federate/crossing.ts'
@@ -196,6 +196,16 @@ export async function loadSeeds(
   const seeds = others.flatMap(({ message }) => message.addresses)
   if (seeds.length > 0) await disk.put(SEEDS_KEY, encodeCbor(seeds), { sync: true })
   return seeds
+}
+
+/** Multiaddrs as peers to be connected to: whoever stands behind `/p2p/`. */
+export function wantedFrom(addresses: readonly string[], self: NodeId): readonly WantedNode[] {
+  const byPeer = new Map<NodeId, string[]>()
+  for (const address of addresses) {
+    const peer = nodeId(address.slice(address.lastIndexOf('/p2p/') + '/p2p/'.length))
+    if (address.includes('/p2p/') && peer !== self) byPeer.set(peer, [...(byPeer.get(peer) ?? []), address])
+  }
+  return [...byPeer].map(([peer, known]) => ({ peer, addresses: known }))
 }
 
 /** What the core remembers; the incarnation is raised and on the disk before it resolves. */

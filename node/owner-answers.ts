@@ -3,13 +3,14 @@
 
 import { instanceKey, type NodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { readRegistry } from '../placement/registry-login.ts'
-import { auditViews, usageOf } from './audit-log.ts'
+import { auditViews } from './audit-log.ts'
 import type { NodeControl, StatsView } from './control.ts'
 import { isRunning } from './core/audit.ts'
 import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
 import type { Member } from './node.ts'
 import { explainPolicy, policyView } from './policy-answers.ts'
+import { usageOf } from './usage.ts'
 import { instanceViews } from './view.ts'
 
 type OwnerMethods =
@@ -45,7 +46,7 @@ export function ownerControl(member: Member, { knowing, findNode }: OwnerLookups
     },
     stats: () => statsOf(member),
     audit: async (service) => auditViews(await member.audit.entries(), service),
-    usage: async () => usageOf(await member.audit.entries(), Date.now()),
+    usage: async () => usageOf(await member.audit.entries(), await member.audit.uses(), Date.now()),
     secrets: () => secrets.list(),
     setSecret: async (name, value) => ({ name, devices: await secrets.set(name, Buffer.from(value, 'base64')) }),
     removeSecret: async (name) => ({ name, devices: await secrets.remove(name) }),

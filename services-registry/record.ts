@@ -165,8 +165,23 @@ export const instanceSchema = object({
   done: optional(flag),
   /** Whether a health check of this run has succeeded. */
   healthy: optional(flag),
+  /**
+   * What this instance has used on the device in this incarnation of its node, all its runs together; absent before it
+   * was measured. It never falls, so of what a device said the last word counts.
+   */
+  used: optional(
+    object({
+      /** Processor time, in ms of one core. */
+      cpuMs: whole(),
+      /** Memory over time, in MB (10^6 bytes) times seconds. */
+      memoryMbSeconds: whole(),
+      /** Bytes both ways on tunnels from other devices. */
+      carriedBytes: whole(),
+    }),
+  ),
 })
 export type InstanceRecord = Infer<typeof instanceSchema>
+export type InstanceUse = NonNullable<InstanceRecord['used']>
 
 export const ROLLOUT_STATES = ['rolling', 'done', 'paused', 'rolled-back', 'gone'] as const
 export type RolloutState = (typeof ROLLOUT_STATES)[number]

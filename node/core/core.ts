@@ -243,6 +243,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onRuntimes(input.runtimes, at, out)
       case 'runtime':
       case 'found':
+      case 'used':
         return placing.onRuntime(input, at, out)
       case 'submit':
         return onSubmit(input, at)
