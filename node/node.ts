@@ -42,6 +42,7 @@ import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './re
 import { loadScheduler } from './schedulers.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
 import { checkElectors, pressureOf, whereabouts } from './settings.ts'
+import { shownOf } from './shown.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
@@ -249,7 +250,7 @@ async function assemble(
     self,
     network: () => network as NetworkPort,
     lookUp: lookups.lookUp,
-    known: () => knownServices(core.view),
+    known: () => knownServices(shownOf(core.view)),
     rttMs: (node) => core.view.roundTripMs(node),
     isGone: (node) => ['dead', 'left'].includes(core.view.roster().get(node)?.state ?? ''),
     isConnected: (node) => core.view.isConnected(node),

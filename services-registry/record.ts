@@ -21,6 +21,8 @@ import {
 export const SPEC_BYTES_MAX = 32_000
 /** Of so many instances a spec says where they run already (a guess); those beyond are placed anew. */
 export const RUNS_MAX = 64
+/** Entries of `seenBy`: as many as there can be operators (bootstrap's charter), and one for all. */
+export const SEEN_BY_MAX = 65
 
 /**
  * The highest instance number. Where a domain gives each of its children one (a daemon), the children of those are
@@ -72,6 +74,11 @@ export const specSchema = object({
       RUNS_MAX,
     ),
   ),
+  /**
+   * Other operators that are told of it: their ids, or `*` for all but those with a `!` before their id. Nobody when
+   * absent.
+   */
+  seenBy: optional(list(text(128), SEEN_BY_MAX)),
 })
 export type SpecRecord = Infer<typeof specSchema>
 
