@@ -38,6 +38,12 @@ import {
 } from './state.ts'
 import { leaseOf, type RoundTrip, withSample } from './timing.ts'
 
+/**
+ * So many beats pass at once where nobody hears them: as many as a lease outlasts (constants.ts), since the lease is all
+ * that they renew.
+ */
+const BEATS_UNHEARD = 4
+
 const NEVER: Millis = Number.NEGATIVE_INFINITY
 const NO_PROGRESS: Progress = {
   held: NO_VERSION,
@@ -121,7 +127,8 @@ function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[])
   const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
   askForVotes(state, out)
-  return renewLease({ ...state, role: { ...role, heartbeatAt: nextBeat(now, state.timing.heartbeatMs) } }, now)
+  const beats = hearers.length === 0 ? BEATS_UNHEARD : 1
+  return renewLease({ ...state, role: { ...role, heartbeatAt: nextBeat(now, beats * state.timing.heartbeatMs) } }, now)
 }
 
 /** On the next full interval of this node's clock: whoever leads several domains wakes up once for all of them. */
