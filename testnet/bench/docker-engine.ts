@@ -15,30 +15,39 @@ const WAIT_MS_MAX = 120_000
 const MEMORY_BYTES = 16_000_000
 
 const COMMAND = ['sleep', '3600']
+/** A bridge, as Coppice's containers have: a kernel need not have VXLAN for it. */
+const NETWORK = 'bench-swarm'
 export const BENCH_IMAGE = 'coppice-busybox:latest'
 
-/** Creates and starts a container with limits on a network of its own, as Coppice does; in ms, it is removed after. */
-export async function engineStartMs(network: string): Promise<number> {
+/**
+ * Creates and starts so many containers at once, with limits on a network, as Coppice does: the ms until the last one
+ * runs. They are removed after.
+ */
+export async function engineStartMs(network: string, count = 1): Promise<number> {
   const docker = new Docker()
+  const HostConfig = { Memory: MEMORY_BYTES, MemorySwap: MEMORY_BYTES, PidsLimit: 1_024, NetworkMode: network }
+  const startOne = async (): Promise<Docker.Container> => {
+    const made = await docker.createContainer({ Image: BENCH_IMAGE, Cmd: COMMAND, HostConfig })
+    await made.start()
+    return made
+  }
   const begin = performance.now()
-  const made = await docker.createContainer({
-    Image: BENCH_IMAGE,
-    Cmd: COMMAND,
-    HostConfig: {
-      Memory: MEMORY_BYTES,
-      MemorySwap: MEMORY_BYTES,
-      PidsLimit: 1_024,
-      NetworkMode: network,
-    },
-  })
-  await made.start()
+  const made = await Promise.all(Array.from({ length: count }, startOne))
   const ms = performance.now() - begin
-  await made.remove({ force: true })
+  await Promise.all(made.map((one) => one.remove({ force: true })))
   return ms
 }
 
-/** A swarm of this engine alone, and what its scaling takes; leaves the swarm at the end. */
-export async function swarmScaleMs(from: number, to: number, runs: number): Promise<readonly number[]> {
+/**
+ * A swarm of this engine alone, and what its scaling takes; leaves the swarm at the end. Where no network is said its
+ * containers are on the engine's default bridge; one of the users' own (`own`) gives them names, as Coppice's have.
+ */
+export async function swarmScaleMs(
+  from: number,
+  to: number,
+  runs: number,
+  network: 'default' | 'own',
+): Promise<readonly number[]> {
   const docker = new Docker()
   await docker.swarmInit({ ListenAddr: '127.0.0.1:2377', AdvertiseAddr: '127.0.0.1' })
   const name = 'bench-scale'
@@ -47,6 +56,7 @@ export async function swarmScaleMs(from: number, to: number, runs: number): Prom
     TaskTemplate: {
       ContainerSpec: { Image: BENCH_IMAGE, Command: COMMAND },
       Resources: { Limits: { MemoryBytes: MEMORY_BYTES } },
+      ...(network === 'own' ? { Networks: [{ Target: NETWORK }] } : {}),
     },
     Mode: { Replicated: { Replicas: replicas } },
   })
@@ -69,6 +79,7 @@ export async function swarmScaleMs(from: number, to: number, runs: number): Prom
     return performance.now() - begin
   }
   try {
+    if (network === 'own') await docker.createNetwork({ Name: NETWORK, Driver: 'bridge', Scope: 'swarm' })
     await docker.createService(spec(from))
     await running(from)
     const times: number[] = []
