@@ -7,6 +7,7 @@ import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId, serviceId } from '../kernel/ids.ts'
 import { err, ok } from '../kernel/result.ts'
+import type { NotDirect } from '../not-direct.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import { createNetwork, type NetworkOptions } from './libp2p-transport.ts'
 import type { Gate, NetworkEvents, NetworkPort, PeerConnected, TunnelHandler, TunnelHeader } from './network.ts'
@@ -56,7 +57,7 @@ export interface Heard {
   readonly disconnected: { readonly peer: NodeId; readonly at: number }[]
   readonly roundTrips: number[]
   readonly notices: string[]
-  readonly notDirect: string[]
+  readonly notDirect: NotDirect[]
   /** Resolves as soon as the condition holds; looked at whenever the network says anything, and every 20 ms. */
   until(condition: () => boolean, what: string): Promise<void>
 }

@@ -3,18 +3,20 @@
 
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
+import { type NotDirectCode, STILL_TRYING } from '../../overlay/not-direct.ts'
 import { PATIENCE_MS, until } from '../local/fleet.ts'
 import { type PairReport, readMatrix } from './matrix.ts'
 import type { Device, LabNetwork } from './network.ts'
 import { type LabFleet, pathsTold } from './nodes.ts'
 
-/** Two that can be reached, two whose NATs can be dialled through, and one whose NAT cannot. */
+/** Two that can be reached, two whose NATs can be dialled through, one whose NAT cannot, and one without IPv4. */
 export const STORY_DEVICES: readonly Device[] = [
   { name: 'public', place: { kind: 'public' } },
   { name: 'public-2', place: { kind: 'public' } },
   { name: 'port', place: { kind: 'behind', nat: 'port-restricted', site: 'a' } },
   { name: 'no-udp', place: { kind: 'behind', nat: 'port-restricted-no-udp', site: 'b' } },
   { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'c' } },
+  { name: 'ipv6', place: { kind: 'ipv6-only' } },
 ]
 
 /** Comes later, with an invite of `symmetric`. */
@@ -61,6 +63,16 @@ export interface ForwardedReport {
   readonly directS: number
 }
 
+/** Pairs whose networks allow no direct path. */
+export const UNREACHABLE: readonly (readonly [string, string])[] = [
+  ['port', 'symmetric'],
+  ['port', 'ipv6'],
+  ['no-udp', 'symmetric'],
+  ['no-udp', 'ipv6'],
+  ['symmetric', 'ipv6'],
+]
+/** Reasons that come from a busy machine, not from the networks; another attempt follows. */
+const PASSING: ReadonlySet<string> = new Set<NotDirectCode>(['busy', 'timed-out', 'broken-off', 'unobserved'])
 const INVITE_MS = 600_000
 /** Slow enough to last until the path is direct, which takes some seconds on a free machine. */
 const TRANSFER_S = 40
@@ -105,6 +117,7 @@ export async function tellStories(
 
   await untilPath('port', 'no-udp', 'direct')
   await untilPath('port', 'symmetric', 'relay')
+  for (const [a, b] of UNREACHABLE) await untilWhy(fleet, a, b)
   const pairs = await connectedPairs(fleet)
   say('the paths have settled')
   await deploy(fleet, ['symmetric', 'no-udp'])
@@ -142,6 +155,15 @@ function connectedPairs(fleet: LabFleet): Promise<readonly PairReport[]> {
     return pairs.every(({ path }) => path !== null) && pairs
   }
   return until('every two devices are connected', find, PATIENCE_MS)
+}
+
+/** Until an attempt at a direct path has come to its end, as far as a person can read. */
+async function untilWhy(fleet: LabFleet, a: string, b: string): Promise<void> {
+  const isTold = async (): Promise<boolean> => {
+    const peer = (await fleet.node(a).control.status()).peers.find(({ name }) => name === b)
+    return peer?.path === 'relay' && peer.reasonCode !== STILL_TRYING.code && !PASSING.has(peer.reasonCode ?? '')
+  }
+  await until(`${a} says why it does not reach ${b} directly`, isTold, PATIENCE_MS)
 }
 
 const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
