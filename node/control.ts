@@ -231,6 +231,10 @@ export interface UsageView {
   /** Seconds of cores and GB-hours of memory that were promised while instances ran. */
   readonly coreSeconds: number
   readonly gbHours: number
+  /** What the devices signed that it used: seconds of one core, GB-hours of memory, bytes of tunnels both ways. */
+  readonly usedCpuSeconds: number
+  readonly usedGbHours: number
+  readonly carriedBytes: number
 }
 
 /** A secret of this node's operator; what it is is told to nobody. */

@@ -14,8 +14,8 @@ import type { Gate, NetworkEvents, NetworkPort, PeerConnected, TunnelHandler, Tu
 
 export const FEDERATION = 'ab'.repeat(32) as FederationId
 export const OTHER_FEDERATION = 'cd'.repeat(32) as FederationId
-/** No test waits longer for anything. */
-export const PATIENCE_MS = 20_000
+/** No test waits longer for anything that takes less than a second on a free machine. */
+export const PATIENCE_MS = 100_000
 
 const text = new TextEncoder()
 
@@ -178,6 +178,7 @@ export function createVillage(): Village {
         tunnels: echoTunnels,
         listen: ['/ip4/127.0.0.1/tcp/0'],
         linePatienceMs: PATIENCE_MS,
+        helloTimeoutMs: PATIENCE_MS,
         ...options,
       })
       const node = { key, network, heard, gate }

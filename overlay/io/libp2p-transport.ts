@@ -313,11 +313,12 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     prepare: async (to, signal) => {
       await manager.connect(to, signal)
       const unused = await lines.openTunnel(to, signal)
-      unused?.destroy()
+      unused?.duplex.destroy()
     },
-    openTunnel: (to, header, signal) => {
+    openTunnel: (to, header, signal, caller = null) => {
       const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
-      return openTunnelOver({ counters, connect, line: (bounded) => lines.openTunnel(to, bounded) }, header, signal)
+      const line = (bounded: AbortSignal) => lines.openTunnel(to, bounded)
+      return openTunnelOver({ counters, connect, line }, { header, caller }, signal)
     },
     ping: async (to, signal) => paths.roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,

@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import { type NotDirectCode, STILL_TRYING } from '../../overlay/not-direct.ts'
-import { until } from '../local/fleet.ts'
+import { PATIENCE_MS, until } from '../local/fleet.ts'
 import { type PairReport, readMatrix } from './matrix.ts'
 import type { Device, LabNetwork } from './network.ts'
 import { type LabFleet, pathsTold } from './nodes.ts'
@@ -73,9 +73,6 @@ export const UNREACHABLE: readonly (readonly [string, string])[] = [
 ]
 /** Reasons that come from a busy machine, not from the networks; another attempt follows. */
 const PASSING: ReadonlySet<string> = new Set<NotDirectCode>(['busy', 'timed-out', 'broken-off', 'unobserved'])
-
-/** What a loaded machine may take for what takes a second or a few on a free one. */
-const PATIENCE_MS = 90_000
 const INVITE_MS = 600_000
 /** Slow enough to last until the path is direct, which takes some seconds on a free machine. */
 const TRANSFER_S = 40
@@ -121,7 +118,7 @@ export async function tellStories(
   await untilPath('port', 'no-udp', 'direct')
   await untilPath('port', 'symmetric', 'relay')
   for (const [a, b] of UNREACHABLE) await untilWhy(fleet, a, b)
-  const pairs = await readMatrix(fleet)
+  const pairs = await connectedPairs(fleet)
   say('the paths have settled')
   await deploy(fleet, ['symmetric', 'no-udp'])
 
@@ -149,6 +146,15 @@ export async function tellStories(
   say('all agree on a leader')
   const movedS = await move(fleet, network)
   return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, elected, movedS }
+}
+
+/** The pairs, once no two devices are without a path. */
+function connectedPairs(fleet: LabFleet): Promise<readonly PairReport[]> {
+  const find = async () => {
+    const pairs = await readMatrix(fleet)
+    return pairs.every(({ path }) => path !== null) && pairs
+  }
+  return until('every two devices are connected', find, PATIENCE_MS)
 }
 
 /** Until an attempt at a direct path has come to its end, as far as a person can read. */
@@ -195,20 +201,23 @@ async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string):
     { address: addressOn('symmetric'), localPort: 0, protocol: 'tcp' },
     done.signal,
   )
-  const answer = await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])
-  const pieces: Uint8Array[] = []
+  const ask = () => run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])
+  const answer = await until('the service answers', ask, PATIENCE_MS)
   const service = serviceOn('symmetric')
-  for await (const piece of control.logs(
-    { service, number: 0, follow: false, tail: null, sinceMs: null },
-    AbortSignal.timeout(PATIENCE_MS),
-  )) {
-    pieces.push(piece)
+  const readLog = async (): Promise<string> => {
+    const pieces: Uint8Array[] = []
+    const request = { service, number: 0, follow: false, tail: null, sinceMs: null }
+    for await (const piece of control.logs(request, AbortSignal.timeout(PATIENCE_MS))) pieces.push(piece)
+    return Buffer.concat(pieces).toString()
   }
+  const log = await until('its log is read', readLog, PATIENCE_MS)
   const exec = ['exec', '--data', fleet.node('port').dataDir, service, '--', 'node', '-p', '6 * 7']
-  const inside = await run(network, 'port', [process.execPath, fleet.program, ...exec])
+  const runInside = () => run(network, 'port', [process.execPath, fleet.program, ...exec])
+  const inside = await until('a program runs inside it', runInside, PATIENCE_MS)
   done.abort()
-  const isHeard = (await control.nodes()).some(({ name, summary }) => name === 'symmetric' && summary !== null)
-  return { path, answer, log: Buffer.concat(pieces).toString(), inside, isHeard }
+  const hears = async () =>
+    (await control.nodes()).some(({ name, summary }) => name === 'symmetric' && summary !== null)
+  return { path, answer, log, inside, isHeard: await until('it is heard of by gossip', hears, PATIENCE_MS) }
 }
 
 /** `late` joins where only a relay leads: to one behind a NAT that lets nobody in. */
@@ -254,9 +263,13 @@ async function send(
 
 /** Kills the relay between two nodes; seconds until either tells of another path between them. */
 async function loseRelay(fleet: LabFleet, a: string, b: string): Promise<number> {
-  const peers = (await fleet.node(a).control.status()).peers
-  const via = peers.find(({ name }) => name === b)?.via
-  const relay = peers.find(({ node }) => node === via)?.name ?? ''
+  const findRelay = async () => {
+    const { peers } = await fleet.node(a).control.status()
+    const via = peers.find(({ name }) => name === b)?.via
+    const relay = peers.find(({ node }) => node === via)?.name
+    return relay === undefined ? null : { via, relay }
+  }
+  const { via, relay } = await until(`${a} reaches ${b} over a relay`, findRelay, PATIENCE_MS)
   const killedAtMs = Date.now()
   await fleet.kill(relay)
   const next = await fleet.watch.find(killedAtMs, PATIENCE_MS, (seen) => {
@@ -279,13 +292,16 @@ async function agreeOnLeader(fleet: LabFleet): Promise<StoriesReport['elected']>
         return leader === node || peers.some((peer) => peer.node === leader && peer.path !== null) ? leader : null
       }),
     )
-  const doAgree = async () => {
+  const agreed = async () => {
     const all = await leaders()
-    return all[0] !== null && new Set(all).size === 1
+    return all[0] !== null && new Set(all).size === 1 && all
   }
-  await until('all know the same leader', doAgree, PATIENCE_MS)
-  const { peers } = await fleet.node('symmetric').control.status()
-  return { leaders: await leaders(), isPathRelayed: peers.find(({ name }) => name === 'port')?.path === 'relay' }
+  const isPathRelayed = async () =>
+    (await fleet.node('symmetric').control.status()).peers.find(({ name }) => name === 'port')?.path === 'relay'
+  return {
+    isPathRelayed: await until('two of them reach each other over a relay', isPathRelayed, PATIENCE_MS),
+    leaders: await until('all know the same leader', agreed, PATIENCE_MS),
+  }
 }
 
 /** Carries `no-udp` behind another router; seconds until `port` gets an answer from its service by name again. */
