@@ -85,8 +85,11 @@ test('bytes that are changed on the way end the connection, and nothing that was
   await b.heard.until(() => b.heard.disconnected.length === 1, 'the connection ends')
   middle.meddle = (bytes) => bytes
   await b.heard.until(() => b.heard.connected.length === 2, 'they find each other again')
-  a.network.send(b.network.self, bytesOf('again'))
-  await b.heard.until(() => heardTexts(b).includes('again'), 'what is said then is heard')
+  // The first of it may be lost: whoever is told later of the new connection drops what it is to send.
+  await b.heard.until(() => {
+    a.network.send(b.network.self, bytesOf('again'))
+    return heardTexts(b).includes('again')
+  }, 'what is said then is heard')
   const said = ['said', 'changed', 'again']
   assert.ok(heardTexts(b).every((text) => said.includes(text)))
 })
