@@ -84,8 +84,8 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
     assert.ok(holders.length >= majorityOf(electors.length), `what ${domain} committed is on a majority of disks`)
   }
 
-  const onLead = ({ domain, register }: ElectionState, memory: Readonly<Record<string, Uint8Array>>): void => {
-    const [high = 0, low = 0] = memory.count ?? []
+  const onLead = ({ domain, register }: ElectionState): void => {
+    const [high = 0, low = 0] = register?.memory.count ?? []
     const owed = promised.get(register?.line ?? '') ?? 0
     assert.ok(high * 256 + low >= owed, `a new leader of ${domain} remembers what was committed`)
   }
@@ -108,7 +108,7 @@ export function createChecks({ now, diskOf, onPromise }: ChecksOptions): Checks 
     if (effect.kind === 'emit' && effect.event.name === 'vote-memory-damaged')
       assert.ok(!areDisksWhole, 'what was saved whole can be read')
     if (effect.kind === 'lead' || effect.kind === 'committed') onCommit(state)
-    if (effect.kind === 'lead') onLead(state, effect.memory)
+    if (effect.kind === 'lead') onLead(state)
     if (effect.kind !== 'committed' || !effect.token.startsWith('count ')) return
     const line = state.register?.line ?? ''
     const value = Number(effect.token.split(' ')[1])

@@ -16,7 +16,7 @@ import { isGenuine } from './proof.ts'
 import { announceIfDue } from './proving.ts'
 import { onAnnounced, onGranted, onOrdered, onSilence, riseAbove } from './recovery.ts'
 import { compareTerms, compareVersions, electorIds, type RegisterVersion, versionOf } from './register.ts'
-import { onPreVote, onPreVoteAnswer, onStandNow, onVote, onVoteRefused, onVoteRequest } from './standing.ts'
+import { grantLate, onPreVote, onPreVoteAnswer, onStandNow, onVote, onVoteRefused, onVoteRequest } from './standing.ts'
 import {
   drawTimeout,
   type ElectionEffect,
@@ -254,7 +254,8 @@ function onClosed(state: ElectionState, child: ChildId, context: StepContext, ou
   if (state.leader?.child !== child || !isElector(state)) return { ...state, closed }
   const waitMs = random.next() * state.timing.hintDelayMsMax * (1 - state.fitness / 2)
   out.push(emit('leader-lost', { domain: state.domain, leader: child, why: 'its connection closed' }, 'debug'))
-  return { ...state, closed, leader: { ...state.leader, honouredUntil: now }, standAt: now + waitMs }
+  const leaderless = { ...state, closed, leader: { ...state.leader, honouredUntil: now }, standAt: now + waitMs }
+  return grantLate(leaderless, context, out)
 }
 
 function onOpen(state: ElectionState, child: ChildId, { now }: StepContext): ElectionState {

@@ -34,6 +34,7 @@ export {
 export { checkProof, type ProofProblem, speaksFor } from './proof.ts'
 export { type RecoveryProblem, recoveryProblem } from './recovery.ts'
 export { compareTerms, electorIds, majorityOf, type Register } from './register.ts'
+export { mayOpenAbove, waitsForBelow } from './speaking.ts'
 export {
   type Autonomy,
   type ChildFact,

@@ -19,6 +19,7 @@ import {
   majorityOf,
   NO_VERSION,
   type Register,
+  type RegisterVersion,
   versionOf,
 } from './register.ts'
 import {
@@ -36,6 +37,12 @@ import {
   save,
 } from './state.ts'
 import { leaseOf, type RoundTrip, withSample } from './timing.ts'
+
+/**
+ * So many beats pass at once where nobody hears them: as many as a lease outlasts (constants.ts), since the lease is all
+ * that they renew.
+ */
+const BEATS_UNHEARD = 4
 
 const NEVER: Millis = Number.NEGATIVE_INFINITY
 const NO_PROGRESS: Progress = {
@@ -120,7 +127,8 @@ function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[])
   const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
   askForVotes(state, out)
-  return renewLease({ ...state, role: { ...role, heartbeatAt: nextBeat(now, state.timing.heartbeatMs) } }, now)
+  const beats = hearers.length === 0 ? BEATS_UNHEARD : 1
+  return renewLease({ ...state, role: { ...role, heartbeatAt: nextBeat(now, beats * state.timing.heartbeatMs) } }, now)
 }
 
 /** On the next full interval of this node's clock: whoever leads several domains wakes up once for all of them. */
@@ -175,7 +183,7 @@ export function onHeartbeatAnswer(
   if (compareTerms(message, state) !== 0) return state
   const before = role.progress.get(message.child) ?? NO_PROGRESS
   const after: Progress = {
-    held: message.held,
+    held: newestHeld(before, message),
     heardOf: Math.max(before.heardOf, message.echo),
     leaseUntil: Math.max(before.leaseUntil, message.echo + leaseOf(message.promiseMs)),
     roundTrip: withSample(before.roundTrip, context.now - message.echo),
@@ -185,6 +193,11 @@ export function onHeartbeatAnswer(
   const progress = new Map(role.progress).set(message.child, after)
   const heard = renewLease({ ...state, role: { ...role, progress } }, context.now)
   return announceIfDue(changeElectors(commit(heard, out), context, out), context, out)
+}
+
+/** What is on a disk stays there under the same ticket: an answer that another one overtook takes nothing back. */
+function newestHeld(before: Progress, { held, ticket }: HeartbeatAnswer): RegisterVersion {
+  return before.ticket === ticket && compareVersions(held, before.held) < 0 ? before.held : held
 }
 
 const hasForgotten = (before: Progress, message: HeartbeatAnswer): boolean =>
@@ -221,7 +234,7 @@ export function commit(state: ElectionState, out: ElectionEffect[]): ElectionSta
   if (committedIndex === role.committedIndex) return state
   if (!role.established) {
     const fence = { epoch: state.epoch, term: state.term }
-    out.push({ kind: 'lead', fence, memory: register.memory })
+    out.push({ kind: 'lead', fence })
   }
   for (const proposal of role.proposals) {
     if (proposal.index <= committedIndex) out.push({ kind: 'committed', token: proposal.token }, ...proposal.then)

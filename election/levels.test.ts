@@ -47,6 +47,24 @@ test('when the root leader dies its cluster and the root have a new one within a
   }
 })
 
+test('however late each node notices a death, no cluster waits for a timeout, nor its root for all it writes', () => {
+  for (let seed = 1; seed <= 25; seed++) {
+    const options = { clusters: { berlin: 5 }, timing: QUICK, persistMsMax: 20, noticeMsMax: 30 }
+    const world = createWorld({ seed, ...options })
+    world.run(25_000)
+    for (let death = 1; death <= 3; death++) {
+      const gone = world.agreed(root) as NodeId
+      world.kill(gone)
+      const clusterMs = world.until('a leader of the cluster', () => world.agreed(berlin) !== null, 5_000)
+      const rootMs = clusterMs + world.until('a leader of the root', () => world.agreed(root) !== null, 5_000)
+      assert.ok(clusterMs < 110, `the cluster took ${clusterMs} ms (seed ${seed}, death ${death})`)
+      assert.ok(rootMs < 140, `the root took ${rootMs} ms (seed ${seed}, death ${death})`)
+      world.restart(gone)
+      world.run(12_000)
+    }
+  }
+})
+
 test('when the root leader falls silent the root has a new one within two election timeouts', () => {
   for (let seed = 1; seed <= 3; seed++) {
     const world = federation(seed)

@@ -18,6 +18,7 @@ import {
   senderOf,
   type WitnessMessage,
 } from './messages.ts'
+import { mayOpenAbove, waitsForBelow } from './speaking.ts'
 import {
   type Autonomy,
   type ChildFact,
@@ -58,8 +59,9 @@ export interface Seat {
   readonly below: Seat | null
   state: ElectionState
   fence: Fence | null
-  memory: Readonly<Record<string, Uint8Array>>
   proof: Opened<Announcement> | null
+  /** What it said before its domain had established its leader, who speaks for it: said once it has. */
+  held: (() => void)[]
   readonly waiting: Map<string, readonly ElectionEffect[]>
 }
 
@@ -107,8 +109,12 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     watch.onEffect(self, seat.state, effect)
     switch (effect.kind) {
       case 'send': {
-        const to = effect.to === seat.self ? self : book.nodeOf(effect.to)
-        if (to !== null) send(to, effect.message)
+        const say = (): void => {
+          const to = effect.to === seat.self ? self : book.nodeOf(effect.to)
+          if (to !== null) send(to, effect.message)
+        }
+        if (waitsForBelow(seat, effect.message)) seat.held.push(say)
+        else say()
         return
       }
       case 'persist':
@@ -126,7 +132,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
       }
       case 'lead':
         seat.fence = effect.fence
-        seat.memory = effect.memory
+        for (const say of seats.find((other) => other.below === seat)?.held.splice(0) ?? []) say()
         enqueue(() => openAbove(seat))
         return
       case 'unlead':
@@ -181,7 +187,7 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     const { electorsMax, autonomy } = ports
     const options = { domain, self: child, timing, electorsMax, autonomy, fitness: ports.fitness(), speaker, saved }
     const { state, damaged } = createElection(options, context())
-    const seat: Seat = { domain, self: child, below, state, fence: null, memory: {}, proof: null, waiting: new Map() }
+    const seat: Seat = { domain, self: child, below, state, fence: null, proof: null, held: [], waiting: new Map() }
     if (damaged !== null) watch.onEffect(self, state, emit('vote-memory-damaged', { detail: damaged }))
     seats.push(seat)
     feed(seat, { kind: 'start' })
@@ -196,8 +202,8 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
   const openAbove = (seat: Seat): void => {
     const parent = parentOf(seat.domain)
     const isOpen = seats.some((other) => other.below === seat)
-    if (parent === null || seat.fence === null || seat.proof === null || isOpen || !seats.includes(seat)) return
-    addSeat(parent, seat.domain, seat, seat.memory[seatKey(parent)] ?? null)
+    if (parent === null || !mayOpenAbove(seat.state, seat.proof) || isOpen || !seats.includes(seat)) return
+    addSeat(parent, seat.domain, seat, seat.state.register?.memory[seatKey(parent)] ?? null)
   }
 
   const childrenOf = (seat: Seat): readonly ChildFact[] => {

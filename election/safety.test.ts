@@ -29,7 +29,7 @@ test('nobody votes twice in a term, and no term has two leaders, wherever in an 
     const random = seededRandom(seed)
     const world = createWorld({ seed, clusters: { berlin: 3 + 2 * (seed % 2) }, timing: QUICK, persistMsMax: 20 })
     world.run(5_000)
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 15; round++) {
       const [leader = oneOf(world, random)] = world.leaders(berlin)
       world.kill(leader)
       // An election takes a few tens of milliseconds: the next crash falls into the middle of it.

@@ -233,6 +233,49 @@ test('of two that ask at the same moment the higher one gives way to the lower',
   assert.equal(effects, 'pre-vote-answer>2')
 })
 
+test('a candidate asks while its own vote is on the way to the disk, and leads nothing before it is there', () => {
+  const [canvassing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
+  const granted = from(third, {
+    kind: 'election/pre-vote-answer',
+    ...base,
+    voter: third,
+    granted: true,
+    register: null,
+  })
+  const [standing, asked] = told(canvassing, 3_010, granted)
+  assert.equal(asked, 'vote-request>2 vote-request>3 persist[vote>1]')
+  const voteOf = (voter: NodeId): ElectionInput => ({ kind: 'message', opened: voteBy(voter) })
+  const [chosen] = told(standing, 3_020, voteOf(second), voteOf(third))
+  assert.equal(chosen.role.kind, 'candidate', 'a majority of the others is not enough')
+  assert.equal(told(chosen, 3_030, voteOf(self))[0].role.kind, 'leader')
+})
+
+test('a candidate whose register a crash could take back asks when that is on the disk', () => {
+  const [canvassing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
+  const granted = from(third, {
+    kind: 'election/pre-vote-answer',
+    ...base,
+    voter: third,
+    granted: true,
+    register: null,
+  })
+  const forgetful = { ...canvassing, durable: { ...version, index: 3 } }
+  assert.equal(told(forgetful, 3_010, granted)[1], 'persist[vote>1 vote-request>2 vote-request>3]')
+})
+
+test('who refused for a leader’s lease grants late, to the one that goes first, when that connection closes', () => {
+  const led = told(elector(), 10, heartbeat(second))[0]
+  const fourth = nodeId('berlin-4')
+  const [refusing, refusal] = told(led, 20, preVote(third, { term: 3 }), preVote(fourth, { term: 3 }))
+  assert.equal(refusal, 'pre-vote-answer>3 pre-vote-answer>4')
+  const { effects } = step(refusing, { kind: 'connection-closed', child: second }, at(60))
+  const late = effects.flatMap((one) => (one.kind === 'send' ? [one] : []))
+  assert.deepEqual(namesOf(late), ['pre-vote-answer>3'])
+  assert.ok(late.every(({ message }) => message.kind === 'election/pre-vote-answer' && message.granted))
+  const muchLater = 20 + lan.electionTimeoutMsMin / 5 + 1
+  assert.equal(told(refusing, muchLater, { kind: 'connection-closed', child: second })[1], '')
+})
+
 test('a candidate that too few can still vote for asks anew as soon as a winner would have been heard', () => {
   const [canvassing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
   const granted = (voter: NodeId): ElectionInput =>

@@ -24,8 +24,11 @@ import {
   otherElectors,
   patienceOf,
   type Role,
+  retryMsMin,
   save,
 } from './state.ts'
+
+type Candidacy = Pick<PreVote, 'register' | 'candidate'>
 
 /** Asks the electors whether they would vote for this one; changes nothing that anybody would have to remember. */
 export function canvass(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
@@ -55,8 +58,10 @@ export function canvass(state: ElectionState, context: StepContext, out: Electio
 }
 
 /**
- * Stands in the next term (of `epoch`, where a line moves to a higher one): its own vote reaches the disk before any
- * request.
+ * Stands in the next term (of `epoch`, where a line moves to a higher one). The others write their votes down while it
+ * writes its own, which counts like theirs only from the disk, and without which it leads nothing: who forgot in a
+ * crash that it stood may stand in the same term again. So what it asks with has to outlive the crash as well, or the
+ * answers would be given to a newer register than it then has.
  */
 export function stand(
   state: ElectionState,
@@ -80,14 +85,17 @@ export function stand(
   }
   const ownVote: Vote = { kind: 'election/vote', domain, line, epoch, term, voter: self, candidate: self, speaker }
   out.push(emit('election-stand', { domain, epoch, term, transfer }, 'debug'))
+  const requests = otherElectors(state).map((to) => ({
+    kind: 'send' as const,
+    to,
+    message: voteRequestOf(standing, to, transfer),
+  }))
+  const outlivesCrash = compareVersions(state.durable, versionOf(state.register)) === 0
+  if (outlivesCrash) out.push(...requests)
   return save(standing, out, [
     emit('election-vote-kept', { domain, epoch, term }, 'debug'),
     { kind: 'send', to: self, message: ownVote },
-    ...otherElectors(state).map((to) => ({
-      kind: 'send' as const,
-      to,
-      message: voteRequestOf(standing, to, transfer),
-    })),
+    ...(outlivesCrash ? [] : requests),
   ])
 }
 
@@ -120,7 +128,27 @@ export function onPreVote(
   if (granted) return giveWay(state, message, context)
   // Who was replaced while it was away learns it here, and stops asking.
   greet(state, message.candidate, context, out)
-  return state
+  return isLed ? { ...state, refused: firstOf(state, message, context.now) } : state
+}
+
+/** Of several that were refused the one that goes first (giveWay): all who notice late shall grant the same one. */
+function firstOf(state: ElectionState, message: PreVote, now: Millis): ElectionState['refused'] {
+  const { refused } = state
+  const isOver = refused === null || now - refused.at > retryMsMin(state)
+  return isOver || goesBefore(message, refused.message) ? { message, at: now } : refused
+}
+
+const goesBefore = (a: Candidacy, b: Candidacy): boolean =>
+  (compareVersions(a.register, b.register) || (a.candidate < b.candidate ? 1 : -1)) > 0
+
+/**
+ * The connection to the leader closed here too: who saw that first, asked, and was refused need not ask again. It still
+ * waits for answers, and otherwise would until the last of those who notice later has asked in its turn.
+ */
+export function grantLate(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
+  const { refused } = state
+  if (refused === null || context.now - refused.at > retryMsMin(state)) return state
+  return onPreVote({ ...state, refused: null }, refused.message, context, out)
 }
 
 /**
@@ -131,7 +159,7 @@ export function onPreVote(
 function giveWay(state: ElectionState, message: PreVote, { now }: StepContext): ElectionState {
   const { role, standAt } = state
   if (role.kind === 'leader' || role.kind === 'candidate' || standAt === null) return state
-  const isBetter = compareVersions(message.register, versionOf(state.register)) > 0 || message.candidate < state.self
+  const isBetter = goesBefore(message, { register: versionOf(state.register), candidate: state.self })
   if (role.kind === 'pre-candidate' && !isBetter) return state
   return { ...state, role: { kind: 'follower' }, standAt: Math.max(standAt, now + 2 * state.timing.hintDelayMsMax) }
 }
@@ -242,12 +270,14 @@ export function onVote(
   if (role.kind === 'leader') return { ...state, role: withVote(state, role, opened, context.now) }
   if (role.kind !== 'candidate') return state
   const votes = new Map(role.votes).set(vote.voter, opened)
-  const isWon = votes.size >= majorityOf(electorIds(state.register).length)
+  const isWon = votes.has(state.self) && votes.size >= majorityOf(electorIds(state.register).length)
   if (isWon) return beginLeading(state, [...votes.values()], context, out)
   if (vote.voter !== state.self) return { ...state, role: { ...role, votes } }
-  // Its own vote is on the disk: the others get as long for theirs, there and back, before it tries again.
+  // Its own vote is on the disk: the others get as long for theirs, there and back, before it tries again; unless the
+  // term was lost meanwhile (onSplit).
   const writeMs = context.now - role.since
-  return { ...state, role: { ...role, votes }, standAt: context.now + 2 * writeMs + drawRetry(state, context.random) }
+  const patientAt = context.now + 2 * writeMs + drawRetry(state, context.random)
+  return { ...state, role: { ...role, votes }, standAt: Math.min(state.standAt ?? patientAt, patientAt) }
 }
 
 /** A vote that came after the election was decided is one more proof, and may be the one that was missing. */

@@ -12,7 +12,7 @@ import type { Opened } from '../overlay/wire/envelope.ts'
 import { type Infer, nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
 import type { Disturbance } from './credibility.ts'
-import type { Announcement, ElectorMessage, Grant, Vote, WitnessRequest } from './messages.ts'
+import type { Announcement, ElectorMessage, Grant, PreVote, Vote, WitnessRequest } from './messages.ts'
 import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
 import { type Pace, type RoundTrip, roundTripMsMost, shortestTimeoutMs, UNMEASURED } from './timing.ts'
 import type { Pleas } from './witness.ts'
@@ -162,6 +162,8 @@ export interface ElectionState {
   readonly announced: Pick<Announcement, 'leader' | 'epoch' | 'term'> | null
   /** Children that made it begin elections that may have been needless. */
   readonly disturbances: ReadonlyMap<ChildId | NodeId, Disturbance>
+  /** Who asked around last and was refused only for the leader's lease, and when. */
+  readonly refused: { readonly message: PreVote; readonly at: Millis } | null
 }
 
 export type ElectionInput =
@@ -208,7 +210,7 @@ export type ElectionEffect =
   /** Publish that this node leads; the host adds its name and addresses, seals it and tells its own leader book. */
   | { readonly kind: 'announce'; readonly announcement: OwnAnnouncement }
   /** From here on this node gives orders under the fence, and speaks for the domain in its parent. */
-  | { readonly kind: 'lead'; readonly fence: Fence; readonly memory: Readonly<Record<string, Uint8Array>> }
+  | { readonly kind: 'lead'; readonly fence: Fence }
   | { readonly kind: 'unlead' }
   | { readonly kind: 'committed'; readonly token: string }
 
@@ -286,6 +288,7 @@ export function createElection(
     meeting: null,
     announced: null,
     disturbances: new Map(),
+    refused: null,
   }
   return { state, damaged: read.ok ? null : read.error }
 }
@@ -364,8 +367,11 @@ export function drawTimeout(state: ElectionState, random: Random): Millis {
 }
 
 /** How long a candidate waits before it tries again: a fraction of a timeout, since nobody leads anyway. */
-export const drawRetry = (state: ElectionState, random: Random): Millis =>
-  Math.max(state.timing.electionTimeoutMsMin / 5, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
+export const drawRetry = (state: ElectionState, random: Random): Millis => retryMsMin(state) * (1 + random.next())
+
+/** For at least so long a candidate waits for those whom it asked. */
+export const retryMsMin = (state: ElectionState): Millis =>
+  Math.max(state.timing.electionTimeoutMsMin / 5, roundTripMsMost(state.pace.roundTrip))
 
 /**
  * How long a candidate waits that lost its term: until who may have won it was heard, and then drawn anew, so that of

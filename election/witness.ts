@@ -39,6 +39,8 @@ export interface Pleas {
   readonly line: string
   /** Since when they plead without a longer break. */
   readonly since: Millis
+  /** Whether the child had a vote here at that time: its leader was heard all along, also if it is replaced since. */
+  readonly hadVote: boolean
   readonly latest: ReadonlyMap<ChildId, Plea>
 }
 
@@ -68,16 +70,16 @@ export function onPlea(
     return state
   }
   if (known === null || !mayBeGranted(state, register, request, before, known)) return state
-  const pleas = heardPlea(role, request, state.timing.electionTimeoutMsMax, context.now)
+  const pleas = heardPlea(state, role, request, context.now)
   const heard: ElectionState = {
     ...state,
     role: { ...role, pleas: new Map(role.pleas).set(request.domain, pleas) },
   }
-  const silentSince = lastSignOf(state, role, request.domain, pleas, known)
+  const silentSince = lastSignOf(role, request.domain, pleas, known)
   const waitMs = GRANT_SILENCE_TIMEOUTS * state.timing.electionTimeoutMsMin
   if (context.now - silentSince < waitMs) {
-    // A leader that is alive says so at once; only an elector's voice is heard all the time.
-    if (!electorIds(register).includes(request.domain)) out.push({ kind: 'roll-call', domain: request.domain })
+    // A leader that is alive says so at once; only an elector's voice is heard all the time, and it may be replaced.
+    out.push({ kind: 'roll-call', domain: request.domain })
     return heard
   }
   return isBest(request, pleas, state.timing.electionTimeoutMsMin, context.now)
@@ -112,23 +114,24 @@ export function isDoubtful({ predecessor, electors }: Pick<Announcement, 'predec
   return joined.length < majorityOf(predecessor.electors.length)
 }
 
-function heardPlea(role: Leading, request: WitnessRequest, breakMs: Millis, now: Millis): Pleas {
+function heardPlea({ register, timing }: ElectionState, role: Leading, request: WitnessRequest, now: Millis): Pleas {
   const before = role.pleas.get(request.domain) ?? null
+  const breakMs = timing.electionTimeoutMsMax
   const lastAt = Math.max(Number.NEGATIVE_INFINITY, ...[...(before?.latest.values() ?? [])].map((one) => one.heardAt))
   const isOngoing = before !== null && before.line === request.line && now - lastAt <= breakMs
   const latest = new Map(isOngoing ? before.latest : [])
   return {
     line: request.line,
     since: isOngoing ? before.since : now,
+    hadVote: isOngoing ? before.hadVote : electorIds(register).includes(request.domain),
     latest: latest.set(request.child, { request, heardAt: now }),
   }
 }
 
 /** When the domain's leader was heard last. Of a learner that is only known since it was asked for. */
-function lastSignOf(state: ElectionState, role: Leading, domain: DomainPath, pleas: Pleas, known: KnownLine): Millis {
-  const isVoting = electorIds(state.register).includes(domain)
+function lastSignOf(role: Leading, domain: DomainPath, pleas: Pleas, known: KnownLine): Millis {
   const heardOf = role.progress.get(domain)?.heardOf ?? role.since
-  return Math.max(known.spokenAt, isVoting ? Math.max(heardOf, role.since) : pleas.since)
+  return Math.max(known.spokenAt, pleas.hadVote ? Math.max(heardOf, role.since) : pleas.since)
 }
 
 /**

@@ -35,6 +35,8 @@ export interface WorldOptions {
   /** 0 to 1. */
   readonly loss?: number
   readonly persistMsMax?: Millis
+  /** Each node notices within so long, by itself, that a connection closed: a busy one late. */
+  readonly noticeMsMax?: Millis
   /** Whether a node crashes in the very moment in which it gave a vote away, or promised to remember something. */
   readonly crash?: (node: NodeId, promise: 'vote' | 'commit', domain: DomainPath) => boolean
 }
@@ -272,7 +274,8 @@ export function createWorld(options: WorldOptions): World {
       for (const peer of all) {
         if (peer === id || !hears(id, peer)) continue
         // A connection closes after all that was said over it.
-        at(now + weather.latencyMs.max, () => {
+        const noticeMs = options.noticeMsMax === undefined ? 0 : random.next() * options.noticeMsMax
+        at(now + weather.latencyMs.max + noticeMs, () => {
           if (machineOf(id).process === null) turn(peer, (process) => process.connection(id, false))
         })
       }

@@ -66,6 +66,8 @@ export interface PeerView {
   readonly rttMs: number | null
   /** Why it is not direct, or not connected. */
   readonly reason: string | null
+  /** The same for programs: `not-connected`, or one of `NotDirectCode` (overlay/not-direct.ts). */
+  readonly reasonCode: string | null
 }
 
 export interface NodeView {

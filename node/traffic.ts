@@ -12,7 +12,7 @@ import type { DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../
 import { instanceKey, splitInstanceKey } from '../overlay/kernel/ids.ts'
 import type { Random } from '../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
-import type { TunnelRefusal } from '../overlay/tunnel.ts'
+import type { TunnelFailure, TunnelRefusal } from '../overlay/tunnel.ts'
 import type { ServiceSpec } from '../placement/index.ts'
 import type { SealedRecord } from '../services-registry/index.ts'
 import type { ResolvedService } from './core/effects.ts'
@@ -82,7 +82,8 @@ export interface Traffic {
     domain: DomainPath,
     header: TunnelHeader,
     signal: AbortSignal,
-  ): Promise<Result<Duplex, TunnelRefusal>>
+    caller?: Duplex | null,
+  ): Promise<Result<Duplex, TunnelFailure>>
   /** The serving end of tunnels. */
   readonly serve: TunnelHandler
 }
@@ -186,17 +187,18 @@ export function createTraffic(options: TrafficOptions): Traffic {
   const dial = async (
     one: LiveEndpoint,
     port: number,
-    protocol: Call['protocol'],
+    { protocol, caller: stream }: Call,
     caller: InstanceKey | null,
     signal: AbortSignal,
-  ): Promise<Result<Duplex, TunnelRefusal>> => {
+  ): Promise<Result<Duplex, TunnelFailure>> => {
     if (one.node === options.self) {
       const patience = within(DIAL_MS_MAX, signal)
       return dialInstance(one, port, protocol, patience.signal).finally(patience.end)
     }
     const { service, number, node, domain } = one
     const callerNamespace = caller === null ? '' : namespaceOf(splitInstanceKey(caller).service)
-    return tunnelTo(node, domain, { kind: 'instance', service, number, port, protocol, callerNamespace }, signal)
+    const header = { kind: 'instance', service, number, port, protocol, callerNamespace } as const
+    return tunnelTo(node, domain, header, signal, stream)
   }
 
   /** Counts a tunnel for as long as it is open. */
@@ -210,17 +212,18 @@ export function createTraffic(options: TrafficOptions): Traffic {
     })
   }
 
-  const tunnelTo: Traffic['tunnelTo'] = async (node, domain, header, signal) => {
+  const tunnelTo: Traffic['tunnelTo'] = async (node, domain, header, signal, caller = null) => {
     const patience = within(DIAL_MS_MAX, signal)
     try {
       if (!options.isConnected(node)) await options.reach(node, domain, patience.signal)
-      return await options.network().openTunnel(node, header, patience.signal)
+      return await options.network().openTunnel(node, header, patience.signal, caller)
     } finally {
       patience.end()
     }
   }
 
-  const connect: Connect = async (text, signal, { protocol, from }) => {
+  const connect: Connect = async (text, signal, call) => {
+    const { protocol, from } = call
     const caller = from === null ? null : await options.callerAt(from, protocol)
     const found = await find(text, { caller, isCall: true }, signal)
     if (!found.ok) return found
@@ -230,15 +233,15 @@ export function createTraffic(options: TrafficOptions): Traffic {
     const codes = new Set<string>()
     for (const one of order) {
       const first = one.endpoint.ports.find((port) => port.protocol === protocol)
-      const opened = await dial(one, address.port ?? first?.declared ?? 0, protocol, caller, signal)
+      const opened = await dial(one, address.port ?? first?.declared ?? 0, call, caller, signal)
       if (opened.ok) {
         counted(one, opened.value)
         return opened
       }
-      if (['unreachable', 'dial-failed'].includes(opened.error.code)) shun(one.node)
+      if (['unreachable', 'dial-failed', 'lost'].includes(opened.error.code)) shun(one.node)
       codes.add(opened.error.code)
       failures.push(`#${one.number} on ${one.node}: ${opened.error.detail} (${opened.error.code})`)
-      if (signal.aborted) break
+      if (signal.aborted || opened.error.code === 'lost') break
     }
     const [only = ''] = codes
     const code = codes.size === 1 && TELLING.includes(only) ? only : 'unreachable'

@@ -82,6 +82,15 @@ export interface TunnelRefusal {
   readonly detail: string
 }
 
+/**
+ * Why a tunnel is of no use: a refusal, or `lost` where the caller's first bytes went out and no answer came. They may
+ * have been carried, so nobody else gets them.
+ */
+export interface TunnelFailure {
+  readonly code: TunnelRefusalCode | 'lost'
+  readonly detail: string
+}
+
 /** Yes (the bytes follow) or a coded refusal (nothing follows). */
 export type TunnelAnswer = Result<null, TunnelRefusal>
 

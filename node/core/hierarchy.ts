@@ -13,6 +13,7 @@ import {
   heardAs,
   isTwinOf,
   isWitnessMessage,
+  mayOpenAbove,
   type OwnAnnouncement,
   objectionTo,
   seatKey,
@@ -32,7 +33,7 @@ import { createChildDomains } from './child-domains.ts'
 import type { CoreEffect } from './effects.ts'
 import { areSucceeded, createHandOver } from './hand-over.ts'
 import type { Sink } from './news.ts'
-import type { Hierarchy, HierarchyEvent, HierarchyOptions, Seat } from './seats.ts'
+import { type Hierarchy, type HierarchyEvent, type HierarchyOptions, type Seat, saidOrHeld } from './seats.ts'
 
 export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const { book, self } = options
@@ -57,6 +58,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   const topicsFor = createAnnouncer()
   const seatIn = (domain: DomainPath): Seat | undefined => seats.find((one) => one.domain === domain)
+  const aboveOf = (seat: Seat): Seat | undefined => seats.find((other) => other.below === seat)
 
   type Turn = readonly [context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>]
 
@@ -103,8 +105,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       case 'lead':
         if (lingering.has(seat)) endLingering(seat, events)
         seat.fence = effect.fence
-        seat.memory = effect.memory
         events.push({ kind: 'lead', domain: seat.domain, fence: effect.fence })
+        out.push(...(aboveOf(seat)?.held.splice(0) ?? []))
         openSeatAbove(seat, ...turn)
         return
       case 'unlead':
@@ -134,7 +136,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       switch (effect.kind) {
         case 'send': {
           const to = effect.to === seat.self ? self : book.nodeOf(effect.to)
-          return to === null ? [] : [{ kind: 'send', to, message: effect.message }]
+          return to === null ? [] : saidOrHeld(seat, to, effect.message)
         }
         case 'again':
           return [
@@ -203,8 +205,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       below,
       state,
       fence: null,
-      memory: {},
       announced: null,
+      held: [],
       waiting: new Map(),
     }
     seats.push(seat)
@@ -223,12 +225,10 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
    */
   const takeSeat = (...turn: Turn): void => addSeat(options.cluster, self, null, options.saved, ...turn)
 
-  /** A seat above needs both: that the domain committed it as its leader, and the proof of that to show. */
   const openSeatAbove = (seat: Seat, ...turn: Turn): void => {
     const parent = parentOf(seat.domain)
-    const isOpen = seats.some((other) => other.below === seat)
-    if (parent === null || seat.fence === null || seat.announced === null || isOpen) return
-    addSeat(parent, seat.domain, seat, seat.memory[seatKey(parent)] ?? null, ...turn)
+    if (parent === null || !mayOpenAbove(seat.state, seat.announced) || aboveOf(seat) !== undefined) return
+    addSeat(parent, seat.domain, seat, seat.state.register?.memory[seatKey(parent)] ?? null, ...turn)
   }
 
   const closeSeatsAbove = (seat: Seat, events: Sink<HierarchyEvent>): void => {
@@ -293,7 +293,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   const showProof = (seat: Seat, opened: Opened<Announcement>, ...turn: Turn): void => {
     seat.announced = opened
-    const above = seats.find((other) => other.below === seat)
+    const above = aboveOf(seat)
     if (above === undefined) openSeatAbove(seat, ...turn)
     else feed(above, { kind: 'speaker', speaker: opened }, ...turn)
   }

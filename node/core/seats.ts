@@ -1,16 +1,17 @@
 // A node's seats in the tree: what they are, how they are made, what they are told, and what they tell.
 
-import type {
-  Announcement,
-  Autonomy,
-  ChildFact,
-  ElectionEffect,
-  ElectionInput,
-  ElectionMessage,
-  ElectionState,
-  ElectionTiming,
-  Fence,
-  LeaderBook,
+import {
+  type Announcement,
+  type Autonomy,
+  type ChildFact,
+  type ElectionEffect,
+  type ElectionInput,
+  type ElectionMessage,
+  type ElectionState,
+  type ElectionTiming,
+  type Fence,
+  type LeaderBook,
+  waitsForBelow,
 } from '../../election/index.ts'
 import type { ChildId, DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
@@ -47,11 +48,22 @@ export interface Seat {
   readonly below: Seat | null
   state: ElectionState
   fence: Fence | null
-  memory: Readonly<Record<string, Uint8Array>>
+  /** What it said before the seat below was established, in order: it leaves when that is. */
+  readonly held: CoreEffect[]
   /** This node's newest announcement of the domain: the proof by which it speaks for it above. */
   announced: Opened<Announcement> | null
   /** What waits for the seat's own register to be committed, by token. */
   readonly waiting: Map<string, { readonly of: Seat; readonly then: readonly ElectionEffect[] }>
+}
+
+type Said = Extract<ElectionEffect, { readonly kind: 'send' }>['message']
+
+/** What leaves now of what a seat says; the rest is kept until the seat below is established. */
+export function saidOrHeld(seat: Seat, to: NodeId, message: Said): CoreEffect[] {
+  const said: CoreEffect = { kind: 'send', to, message }
+  if (!waitsForBelow(seat, message)) return [said]
+  seat.held.push(said)
+  return []
 }
 
 export interface SeatView {

@@ -26,3 +26,5 @@ export function within(ms: number, outer: AbortSignal | null = null): Deadline {
   else outer?.addEventListener('abort', onAbort, { once: true })
   return { signal: controller.signal, end }
 }
+
+export const messageOf = (problem: unknown): string => (problem instanceof Error ? problem.message : String(problem))

@@ -3,7 +3,7 @@
 
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import {
   endToEndFields,
@@ -88,34 +88,30 @@ async function carryRequest(
   response: ServerResponse,
 ): Promise<void> {
   const { url = '/', headers } = incoming
-  const reached = await reach(
-    options,
-    readTarget(url, headers.host),
-    url,
-    goneSignal(response),
-    callOver(incoming.socket),
-  )
-  if (!reached.ok) {
-    answerRefusal(response, reached.error)
-    return
-  }
-  const { path, tunnel } = reached.value
-  if (response.destroyed) {
-    tunnel.destroy()
-    return
-  }
-  const outgoing = requestOver(tunnel, incoming, path, endToEndFields(headerFields(incoming.rawHeaders)))
-  outgoing.on('response', (answer) => void carryAnswer(answer, response, tunnel))
+  const target = readTarget(url, headers.host)
+  // The request is written while its tunnel is being opened, so that its first bytes may go ahead of that.
+  const [near, caller] = duplexPair()
+  const fields = endToEndFields(headerFields(incoming.rawHeaders))
+  const outgoing = requestOver(near, incoming, target.ok ? target.value.path : '/', fields)
+  let isRefused = false
+  outgoing.on('response', (answer) => void carryAnswer(answer, response, near))
   outgoing.on('error', (problem) => {
-    tunnel.destroy()
+    near.destroy()
+    if (isRefused) return
     if (response.headersSent) response.destroy(problem)
     else answerRefusal(response, cutRefusal(problem))
   })
   response.on('close', () => {
     if (!response.writableFinished) outgoing.destroy()
   })
-  // An error on either side shows in the handlers above.
-  await pipeline(incoming, outgoing).catch(() => {})
+  incoming.pipe(outgoing)
+  const call = { ...callOver(incoming.socket), caller }
+  const reached = await reach(options, target, url, goneSignal(response), call)
+  if (reached.ok) return join(caller, reached.value.tunnel)
+  isRefused = true
+  incoming.unpipe(outgoing).resume()
+  outgoing.destroy()
+  answerRefusal(response, reached.error)
 }
 
 function requestOver(tunnel: Duplex, incoming: IncomingMessage, path: string, fields: HeaderFields) {
@@ -192,6 +188,12 @@ async function carryConnect(options: HttpProxyOptions, incoming: IncomingMessage
   socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
   if (head.length > 0) tunnel.write(head)
   splice(socket, tunnel)
+}
+
+/** The client may have gone while the tunnel was being opened. */
+function join(caller: Duplex, tunnel: Duplex): void {
+  if (caller.destroyed) tunnel.destroy()
+  else splice(caller, tunnel)
 }
 
 const cutRefusal = (problem: Error): HttpRefusal => ({

@@ -38,6 +38,7 @@ export class Line {
   #own: number
   #lastOfPeer: number
   #heard = 0
+  #heardAt = performance.now()
   #problem: Error | null = null
 
   constructor(setup: LineSetup) {
@@ -49,6 +50,7 @@ export class Line {
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     socket.on('data', (bytes: Uint8Array) => {
       this.#heard += 1
+      this.#heardAt = performance.now()
       const read = this.#frames.take(bytes)
       if (!read.ok) this.destroy(new Error(read.error))
     })
@@ -73,6 +75,11 @@ export class Line {
   /** Whether a tunnel on it carries bulk, so that others would wait behind it. */
   get isBulky(): boolean {
     return this.#bulky.size > 0
+  }
+
+  /** How long nothing has come from the peer, in ms. */
+  get silentMs(): number {
+    return performance.now() - this.#heardAt
   }
 
   /** Asks the peer for a sign of life; resolves to whether anything came within so many ms. */

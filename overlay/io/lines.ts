@@ -42,9 +42,16 @@ export interface LinesSetup {
   onTunnel(peer: NodeId, duplex: Duplex): void
 }
 
+/** A tunnel on a line, of which the peer has not heard yet. */
+export interface TunnelOnLine {
+  readonly duplex: Duplex
+  /** How long nothing has come over the line, in ms. */
+  readonly silentMs: number
+}
+
 export interface Lines {
   /** A new tunnel on a line; null when there is none to be had. */
-  openTunnel(peer: NodeId, signal: AbortSignal): Promise<Duplex | null>
+  openTunnel(peer: NodeId, signal: AbortSignal): Promise<TunnelOnLine | null>
   /** A connection that began like a line. */
   accept(socket: Socket): void
   /** A connection that began with a ticket for another one that this node is to join it to. */
@@ -212,12 +219,13 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
       if (!connections.all(id).some((connection) => isTcp(connection) || !connection.direct)) return null
       const peer = peerAt(id)
       const ready = choose(id, peer)
-      if (ready !== null) return ready.line.open()
+      if (ready !== null) return tunnelOn(ready.line)
       if (isRefused(peer)) return null
       const patience = within(setup.patienceMs, signal)
       await Promise.race([more(id, peer).catch(() => {}), aborted(patience.signal)])
       patience.end()
-      return choose(id, peer)?.line.open() ?? null
+      const made = choose(id, peer)
+      return made === null ? null : tunnelOn(made.line)
     },
     accept: door.enter,
     carry: carriage.accept,
@@ -240,6 +248,8 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     },
   }
 }
+
+const tunnelOn = (line: Line): TunnelOnLine => ({ silentMs: line.silentMs, duplex: line.open() })
 
 /** Resolves when the next one wakes those who wait; rejects when the signal aborts first. */
 function awaited(waiting: Set<() => void>, signal: AbortSignal): Promise<void> {

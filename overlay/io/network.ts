@@ -5,7 +5,8 @@
 import type { Duplex } from 'node:stream'
 import type { NodeId } from '../kernel/ids.ts'
 import type { Result } from '../kernel/result.ts'
-import type { TunnelHeader, TunnelRefusal } from '../tunnel.ts'
+import type { NotDirect } from '../not-direct.ts'
+import type { TunnelFailure, TunnelHeader, TunnelRefusal } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import type { Reach } from './reach.ts'
 
@@ -27,7 +28,7 @@ export interface WantedPeer {
   readonly addresses: readonly string[]
 }
 
-export type { TunnelHeader, TunnelRefusal } from '../tunnel.ts'
+export type { TunnelFailure, TunnelHeader, TunnelRefusal } from '../tunnel.ts'
 
 export type TunnelHandler = (
   from: NodeId,
@@ -45,7 +46,7 @@ export interface NetworkEvents {
   /** The last connection to a peer closed. */
   onDisconnected(peer: NodeId): void
   /** Why there is still no direct path to a peer that is connected over a relay. */
-  onNotDirect(peer: NodeId, reason: string): void
+  onNotDirect(peer: NodeId, reason: NotDirect): void
   /** How this node is reached, or under which addresses, changed. */
   onReachChanged(): void
   /** A measured round-trip time. */
@@ -111,8 +112,16 @@ export interface NetworkPort {
   askRenewal(of: NodeId, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
   /** Connects to a peer and makes what tunnels run on, so that the first is open sooner; rejects without a path. */
   prepare(to: NodeId, signal: AbortSignal): Promise<void>
-  /** Opens a tunnel; bytes both ways with back-pressure, half-close kept. */
-  openTunnel(to: NodeId, header: TunnelHeader, signal: AbortSignal): Promise<Result<Duplex, TunnelRefusal>>
+  /**
+   * Opens a tunnel; bytes both ways with back-pressure, half-close kept. What `caller` says meanwhile may go ahead
+   * (early-bytes.ts): join the two when there is a tunnel, and where none came for `lost` bytes, give it up.
+   */
+  openTunnel(
+    to: NodeId,
+    header: TunnelHeader,
+    signal: AbortSignal,
+    caller?: Duplex | null,
+  ): Promise<Result<Duplex, TunnelFailure>>
   /** Round-trip time in ms; rejects when there is no answer. */
   ping(to: NodeId, signal: AbortSignal): Promise<number>
   counters(): Readonly<Record<string, number>>

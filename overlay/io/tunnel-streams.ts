@@ -12,13 +12,16 @@ import {
   encodeHeader,
   TUNNEL_ANSWER_BYTES_MAX,
   TUNNEL_HEADER_BYTES_MAX,
+  type TunnelFailure,
 } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import { peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { within } from './deadline.ts'
+import { messageOf, within } from './deadline.ts'
+import { sendEarly } from './early-bytes.ts'
 import { readFrame, writeFrame } from './frames.ts'
+import type { TunnelOnLine } from './lines.ts'
 import type { TunnelHandler, TunnelHeader, TunnelRefusal } from './network.ts'
 import { TUNNEL_PROTOCOL } from './protocols.ts'
 import { splice } from './splice.ts'
@@ -38,6 +41,12 @@ const LINE_TUNNELS_PER_MEMBER_MAX = 1_024
 const HEADER_TIMEOUT_MS = 5_000
 /** How long opening may take in all, the serving node's dial to the instance included. */
 export const TUNNEL_OPEN_TIMEOUT_MS = 10_000
+
+/**
+ * A caller's first bytes go ahead where something came over the line so lately: of a peer that vanished without a word
+ * nobody knows what it carried, so the next instance could not be tried. A guess.
+ */
+const EARLY_SILENCE_MS_MAX = 1_000
 
 /** One for all: each tunnel ends like this, and hardly ever anybody reads why. */
 const CALLER_GONE = new Error('the caller is gone')
@@ -141,25 +150,29 @@ export interface TunnelWays {
   readonly counters: Counters
   connect(signal: AbortSignal): Promise<Connection>
   /** A tunnel on a line; null where there is none. */
-  line(signal: AbortSignal): Promise<Duplex | null>
+  line(signal: AbortSignal): Promise<TunnelOnLine | null>
 }
 
-/**
- * Opens a tunnel: on a line, or else as a libp2p stream. Never rejects: what goes wrong is a refusal, and nothing was
- * carried.
- */
+/** What a tunnel is for, and who will be joined to it; null for nobody whose bytes could go ahead. */
+export interface TunnelRequest {
+  readonly header: TunnelHeader
+  readonly caller: Duplex | null
+}
+
+/** Opens a tunnel: on a line, or else as a libp2p stream. Never rejects. */
 export async function openTunnelOver(
   ways: TunnelWays,
-  header: TunnelHeader,
+  { header, caller }: TunnelRequest,
   signal: AbortSignal,
-): Promise<Result<Duplex, TunnelRefusal>> {
+): Promise<Result<Duplex, TunnelFailure>> {
   const patience = within(TUNNEL_OPEN_TIMEOUT_MS, signal)
   const bounded = patience.signal
   try {
     const connection = await ways.connect(bounded)
     const onLine = await ways.line(bounded)
     if (onLine !== null) {
-      const opened = await askFor(onLine, header, bounded).catch(() => null)
+      const isEarly = onLine.silentMs <= EARLY_SILENCE_MS_MAX
+      const opened = await askFor(onLine.duplex, header, bounded, isEarly ? caller : null).catch(lostOrNull)
       if (opened !== null) {
         ways.counters.add('tunnels-on-lines')
         return opened
@@ -173,30 +186,53 @@ export async function openTunnelOver(
       runOnLimitedConnection: true,
       maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
     })
-    return await askFor(libp2pDuplex(stream), header, bounded)
+    return await askFor(libp2pDuplex(stream), header, bounded, null)
   } catch (problem) {
-    return err({ code: 'unreachable', detail: problem instanceof Error ? problem.message : String(problem) })
+    return err({ code: 'unreachable', detail: messageOf(problem) })
   } finally {
     patience.end()
   }
 }
 
-/** Says what the tunnel is for and reads the answer. Rejects when there is none; the tunnel is cut then. */
+/** The caller's first bytes went out, and no answer came. */
+class LostBytesError extends Error {
+  override readonly name = 'LostBytesError'
+}
+
+const lostOrNull = (problem: unknown): Result<never, TunnelFailure> | null =>
+  problem instanceof LostBytesError ? err({ code: 'lost', detail: problem.message }) : null
+
+/**
+ * Says what the tunnel is for, and what the caller says, and reads the answer. Rejects when there is none, with
+ * LostBytesError where that may have carried bytes; the tunnel is cut then.
+ */
 async function askFor(
   duplex: Duplex,
   header: TunnelHeader,
   signal: AbortSignal,
+  caller: Duplex | null,
 ): Promise<Result<Duplex, TunnelRefusal>> {
   // Until the answer is here nobody else listens; afterwards the holder of the duplex does.
   duplex.on('error', () => {})
+  duplex.cork()
+  writeFrame(duplex, encodeHeader(header))
+  const early = caller === null ? null : sendEarly(caller, duplex)
+  duplex.uncork()
   try {
-    writeFrame(duplex, encodeHeader(header))
     const answer = decodeAnswer(await readFrame(duplex, TUNNEL_ANSWER_BYTES_MAX, signal))
-    if (answer.ok) return ok(duplex)
+    if (answer.ok) {
+      early?.keep()
+      return ok(duplex)
+    }
+    // An answer that makes no sense says nothing of what was carried.
+    if (answer.error.code === 'malformed' && early?.wereSent()) throw new Error(answer.error.detail)
+    early?.takeBack()
     duplex.end().resume()
     return answer
   } catch (problem) {
     duplex.destroy()
+    early?.keep()
+    if (early?.wereSent()) throw new LostBytesError(messageOf(problem))
     throw problem
   }
 }

@@ -23,6 +23,11 @@ export interface Origin {
 export interface Call {
   readonly protocol: 'tcp' | 'udp'
   readonly from: Origin | null
+  /**
+   * The stream that will be joined to the connection, paused. What it says may be read and sent before there is one;
+   * it is put back where no connection came of it, or else the call fails for good (`lost`).
+   */
+  readonly caller?: Duplex
 }
 
 /**
@@ -100,7 +105,7 @@ async function carry(
   socket.on('error', () => {})
   // What the caller says meanwhile is here when the tunnel is open.
   socket.read(0)
-  const connected = await connect(address, goneSignal(socket), callOver(socket))
+  const connected = await connect(address, goneSignal(socket), { ...callOver(socket), caller: socket })
   if (!connected.ok) {
     onProblem(connected.error)
     // A reset, so that the caller sees a failed connection and not an empty answer.

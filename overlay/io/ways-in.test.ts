@@ -30,13 +30,15 @@ let proxy: Listener
 let service: Server
 let dead: Server
 const asked: string[] = []
+const ahead: string[] = []
 const problems: ConnectProblem[] = []
 const onProblem = (problem: ConnectProblem): void => void problems.push(problem)
 
-/** Names with port 80 (or 18080) lead to the HTTP service, 81 to one that hangs up, others nowhere. */
-const connect: Connect = async (address) => {
+/** Names with port 80 (or 18080, and 82) lead to the HTTP service, 81 to one that hangs up, others nowhere. */
+const connect: Connect = async (address, _signal, { caller }) => {
   asked.push(address)
-  const server = /:(80|18080)$/.test(address) ? service : address.endsWith(':81') ? dead : null
+  if (address.endsWith(':82')) ahead.push(await saidAhead(caller))
+  const server = /:(80|82|18080)$/.test(address) ? service : address.endsWith(':81') ? dead : null
   if (server === null) return err({ code: 'no-such-port', sentence: `${address} declares no such port` })
   const socket = connectTcp({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true })
   await once(socket, 'connect')
@@ -70,6 +72,15 @@ after(async () => {
   service.close()
   dead.close()
 })
+
+/** How a request begins that goes ahead of its connection, to the port 82: said before there is one. */
+async function saidAhead(caller: Duplex | undefined): Promise<string> {
+  assert.ok(caller)
+  if (caller.readableLength === 0) await once(caller, 'readable', { signal: AbortSignal.timeout(PATIENCE_MS) })
+  const head: Buffer = caller.read(caller.readableLength)
+  caller.unshift(head)
+  return head.toString().split('\r\n')[0] ?? ''
+}
 
 interface Answer {
   readonly status: number | undefined
@@ -149,6 +160,29 @@ test('names that are not ours, names that do not parse and services that are not
   assert.deepEqual([foreign.status, typo.status, noPort.status, cut.status], [403, 404, 502, 502])
   assert.equal(JSON.parse(noPort.body).error.code, 'no-such-port')
   assert.match(JSON.parse(foreign.body).error.message, /ends in "\.local"/)
+})
+
+test('a request is there to go ahead before its connection is, by the proxy and by a forward', async () => {
+  const stop = new AbortController()
+  const there = {
+    address: `${NAME}:82`,
+    localPort: 0,
+    protocol: 'tcp',
+    connect,
+    onProblem,
+    signal: stop.signal,
+  } as const
+  const { host, port } = await openForward(there)
+  const answers = [
+    (await ask({ path: `http://${NAME}:82/ahead`, method: 'POST', body: Buffer.alloc(MIB) })).body,
+    await (await fetch(`http://${host}:${port}/behind`)).text(),
+  ]
+  stop.abort()
+  assert.deepEqual(ahead, ['POST /ahead HTTP/1.1', 'GET /behind HTTP/1.1'])
+  assert.deepEqual(
+    answers.map((answer) => JSON.parse(answer).bytes),
+    [MIB, 0],
+  )
 })
 
 test('CONNECT carries bytes both ways and refuses other names', async () => {

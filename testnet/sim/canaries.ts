@@ -85,7 +85,7 @@ const MUTANTS: readonly Canary[] = [
       replace: 'const before = null as Granted | null',
     },
     clusters: 4,
-    caughtBy: 15,
+    kinds: ['partition', 'partial', 'one-way', 'bridged', 'power-cut'],
     rules: ['one-grant'],
   },
   {
@@ -171,7 +171,6 @@ const MUTANTS: readonly Canary[] = [
       replace: 'effects: [persist(next, []), told]',
     },
     clusters: 1,
-    caughtBy: 11,
     kinds: ['instance-crash'],
     rules: ['liveness'],
   },

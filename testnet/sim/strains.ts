@@ -1,4 +1,4 @@
-// Devices that are short of something for a while, in every other world: because of what else they do, or because of
+// Devices that are short of something for a while, in most worlds: because of what else they do, or because of
 // what they run, so that whoever takes it is short in turn.
 
 import { type Random, randomInt } from '../../overlay/kernel/random.ts'
@@ -16,11 +16,13 @@ export interface PlannedStrain {
   readonly because: 'of-itself' | 'of-what-runs'
 }
 
-const WORLDS = 0.5
+const WORLDS = 0.8
 const STRAINS_MAX = 4
-const OF_ALL = 0.3
+const OF_ALL = 0.5
 /** From a shortness that nobody acts on to one that costs a device several instances (Setting, `pressureReadings`). */
 const LASTS_MS = { min: 5_000, max: 60_000 }
+/** A reading or two. */
+const SHORT_LASTS_MS_MAX = 12_000
 /** Shares of the cores in use: far above the mark at which a device acts, and far below the one at which it is well. */
 const SHORT = 0.95
 const WELL = 0.1
@@ -31,13 +33,27 @@ export function planStrains(
   untilMs: Millis,
 ): readonly PlannedStrain[] {
   if (!chance(random, WORLDS)) return []
+  const drawWhen = chance(random, 0.6) ? earlyAndLong : lateAndShort
   return Array.from({ length: randomInt(random, 1, STRAINS_MAX + 1) }, () => ({
-    at: between(random, 0, untilMs / 2),
-    forMs: between(random, LASTS_MS.min, LASTS_MS.max),
+    ...drawWhen(random, untilMs),
     device: chance(random, OF_ALL) ? null : randomInt(random, 0, devices.length),
     because: chance(random, 0.5) ? ('of-itself' as const) : ('of-what-runs' as const),
   }))
 }
+
+type When = Pick<PlannedStrain, 'at' | 'forMs'>
+
+/** A device loses what it runs, and whoever gets it is short in turn, and gives it back if nothing forbids that. */
+const earlyAndLong = (random: Random, untilMs: Millis): When => ({
+  at: between(random, 0, untilMs / 3),
+  forMs: between(random, LASTS_MS.max / 3, LASTS_MS.max),
+})
+
+/** A device only limits what it runs, and that is still there at the end. */
+const lateAndShort = (random: Random, untilMs: Millis): When => ({
+  at: between(random, untilMs / 2, untilMs),
+  forMs: between(random, LASTS_MS.min, SHORT_LASTS_MS_MAX),
+})
 
 const meant = (devices: readonly Device[], { device }: PlannedStrain): readonly Device[] =>
   devices.filter(({ facts }) => device === null || facts.index === device)

@@ -3,8 +3,8 @@
 // these promises reached it.
 
 import { LEASE_SHARE } from '../../../election/constants.ts'
-import { type Fence, majorityOf } from '../../../election/index.ts'
-import type { DomainPath } from '../../../overlay/kernel/ids.ts'
+import { electorIds, type Fence, majorityOf } from '../../../election/index.ts'
+import type { ChildId, DomainPath } from '../../../overlay/kernel/ids.ts'
 import type { Millis } from '../../../overlay/kernel/time.ts'
 import { BrokenRule, type DeviceView, type SafetyChecker } from './checker.ts'
 
@@ -14,6 +14,8 @@ const DRIFT = 1.01
 export function checkSilence(now: () => Millis): SafetyChecker {
   /** By domain, term and elector: until when a leader of that term may count on it. */
   const promised = new Map<string, Millis>()
+  /** By domain and term: the electors at its last order. */
+  const electorsBefore = new Map<string, readonly ChildId[]>()
 
   const promise = (domain: DomainPath, term: string, elector: string, ms: Millis): void => {
     const key = `${domain} ${term} ${elector}`
@@ -28,11 +30,19 @@ export function checkSilence(now: () => Millis): SafetyChecker {
     // An election begins with a lease, however early its first votes came.
     const reign = `${domain} ${term}`
     if (!promised.has(reign)) promised.set(reign, now() + state.timing.leaseMs * DRIFT)
-    const untils = state.register.electors.map(({ child }) =>
-      child === state.self ? Number.POSITIVE_INFINITY : (promised.get(`${domain} ${term} ${child}`) ?? 0),
-    )
-    untils.sort((a, b) => b - a)
-    const until = Math.max(untils[majorityOf(untils.length) - 1] ?? 0, promised.get(reign) ?? 0)
+    const byMajorityOf = (electors: readonly ChildId[]): Millis => {
+      const untils = electors.map((child) =>
+        child === state.self ? Number.POSITIVE_INFINITY : (promised.get(`${reign} ${child}`) ?? 0),
+      )
+      return untils.sort((a, b) => b - a)[majorityOf(untils.length) - 1] ?? 0
+    }
+    const electors = electorIds(state.register)
+    const before = electorsBefore.get(reign) ?? electors
+    electorsBefore.set(reign, electors)
+    // A lease that began among the electors of before outlives their change.
+    if (before.join() !== electors.join())
+      promised.set(reign, Math.min(byMajorityOf(before), now() + state.timing.leaseMs * DRIFT))
+    const until = Math.max(byMajorityOf(electors), promised.get(reign) ?? 0)
     if (now() <= until) return
     const howLong = `${Math.round(now() - until)} ms after the last promise of a majority ended`
     throw new BrokenRule('leader-silent', `${device.node} ${what} ${domain}, ${howLong}`)
