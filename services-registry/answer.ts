@@ -48,7 +48,7 @@ export function knownTo(
   return maySee(known, asker) || stores.some((store) => runsOneBeside(store, service, asker)) ? known : null
 }
 
-/** Whether the asker's part of a domain runs another service of that namespace and operator, which may call this one. */
+/** Whether the asker's part of a domain runs another service of that operator and namespace, which may call it. */
 function runsOneBeside(store: StoreView, service: ServiceId, { domain, node }: Asker): boolean {
   if (!isWithin(domain, store.domain)) return false
   const operator = store.spec(service)?.signer.operator
