@@ -39,8 +39,8 @@ import {
 import { leaseOf, type RoundTrip, withSample } from './timing.ts'
 
 /**
- * So many beats pass at once where nobody hears them: as many as a lease outlasts (constants.ts), since the lease is all
- * that they renew.
+ * So many beats pass at once where nobody hears them: as many as a lease outlasts (constants.ts), since the lease is
+ * all that they renew.
  */
 const BEATS_UNHEARD = 4
 
