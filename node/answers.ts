@@ -28,6 +28,7 @@ import { migrate, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
 import { ownerControl } from './owner-answers.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
+import { shownOf } from './shown.ts'
 import {
   domainViews,
   inspectView,
@@ -71,6 +72,7 @@ interface Submitted {
 export function createControl(member: Member): NodeControl {
   const { core, gate, host, options, network } = member
   const { view } = core
+  const shown = shownOf(view)
 
   const status = (): StatusView => {
     const waits = waitingFor(view)
@@ -99,9 +101,9 @@ export function createControl(member: Member): NodeControl {
    * made to what was true a minute ago would take back what came since.
    */
   const knowing = async (service: ServiceId): Promise<CoreView> => {
-    if (specOf(view, service) !== null) return view
+    if (specOf(shown, service) !== null) return shown
     const { records } = await member.lookUp(service, member.stopping, true)
-    return records === null ? view : withFound(view, records)
+    return records === null ? shown : withFound(shown, records)
   }
 
   const orFail = <T>(id: string, found: T | null): T => {
@@ -226,7 +228,7 @@ export function createControl(member: Member): NodeControl {
   return {
     status,
     nodes: () => nodeViews(view),
-    instances: () => instanceViews(view),
+    instances: () => instanceViews(shown),
     deploy,
     services: (ids) => Promise.all(ids.map(serviceOrFail)),
     inspect: async (id) => orFail(id, inspectView(await knowing(id as ServiceId), id as ServiceId)),

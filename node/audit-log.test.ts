@@ -2,16 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { OperatorId } from '../overlay/kernel/ids.ts'
 import { ROOT } from '../overlay/kernel/ids.ts'
 import { err, ok } from '../overlay/kernel/result.ts'
 import { serviceIdOf } from '../placement/index.ts'
-import { AUDIT_ENTRIES_MAX, type AuditEntry, auditViews, openAuditLog, usageOf } from './audit-log.ts'
+import { AUDIT_ENTRIES_MAX, auditViews, openAuditLog, USES_KEPT_MAX } from './audit-log.ts'
 import { createWorld } from './core/world.test-kit.ts'
 import { instance, placement, SERVICE, specRecord, specWith } from './fixture-records.ts'
-
-const HOUR = 3_600_000
-const theirs = 'theirs' as OperatorId
 
 function memoryDisk() {
   const content = new Map<string, Uint8Array>()
@@ -39,10 +35,10 @@ test('who asked, who decided and who accepted is told with each one’s signatur
     return found === undefined ? err({ kind: 'bad-signature' as const, detail: '' }) : ok(found)
   }
   const first = await openAuditLog(disk, { open: open as never }, () => 1_000)
-  for (const record of said.slice(0, 3)) first.note(record)
+  for (const record of said.slice(0, 3)) first.note(record, true)
   const second = await openAuditLog(disk, { open: open as never }, () => 2_000)
-  for (const record of said.slice(3)) second.note(record)
-  second.note({ ...placement('/', '/b'), bytes: new Uint8Array(3) })
+  for (const record of said.slice(3)) second.note(record, true)
+  second.note({ ...placement('/', '/b'), bytes: new Uint8Array(3) }, true)
   const views = auditViews(await second.entries(), SERVICE)
   assert.deepEqual(
     views.map(({ step, to }) => (to === null ? step : `${step} ${to}`)),
@@ -58,32 +54,37 @@ test('who asked, who decided and who accepted is told with each one’s signatur
   assert.deepEqual(auditViews(await second.entries(), 'a.b.c.d'), [])
 })
 
+const used = (name: string, incarnation: number, sequence: number, cpuMs: number) =>
+  instance(name, '/a', { incarnation, sequence, used: { cpuMs, memoryMbSeconds: 0, carriedBytes: 0 } })
+
 test('the oldest orders make room', async () => {
   const disk = memoryDisk()
   const record = specRecord('/', 1)
   const log = await openAuditLog(disk, { open: (() => ok(record)) as never }, () => 1)
-  for (let count = 0; count < AUDIT_ENTRIES_MAX + 5; count++) log.note(record)
+  for (let count = 0; count < AUDIT_ENTRIES_MAX + 5; count++) log.note(record, true)
   assert.equal(disk.content.size, AUDIT_ENTRIES_MAX)
 })
 
-test('usage is what was promised while devices signed that it ran, once for each word, whoever passed it on', () => {
-  const spec = specRecord('/', 1, { vcpus: 0.5, memoryMb: 2_000 })
-  const run = (sequence: number, fields: object) => {
-    const record = instance('pi', '/a', { sequence, ...fields })
-    return { ...record, signer: { ...record.signer, operator: theirs } }
-  }
-  const records = [
-    spec,
-    run(1, { state: 'running', since: 0 }),
-    run(1, { state: 'running', since: 0 }),
-    run(2, { state: 'unhealthy', since: HOUR }),
-    run(3, { state: 'lost', since: 2 * HOUR, live: false }),
+test('of what an instance used only the last word of each start of its node is kept, and it is no order', async () => {
+  const disk = memoryDisk()
+  const said = [
+    used('pi', 1, 1, 5),
+    used('pi', 1, 2, 9),
+    used('pi', 2, 1, 3),
+    instance('pi', '/a', { state: 'stopped', live: false }),
   ]
-  const entries: AuditEntry[] = records.map((record) => ({ takenInAt: 0, record }))
-  const owed = { operator: spec.signer.operator, owner: theirs, instanceSeconds: 7_200, coreSeconds: 3_600, gbHours: 4 }
-  assert.deepEqual(usageOf(entries, 9 * HOUR), [owed])
-  const [running] = usageOf(entries.slice(0, 2), HOUR)
-  assert.equal(running?.instanceSeconds, 3_600, 'what runs still counts until now')
+  const open = (bytes: Uint8Array) => ok(said.find((one) => Buffer.compare(one.bytes, bytes) === 0))
+  const log = await openAuditLog(disk, { open: open as never }, () => 1)
+  for (const record of said) log.note(record, false)
+  const kept = (await log.uses()).map(({ message }) => [message.incarnation, message.used?.cpuMs])
+  assert.deepEqual(kept, [
+    [1, 9],
+    [2, 3],
+  ])
+  assert.deepEqual(await log.entries(), [])
+  const later = await openAuditLog(disk, { open: open as never }, () => 1)
+  for (let start = 3; start < USES_KEPT_MAX + 8; start++) later.note(used('pi', start, 1, 1), false)
+  assert.equal(disk.content.size, USES_KEPT_MAX)
 })
 
 test('in a federation each step is kept once by whoever holds the records', () => {

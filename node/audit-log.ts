@@ -1,20 +1,20 @@
 // The orders that this node came to hold, kept after later ones took their place: who asked, who decided, who accepted,
-// and when, each under its signer's signature. What each operator's services were given on whose devices follows from
-// them, so both sides can reckon it up from the same signed words.
+// and when, each under its signer's signature; and of what each instance used, the last that its device signed.
 
-import type { OperatorId } from '../overlay/kernel/ids.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Sealer } from '../overlay/wire/envelope.ts'
-import { decodeSpec, type ServiceSpec } from '../placement/index.ts'
-import { isInstance, isPlacement, isSpec, type SealedRecord } from '../services-registry/index.ts'
-import type { AuditView, UsageView } from './control.ts'
+import { type InstanceRecord, isInstance, isPlacement, isSpec, type SealedRecord } from '../services-registry/index.ts'
+import type { AuditView } from './control.ts'
 import { isRunning } from './core/audit.ts'
 import type { CoreMessage } from './core/effects.ts'
 import type { Disk } from './io/disk.ts'
 
 const PREFIX = 'audit/'
+const USE_PREFIX = 'use/'
 /** Orders that a node keeps; the oldest make room. A guess: some MB, and months of a small federation. */
 export const AUDIT_ENTRIES_MAX = 10_000
+/** Last words on what was used; of those that were there at the start some, then the oldest make room. A guess. */
+export const USES_KEPT_MAX = 10_000
 const NUMBER_DIGITS = 12
 
 export interface AuditEntry {
@@ -24,7 +24,10 @@ export interface AuditEntry {
 }
 
 export interface AuditLog {
-  note(record: SealedRecord): void
+  /** `isStep` where it is an order or what became of one, and not only a later word on what was used. */
+  note(record: SealedRecord, isStep: boolean): void
+  /** The last word of each device on what each instance used, a start of its node each. */
+  uses(): Promise<readonly SealedRecord<InstanceRecord>[]>
   /** In the order in which they were taken in; what cannot be proven any more is left out. */
   entries(): Promise<readonly AuditEntry[]>
 }
@@ -38,11 +41,34 @@ export async function openAuditLog(
   let next = Number(keys.at(-1)?.slice(PREFIX.length) ?? -1) + 1
   const keyOf = (number: number): string => `${PREFIX}${String(number).padStart(NUMBER_DIGITS, '0')}`
   const done = (): void => undefined
+  const useKeys = new Set((await disk.scan(USE_PREFIX)).keys())
+  const noteUse = (record: SealedRecord): void => {
+    if (!isInstance(record) || record.message.used === undefined) return
+    const { service, number, incarnation } = record.message
+    const key = `${USE_PREFIX}${service}#${number} ${record.from} ${incarnation}`
+    useKeys.delete(key)
+    const [oldest] = useKeys.add(key)
+    disk.write(key, record.bytes, false, done)
+    if (useKeys.size <= USES_KEPT_MAX || oldest === undefined) return
+    useKeys.delete(oldest)
+    disk.write(oldest, null, false, done)
+  }
   return {
-    note: ({ bytes }) => {
+    note: (record, isStep) => {
+      noteUse(record)
+      if (!isStep) return
+      const { bytes } = record
       disk.write(keyOf(next), encodeCbor([Math.floor(wall()), bytes]), false, done)
       if (next >= AUDIT_ENTRIES_MAX) disk.write(keyOf(next - AUDIT_ENTRIES_MAX), null, false, done)
       next += 1
+    },
+    uses: async () => {
+      const found = await disk.scan(USE_PREFIX)
+      return [...found.values()].flatMap((bytes) => {
+        const opened = sealer.open(bytes)
+        const record = opened.ok ? (opened.value as SealedRecord) : null
+        return record !== null && isInstance(record) ? [record] : []
+      })
     },
     entries: async () => {
       const found = await disk.scan(PREFIX)
@@ -88,65 +114,4 @@ function stepOf(record: SealedRecord): Step {
     return { step, number, signedAt: iso(since), to: null, reason }
   }
   return { step: 'decided', number: null, signedAt: null, to: null, reason: '' }
-}
-
-interface Run {
-  readonly from: number
-  readonly spec: ServiceSpec
-  readonly operator: OperatorId
-  readonly owner: OperatorId
-}
-
-/**
- * What each operator's services were given on each operator's devices: cores and memory as their submitters signed for,
- * from when to when the devices signed that they ran. What runs still counts until `now`.
- */
-export function usageOf(entries: readonly AuditEntry[], now: number): readonly UsageView[] {
-  const sums = new Map<string, UsageView>()
-  const runs = new Map<string, Run>()
-  const end = (key: string, at: number): void => {
-    const run = runs.get(key)
-    runs.delete(key)
-    if (run === undefined) return
-    const seconds = Math.max(0, at - run.from) / 1_000
-    const name = `${run.operator} ${run.owner}`
-    const before = sums.get(name) ?? { ...NOTHING_USED, operator: run.operator, owner: run.owner }
-    sums.set(name, {
-      ...before,
-      instanceSeconds: before.instanceSeconds + seconds,
-      coreSeconds: before.coreSeconds + seconds * run.spec.vcpus,
-      gbHours: before.gbHours + ((seconds / 3_600) * run.spec.memoryMb) / 1_000,
-    })
-  }
-  const specs = specsIn(entries)
-  const seen = new Set<string>()
-  for (const { record } of entries) {
-    if (!isInstance(record)) continue
-    const { service, number, state, since, live, specClock, incarnation } = record.message
-    const key = `${service}#${number} ${record.from}`
-    // The same word may have been taken in for two domains.
-    const word = `${key} ${incarnation} ${record.message.sequence}`
-    if (seen.has(word)) continue
-    seen.add(word)
-    end(key, since)
-    const submitted = specs.get(`${service} ${specClock.wall} ${specClock.counter}`)
-    if (!live || !isRunning(state) || submitted === undefined) continue
-    runs.set(key, { ...submitted, from: since, owner: record.signer.operator })
-  }
-  for (const key of [...runs.keys()]) end(key, now)
-  return [...sums.values()].sort((a, b) => (`${a.operator} ${a.owner}` < `${b.operator} ${b.owner}` ? -1 : 1))
-}
-
-const NOTHING_USED = { instanceSeconds: 0, coreSeconds: 0, gbHours: 0 }
-
-function specsIn(entries: readonly AuditEntry[]): ReadonlyMap<string, Pick<Run, 'spec' | 'operator'>> {
-  const specs = new Map<string, Pick<Run, 'spec' | 'operator'>>()
-  for (const { record } of entries) {
-    if (!isSpec(record) || record.message.spec === null) continue
-    const { service, clock, spec: bytes } = record.message
-    const spec = decodeSpec(bytes)
-    const { operator } = record.signer
-    if (spec.ok) specs.set(`${service} ${clock.wall} ${clock.counter}`, { spec: spec.value, operator })
-  }
-  return specs
 }

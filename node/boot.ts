@@ -5,9 +5,12 @@ import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import {
+  type Accepted,
+  askToJoin,
   BootstrapError,
   createOperatorKey,
   foundFederation,
+  type Invite,
   loadMembership,
   loadOperatorKey,
   loadOrCreateNodeKey,
@@ -20,14 +23,14 @@ import {
   takePrepared,
 } from '../bootstrap/index.ts'
 import { exchangeJoin, type JoinAnswer, JoinUnreachableError } from '../overlay/io/join.ts'
-import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
+import { type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import type { SealedStatement } from '../overlay/membership/index.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Sealer } from '../overlay/wire/envelope.ts'
-import type { CoreMessage } from './core/effects.ts'
+import type { CoreMessage, WantedNode } from './core/effects.ts'
 import { type CoreMemory, readMemory } from './core/memory.ts'
 import { CoppiceError } from './errors.ts'
-import { crossOver } from './federate/crossing.ts'
+import { comeAfter, crossOver } from './federate/crossing.ts'
 import { type Disk, openDisk } from './io/disk.ts'
 import { restoreMembership, SEEDS_KEY } from './io/membership-copy.ts'
 import type { JoinOptions, NodeOptions } from './options.ts'
@@ -144,20 +147,44 @@ export async function memberByInvite(folder: Folder, options: JoinOptions): Prom
       say(`${from.includes('/p2p-circuit') ? 'a relay carried the answer from' : 'an answer from'} ${from}`)
       return answer
     }
-    const membership = await redeemInvite(invite, exchange, {
+    const redeeming = {
       store: disk,
       nodeKey,
       nodeName: nameOfNode(options),
       wall: Date.now(),
       operatorKey: folder.operatorKey,
       labels: options.labels ?? {},
-    })
+    }
+    if (options.leave) await leaveFor(invite, () => askToJoin(invite, exchange, redeeming), folder, say)
+    const membership = await redeemInvite(invite, exchange, redeeming)
     await disk.put(SEEDS_KEY, encodeCbor(invite.addresses), { sync: true })
     say(`a member of federation ${membership.federationName} in ${membership.domain}`)
     return { folder, membership, isFounding: false }
   } catch (problem) {
     throw asCoppiceError(problem)
   }
+}
+
+/** The folder leaves another federation of its operator for that of the invite; in other folders nothing is done. */
+async function leaveFor(
+  invite: Invite,
+  ask: () => Promise<Accepted>,
+  { disk, nodeKey }: Folder,
+  say: (text: string) => void,
+): Promise<void> {
+  const present = await loadMembership(disk, nodeKey)
+  if (present === null || present.federation === invite.federation) return
+  if (invite.domain !== present.domain) {
+    const hint = `Have one made for its own: \`coppice invite --domain ${present.domain}\`.`
+    throw new CoppiceError('other-domain', `this node is in ${present.domain}, the invite for ${invite.domain}`, hint)
+  }
+  const accepted = await ask()
+  if (accepted.credential.facts.operator !== present.credential.facts.operator) {
+    const hint = 'Make the invite on a device of its own operator; for another operator, join in an empty folder.'
+    throw new CoppiceError('other-operator', 'the invite would give this device to another operator', hint)
+  }
+  await comeAfter(disk, present, accepted, invite.addresses)
+  say(`left the federation ${present.federationName}`)
 }
 
 async function askUntilAnswered(
@@ -196,6 +223,16 @@ export async function loadSeeds(
   const seeds = others.flatMap(({ message }) => message.addresses)
   if (seeds.length > 0) await disk.put(SEEDS_KEY, encodeCbor(seeds), { sync: true })
   return seeds
+}
+
+/** Multiaddrs as peers to be connected to: whoever stands behind `/p2p/`. */
+export function wantedFrom(addresses: readonly string[], self: NodeId): readonly WantedNode[] {
+  const byPeer = new Map<NodeId, string[]>()
+  for (const address of addresses) {
+    const peer = nodeId(address.slice(address.lastIndexOf('/p2p/') + '/p2p/'.length))
+    if (address.includes('/p2p/') && peer !== self) byPeer.set(peer, [...(byPeer.get(peer) ?? []), address])
+  }
+  return [...byPeer].map(([peer, known]) => ({ peer, addresses: known }))
 }
 
 /** What the core remembers; the incarnation is raised and on the disk before it resolves. */

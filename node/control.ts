@@ -66,6 +66,8 @@ export interface PeerView {
   readonly rttMs: number | null
   /** Why it is not direct, or not connected. */
   readonly reason: string | null
+  /** The same for programs: `not-connected`, or one of `NotDirectCode` (overlay/not-direct.ts). */
+  readonly reasonCode: string | null
 }
 
 export interface NodeView {
@@ -229,6 +231,10 @@ export interface UsageView {
   /** Seconds of cores and GB-hours of memory that were promised while instances ran. */
   readonly coreSeconds: number
   readonly gbHours: number
+  /** What the devices signed that it used: seconds of one core, GB-hours of memory, bytes of tunnels both ways. */
+  readonly usedCpuSeconds: number
+  readonly usedGbHours: number
+  readonly carriedBytes: number
 }
 
 /** A secret of this node's operator; what it is is told to nobody. */

@@ -47,7 +47,7 @@ export interface HostPorts {
     /** A member says what is new in the charter, or wants to know. */
     onCharter(message: CharterMessage, from: NodeId): void
     /** A record to be kept when later ones take its place. */
-    onAudit(record: SealedRecord): void
+    onAudit(record: SealedRecord, isStep: boolean): void
     /** A policy of this operator, not yet checked. */
     onPolicy(statement: string): void
     /** Something malformed or unproven came in and was dropped. */
@@ -151,7 +151,7 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
       case 'charter':
         return listener.onCharter(effect.message, effect.from)
       case 'audit':
-        return listener.onAudit(effect.record)
+        return listener.onAudit(effect.record, effect.isStep)
       case 'policy':
         return listener.onPolicy(effect.statement)
       case 'resolved':

@@ -8,14 +8,12 @@ import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.t
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
-import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { createSealer } from '../overlay/wire/envelope.ts'
 import { type AuditLog, openAuditLog } from './audit-log.ts'
 import { createBelonging } from './belonging.ts'
-import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode } from './boot.ts'
+import { type Admission, type Folder, loadMemory, loadSeeds, nameOfNode, wantedFrom } from './boot.ts'
 import { type Core, createCore } from './core/core.ts'
-import type { WantedNode } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
 import { readDevice } from './device.ts'
 import { CoppiceError } from './errors.ts'
@@ -33,6 +31,7 @@ import { openRegistryFile, type RegistryFile } from './io/registry-file.ts'
 import { createRuntimes, type Runtimes } from './io/runtimes.ts'
 import { openSecretFile } from './io/secret-file.ts'
 import { createLookups, LOOKUP_MS_MAX, type Lookups } from './lookups.ts'
+import { createMetering } from './metering.ts'
 import { createObservers, type Observers } from './observers.ts'
 import type { NodeOptions } from './options.ts'
 import { createPaths, type Paths } from './paths.ts'
@@ -43,6 +42,7 @@ import { createAnswerLogin, createRegistryLogins, type LoginOptions } from './re
 import { loadScheduler } from './schedulers.ts'
 import { createSecrets, type Secrets } from './secrets.ts'
 import { checkElectors, pressureOf, whereabouts } from './settings.ts'
+import { shownOf } from './shown.ts'
 import { createTraffic, type Traffic } from './traffic.ts'
 import { knownServices, recordsOf } from './view.ts'
 import { resolverAddress } from './virtual-ways.ts'
@@ -209,6 +209,12 @@ async function assemble(
     traffic: () => traffic,
   }
   const secrets = createSecrets({ ...logins, file: await openSecretFile(dataDir), nodeKey, wall: Date.now })
+  const metering = createMetering({
+    stats: (key) => runtimes.stats(key),
+    now: clock.now,
+    input: (input) => host?.input(input),
+  })
+  closers.push(async () => metering.stop())
   const runtimes = await createRuntimes({
     secrets: secrets.source,
     dataDir,
@@ -217,7 +223,10 @@ async function assemble(
     wanted: options.runtimes ?? null,
     imageOffers: (image, have, signal) => imageOffers(offering, image, have, signal),
     registryLogins: createRegistryLogins(logins),
-    onInput: (input) => host?.input(input),
+    onInput: (input) => {
+      metering.onInput(input)
+      host?.input(input)
+    },
     onWarning: (text) => notice('runtime-warning', text),
   })
   closers.push(() => runtimes.stop())
@@ -241,7 +250,7 @@ async function assemble(
     self,
     network: () => network as NetworkPort,
     lookUp: lookups.lookUp,
-    known: () => knownServices(core.view),
+    known: () => knownServices(shownOf(core.view)),
     rttMs: (node) => core.view.roundTripMs(node),
     isGone: (node) => ['dead', 'left'].includes(core.view.roster().get(node)?.state ?? ''),
     isConnected: (node) => core.view.isConnected(node),
@@ -257,6 +266,7 @@ async function assemble(
       federate: crossing.serve,
       ...rights,
     }),
+    onServed: metering.onTunnel,
     mayReach: (caller, service) => isAllowed(rights, 'reach', caller, service),
     callerAt: async (from, protocol) =>
       (isLoopback(from) ? null : await runtimes.instanceAt(from.address)) ?? callerAt(dataDir, from, protocol),
@@ -308,7 +318,7 @@ async function assemble(
         opened.fetchCredential(hash, from, AbortSignal.timeout(LOOKUP_MS_MAX)).then(done, () => done(false))
       },
     },
-    runtimes,
+    runtimes: metering.before(runtimes),
     listener: {
       onEvent: observers.tell,
       onResolved: lookups.onResolved,
@@ -364,7 +374,10 @@ async function assemble(
     onSettled: observers.onSettled,
     leaving,
     until: observers.until,
-    handOver: () => handOver(running, core, observers),
+    handOver: async () => {
+      await metering.settle()
+      await handOver(running, core, observers)
+    },
     stop: async () => {
       stopping.abort()
       running.stop()
@@ -381,14 +394,4 @@ const tellReach = (host: Host, network: NetworkPort): void =>
 async function handOver(host: Host, core: Core, observers: Observers): Promise<void> {
   host.input({ kind: 'hand-over' })
   await observers.until(core.view.isHandedOver, AbortSignal.timeout(HAND_OVER_MS_MAX))
-}
-
-/** Multiaddrs as peers to be connected to: whoever stands behind `/p2p/`. */
-function wantedFrom(addresses: readonly string[], self: NodeId): readonly WantedNode[] {
-  const byPeer = new Map<NodeId, string[]>()
-  for (const address of addresses) {
-    const peer = nodeId(address.slice(address.lastIndexOf('/p2p/') + '/p2p/'.length))
-    if (address.includes('/p2p/') && peer !== self) byPeer.set(peer, [...(byPeer.get(peer) ?? []), address])
-  }
-  return [...byPeer].map(([peer, known]) => ({ peer, addresses: known }))
 }

@@ -76,6 +76,11 @@ export interface NodeOptions {
 export interface JoinOptions extends NodeOptions {
   /** The line that an invite is, or what `coppice prepare` wrote. */
   readonly invite: string
+  /**
+   * A folder that belongs to another federation of the same operator leaves it for that of the invite, as the same
+   * device. Default: it is refused.
+   */
+  readonly leave?: boolean
   /** Told what the join waits for, a sentence at a time. */
   readonly onProgress?: (text: string) => void
 }

@@ -3,13 +3,15 @@
 
 import { instanceKey, type NodeId, type ServiceId } from '../overlay/kernel/ids.ts'
 import { readRegistry } from '../placement/registry-login.ts'
-import { auditViews, usageOf } from './audit-log.ts'
+import { auditViews } from './audit-log.ts'
 import type { NodeControl, StatsView } from './control.ts'
 import { isRunning } from './core/audit.ts'
 import type { CoreView } from './core/core-view.ts'
 import { CoppiceError } from './errors.ts'
 import type { Member } from './node.ts'
 import { explainPolicy, policyView } from './policy-answers.ts'
+import { shownServices } from './shown.ts'
+import { usageOf } from './usage.ts'
 import { instanceViews } from './view.ts'
 
 type OwnerMethods =
@@ -44,8 +46,11 @@ export function ownerControl(member: Member, { knowing, findNode }: OwnerLookups
       throw new CoppiceError('no-such-login', problem, '`coppice registry list` shows those that it has.')
     },
     stats: () => statsOf(member),
-    audit: async (service) => auditViews(await member.audit.entries(), service),
-    usage: async () => usageOf(await member.audit.entries(), Date.now()),
+    audit: async (service) => auditViews((await keptFor(member)).entries, service),
+    usage: async () => {
+      const { entries, uses } = await keptFor(member)
+      return usageOf(entries, uses, Date.now())
+    },
     secrets: () => secrets.list(),
     setSecret: async (name, value) => ({ name, devices: await secrets.set(name, Buffer.from(value, 'base64')) }),
     removeSecret: async (name) => ({ name, devices: await secrets.remove(name) }),
@@ -53,6 +58,16 @@ export function ownerControl(member: Member, { knowing, findNode }: OwnerLookups
       const service = id as ServiceId
       return explainPolicy(await knowing(service), member.policy.current(), service, findNode(who), Date.now())
     },
+  }
+}
+
+/** What this node keeps of orders and use, as far as it is its operator's affair. */
+async function keptFor({ audit, core }: Member) {
+  const [entries, uses] = await Promise.all([audit.entries(), audit.uses()])
+  const shown = shownServices(core.view, entries, uses)
+  return {
+    entries: entries.filter(({ record }) => shown.has(record.message.service)),
+    uses: uses.filter(({ message }) => shown.has(message.service)),
   }
 }
 

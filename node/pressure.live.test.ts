@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import type { NodeId } from '../overlay/kernel/ids.ts'
 import { findCgroups } from '../placement/io/cgroups.ts'
 import { groupsOf } from '../placement/io/process-start.ts'
-import { checkRestriction, nextEvent, running, serviceOf, started, until, WEB } from './fixture-pressure.ts'
+import { checkRestriction, firstEvent, running, serviceOf, started, until, WEB } from './fixture-pressure.ts'
 
 const CPU_PERIOD_US = 100_000
 
@@ -26,12 +26,12 @@ test('under a real load a process is limited, and afterwards it has exactly what
   checkRestriction(t, 'process', coresOfProcess))
 
 test('under a load that stays, what matters least is stopped first, and says why', async (t) => {
-  const { node, load } = await started(t, [serviceOf('dear', 'process', 900), serviceOf('cheap', 'process', 1)])
+  const { node, told, load } = await started(t, [serviceOf('dear', 'process', 900), serviceOf('cheap', 'process', 1)])
   const stop = load()
-  const evicted = await nextEvent(node, 'pressure-evicted')
+  const evicted = await firstEvent(told, 'pressure-evicted')
   stop()
+  assert.equal(node.control.status().pressure, 2)
   assert.equal(evicted.fields.service, 'load.test.cheap.test')
   assert.match(String(evicted.fields.reason), /load at \d+ %/)
-  assert.equal(node.control.status().pressure, 2)
   await until(async () => running(node).join() === 'dear')
 })

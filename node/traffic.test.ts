@@ -38,6 +38,7 @@ interface Setup {
 function traffic(setup: Setup) {
   const { records, open, connected = ['n1', 'n2', 'n3'], caller = SERVICE, rttMs = () => null } = setup
   const asked: string[] = []
+  const served: string[] = []
   const openTunnel = async (to: NodeId, header: TunnelHeader): Promise<Result<Duplex, TunnelRefusal>> => {
     asked.push(to.slice(9))
     return open?.(to, header) ?? ok(new PassThrough())
@@ -58,12 +59,13 @@ function traffic(setup: Setup) {
     isConnected: (node) => connected.includes(node.slice(9)),
     reach: async (node) => void asked.push(`reach ${node.slice(9)}`),
     local: () => records ?? [],
+    onServed: (key) => void served.push(key),
     inside: async () => refusal('no-such-instance'),
     mayReach: () => true,
     callerAt: async ({ port }) => (port === INSTANCE_PORT ? instanceKey(caller, 3) : null),
     random: seededRandom(1),
   })
-  return { traffic: made, asked }
+  return { traffic: made, asked, served }
 }
 
 const running = (...names: readonly string[]): readonly SealedRecord[] => [
@@ -265,7 +267,7 @@ test('an instance on the same device is dialled without a tunnel', async (t) => 
 
 test('a tunnel is served to an instance that runs here, at a port that it declares, and to nothing else', async (t) => {
   const { port } = await listening(t)
-  const { traffic: calls } = traffic({ records: ownInstance(port) })
+  const { traffic: calls, served } = traffic({ records: ownInstance(port) })
   const caller = factsOf('n1', '/b')
   const header = {
     kind: 'instance',
@@ -289,6 +291,7 @@ test('a tunnel is served to an instance that runs here, at a port that it declar
   assert.equal(await serve({ number: 7 }), 'not-running')
   assert.equal(await serve({ callerNamespace: 'other.demo' }), 'ok')
   assert.equal(await serve({ callerNamespace: 'billing.test' }), 'not-allowed')
+  assert.deepEqual(served, [instanceKey(SERVICE, 0), instanceKey(SERVICE, 0)], 'what was refused carries nothing')
 })
 
 test('datagrams reach a UDP port of an instance on this device, and come back', async (t) => {

@@ -48,6 +48,8 @@ export interface TrafficOptions {
   readonly local: (service: ServiceId) => readonly SealedRecord[]
   /** Tunnels that are for an instance itself and not for a port of it: its log, a program in it. */
   readonly inside: TunnelHandler
+  /** A tunnel from another device got through to an instance of this one. */
+  readonly onServed: (key: InstanceKey, stream: Duplex) => void
   /** Whether the people of an operator may call a service that runs here, whatever its descriptor says. */
   readonly mayReach: (caller: OperatorId, service: ServiceId) => boolean
   /** The instance of this device that a call comes from; null for a person, or a program that nobody here started. */
@@ -290,7 +292,9 @@ export function createTraffic(options: TrafficOptions): Traffic {
     serve: async (from, facts, header, signal) => {
       if (header.kind !== 'instance') return await options.inside(from, facts, header, signal)
       if (await isStranger(facts.operator, header, signal)) return err(notRunning(header))
-      return serveInstance(header, signal)
+      const served = await serveInstance(header, signal)
+      if (served.ok) options.onServed(instanceKey(header.service, header.number), served.value)
+      return served
     },
   }
 }

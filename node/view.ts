@@ -4,6 +4,7 @@
 import { isElector } from '../election/index.ts'
 import { addressOf } from '../overlay/address.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT, type ServiceId } from '../overlay/kernel/ids.ts'
+import { type NotDirect, STILL_TRYING } from '../overlay/not-direct.ts'
 import { decodeSpec, isServing, type ServiceSpec } from '../placement/index.ts'
 import {
   compareClocks,
@@ -27,7 +28,7 @@ export interface PathView {
   readonly path: 'direct' | 'relay'
   readonly via: string | null
   /** Why an attempt at a direct path failed; null where none did. */
-  readonly reason: string | null
+  readonly reason: NotDirect | null
 }
 
 export function domainViews(core: CoreView, now: number, freshMs: number): readonly DomainView[] {
@@ -110,6 +111,7 @@ export function peerViews(
   return [...all].map((node) => {
     const entry = core.roster().get(node)
     const path = paths.get(node) ?? null
+    const whyNot = reasonOf(path)
     return {
       node,
       name: nameOf(core, node) ?? names.get(node) ?? '',
@@ -119,14 +121,15 @@ export function peerViews(
       path: path?.path ?? null,
       via: path?.via ?? null,
       rttMs: core.roundTripMs(node),
-      reason: reasonOf(path),
+      reason: whyNot?.sentence ?? null,
+      reasonCode: whyNot?.code ?? null,
     }
   })
 }
 
-function reasonOf(path: PathView | null): string | null {
-  if (path === null) return 'not connected'
-  return path.path === 'direct' ? null : (path.reason ?? 'connected through a relay; a direct path is being tried')
+function reasonOf(path: PathView | null): { readonly code: string; readonly sentence: string } | null {
+  if (path === null) return { code: 'not-connected', sentence: 'not connected' }
+  return path.path === 'direct' ? null : (path.reason ?? STILL_TRYING)
 }
 
 /** All instances that this node may know of: one row per number, and one for each further copy that lives. */

@@ -16,6 +16,7 @@ import {
 import type { ServiceSpec } from '../placement/index.ts'
 import type { Core } from './core/core.ts'
 import type { OpenNetwork } from './io/virtual-network.ts'
+import { shownOf } from './shown.ts'
 import { knownServices, readSpec, specOf } from './view.ts'
 
 /** Services that get a loopback address before anybody asks. */
@@ -112,7 +113,7 @@ export function openVirtual({ core, self, networks, holder, connect, notice }: V
 
   const look = (): void => {
     lookedAt = core.view.specRevision()
-    const services = [...new Set(knownServices(core.view))].sort().slice(0, KNOWN_NAMES_MAX)
+    const services = [...new Set(knownServices(shownOf(core.view)))].sort().slice(0, KNOWN_NAMES_MAX)
     const specs = services.map((service) => ({ service, spec: readSpec(specOf(core.view, service)) }))
     for (const { claimed } of families) {
       for (const name of [...claimed.keys()]) {

@@ -5,18 +5,16 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   CARRIAGE_BYTES_MAX,
-  CARRIAGE_PREAMBLE_BYTES,
-  CARRIAGE_TICKET_CHARS,
-  carriagePreamble,
+  CARRIED,
   decodeCarriageAnswer,
   decodeCarriageRequest,
   encodeCarriageAnswer,
   encodeCarriageRequest,
-  ticketIn,
 } from './carriage.ts'
 import { nodeId } from './kernel/ids.ts'
+import { PREAMBLE_BYTES, preamble, TICKET_CHARS, ticketIn } from './tickets.ts'
 
-const ticket = 'a'.repeat(CARRIAGE_TICKET_CHARS)
+const ticket = 'a'.repeat(TICKET_CHARS)
 const to = nodeId('12D3KooWAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA')
 
 test('questions and answers are read as they were said, and are short', () => {
@@ -34,8 +32,8 @@ test('questions and answers are read as they were said, and are short', () => {
 })
 
 test('a preamble has the ticket, and a ticket that is too short is refused', () => {
-  assert.equal(carriagePreamble(ticket).length, CARRIAGE_PREAMBLE_BYTES)
-  assert.equal(ticketIn(carriagePreamble(ticket)), ticket)
+  assert.equal(preamble(CARRIED, ticket).length, PREAMBLE_BYTES)
+  assert.equal(ticketIn(preamble(CARRIED, ticket)), ticket)
   assert.equal(decodeCarriageRequest(encodeCarriageRequest({ kind: 'fetch', ticket: 'ab' })).ok, false)
   assert.equal(decodeCarriageAnswer(encodeCarriageAnswer({ kind: 'joined', ticket: 'ab' })).ok, false)
 })

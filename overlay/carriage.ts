@@ -3,13 +3,12 @@
 
 import type { NodeId } from './kernel/ids.ts'
 import { err, ok, type Result } from './kernel/result.ts'
+import { TICKET_CHARS } from './tickets.ts'
 import { decodeBounded, encodeCbor } from './wire/codec.ts'
 import { literal, object, readWith, type Schema, text, union } from './wire/schema.ts'
 
 /** The first byte of a connection that is to be joined to another; neither libp2p nor TLS begins with it. */
 export const CARRIED = 0x43
-/** What follows it: which other one, good for once; in hexadecimal digits. */
-export const CARRIAGE_TICKET_CHARS = 32
 /** The longest question or answer in bytes: an id of 60 characters, or a sentence, and small fields. */
 export const CARRIAGE_BYTES_MAX = 512
 const ID_CHARS_MAX = 128
@@ -27,7 +26,7 @@ export type CarriageAnswer =
   | { readonly kind: 'coming' }
   | { readonly kind: 'refused'; readonly detail: string }
 
-const ticket = text(CARRIAGE_TICKET_CHARS)
+const ticket = text(TICKET_CHARS)
 const requestSchema: Schema<CarriageRequest> = union<CarriageRequest>({
   carry: object({ kind: literal('carry'), to: text<NodeId>(ID_CHARS_MAX) }),
   fetch: object({ kind: literal('fetch'), ticket }),
@@ -49,17 +48,9 @@ export const decodeCarriageRequest = (raw: Uint8Array): Result<CarriageRequest, 
 export const decodeCarriageAnswer = (raw: Uint8Array): Result<CarriageAnswer, string> =>
   withWholeTicket(decodeWith(answerSchema, raw))
 
-/** What stands in front of a carried connection. */
-export const carriagePreamble = (of: string): Uint8Array => Uint8Array.of(CARRIED, ...new TextEncoder().encode(of))
-
-export const CARRIAGE_PREAMBLE_BYTES = 1 + CARRIAGE_TICKET_CHARS
-
-/** The ticket in a preamble. */
-export const ticketIn = (preamble: Uint8Array): string => new TextDecoder().decode(preamble.subarray(1))
-
 function withWholeTicket<T extends object>(read: Result<T, string>): Result<T, string> {
   if (!read.ok || !('ticket' in read.value)) return read
-  return String(read.value.ticket).length === CARRIAGE_TICKET_CHARS ? read : err('a ticket that is too short')
+  return String(read.value.ticket).length === TICKET_CHARS ? read : err('a ticket that is too short')
 }
 
 function decodeWith<T>(schema: Schema<T>, raw: Uint8Array): Result<T, string> {

@@ -6,12 +6,15 @@ import {
   createDialPlan,
   DIAL_BACKOFF_MS_MAX,
   DIALS_AT_ONCE_MAX,
+  type DialOutcome,
   type DialPlanEffect,
   type DialPlanInput,
   type DialPlanState,
+  IN_VAIN_FAILURES,
   REFUSED_RETRY_MS,
   step,
   UPGRADE_BACKOFF_MS_MAX,
+  UPGRADE_BACKOFF_MS_MIN,
   UPGRADE_FIRST_MS,
   wakeAt,
   YIELD_MS,
@@ -36,7 +39,7 @@ function planFor(self = A, peer = B) {
   return {
     tell,
     want: (...addresses: string[]) => tell({ kind: 'want', peers: [{ peer, addresses }] }),
-    fail: (outcome: 'failed' | 'refused' = 'failed') => tell({ kind: 'dialled', peer, outcome }),
+    fail: (outcome: DialOutcome = 'failed') => tell({ kind: 'dialled', peer, outcome }),
     connect: (path: 'direct' | 'relay' = 'direct') => tell({ kind: 'connected', peer, path }),
     /** Goes to the next thing that is due; says how long that took. */
     next: () => {
@@ -129,6 +132,20 @@ test('a direct path to a peer behind a relay is tried at once, and then at growi
   plan.connect('direct')
   plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
   assert.equal(plan.due(), null)
+})
+
+test('where no direct path can come about, the next attempt waits for a minute or for a new address', () => {
+  const plan = planFor()
+  plan.want(RELAYED)
+  plan.connect('relay')
+  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  plan.next()
+  plan.fail('in-vain')
+  assert.equal(plan.next().waited, UPGRADE_BACKOFF_MS_MIN * 2 ** IN_VAIN_FAILURES)
+  plan.fail('in-vain')
+  assert.equal(plan.next().waited, UPGRADE_BACKOFF_MS_MIN * 2 ** (IN_VAIN_FAILURES + 1))
+  plan.fail('in-vain')
+  assert.equal(dials(plan.want(RELAYED, ADDRESS)), 1)
 })
 
 test('of two nodes that only a relay connects the lower one begins to dial at once, the other when it has not', () => {

@@ -21,6 +21,8 @@ export const DIALS_AT_ONCE_MAX = 16
 export const UPGRADE_BACKOFF_MS_MIN: Millis = 4_000
 /** The cap: a path that a changed network would allow is found within 1.5 times this; new addresses end the wait. */
 export const UPGRADE_BACKOFF_MS_MAX: Millis = 600_000
+/** Where an attempt was in vain, the next one waits as after so many failures: for a minute. */
+export const IN_VAIN_FAILURES = 4
 /** The first attempt: as soon as both ends have said hello. */
 export const UPGRADE_FIRST_MS: Millis = 100
 
@@ -29,13 +31,16 @@ export interface DialTarget {
   readonly addresses: readonly string[]
 }
 
+/** `in-vain`: no direct path can come about as long as both stay in their networks. */
+export type DialOutcome = 'connected' | 'failed' | 'refused' | 'in-vain'
+
 export type DialPlanInput =
   | { readonly kind: 'want'; readonly peers: readonly DialTarget[] }
   /** Addresses that turned up elsewhere, e.g. by mDNS; only wanted peers are dialled. */
   | { readonly kind: 'discovered'; readonly target: DialTarget }
   | { readonly kind: 'connected'; readonly peer: NodeId; readonly path: 'direct' | 'relay' }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
-  | { readonly kind: 'dialled'; readonly peer: NodeId; readonly outcome: 'connected' | 'failed' | 'refused' }
+  | { readonly kind: 'dialled'; readonly peer: NodeId; readonly outcome: DialOutcome }
   | { readonly kind: 'wake' }
 
 /**
@@ -189,14 +194,15 @@ function onDialled(
   const target = state.targets.get(peer)
   if (target === undefined) return state
   const link = state.links.get(peer)
+  const before = outcome === 'in-vain' ? Math.max(target.failures, IN_VAIN_FAILURES) : target.failures
   const retry = (): Millis => {
-    if (link !== undefined) return upgradeBackoff(target.failures, context)
+    if (link !== undefined) return upgradeBackoff(before, context)
     return outcome === 'refused' ? REFUSED_RETRY_MS : backoff(target.failures, context)
   }
   const dialAt = needsDial(link) ? (target.dialAt ?? context.now + retry()) : null
   // Where a direct path was asked for, finding the relayed one again is no success.
   const isDone = outcome === 'connected' && !(target.isUpgrading && link === 'relay')
-  const failures = isDone ? 0 : target.failures + 1
+  const failures = isDone ? 0 : before + 1
   return withTarget(state, peer, { ...target, isDialling: false, isUpgrading: false, failures, dialAt })
 }
 

@@ -132,6 +132,23 @@ test('a port that a router forwards is tried at once, by those who did not get t
   assert.deepEqual(node.reachedAt(), [OUTSIDE])
 })
 
+test('an answer to what was asked before the router forwarded a port, or on another network, does not count', () => {
+  for (const change of [
+    { kind: 'forwarding-changed', address: OUTSIDE } as const,
+    { kind: 'own-addresses', addresses: ['192.168.9.9'] } as const,
+    { kind: 'seen', peer: A, address: '5.6.7.8' } as const,
+  ]) {
+    const node = reach(LAN)
+    node.seen(A, OUTSIDE)
+    assert.deepEqual(node.tell(change), [], 'one question at a time')
+    const [again, ...others] = node.answer(A, change.kind !== 'forwarding-changed')
+    assert.deepEqual([again?.peer, others], [A, []], change.kind)
+    assert.deepEqual(node.reachedAt(), [])
+    node.answer(A, true)
+    assert.equal(node.standing(), 'open')
+  }
+})
+
 test('a device that has IPv6 only is told from one that has both, IPv4 only, or nothing but loopback', () => {
   assert.ok(reach('127.0.0.1', '::1', '2a00:1::10').lacksIpv4())
   for (const own of [['2a00:1::10', LAN], [LAN], ['127.0.0.1', '::1'], []]) assert.ok(!reach(...own).lacksIpv4())

@@ -41,6 +41,8 @@ interface Observer {
   readonly address: string
   readonly isReached: boolean | null
   readonly isAsked: boolean
+  /** The answer that is waited for does not count. */
+  readonly isOutdated: boolean
   readonly askAt: Millis
   readonly misses: number
 }
@@ -62,7 +64,7 @@ function told(state: ReachabilityState, input: ReachabilityInput, { now }: StepC
   switch (input.kind) {
     case 'seen':
       if (state.observers.get(input.peer)?.address === input.address) return state
-      return withObserver(state, input.peer, unasked(input.address, now))
+      return withObserver(state, input.peer, anew(state.observers.get(input.peer), input.address, now))
     case 'gone': {
       const observers = new Map(state.observers)
       observers.delete(input.peer)
@@ -71,13 +73,13 @@ function told(state: ReachabilityState, input: ReachabilityInput, { now }: StepC
     case 'answered':
       return onAnswered(state, input.peer, input.isReached, now)
     case 'own-addresses': {
-      const fresh = [...state.observers].map(([peer, { address }]) => [peer, unasked(address, now)] as const)
+      const fresh = [...state.observers].map(([peer, known]) => [peer, anew(known, known.address, now)] as const)
       return { own: input.addresses, observers: new Map(fresh) }
     }
     case 'forwarding-changed': {
       const seen = [...state.observers].map(([peer, observer]): [NodeId, Observer] => [
         peer,
-        observer.address === input.address ? { ...unasked(input.address, now), isAsked: observer.isAsked } : observer,
+        observer.address === input.address ? anew(observer, input.address, now) : observer,
       ])
       return { ...state, observers: new Map(seen) }
     }
@@ -88,10 +90,12 @@ function told(state: ReachabilityState, input: ReachabilityInput, { now }: StepC
   }
 }
 
-const unasked = (address: string, now: Millis): Observer => ({
+/** Nothing is known of this address, and what is still to be answered was asked of something else. */
+const anew = (known: Observer | undefined, address: string, now: Millis): Observer => ({
   address,
   isReached: null,
-  isAsked: false,
+  isAsked: known?.isAsked ?? false,
+  isOutdated: known?.isAsked ?? false,
   askAt: now,
   misses: 0,
 })
@@ -99,7 +103,8 @@ const unasked = (address: string, now: Millis): Observer => ({
 function onAnswered(state: ReachabilityState, peer: NodeId, isReached: boolean | null, now: Millis): ReachabilityState {
   const observer = state.observers.get(peer)
   if (observer === undefined) return state
-  const answered = { ...observer, isAsked: false }
+  const answered = { ...observer, isAsked: false, isOutdated: false }
+  if (observer.isOutdated) return withObserver(state, peer, { ...answered, askAt: now })
   if (isReached === null) return withObserver(state, peer, { ...answered, askAt: now + UNANSWERED_RETRY_MS })
   const misses = isReached ? 0 : observer.misses + 1
   const wait = isReached ? ANSWER_AGE_MS_MAX : UNREACHED_RETRY_MS * 2 ** Math.min(misses - 1, 16)

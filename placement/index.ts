@@ -62,6 +62,7 @@ export {
   wakeAt as schedulerWakeAt,
 } from './scheduler.ts'
 export type { SchedulerEffect, SchedulerInput, SchedulerState } from './scheduler-state.ts'
+export { seersOf } from './seers.ts'
 export { parseSelector, type Selector } from './selector.ts'
 export { type Constraint, decodeSpec, encodeSpec, type ServiceSpec, serviceIdOf } from './spec.ts'
 export { specIdOf } from './spec-id.ts'

@@ -39,7 +39,7 @@ const limitSchema = z.strictObject({
   instances: z.int().min(0).max(100_000).optional().describe('Instances at one time'),
 })
 
-const MAY = ['reach', 'logs', 'exec'] as const
+const MAY = ['see', 'reach', 'logs', 'exec'] as const
 /** What people of another operator may do with services of this one on its devices: nothing unless it is said. */
 export type Deed = (typeof MAY)[number]
 
@@ -53,7 +53,11 @@ const grantFields = {
   limit: limitSchema.optional().describe('How much of a device may be taken'),
   hours: z.array(hours).max(LIST_MAX).optional().describe('When work may run, in the time of `utc_offset`'),
   mains_power: z.boolean().optional().describe('Only while the device runs on mains power'),
-  may: z.array(z.enum(MAY)).max(MAY.length).optional().describe('What may be done with services of this operator'),
+  may: z
+    .array(z.enum(MAY))
+    .max(MAY.length)
+    .optional()
+    .describe('What may be done with services of this operator; each also lets see them'),
 }
 const grantSchema = z.strictObject(grantFields)
 

@@ -7,7 +7,7 @@ import type { DomainPath, InstanceKey, NodeId, OperatorId, ServiceId } from '../
 import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import type { Clock, Endpoint, Fence, InstanceRecord, InstanceState } from '../services-registry/record.ts'
+import type { Clock, Endpoint, Fence, InstanceRecord, InstanceState, InstanceUse } from '../services-registry/record.ts'
 import { REASON_CHARS_MAX } from './constants.ts'
 import type { Kept } from './kept.ts'
 import type { PlacementMessage } from './messages.ts'
@@ -16,6 +16,7 @@ import type { PolicyFile } from './policy.ts'
 import type { FoundInstance, Launch, RuntimeEvent, RuntimeLimits } from './runtime.ts'
 import type { ServiceSpec } from './spec.ts'
 import type { NodeSummary } from './summary.ts'
+import { type Use, useToSay } from './usage.ts'
 import type { WorkerView } from './view.ts'
 
 export interface WorkerState {
@@ -46,6 +47,8 @@ export interface WorkerState {
   readonly reach: Map<InstanceKey, Reach>
   /** Placements that were declined, so that each is declined once. */
   readonly declined: Map<InstanceKey, Obeyed>
+  /** What instances used here since this start of the node. */
+  readonly uses: Map<InstanceKey, Use>
 }
 
 export interface Evicted {
@@ -147,6 +150,8 @@ export type WorkerInput =
   | { readonly kind: 'policy'; readonly policy: PolicyFile }
   /** The node ends an instance to relieve itself; its leader finds another place. */
   | { readonly kind: 'evict'; readonly key: InstanceKey; readonly reason: string }
+  /** What an instance has used so far; `isLast` where it is not read again soon. */
+  | { readonly kind: 'used'; readonly key: InstanceKey; readonly used: InstanceUse; readonly isLast: boolean }
   | { readonly kind: 'wake' }
 
 export type RuntimeOperation =
@@ -212,6 +217,7 @@ export function reportEffect(turn: WorkerTurn, { service, number, report, restar
       ...(report.done && { done: true }),
       ...(report.healthy && { healthy: true }),
       ...(turn.state.summary !== null && { nodeName: turn.state.summary.name }),
+      ...useToSay(turn, { service, number }),
     },
   }
 }

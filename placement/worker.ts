@@ -38,8 +38,10 @@ import type { FoundInstance } from './runtime.ts'
 import { decodeSpec } from './spec.ts'
 import { specIdOf } from './spec-id.ts'
 import type { NodeSummary } from './summary.ts'
+import { noteUse } from './usage.ts'
 import type { WorkerView } from './view.ts'
 import {
+  authorReport,
   type Managed,
   reporting,
   tellWorker,
@@ -85,6 +87,7 @@ export function createWorker(options: WorkerOptions): WorkerState {
     evicted: new Map(),
     reach: new Map(),
     declined: new Map(),
+    uses: new Map(),
   }
 }
 
@@ -119,6 +122,9 @@ export function step(
       break
     case 'evict':
       evict(turn, input.key, input.reason)
+      break
+    case 'used':
+      onUsed(turn, input)
       break
     case 'wake':
       onWake(turn)
@@ -276,6 +282,11 @@ function sortOut(turn: WorkerTurn, runtime: string, { key, specId, running }: Fo
   if (managed !== undefined || mayRun) return
   effects.push({ kind: 'runtime', runtime, operation: { kind: 'stop', key, graceMs: STRAY_GRACE_MS } })
   tellWorker(turn, 'stray-instance-stopped', { service, number, runtime }, 'warn')
+}
+
+function onUsed(turn: WorkerTurn, { key, used, isLast }: Extract<WorkerInput, { readonly kind: 'used' }>): void {
+  const managed = turn.state.instances.get(key)
+  if (noteUse(turn, key, used, isLast) && managed !== undefined) authorReport(turn, managed)
 }
 
 /** What runs without anybody wanting it has the descriptor's default grace; its own is not known. */

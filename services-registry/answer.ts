@@ -8,6 +8,7 @@ import type { AnswerMessage } from './messages.ts'
 import type { InstanceRecord, SealedRecord } from './record.ts'
 import { isTombstone, slotOf } from './version.ts'
 import type { StoreView } from './view.ts'
+import { type Asker, maySee } from './visibility.ts'
 
 /**
  * All that is known of a service: the spec of the nearest store that has one, then instances and placements from all
@@ -36,12 +37,23 @@ function latest(records: readonly SealedRecord<InstanceRecord>[]): SealedRecord<
 const answeringFirst = (a: SealedRecord<InstanceRecord>, b: SealedRecord<InstanceRecord>): number =>
   Number(b.message.state === 'running') - Number(a.message.state === 'running') || a.message.number - b.message.number
 
-/** As many of the records as fit one message. */
+/** The same, for who may see it; null for all others. */
+export function knownTo(
+  stores: readonly StoreView[],
+  service: ServiceId,
+  asker: Asker,
+): readonly SealedRecord[] | null {
+  const known = knownOf(stores, service)
+  return known !== null && maySee(known, asker) ? known : null
+}
+
+/** As many of the records as fit one message; to who may not see the service, what is said of one that is not there. */
 export function answerFor(
   stores: readonly StoreView[],
   asked: Pick<AnswerMessage, 'domain' | 'service' | 'requestId'>,
+  asker: Asker,
 ): AnswerMessage {
-  const known = knownOf(stores, asked.service)
+  const known = knownTo(stores, asked.service, asker)
   const records: SealedRecord[] = []
   let bytes = 0
   for (const record of known ?? []) {

@@ -24,6 +24,8 @@ export interface NextSpec {
   readonly version?: Clock | null
   /** The version to go back to, where there is one. */
   readonly previous?: SpecRecord['previous'] | null
+  /** Other operators that are told of it. Default: nobody. */
+  readonly seenBy?: readonly string[]
 }
 
 /**
@@ -32,7 +34,7 @@ export interface NextSpec {
  * as `older`.
  */
 export function authorSpec(next: NextSpec): SpecRecord {
-  const { domain, service, spec, signer, held } = next
+  const { domain, service, spec, signer, held, seenBy = [] } = next
   const last = held !== null && compareClocks(held.message.clock, next.clock) > 0 ? held.message.clock : next.clock
   const clock = tick(last, next.wall, signer.node)
   const isOurs = held !== null && held.signer.operator === signer.operator && !isTombstone(held)
@@ -48,5 +50,6 @@ export function authorSpec(next: NextSpec): SpecRecord {
     claimed,
     ...(version !== null && { version }),
     ...(fits && { previous }),
+    ...(seenBy.length > 0 && { seenBy }),
   }
 }

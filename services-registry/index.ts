@@ -84,3 +84,4 @@ export {
   versionOf,
 } from './version.ts'
 export { isNumberOf, isPlacedHere, placedAs, type StoreView } from './view.ts'
+export { ANY_OPERATOR, type Asker, maySee, NOT_OPERATOR } from './visibility.ts'

@@ -4,9 +4,10 @@
 import type { NodeId, ServiceId } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { INTEREST_MS, INTERESTS_MAX, INTERESTS_PER_ASKER_MAX } from './constants.ts'
+import type { Asker } from './visibility.ts'
 
 export interface Interest {
-  readonly asker: NodeId
+  readonly asker: Asker
   readonly service: ServiceId
   /** The asker's number for it, which every later answer bears. */
   readonly requestId: number
@@ -33,16 +34,16 @@ export function noteInterest(
   now: Millis,
 ): void {
   forgetExpired(interests, now)
-  const held = interests.byService.get(asked.service)?.get(asked.asker)
+  const held = interests.byService.get(asked.service)?.get(asked.asker.node)
   if (held !== undefined) forgetInterest(interests, held)
-  if ((interests.countByAsker.get(asked.asker) ?? 0) >= INTERESTS_PER_ASKER_MAX) return
+  if ((interests.countByAsker.get(asked.asker.node) ?? 0) >= INTERESTS_PER_ASKER_MAX) return
   const [oldest] = interests.inOrder.values()
   if (interests.inOrder.size >= INTERESTS_MAX && oldest !== undefined) forgetInterest(interests, oldest)
   const interest: Interest = { ...asked, until: now + INTEREST_MS }
   const ofService = interests.byService.get(asked.service) ?? new Map<NodeId, Interest>()
-  interests.byService.set(asked.service, ofService.set(asked.asker, interest))
+  interests.byService.set(asked.service, ofService.set(asked.asker.node, interest))
   interests.inOrder.set(nameOf(interest), interest)
-  interests.countByAsker.set(asked.asker, (interests.countByAsker.get(asked.asker) ?? 0) + 1)
+  interests.countByAsker.set(asked.asker.node, (interests.countByAsker.get(asked.asker.node) ?? 0) + 1)
 }
 
 export function interestsIn(interests: Interests, service: ServiceId, now: Millis): readonly Interest[] {
@@ -60,11 +61,11 @@ function forgetExpired(interests: Interests, now: Millis): void {
 function forgetInterest(interests: Interests, interest: Interest): void {
   interests.inOrder.delete(nameOf(interest))
   const ofService = interests.byService.get(interest.service)
-  ofService?.delete(interest.asker)
+  ofService?.delete(interest.asker.node)
   if (ofService?.size === 0) interests.byService.delete(interest.service)
-  const count = (interests.countByAsker.get(interest.asker) ?? 1) - 1
-  if (count > 0) interests.countByAsker.set(interest.asker, count)
-  else interests.countByAsker.delete(interest.asker)
+  const count = (interests.countByAsker.get(interest.asker.node) ?? 1) - 1
+  if (count > 0) interests.countByAsker.set(interest.asker.node, count)
+  else interests.countByAsker.delete(interest.asker.node)
 }
 
-const nameOf = (interest: Pick<Interest, 'asker' | 'service'>): string => `${interest.service} ${interest.asker}`
+const nameOf = (interest: Pick<Interest, 'asker' | 'service'>): string => `${interest.service} ${interest.asker.node}`

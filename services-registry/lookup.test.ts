@@ -52,7 +52,7 @@ const instance = sealRecord(leader, instanceRecord(1))
 function createLooker(node: TestNode) {
   const table = createTable(ROOT_DOMAIN)
   const views = [viewOf(table)]
-  const options = { self: node.facts.node, cluster: BERLIN, stores: () => views }
+  const options = { self: { ...node.facts, domain: BERLIN }, stores: () => views }
   let state: LookupState = createLookup(options)
   return {
     node,

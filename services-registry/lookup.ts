@@ -8,7 +8,7 @@ import { chainOf, type DomainPath, type NodeId, type ServiceId } from '../overla
 import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { answerFor, knownOf } from './answer.ts'
+import { answerFor, knownTo } from './answer.ts'
 import { checkSigner } from './authority.ts'
 import {
   ANSWER_GATHER_MS,
@@ -25,11 +25,11 @@ import type { AnswerMessage, LookupMessage } from './messages.ts'
 import type { SealedRecord } from './record.ts'
 import { slotOf } from './version.ts'
 import type { StoreView } from './view.ts'
+import type { Asker } from './visibility.ts'
 
 export interface LookupOptions {
-  readonly self: NodeId
-  /** This node's cluster. */
-  readonly cluster: DomainPath
+  /** This node; in `domain` its cluster. */
+  readonly self: Asker
   /** The stores that this node holds now, its cluster's first; read at each step. */
   readonly stores: () => readonly StoreView[]
 }
@@ -136,7 +136,7 @@ function onResolve(
   { service, requestId, isFresh = false }: Extract<LookupInput, { readonly kind: 'resolve' }>,
   context: StepContext,
 ): LookupStep {
-  const held = knownOf(state.stores(), service)
+  const held = knownTo(state.stores(), service, state.self)
   if (held !== null) return { state, effects: [resolved(requestId, service, held, null)] }
   const answer = state.answers.get(service)
   if (!isFresh && answer !== undefined && answer.expiresAt > context.now) {
@@ -178,9 +178,9 @@ function joinSearch(state: LookupState, service: ServiceId, search: Search, requ
  */
 function placesToAsk(state: LookupState): readonly Place[] {
   const places: Place[] = []
-  for (const domain of chainOf(state.cluster)) {
+  for (const domain of chainOf(state.self.domain)) {
     const node = state.leaders.get(domain)
-    const isKnown = node === undefined || node === state.self || places.some((place) => place.node === node)
+    const isKnown = node === undefined || node === state.self.node || places.some((place) => place.node === node)
     if (!isKnown) places.push({ domain, node })
   }
   return places
@@ -216,10 +216,10 @@ function unanswered(state: LookupState, service: ServiceId, waiter: number, cont
     return resolved(waiter, service, stale.records, `nobody could be asked; this is what was known ${seconds} s ago`)
   }
   if (placesToAsk(state).length > 0) return resolved(waiter, service, null, 'no leader up the tree answered')
-  const isKnown = [...state.leaders.values()].includes(state.self)
+  const isKnown = [...state.leaders.values()].includes(state.self.node)
   return isKnown
     ? resolved(waiter, service, null, noSuch(service), true)
-    : resolved(waiter, service, null, `no leader of ${state.cluster} is known yet`)
+    : resolved(waiter, service, null, `no leader of ${state.self.domain} is known yet`)
 }
 
 function onMessage(
@@ -240,8 +240,8 @@ function onMessage(
 
 function onLookup(state: LookupState, opened: Opened<LookupMessage>, context: StepContext): LookupStep {
   const { domain, service, requestId } = opened.message
-  noteInterest(state.interests, { asker: opened.from, service, requestId }, context.now)
-  const message = answerFor(state.stores(), { domain, service, requestId })
+  noteInterest(state.interests, { asker: opened.signer, service, requestId }, context.now)
+  const message = answerFor(state.stores(), { domain, service, requestId }, opened.signer)
   return { state, effects: [{ kind: 'send', to: opened.from, message }] }
 }
 
@@ -307,7 +307,7 @@ function onRecordChanged(
 ): LookupStep {
   const told = tellChange(state, service, isUrgent, context)
   const search = state.searches.get(service)
-  const held = search === undefined ? null : knownOf(state.stores(), service)
+  const held = search === undefined ? null : knownTo(state.stores(), service, state.self)
   if (search === undefined || held === null) return { state, effects: told }
   state.searches.delete(service)
   return { state, effects: [...told, ...search.waiters.map((waiter) => resolved(waiter, service, held, null))] }
@@ -361,7 +361,7 @@ function onWake(state: LookupState, context: StepContext): LookupStep {
 function tellInterested(state: LookupState, service: ServiceId, now: Millis): readonly LookupEffect[] {
   const askers = interestsIn(state.interests, service, now)
   return askers.map(({ asker, requestId }) => {
-    const message = answerFor(state.stores(), { domain: state.cluster, service, requestId })
-    return { kind: 'send', to: asker, message }
+    const message = answerFor(state.stores(), { domain: state.self.domain, service, requestId }, asker)
+    return { kind: 'send', to: asker.node, message }
   })
 }

@@ -21,6 +21,8 @@ import {
 export const SPEC_BYTES_MAX = 32_000
 /** Of so many instances a spec says where they run already (a guess); those beyond are placed anew. */
 export const RUNS_MAX = 64
+/** Entries of `seenBy`: as many as there can be operators (bootstrap's charter), and one for all. */
+export const SEEN_BY_MAX = 65
 
 /**
  * The highest instance number. Where a domain gives each of its children one (a daemon), the children of those are
@@ -72,6 +74,11 @@ export const specSchema = object({
       RUNS_MAX,
     ),
   ),
+  /**
+   * Other operators that are told of it: their ids, or `*` for all but those with a `!` before their id. Nobody when
+   * absent.
+   */
+  seenBy: optional(list(text(128), SEEN_BY_MAX)),
 })
 export type SpecRecord = Infer<typeof specSchema>
 
@@ -165,8 +172,23 @@ export const instanceSchema = object({
   done: optional(flag),
   /** Whether a health check of this run has succeeded. */
   healthy: optional(flag),
+  /**
+   * What this instance has used on the device in this incarnation of its node, all its runs together; absent before it
+   * was measured. It never falls, so of what a device said the last word counts.
+   */
+  used: optional(
+    object({
+      /** Processor time, in ms of one core. */
+      cpuMs: whole(),
+      /** Memory over time, in MB (10^6 bytes) times seconds. */
+      memoryMbSeconds: whole(),
+      /** Bytes both ways on tunnels from other devices. */
+      carriedBytes: whole(),
+    }),
+  ),
 })
 export type InstanceRecord = Infer<typeof instanceSchema>
+export type InstanceUse = NonNullable<InstanceRecord['used']>
 
 export const ROLLOUT_STATES = ['rolling', 'done', 'paused', 'rolled-back', 'gone'] as const
 export type RolloutState = (typeof ROLLOUT_STATES)[number]

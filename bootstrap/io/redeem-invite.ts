@@ -26,6 +26,12 @@ export interface RedeemOptions {
   readonly labels?: Readonly<Record<string, string>>
 }
 
+/** A charter, and a credential of this node under it. */
+export interface Accepted {
+  readonly charter: Charter
+  readonly credential: HeldCredential
+}
+
 /** Reads an invite that a person pasted. Throws BootstrapError `bad-invite`, which says what is wrong with it. */
 export function readInvite(line: string): Invite {
   const decoded = decodeInvite(line)
@@ -49,6 +55,16 @@ export async function redeemInvite(
   const present = await loadMembership(store, nodeKey)
   if (present !== null && present.federation !== invite.federation) throw otherFederation(present, invite)
   if (present !== null && !isDueForRenewal(present.credential.facts, wall)) return present
+  const accepted = await askToJoin(invite, exchange, options)
+  return saveMembership(store, longerOf(present?.charter ?? null, accepted.charter), accepted.credential)
+}
+
+/** What an invite is worth to this device now; nothing is written. Rejects as `redeemInvite` does. */
+export async function askToJoin(
+  invite: Invite,
+  exchange: (request: Uint8Array) => Promise<Uint8Array>,
+  options: Omit<RedeemOptions, 'store'>,
+): Promise<Accepted> {
   const request = joinRequestFrame.encode({
     kind: 'join',
     inviteId: invite.inviteId,
@@ -61,8 +77,7 @@ export async function redeemInvite(
   if (answer.value.kind === 'refused') throw refused(answer.value.code, answer.value.detail)
   const accepted = await checkAccepted(answer.value, invite, options)
   if (!accepted.ok) throw badAnswer(accepted.error)
-  const charter = longerOf(present?.charter ?? null, accepted.value.charter)
-  return saveMembership(store, charter, accepted.value.credential)
+  return accepted.value
 }
 
 /** A renewal never takes back what this node knows of revocations. */
@@ -72,8 +87,8 @@ const longerOf = (ours: Charter | null, theirs: Charter): Charter =>
 async function checkAccepted(
   answer: Extract<JoinAnswer, { readonly kind: 'accepted' }>,
   invite: Invite,
-  { nodeKey, operatorKey, ...options }: RedeemOptions,
-): Promise<Result<{ readonly charter: Charter; readonly credential: HeldCredential }, string>> {
+  { nodeKey, operatorKey, ...options }: Omit<RedeemOptions, 'store'>,
+): Promise<Result<Accepted, string>> {
   const charter = openCharter(answer.charter)
   if (!charter.ok) return err(`its charter is not valid (${charter.error.detail})`)
   const { view } = charter.value
@@ -99,7 +114,8 @@ const otherFederation = (present: Membership, invite: Invite): BootstrapError =>
   new BootstrapError(
     'other-federation',
     `this folder belongs to the federation "${present.federationName}", the invite is of "${invite.federationName}"`,
-    'Choose another folder with --data to join with; one folder is one node of one federation.',
+    'One folder is one node of one federation: choose another with --data. A device that `coppice federate` left ' +
+      'behind comes after the others of its operator with `coppice join INVITE --leave`.',
   )
 
 const badAnswer = (why: string): BootstrapError =>

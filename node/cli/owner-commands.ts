@@ -16,7 +16,7 @@ export function addOwnerCommands(program: Command, contextOf: ContextOf): void {
     .command('audit')
     .description('who asked for what, who decided, who accepted and when, each signed; needs no network')
     .argument('[service]', 'app.namespace.service.namespace (default: all)')
-    .option('--usage', "what operators' services were given on whose devices, reckoned up from it")
+    .option('--usage', "what operators' services were given and used on whose devices, reckoned up from it")
     .action(async (service: string | undefined, words: { readonly usage?: boolean }, command: Command) => {
       const { audit, usage } = await import('./commands/audit.ts')
       return words.usage ? usage(contextOf(command)) : audit(contextOf(command), service ?? null)

@@ -107,7 +107,8 @@ function addNodeCommands(program: Command): void {
   ).action(async (words: UpWords, command: Command) => (await import('./commands/up.ts')).up(contextOf(command), words))
   addUpOptions(program.command('join').description('join with an invite, then run like up'))
     .argument('<invite>', 'the line that `coppice invite` printed, or the file that `coppice prepare` wrote')
-    .action(async (invite: string, words: UpWords, command: Command) =>
+    .option('--leave', 'leave another federation of the same operator, as the same device (see `federate`)')
+    .action(async (invite: string, words: UpWords & { readonly leave?: boolean }, command: Command) =>
       (await import('./commands/up.ts')).join(contextOf(command), invite, words),
     )
   program

@@ -95,6 +95,7 @@ test('the status names what it waits for, the leaders and the peers', () => {
         via: NODE,
         rttMs: 12.4,
         reason: 'NAT',
+        reasonCode: 'symmetric-nat',
       },
     ],
   })

@@ -1,6 +1,6 @@
 // Which records are worth keeping when later ones have taken their place: who asked for a service, who decided where it
 // runs, which device accepted, and when it began and ended. They are kept as they were signed, so that whoever doubts
-// them can check; what only repeats or refines is left out.
+// them can check; what only repeats or refines is left out, but for the last word on what an instance used.
 
 import type { SealedRecord } from '../../services-registry/index.ts'
 import { isInstance, isPlacement, isSpec } from '../../services-registry/index.ts'
@@ -22,12 +22,14 @@ export function createAudit(): Audit {
       const mark = record === null ? null : markOf(record)
       if (record === null || mark === null) return
       const key = `${recordKey(record.message, record.from)} ${record.message.domain} ${record.signer.operator}`
-      if (marks.get(key) === mark) return
+      const isStep = marks.get(key) !== mark
+      const saysUse = isInstance(record) && record.message.used !== undefined
+      if (!isStep && !saysUse) return
       marks.delete(key)
       const [oldest] = marks.keys()
       if (marks.size >= MARKS_MAX && oldest !== undefined) marks.delete(oldest)
       marks.set(key, mark)
-      out.push({ kind: 'audit', record })
+      out.push({ kind: 'audit', record, isStep })
     },
   }
 }

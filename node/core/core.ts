@@ -31,6 +31,7 @@ import { type ReceptionParts, receive } from './reception.ts'
 import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
+import { createShowing } from './showing.ts'
 import { authorSubmission } from './submission.ts'
 import { createWhereabouts } from './whereabouts.ts'
 
@@ -145,6 +146,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const asking = createAsking(self, book)
   const audit = createAudit()
   const policies = createPolicies(self, neighbours.connected)
+  const showing = createShowing(self, stores, leads)
   const intake = createIntake({
     self,
     saved: memory.intake,
@@ -171,7 +173,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
     const store = records.store(input.domain)
-    const message = authorSubmission(input, { self, store, waiting: pendingSpec(input.service), wall })
+    const [waiting, seenBy] = [pendingSpec(input.service), showing.seenBy(input.spec)]
+    const message = authorSubmission(input, { self, store, waiting, wall, seenBy })
     out.push({ kind: 'author', message, topics: [] })
   }
 
@@ -243,6 +246,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return placing.onRuntimes(input.runtimes, at, out)
       case 'runtime':
       case 'found':
+      case 'used':
         return placing.onRuntime(input, at, out)
       case 'submit':
         return onSubmit(input, at)
@@ -264,6 +268,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       }
       case 'policy':
         policies.onPolicy(input, out)
+        showing.onPolicy(input.policy, out)
         return placing.onPolicy(input.policy, at, out)
       case 'revoked':
         return onRevoked(input.node, at)

@@ -4,7 +4,7 @@
 import type { BootstrapMessage, CharterMessage } from '../../bootstrap/messages.ts'
 import type { ElectionInput, ElectionMessage } from '../../election/index.ts'
 import type { Emit, TopicName } from '../../overlay/kernel/effect.ts'
-import type { DomainPath, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
+import type { DomainPath, InstanceKey, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { MembershipMessage } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
@@ -13,6 +13,7 @@ import type { PlacementMessage, RuntimeEvent, RuntimeOperation, ServiceSpec } fr
 import type { PolicyFile } from '../../placement/policy.ts'
 import type { FoundInstance } from '../../placement/runtime.ts'
 import type {
+  InstanceUse,
   PlainRecord,
   RegistryMessage,
   RolloutRecord,
@@ -72,8 +73,8 @@ export type CoreEffect =
   | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
   /** A member says what is new in the charter, or wants to know: for whoever keeps ours. */
   | { readonly kind: 'charter'; readonly message: CharterMessage; readonly from: NodeId }
-  /** A record that is kept when a later one takes its place. */
-  | { readonly kind: 'audit'; readonly record: SealedRecord }
+  /** A record that is kept when a later one takes its place; `isStep` where it is not only a later word on its use. */
+  | { readonly kind: 'audit'; readonly record: SealedRecord; readonly isStep: boolean }
   /** Somebody of our operator shows its policy; whoever keeps ours looks whether it is a later one. */
   | { readonly kind: 'policy'; readonly statement: string }
   | { readonly kind: 'answered'; readonly requestId: string; readonly answer: Answer }
@@ -109,6 +110,8 @@ export type CoreInput =
   | { readonly kind: 'runtimes'; readonly runtimes: readonly RuntimeInfo[] }
   | { readonly kind: 'runtime'; readonly event: RuntimeEvent }
   | { readonly kind: 'found'; readonly runtime: string; readonly instances: readonly FoundInstance[] }
+  /** What an instance of this device has used so far; `isLast` where it is not read again soon. */
+  | { readonly kind: 'used'; readonly key: InstanceKey; readonly used: InstanceUse; readonly isLast: boolean }
   /** Somebody on this device wants a service to run (or, with null, no longer). */
   | {
       readonly kind: 'submit'

@@ -97,7 +97,7 @@ export interface Placing {
   onReading(reading: HostReading, context: StepContext, out: CoreEffect[]): void
   onRuntimes(runtimes: readonly RuntimeInfo[], context: StepContext, out: CoreEffect[]): void
   onRuntime(
-    input: Extract<CoreInput, { readonly kind: 'runtime' | 'found' }>,
+    input: Extract<CoreInput, { readonly kind: 'runtime' | 'found' | 'used' }>,
     context: StepContext,
     out: CoreEffect[],
   ): void

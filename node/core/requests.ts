@@ -55,7 +55,7 @@ export interface Requests {
 }
 
 export function createRequests({ self, book, stores, pending }: RequestsOptions): Requests {
-  let lookup = createLookup({ self: self.node, cluster: self.domain, stores })
+  let lookup = createLookup({ self, stores })
   let outbox = createOutbox(pending)
 
   const feedLookup = (input: LookupInput, context: StepContext, out: CoreEffect[]): void => {

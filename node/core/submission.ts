@@ -19,11 +19,13 @@ export interface SubmissionContext {
   /** An earlier submission that no holder has taken in so far. */
   readonly waiting: SealedRecord<SpecRecord> | null
   readonly wall: UnixMillis
+  /** Other operators that are told of it. */
+  readonly seenBy: readonly string[]
 }
 
 export function authorSubmission(
   input: Extract<CoreInput, { readonly kind: 'submit' }>,
-  { self, store, waiting, wall }: SubmissionContext,
+  { self, store, waiting, wall, seenBy }: SubmissionContext,
 ): SpecRecord {
   const { domain, service, isScale = false } = input
   const spec = input.spec === null ? null : encodeSpec(input.spec)
@@ -32,5 +34,5 @@ export function authorSubmission(
   const clock = store?.clock ?? CLOCK_ZERO
   const next =
     input.spec === null ? {} : nextVersion(held?.message ?? null, rollout?.message ?? null, input.spec, isScale)
-  return authorSpec({ domain, service, spec, signer: self, held, clock, wall, ...next })
+  return authorSpec({ domain, service, spec, signer: self, held, clock, wall, seenBy, ...next })
 }

@@ -68,6 +68,8 @@ export interface TestNode {
   /** Policies that others showed it, and what it makes of one. */
   readonly shown: string[]
   readonly audited: SealedRecord[]
+  /** Later words of instances on what they used. */
+  readonly uses: SealedRecord[]
   onPolicy: (statement: string) => void
   /** Every frame that it received, as it was on the wire. */
   readonly received: Uint8Array[]
@@ -206,7 +208,7 @@ export function createWorld(
         onResolved: (_requestId, answer) => self().resolved.push(answer),
         onAnswered: (_requestId, answer) => self().answered.push(answer),
         onCharter: () => undefined,
-        onAudit: (record) => self().audited.push(record),
+        onAudit: (record, isStep) => void (isStep ? self().audited : self().uses).push(record),
         onPolicy: (statement) => {
           self().shown.push(statement)
           self().onPolicy(statement)
@@ -256,6 +258,7 @@ export function createWorld(
       topics: new Set(),
       shown: [],
       audited: [],
+      uses: [],
       onPolicy: () => undefined,
       received: [],
     })

@@ -3,11 +3,14 @@
 // secrets, settings and the incarnation stay as they are.
 
 import {
+  type Accepted,
   loadMembership,
+  type Membership,
   type NodeKey,
   openPassage,
   PASSAGE_BEGUN_KEY,
   PASSAGE_KEY,
+  type Passage,
   POLICY_KEY,
 } from '../../bootstrap/index.ts'
 import { packMembership } from '../../bootstrap/io/membership.ts'
@@ -32,7 +35,7 @@ const LEFT_BEHIND = [
 ]
 
 /** Several writes as one: the disk gathers what is asked for in one turn. Resolves once it is on the disk. */
-function writeAll(disk: Disk, writes: readonly (readonly [string, Uint8Array | null])[]): Promise<void> {
+function writeAll(disk: Disk, writes: readonly Write[]): Promise<void> {
   return new Promise((resolve) => {
     for (const [key, value] of writes.slice(0, -1)) disk.write(key, value, false, () => undefined)
     const [key, value] = writes.at(-1) ?? ['', null]
@@ -67,14 +70,39 @@ export async function crossOver(disk: Disk, nodeKey: NodeKey): Promise<boolean> 
     ])
     return false
   }
-  const { charter, credential, seeds, policy } = opened.value
-  const left = await Promise.all(
-    [...LEFT_BEHIND, memberKeyPrefix(membership.domain)].map((prefix) => disk.scan(prefix)),
-  )
   const kept = [...(await disk.scan(KEPT_PREFIX))].flatMap(([key, value]) => {
     const read = decodeKept(value)
     return read.ok ? [[key, carriedOver(read.value)] as const] : []
   })
+  await stepOver(disk, membership, opened.value, kept)
+  return true
+}
+
+/**
+ * A device that was away while the others went over comes after them, by an invite of the federation there. What it ran
+ * is the others' affair by now: it is ended at the next start, unless a leader there has it run here.
+ */
+export async function comeAfter(
+  disk: Disk,
+  membership: Membership,
+  accepted: Accepted,
+  seeds: readonly string[],
+): Promise<void> {
+  const kept = [...(await disk.scan(KEPT_PREFIX)).keys()].map((key) => [key, null] as const)
+  await stepOver(disk, membership, { ...accepted, seeds, policy: null }, kept)
+}
+
+type Write = readonly [string, Uint8Array | null]
+
+async function stepOver(
+  disk: Disk,
+  membership: Membership,
+  { charter, credential, seeds, policy }: Accepted & Pick<Passage, 'seeds' | 'policy'>,
+  kept: readonly Write[],
+): Promise<void> {
+  const left = await Promise.all(
+    [...LEFT_BEHIND, memberKeyPrefix(membership.domain)].map((prefix) => disk.scan(prefix)),
+  )
   await writeAll(disk, [
     ...left.flatMap((found) => [...found.keys()].map((key) => [key, null] as const)),
     ...kept,
@@ -84,5 +112,4 @@ export async function crossOver(disk: Disk, nodeKey: NodeKey): Promise<boolean> 
     [PASSAGE_KEY, null],
     [PASSAGE_BEGUN_KEY, null],
   ])
-  return true
 }

@@ -2,6 +2,7 @@
 // devices go over into it. Everything that may go wrong is found out first, while nothing has changed: names that both
 // use, devices that are away, devices that do not take what they need. Then all are told to begin.
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Charter } from '../../bootstrap/charter.ts'
 import type { Invite } from '../../bootstrap/index.ts'
 import {
@@ -35,8 +36,12 @@ const DEVICE_MS_MAX = 20_000
 const MEMBERS_BYTES_MAX = 4_194_304
 /** Devices that are told at the same time. A guess. */
 const AT_ONCE = 8
-/** How often a device is told to begin that does not say that it does. */
-const BEGIN_TRIES = 3
+/**
+ * How long a device that does not say that it begins is told again, and how soon: what is not reached by then stays
+ * behind. A guess: longer than a device that is short of processor stands still.
+ */
+const BEGIN_MS_MAX = 60_000
+const BEGIN_AGAIN_MS = 1_000
 const INVITE_SEEDS_MAX = 8
 
 interface Ours {
@@ -202,8 +207,10 @@ async function beginAll(member: Member, devices: readonly MemberRow[]): Promise<
   const self = member.core.view.self.node
   const others = devices.filter(({ node }) => node !== self)
   const failed = await eachAtOnce(others, async (row) => {
-    for (let tries = 0; tries < BEGIN_TRIES; tries++) {
+    const deadline = performance.now() + BEGIN_MS_MAX
+    while (performance.now() < deadline && !member.stopping.aborted) {
       if ((await tell(member, row, 'begin', new Uint8Array(), 1))?.length === 1) return true
+      await delay(BEGIN_AGAIN_MS)
     }
     return false
   })

@@ -113,7 +113,12 @@ export function fixtureControl(overrides: Partial<NodeControl> = {}): NodeContro
     explainPolicy: async (id, node) => noted({ ...explained, service: id, node }, 'explainPolicy', id, node),
     audit: async (id) => noted([], 'audit', id),
     stats: async () => [{ service: SERVICE, number: 0, cpuSeconds: 1.5, memoryMb: 40 }],
-    usage: async () => [{ operator: 'other', owner: 'op', instanceSeconds: 60, coreSeconds: 30, gbHours: 0.001 }],
+    usage: async () => [
+      {
+        ...{ operator: 'other', owner: 'op', instanceSeconds: 60, coreSeconds: 30, gbHours: 0.001 },
+        ...{ usedCpuSeconds: 2, usedGbHours: 0.0005, carriedBytes: 1_000 },
+      },
+    ],
     secrets: () => [{ name: 'db', at: '2026-11-22T10:00:00.000Z' }],
     setSecret: async (name, value) => noted({ name, devices: 2 }, 'setSecret', name, value),
     removeSecret: async (name) => noted({ name, devices: 2 }, 'removeSecret', name),

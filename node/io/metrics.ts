@@ -2,6 +2,7 @@
 
 import { Gauge, Registry } from 'prom-client'
 import type { Member } from '../node.ts'
+import { shownOf } from '../shown.ts'
 import { instanceViews } from '../view.ts'
 
 export async function metricsOf(member: Member): Promise<string> {
@@ -14,7 +15,7 @@ export async function metricsOf(member: Member): Promise<string> {
   const members = gauge('coppice_members', 'Members of the cluster by state.', ['state'])
   for (const { state } of view.roster().values()) members.inc({ state })
   const instances = gauge('coppice_instances', 'Instances that this node knows of, by state.', ['state'])
-  for (const { state } of instanceViews(view)) instances.inc({ state })
+  for (const { state } of instanceViews(shownOf(view))) instances.inc({ state })
   const terms = gauge('coppice_term', 'The term of the leader that this node knows.', ['domain'])
   const leads = gauge('coppice_leads', '1 where this node leads the domain.', ['domain'])
   for (const domain of view.leaders().domains()) {

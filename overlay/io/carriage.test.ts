@@ -6,7 +6,8 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { type Duplex, Transform } from 'node:stream'
 import { after, test } from 'node:test'
-import { CARRIAGE_TICKET_CHARS, CARRIED, carriagePreamble } from '../carriage.ts'
+import { CARRIED } from '../carriage.ts'
+import { preamble, TICKET_CHARS } from '../tickets.ts'
 import { createVillage, openTunnel, PATIENCE_MS, type TestNode, wantOf } from './fixtures.ts'
 
 const village = createVillage()
@@ -111,7 +112,7 @@ test('a relay joins nobody who shows a ticket that it did not give', async () =>
   const stranger = connect({ host, port: Number(port) })
   const heard: Buffer[] = []
   stranger.on('data', (bytes) => heard.push(bytes)).on('error', () => {})
-  stranger.write(carriagePreamble('0'.repeat(CARRIAGE_TICKET_CHARS)))
+  stranger.write(preamble(CARRIED, '0'.repeat(TICKET_CHARS)))
   await once(stranger, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) })
   assert.deepEqual([heard.length, counted(relay, 'carriage-refused')], [0, 1])
 })

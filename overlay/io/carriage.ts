@@ -2,22 +2,17 @@
 // What they carry is the line's own TLS, under a key that the ends agreed on without the relay; so it costs the relay
 // no encryption, and tells it nothing.
 
-import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Connection } from '@libp2p/interface'
 import {
   CARRIAGE_BYTES_MAX,
-  CARRIAGE_PREAMBLE_BYTES,
-  CARRIAGE_TICKET_CHARS,
+  CARRIED,
   type CarriageAnswer,
   type CarriageRequest,
-  carriagePreamble,
   decodeCarriageAnswer,
   decodeCarriageRequest,
   encodeCarriageAnswer,
   encodeCarriageRequest,
-  ticketIn,
 } from '../carriage.ts'
 import type { NodeId } from '../kernel/ids.ts'
 import { LINES_PER_PEER_MAX } from '../line-choice.ts'
@@ -25,11 +20,11 @@ import { type Connections, peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { within } from './deadline.ts'
-import { readBytes } from './frames.ts'
 import { type Reach, reachOf } from './line-meeting.ts'
 import { CARRY_PROTOCOL } from './protocols.ts'
 import { answerOnStream, askOnStream } from './question.ts'
 import { splice } from './splice.ts'
+import { awaitTicket, connectWith, newTicket } from './ticketed.ts'
 
 /** Lines that one relay carries at once: two sockets and their buffers each. A guess. */
 const CARRIED_MAX = 512
@@ -116,7 +111,7 @@ export async function openCarriage({ node, connections, counters, onLine }: Carr
     if (fetches >= FETCHES_MAX) return { kind: 'refused', detail: 'too many at once' }
     fetches += 1
     const patience = within(JOIN_MS_MAX)
-    connectWith(reach, ticket, patience.signal)
+    connectWith(reach, CARRIED, ticket, patience.signal)
       .then(onLine, () => counters.add('carriage-failed'))
       .finally(() => {
         fetches -= 1
@@ -160,13 +155,13 @@ export async function openCarriage({ node, connections, counters, onLine }: Carr
   return {
     dial: async (relay, reach, to, signal) => {
       const answer = await ask(relay, { kind: 'carry', to }, signal)
-      if (answer.kind === 'joined') return await connectWith(reach, answer.ticket, signal)
+      if (answer.kind === 'joined') return await connectWith(reach, CARRIED, answer.ticket, signal)
       throw new Error(answer.kind === 'refused' ? `the relay refused: ${answer.detail}` : 'the relay made no sense')
     },
     accept: (socket) => {
       socket.on('error', () => {})
-      readPreamble(socket).then(
-        (preamble) => join(socket, ticketIn(preamble)),
+      awaitTicket(socket).then(
+        (ticket) => join(socket, ticket),
         () => socket.destroy(),
       )
     },
@@ -177,30 +172,6 @@ export async function openCarriage({ node, connections, counters, onLine }: Carr
       for (const pair of [...pairs]) end(pair)
     },
   }
-}
-
-const newTicket = (): string => randomBytes(CARRIAGE_TICKET_CHARS / 2).toString('hex')
-
-async function readPreamble(socket: Socket): Promise<Uint8Array> {
-  const patience = within(REQUEST_MS_MAX)
-  try {
-    return await readBytes(socket, CARRIAGE_PREAMBLE_BYTES, patience.signal)
-  } finally {
-    patience.end()
-  }
-}
-
-async function connectWith({ host, port }: Reach, ticket: string, signal: AbortSignal): Promise<Socket> {
-  const socket = connect({ host, port })
-  socket.on('error', () => {})
-  try {
-    await once(socket, 'connect', { signal })
-  } catch (problem) {
-    socket.destroy()
-    throw problem
-  }
-  socket.write(carriagePreamble(ticket))
-  return socket
 }
 
 async function ask(connection: Connection, request: CarriageRequest, signal: AbortSignal): Promise<CarriageAnswer> {

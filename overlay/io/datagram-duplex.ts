@@ -32,6 +32,7 @@ export function dialDatagrams(host: string, port: number, signal: AbortSignal): 
 function overSocket(socket: Socket): Duplex {
   const reader = createDatagramReader()
   let isFull = false
+  let [bytesRead, bytesWritten] = [0, 0]
   const duplex = new Duplex({
     allowHalfOpen: false,
     readableHighWaterMark: RECEIVED_BYTES_MAX,
@@ -40,6 +41,7 @@ function overSocket(socket: Socket): Duplex {
     },
     write: (chunk: Uint8Array, _encoding, done) => {
       idle.refresh()
+      bytesWritten += chunk.length
       const datagrams = reader.push(chunk)
       if (!datagrams.ok) return done(new Error(datagrams.error))
       for (const datagram of datagrams.value) socket.send(datagram)
@@ -55,9 +57,15 @@ function overSocket(socket: Socket): Duplex {
   socket.on('message', (datagram) => {
     idle.refresh()
     const framed = frameDatagram(datagram)
-    if (framed !== null && !isFull) isFull = !duplex.push(framed)
+    if (framed === null || isFull) return
+    bytesRead += framed.length
+    isFull = !duplex.push(framed)
   })
   // Nobody listens there any more: the flow ends, and the caller's next datagram may find another instance.
   socket.on('error', (problem) => duplex.destroy(problem))
-  return duplex
+  // As the sockets of node:net have it.
+  return Object.defineProperties(duplex, {
+    bytesRead: { get: () => bytesRead },
+    bytesWritten: { get: () => bytesWritten },
+  })
 }

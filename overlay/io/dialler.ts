@@ -24,7 +24,7 @@ const RELAY_DIAL_MS_MAX = 5_000
 export interface Dialler {
   /** Dials, or joins the dial that runs. Rejects when no address leads to the peer, or with HelloRefused. */
   dial(peer: NodeId, addresses: readonly string[]): Promise<Connection>
-  /** Dials even though there is a connection: for a direct path besides a relayed one. */
+  /** Dials these, and nothing else, even though there is a connection: for a direct path besides a relayed one. */
   dialBesides(peer: NodeId, addresses: readonly string[]): Promise<Connection>
   /** What there is, or a dial unless one failed a moment ago; rejects when the signal aborts first. */
   connect(peer: NodeId, addresses: readonly string[], signal: AbortSignal): Promise<Connection>
@@ -40,11 +40,11 @@ export interface DiallerSetup {
 export function createDialler({ node, desk, connections, counters }: DiallerSetup, stop: AbortSignal): Dialler {
   const running = new Map<NodeId, Promise<Connection>>()
   const failedAt = new Map<NodeId, number>()
-  const dialBesides = async (peer: NodeId, addresses: readonly string[]): Promise<Connection> => {
+  const admit = async (peer: NodeId, attempt: (signal: AbortSignal) => Promise<Connection>): Promise<Connection> => {
     counters.add('dials')
     const signal = AbortSignal.any([stop, AbortSignal.timeout(CONNECT_TIMEOUT_MS)])
     try {
-      const connection = await dialAny(node, peer, addresses, signal)
+      const connection = await attempt(signal)
       await desk.admitted(connection)
       failedAt.delete(peer)
       return connections.best(peer) ?? connection
@@ -58,13 +58,13 @@ export function createDialler({ node, desk, connections, counters }: DiallerSetu
   const dial = (peer: NodeId, addresses: readonly string[]): Promise<Connection> => {
     const known = running.get(peer)
     if (known !== undefined) return known
-    const dialling = dialBesides(peer, addresses).finally(() => running.delete(peer))
+    const dialling = admit(peer, (signal) => dialAny(node, peer, addresses, signal)).finally(() => running.delete(peer))
     running.set(peer, dialling)
     return dialling
   }
   return {
     dial,
-    dialBesides,
+    dialBesides: (peer, addresses) => admit(peer, (signal) => dialNamed(node, toMultiaddrs(addresses, peer), signal)),
     connect: async (peer, addresses, signal) => {
       const open = connections.best(peer)
       if (open !== null) return open
@@ -78,7 +78,7 @@ export function createDialler({ node, desk, connections, counters }: DiallerSetu
 
 /** Dials what was named, then what the peer store and the DHT know. */
 async function dialAny(node: Libp2pNode, peer: NodeId, addresses: readonly string[], signal: AbortSignal) {
-  const named = addresses.flatMap((address) => toMultiaddr(address, peer))
+  const named = toMultiaddrs(addresses, peer)
   if (named.length > 0) {
     try {
       return await dialNamed(node, named, signal)
@@ -146,6 +146,9 @@ const relayOf = (address: Multiaddr): string | null => {
 }
 
 const dhtPeers = (node: Libp2pNode): number => (node.services.dht as SingleKadDHT).routingTable.size
+
+const toMultiaddrs = (addresses: readonly string[], peer: NodeId): readonly Multiaddr[] =>
+  addresses.flatMap((address) => toMultiaddr(address, peer))
 
 /** A multiaddr that ends in the peer's id; none when it is malformed or another peer's. */
 function toMultiaddr(address: string, peer: NodeId): readonly Multiaddr[] {

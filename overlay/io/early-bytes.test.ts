@@ -85,6 +85,15 @@ test('where no answer came the call is lost for good, unless nothing was said', 
   }
 })
 
+test('an answer that makes no sense is none', async () => {
+  const { far, open } = line(0)
+  const opening = open(program('hello').caller)
+  await readFrame(far, 1_024, never)
+  writeFrame(far, Uint8Array.of(0xff, 0xff))
+  const opened = await opening
+  assert.equal(opened.ok ? '' : opened.error.code, 'lost')
+})
+
 test('nothing goes ahead over a line that was silent, as its other end may be gone', async () => {
   const { far, open } = line(2_000)
   const { caller } = program('hello')

@@ -1,6 +1,6 @@
-// What a caller says before its tunnel is open goes right behind the tunnel's header, so that the first answer takes one
-// round trip and not two. A refused tunnel carried nothing: then the caller's stream has its bytes again, for the next
-// instance.
+// What a caller says before its tunnel is open goes right behind the tunnel's header, so that the first answer takes
+// one round trip and not two. A refused tunnel carried nothing: then the caller's stream has its bytes again, for the
+// next instance.
 
 import type { Duplex, Writable } from 'node:stream'
 

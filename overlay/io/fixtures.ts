@@ -7,14 +7,15 @@ import type { PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorId, serviceId } from '../kernel/ids.ts'
 import { err, ok } from '../kernel/result.ts'
+import type { NotDirect } from '../not-direct.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import { createNetwork, type NetworkOptions } from './libp2p-transport.ts'
 import type { Gate, NetworkEvents, NetworkPort, PeerConnected, TunnelHandler, TunnelHeader } from './network.ts'
 
 export const FEDERATION = 'ab'.repeat(32) as FederationId
 export const OTHER_FEDERATION = 'cd'.repeat(32) as FederationId
-/** No test waits longer for anything. */
-export const PATIENCE_MS = 20_000
+/** No test waits longer for anything that takes less than a second on a free machine. */
+export const PATIENCE_MS = 100_000
 
 const text = new TextEncoder()
 
@@ -56,7 +57,7 @@ export interface Heard {
   readonly disconnected: { readonly peer: NodeId; readonly at: number }[]
   readonly roundTrips: number[]
   readonly notices: string[]
-  readonly notDirect: string[]
+  readonly notDirect: NotDirect[]
   /** Resolves as soon as the condition holds; looked at whenever the network says anything, and every 20 ms. */
   until(condition: () => boolean, what: string): Promise<void>
 }
@@ -177,6 +178,7 @@ export function createVillage(): Village {
         tunnels: echoTunnels,
         listen: ['/ip4/127.0.0.1/tcp/0'],
         linePatienceMs: PATIENCE_MS,
+        helloTimeoutMs: PATIENCE_MS,
         ...options,
       })
       const node = { key, network, heard, gate }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { duplexPair } from 'node:stream'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { PATIENCE_MS } from './fixtures.ts'
 import { frame, readFrame } from './frames.ts'
 
 const BYTES_MAX = 1_000
@@ -17,7 +18,7 @@ const pair = () => {
 test('half a frame keeps nobody: other work goes on until the rest comes', async () => {
   const { near, far } = pair()
   const bytes = frame(MESSAGE)
-  const whole = readFrame(near, BYTES_MAX, AbortSignal.timeout(5_000))
+  const whole = readFrame(near, BYTES_MAX, AbortSignal.timeout(PATIENCE_MS))
   // Each piece is written in a turn of its own, which comes only while the reader lets go of the thread.
   for (let at = 0; at < bytes.length; at += 7) {
     far.write(bytes.subarray(at, at + 7))
@@ -39,7 +40,7 @@ test('whoever never says the rest is given up in time', async () => {
 test('what follows a frame stays in the stream', async () => {
   const { near, far } = pair()
   far.write(Buffer.concat([frame(MESSAGE), frame(MESSAGE.subarray(0, 3)), Buffer.from('and more')]))
-  const signal = AbortSignal.timeout(5_000)
+  const signal = AbortSignal.timeout(PATIENCE_MS)
   assert.equal((await readFrame(near, BYTES_MAX, signal)).length, 300)
   assert.equal((await readFrame(near, BYTES_MAX, signal)).length, 3)
   assert.equal(String(near.read()), 'and more')
@@ -54,6 +55,6 @@ test('a frame that is cut short, is too long, or has no end to its length is ref
   ] as const) {
     const { near, far } = pair()
     far.end(bytes)
-    await assert.rejects(readFrame(near, BYTES_MAX, AbortSignal.timeout(5_000)), problem)
+    await assert.rejects(readFrame(near, BYTES_MAX, AbortSignal.timeout(PATIENCE_MS)), problem)
   }
 })

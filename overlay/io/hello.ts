@@ -10,6 +10,7 @@ import { err, ok } from '../kernel/result.ts'
 import { decodeBounded, encodeCbor } from '../wire/codec.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
+import { relaysIn } from './direct-only.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import { spareWindowUpdates } from './multiplexer.ts'
 import type { Gate } from './network.ts'
@@ -117,6 +118,11 @@ export async function installHello(
   node.addEventListener('connection:open', ({ detail: connection }) => {
     if (node.getConnections(connection.remotePeer).length > CONNECTIONS_PER_PEER_MAX) {
       connection.abort(new Error(`more than ${CONNECTIONS_PER_PEER_MAX} connections of one peer`))
+      return
+    }
+    // libp2p takes it for direct. Relays of ours carry only what comes directly (direct-only.ts).
+    if (relaysIn(connection.remoteAddr) > 1) {
+      connection.abort(new Error('a connection over more than one relay'))
       return
     }
     visitOf(connection)

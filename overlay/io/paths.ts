@@ -4,11 +4,14 @@
 import { randomInt } from 'node:crypto'
 import type { Connection } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
+import { type NotDirect, whyNotDirect } from '../not-direct.ts'
 import { type Connections, peerOf } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { serveDialBacks } from './dial-back.ts'
 import type { HelloDesk } from './hello.ts'
+import type { KnockDoor } from './knocks.ts'
 import type { NetworkOptions } from './libp2p-transport.ts'
+import { serveObservations } from './observe.ts'
 import { installPunching } from './punch.ts'
 import { keepReach, type ReachKeeper } from './reach.ts'
 import { LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
@@ -23,6 +26,8 @@ export interface PathsSetup {
   readonly options: NetworkOptions
   /** The peers whose round trips are told of. */
   readonly wanted: ReadonlySet<NodeId>
+  /** Where members knock. */
+  readonly door: KnockDoor
 }
 
 export interface Paths {
@@ -33,9 +38,10 @@ export interface Paths {
   onNotDirect(peer: NodeId): void
   /** Once the node listens. */
   start(): ReachKeeper
+  close(): void
 }
 
-export async function installPaths({ node, desk, connections, options, wanted }: PathsSetup): Promise<Paths> {
+export async function installPaths({ node, desk, connections, options, wanted, door }: PathsSetup): Promise<Paths> {
   const { events } = options
   let reach: ReachKeeper | null = null
   const roundTrips = measureRoundTrips({
@@ -48,22 +54,27 @@ export async function installPaths({ node, desk, connections, options, wanted }:
       if (wanted.has(peer)) events.onRoundTrip(peer, ms)
     },
   })
+  /** While the other side tries there is nothing to tell yet. */
+  const tellWhy = (peer: NodeId, reason: NotDirect): void => {
+    if (reason.code !== 'trying') events.onNotDirect(peer, reason)
+  }
   const puncher = await installPunching({
     node,
     desk,
     connections,
     observers: () => reach?.observers() ?? [],
     roundTripMs: roundTrips.measure,
-    onFailed: events.onNotDirect,
+    onFailed: tellWhy,
   })
-  await serveDialBacks(node, desk)
+  await serveDialBacks(node)
+  await serveObservations(node, door)
   return {
     roundTrips,
     punch: async (peer, signal) => {
       try {
         return await puncher.punch(peer, signal)
       } catch (problem) {
-        events.onNotDirect(peer, problem instanceof Error ? problem.message : String(problem))
+        tellWhy(peer, whyNotDirect(problem))
         throw problem
       }
     },
@@ -72,6 +83,7 @@ export async function installPaths({ node, desk, connections, options, wanted }:
       reach = keepReach({
         node,
         connections,
+        door,
         relay: options.relay ?? null,
         isRelayed: options.listen.includes(RELAYED),
         isForwarding: options.portForwarding ?? true,
@@ -81,6 +93,10 @@ export async function installPaths({ node, desk, connections, options, wanted }:
         onMoved: () => node.getConnections().forEach(roundTrips.doubt),
       })
       return reach
+    },
+    close: () => {
+      roundTrips.close()
+      door.close()
     },
   }
 }

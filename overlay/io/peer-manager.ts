@@ -1,9 +1,17 @@
 // Carries out the dial plan: tells it what happened, dials and hangs up as it says, and keeps its one timer.
 
 import type { Connection } from '@libp2p/interface'
-import { createDialPlan, type DialPlanEffect, type DialPlanInput, step, wakeAt } from '../dial-plan.ts'
+import {
+  createDialPlan,
+  type DialOutcome,
+  type DialPlanEffect,
+  type DialPlanInput,
+  step,
+  wakeAt,
+} from '../dial-plan.ts'
 import type { NodeId } from '../kernel/ids.ts'
 import { seededRandom } from '../kernel/random.ts'
+import { NoDirectPath } from '../not-direct.ts'
 import { createDialler, type DiallerSetup, isRefusal } from './dialler.ts'
 import type { WantedPeer } from './network.ts'
 
@@ -47,7 +55,7 @@ export function managePeers(setup: PeerManagerSetup): PeerManager {
     const dialling = effect.upgrade ? upgrade(effect) : dialler.dial(peer, addresses)
     dialling.then(
       () => tell({ kind: 'dialled', peer, outcome: 'connected' }),
-      (problem) => tell({ kind: 'dialled', peer, outcome: isRefusal(problem) ? 'refused' : 'failed' }),
+      (problem) => tell({ kind: 'dialled', peer, outcome: outcomeOf(problem) }),
     )
   }
   const upgrade = ({ peer, addresses, punch }: DialPlanEffect): Promise<Connection> =>
@@ -67,4 +75,10 @@ export function managePeers(setup: PeerManagerSetup): PeerManager {
       stop.abort(new Error('the network was stopped'))
     },
   }
+}
+
+function outcomeOf(problem: unknown): DialOutcome {
+  const all: readonly unknown[] = problem instanceof AggregateError ? problem.errors : [problem]
+  if (all.some((one) => one instanceof NoDirectPath && one.isFinal)) return 'in-vain'
+  return isRefusal(problem) ? 'refused' : 'failed'
 }

@@ -4,11 +4,11 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { Connection } from '@libp2p/interface'
-import { multiaddr } from '@multiformats/multiaddr'
+import type { NodeId } from '../kernel/ids.ts'
+import { NoDirectPath } from '../not-direct.ts'
 import { isIpv6, type PunchOffer } from '../punch.ts'
-import type { Libp2pNode } from './create-libp2p.ts'
-import { hostAndPortOf } from './dial-back.ts'
-import { closeQuietly } from './hello.ts'
+import { type Knocked, knock } from './knocks.ts'
+import { askToBeSeen } from './observe.ts'
 
 export interface PortMapping {
   readonly localPort: number
@@ -16,53 +16,61 @@ export interface PortMapping {
   close(): void
 }
 
-/** A member that can be dialled: its multiaddr ends in its id. */
-export type Observer = string
-
-interface Probe {
-  readonly localPort: number
+/** A member that is connected directly, and an address at which it can be knocked at. */
+export interface Observer {
+  readonly peer: NodeId
+  readonly connection: Connection
   readonly host: string
   readonly port: number
-  readonly connection: Connection
 }
 
-/** Asks up to two members how they see one local port. Rejects when not even the first answers. */
-export async function openMapping(
-  node: Libp2pNode,
-  observers: readonly Observer[],
-  signal: AbortSignal,
-): Promise<PortMapping> {
-  const [first, second] = observers
-  if (first === undefined) throw new Error('no member is connected that could say how this node is seen from outside')
-  const seen = await probe(node, first, 0, signal)
-  const again = second === undefined ? null : await probe(node, second, seen.localPort, signal).catch(() => null)
-  const { localPort, host, port } = seen
+/**
+ * Asks up to two members, over one family of addresses, how they see one local port. Rejects when not even the first
+ * answers.
+ */
+export async function openMapping([first, second]: readonly Observer[], signal: AbortSignal): Promise<PortMapping> {
+  if (first === undefined) throw new NoDirectPath('unobserved')
+  const secondTicket = second === undefined ? null : askToBeSeen(second.connection, signal)
+  secondTicket?.catch(() => {})
+  const seen = await beSeen(first, await askToBeSeen(first.connection, signal), 0, signal)
+  const localPort = seen.socket.localPort ?? 0
+  const again = await seenAgain(second, secondTicket, localPort, signal)
+  const { host, port } = seen.seen
   return {
     localPort,
-    offer: { host, port, isSteady: again === null ? null : again.host === host && again.port === port },
+    offer: { host, port, isSteady: again === null ? null : again.seen.host === host && again.seen.port === port },
     close: () => {
-      void closeQuietly(seen.connection)
-      if (again !== null) void closeQuietly(again.connection)
+      seen.socket.destroy()
+      again?.socket.destroy()
     },
   }
 }
 
-async function probe(node: Libp2pNode, observer: Observer, localPort: number, signal: AbortSignal): Promise<Probe> {
-  const target = hostAndPortOf(observer)
-  if (target === null) throw new Error(`${observer} is no address of TCP`)
-  const socket = await dialFrom(localPort, target.host, target.port, signal)
-  const bound = socket.localPort ?? 0
-  const connection = await node.services.inside.transportManager.dial(multiaddr(observer), { signal, socket } as object)
-  const { observedAddr } = await node.services.identify.identify(connection, { signal })
-  const seen = observedAddr === undefined ? null : hostAndPortOf(observedAddr.toString())
-  if (seen === null) throw new Error('the member did not say how it sees this node')
-  return { localPort: bound, host: seen.host, port: seen.port, connection }
+async function seenAgain(
+  observer: Observer | undefined,
+  ticket: Promise<string> | null,
+  localPort: number,
+  signal: AbortSignal,
+): Promise<Knocked | null> {
+  if (observer === undefined || ticket === null) return null
+  try {
+    return await beSeen(observer, await ticket, localPort, signal)
+  } catch {
+    // One is enough to be dialled by those whom the NAT shows the same port.
+    return null
+  }
 }
 
-/** Dials from a local port (0: any, which others may then share), as a listener of that port would be seen. */
+const beSeen = ({ host, port }: Observer, ticket: string, localPort: number, signal: AbortSignal): Promise<Knocked> =>
+  knock({ host, port, ...from(localPort, host) }, ticket, signal)
+
+/** A local port (0: any), which others may then share, as a listener of that port would be seen. */
+const from = (localPort: number, host: string) => ({ localPort, localAddress: isIpv6(host) ? '::' : '0.0.0.0' })
+
+/** Dials from a local port. */
 export async function dialFrom(localPort: number, host: string, port: number, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted()
-  const socket = connect({ host, port, localPort, localAddress: isIpv6(host) ? '::' : '0.0.0.0', noDelay: true })
+  const socket = connect({ host, port, ...from(localPort, host), noDelay: true })
   try {
     await once(socket, 'connect', { signal })
     return socket

@@ -9,7 +9,8 @@ export const RENEWAL_PROTOCOL = '/coppice/renewal/1.0.0'
 export const TUNNEL_PROTOCOL = '/coppice/tunnel/1.0.0'
 export const LINE_PROTOCOL = '/coppice/line/1.0.0'
 export const CARRY_PROTOCOL = '/coppice/carry/1.0.0'
-export const DIAL_BACK_PROTOCOL = '/coppice/dial-back/1.0.0'
+export const DIAL_BACK_PROTOCOL = '/coppice/dial-back/2.0.0'
+export const OBSERVE_PROTOCOL = '/coppice/observe/1.0.0'
 export const PUNCH_PROTOCOL = '/coppice/punch/1.0.0'
 /** libp2p's own. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
@@ -32,8 +33,6 @@ export const ANSWER_BYTES_MAX = 12_582_912
 /** A credential is a compact JWS of about 1 KiB; one from a delegate holds another one. */
 export const CREDENTIAL_BYTES_MAX = 16_384
 export const CREDENTIAL_HASH_BYTES = 32
-/** A port, and whether it was reached. */
-export const DIAL_BACK_BYTES_MAX = 64
 
 /** How long each side has to prove membership on a new connection (DESIGN section 4: "dropped after 5 s"). */
 export const HELLO_TIMEOUT_MS = 5_000

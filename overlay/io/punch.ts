@@ -9,13 +9,17 @@ import type { Connection } from '@libp2p/interface'
 import { isLoopback } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
+import { NoDirectPath, type NotDirect, type NotDirectCode, whyNotDirect } from '../not-direct.ts'
 import {
+  chooseObservers,
   decodeOffer,
   encodeExcuse,
   encodeOffer,
   isIpv6,
   PUNCH_BYTES_MAX,
   type PunchOffer,
+  whyInVain,
+  whyNotAnswered,
   whyNotPunched,
 } from '../punch.ts'
 import type { Connections } from './connections.ts'
@@ -32,8 +36,6 @@ const AGREE_MS_MAX = 10_000
 const DIAL_MS_MAX = 5_000
 /** A router that refuses instead of dropping is dialled again until the other side has opened its own. */
 const REFUSED_RETRY_MS = 100
-/** Punches of others at once; each holds a port and three sockets. A guess. */
-const PUNCHES_AT_ONCE_MAX = 32
 
 export interface Puncher {
   /** Makes a direct connection to a peer that is connected over a relay. Rejects with the reason why not. */
@@ -48,26 +50,29 @@ export interface PuncherSetup {
   observers(): readonly Observer[]
   roundTripMs(connection: Connection, signal: AbortSignal): Promise<number>
   /** Why the punch that a peer asked for came to nothing. */
-  onFailed(peer: NodeId, reason: string): void
+  onFailed(peer: NodeId, reason: NotDirect): void
 }
 
 export async function installPunching(setup: PuncherSetup): Promise<Puncher> {
   const { node, connections, onFailed } = setup
-  const running = new Set<NodeId>()
+  const self = nodeId(node.peerId.toString())
+  const asking = new Set<NodeId>()
+  const answering = new Set<NodeId>()
   await node.handle(
     PUNCH_PROTOCOL,
     async (stream, connection) => {
       const peer = nodeId(connection.remotePeer.toString())
       const duplex = libp2pDuplex(stream)
       duplex.on('error', () => {})
-      if (running.has(peer) || running.size >= PUNCHES_AT_ONCE_MAX) return excuse(duplex, 'it is dialling already')
-      running.add(peer)
+      const busy = whyNotAnswered(self, peer, { asking, answering })
+      if (busy !== null) return excuse(duplex, busy)
+      answering.add(peer)
       try {
         await respond(setup, peer, duplex)
       } catch (problem) {
-        if (connections.best(peer)?.direct !== true) onFailed(peer, messageOf(problem))
+        if (connections.best(peer)?.direct !== true) onFailed(peer, whyNotDirect(problem))
       } finally {
-        running.delete(peer)
+        answering.delete(peer)
       }
     },
     { runOnLimitedConnection: true },
@@ -75,14 +80,14 @@ export async function installPunching(setup: PuncherSetup): Promise<Puncher> {
   return {
     punch: async (peer, signal) => {
       const relayed = connections.best(peer)
-      if (relayed === null) throw new Error('not connected')
+      if (relayed === null) throw new NoDirectPath('broken-off')
       if (relayed.direct) return relayed
-      if (running.has(peer)) throw new Error('the other side is dialling already')
-      running.add(peer)
+      if (asking.has(peer) || answering.has(peer)) throw new NoDirectPath('trying')
+      asking.add(peer)
       try {
         return await initiate(setup, peer, relayed, signal)
       } finally {
-        running.delete(peer)
+        asking.delete(peer)
       }
     },
   }
@@ -90,18 +95,22 @@ export async function installPunching(setup: PuncherSetup): Promise<Puncher> {
 
 async function respond(setup: PuncherSetup, peer: NodeId, duplex: Duplex): Promise<void> {
   const signal = AbortSignal.timeout(AGREE_MS_MAX)
-  const mapping = mapPort(setup, signal)
+  let mapping = mapPort(setup, null, signal)
   try {
     const theirs = await readOffer(readFrame(duplex, PUNCH_BYTES_MAX, signal))
+    if (isIpv6((await mapping).offer.host) !== isIpv6(theirs.host)) {
+      closeMapping(mapping)
+      mapping = mapPort(setup, theirs, signal)
+    }
     writeFrame(duplex, encodeOffer((await mapping).offer))
     await readFrame(duplex, 0, signal)
     duplex.end().resume()
     await meet(setup, peer, await mapping, theirs, 'responder')
   } catch (problem) {
-    excuse(duplex, messageOf(problem))
+    excuse(duplex, whyNotDirect(problem).code)
     throw problem
   } finally {
-    mapping.then((opened) => opened.close()).catch(() => {})
+    closeMapping(mapping)
   }
 }
 
@@ -112,7 +121,7 @@ async function initiate(
   stop: AbortSignal,
 ): Promise<Connection> {
   const signal = AbortSignal.any([stop, AbortSignal.timeout(AGREE_MS_MAX)])
-  const mapping = mapPort(setup, signal)
+  const mapping = mapPort(setup, null, signal)
   const duplex = libp2pDuplex(await relayed.newStream(PUNCH_PROTOCOL, { signal, runOnLimitedConnection: true }))
   duplex.on('error', () => {})
   try {
@@ -128,27 +137,30 @@ async function initiate(
     return await meet(setup, peer, await mapping, theirs, 'initiator')
   } finally {
     duplex.destroy()
-    mapping.then((opened) => opened.close()).catch(() => {})
+    closeMapping(mapping)
   }
 }
 
 /** The mapping is waited for later; until then its failure is nobody's. */
-function mapPort({ node, observers }: PuncherSetup, signal: AbortSignal): Promise<PortMapping> {
-  const mapping = openMapping(node, observers(), signal)
+function mapPort({ observers }: PuncherSetup, theirs: PunchOffer | null, signal: AbortSignal): Promise<PortMapping> {
+  const mapping = openMapping(chooseObservers(observers(), theirs), signal)
   mapping.catch(() => {})
   return mapping
 }
 
+const closeMapping = (mapping: Promise<PortMapping>): void =>
+  void mapping.then((opened) => opened.close()).catch(() => {})
+
 /** Says why there will be no offer, where anybody still listens. */
-function excuse(duplex: Duplex, reason: string): void {
+function excuse(duplex: Duplex, code: NotDirectCode): void {
   if (duplex.writableEnded || duplex.destroyed) return
-  writeFrame(duplex, encodeExcuse(reason))
+  writeFrame(duplex, encodeExcuse(code))
   duplex.end().resume()
 }
 
 async function readOffer(frame: Promise<Uint8Array>): Promise<PunchOffer> {
   const offer = decodeOffer(await frame)
-  if (!offer.ok) throw new Error(`the other side did not dial: ${offer.error}`)
+  if (!offer.ok) throw new NoDirectPath(offer.error, { side: 'other' })
   return offer.value
 }
 
@@ -161,11 +173,12 @@ async function meet(
   role: 'initiator' | 'responder',
 ): Promise<Connection> {
   const own = mapping.offer
-  if (isIpv6(own.host) !== isIpv6(theirs.host)) throw new Error('one side has IPv6 only and the other IPv4 only')
+  const inVain = whyInVain(own, theirs)
+  if (inVain !== null) throw inVain
   const family = isIpv6(theirs.host) ? 'ip6' : 'ip4'
   const address = multiaddr(`/${family}/${theirs.host}/tcp/${theirs.port}/p2p/${peer}`)
   // What listens on this device's loopback is nobody's to reach from outside.
-  if (isLoopback(address)) throw new Error('the other side named an address of loopback')
+  if (isLoopback(address)) throw new NoDirectPath('unreadable')
   const signal = AbortSignal.timeout(DIAL_MS_MAX)
   const done = new AbortController()
   const { promise, resolve, reject } = Promise.withResolvers<Connection>()
@@ -182,7 +195,7 @@ async function meet(
       socket.destroy()
     }
   }
-  const giveUp = (): void => reject(new Error(whyNotPunched(own, theirs)))
+  const giveUp = (): void => reject(whyNotPunched(own, theirs))
   signal.addEventListener('abort', giveUp)
   void dialAndListen(mapping.localPort, theirs, AbortSignal.any([signal, done.signal]), use)
   try {
@@ -222,5 +235,3 @@ async function dialAndListen(
     }
   }
 }
-
-const messageOf = (problem: unknown): string => (problem instanceof Error ? problem.message : String(problem))

@@ -1,7 +1,7 @@
 // Finds out by itself how this node is reached: asks members to dial back, takes places on relays where they cannot,
 // and carries others' connections where they can. What to do is decided in reachability.ts and relay-choice.ts.
 
-import { isLinkLocalIp, isLoopback } from '@libp2p/utils'
+import { isLinkLocalIp, isLoopback, isPrivate } from '@libp2p/utils'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import type { StepContext } from '../kernel/machine.ts'
@@ -11,8 +11,10 @@ import * as reachability from '../reachability.ts'
 import * as choice from '../relay-choice.ts'
 import type { Connections } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { askForDialBack, hostAndPortOf } from './dial-back.ts'
+import { askForDialBack, type HostAndPort, hostAndPortOf } from './dial-back.ts'
+import type { KnockDoor } from './knocks.ts'
 import { keepForwarding } from './port-forwarding.ts'
+import type { Observer } from './port-mapping.ts'
 import { RELAY_HOP_PROTOCOL } from './protocols.ts'
 
 /** How this node is reached from outside. */
@@ -27,6 +29,7 @@ export interface Reach {
 export interface ReachSetup {
   readonly node: Libp2pNode
   readonly connections: Connections
+  readonly door: KnockDoor
   /** Always a relay, never, or (null) whenever it can be reached. */
   readonly relay: boolean | null
   /** Wants to be reached over relays whatever members say. */
@@ -43,8 +46,8 @@ export interface ReachSetup {
 
 export interface ReachKeeper {
   now(): Reach
-  /** Multiaddrs of members that can be dialled and say how they see this node, the nearest first. */
-  observers(): readonly string[]
+  /** Members that can be dialled and say how they see this node, the nearest first. */
+  observers(): readonly Observer[]
   onRoundTrip(peer: NodeId, ms: number): void
   /** There is no direct connection to the peer any more. */
   onNotDirect(peer: NodeId): void
@@ -70,7 +73,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   /** By host: addresses that are none of the device's own and are announced, as somebody got through there. */
   const confirmed = new Map<string, Multiaddr>()
   /** Where those that carry connections can be dialled. */
-  const dialled = new Map<NodeId, string>()
+  const dialled = new Map<NodeId, readonly HostAndPort[]>()
 
   const forwarding = keepForwarding({
     random,
@@ -107,7 +110,8 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   const ask = async (peer: NodeId, address: string): Promise<void> => {
     const connection = connections.best(peer)
     const port = portAt(address)
-    const isReached = port === null ? false : connection?.direct ? await askForDialBack(connection, port) : null
+    const isReached =
+      port === null ? false : connection?.direct ? await askForDialBack(connection, port, setup.door) : null
     tellReach({ kind: 'answered', peer, isReached })
   }
   const ownPort = (family: 'ip4' | 'ip6'): number | null => {
@@ -180,8 +184,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
       tellReach({ kind: 'seen', peer, address: seen.host })
     }
     const theirs = hostAndPortOf(connection.remoteAddr.toString())
-    const listening = listenAddrs.find((address) => hostAndPortOf(address.toString())?.host === theirs?.host)
-    if (listening !== undefined) dialled.set(peer, `${listening}/p2p/${peer}`)
+    if (theirs !== null) dialled.set(peer, knockable(listenAddrs, theirs.host))
     // Also who may not carry could say that it does; its operator's word counts.
     const mayCarry = connections.member(peer)?.facts.capabilities.includes('relay') === true
     tellChoice({ kind: 'offer', peer, isOffered: mayCarry && protocols.includes(RELAY_HOP_PROTOCOL) })
@@ -198,7 +201,10 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
   return {
     now,
     observers: () =>
-      choice.byDistance(relays).flatMap((peer) => (connections.best(peer)?.direct ? (dialled.get(peer) ?? []) : [])),
+      choice.byDistance(relays).flatMap((peer) => {
+        const connection = connections.best(peer)
+        return connection?.direct ? (dialled.get(peer) ?? []).map((at) => ({ peer, connection, ...at })) : []
+      }),
     onRoundTrip: (peer, ms) => tellChoice({ kind: 'round-trip', peer, ms }),
     onNotDirect: (peer) => {
       dialled.delete(peer)
@@ -212,6 +218,18 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
       await forwarding.close()
     },
   }
+}
+
+/** Where a member can be knocked at: at the address that was dialled, and at public ones of the other family. */
+export function knockable(listening: readonly Multiaddr[], dialledHost: string): readonly HostAndPort[] {
+  const places = listening.flatMap((address) => {
+    const at = hostAndPortOf(address.toString())
+    return at === null ? [] : [{ at, isPublic: !isPrivate(address) && !isLoopback(address) }]
+  })
+  const dialled = places.find(({ at }) => at.host === dialledHost)?.at
+  if (dialled === undefined) return []
+  const others = places.filter(({ at, isPublic }) => isPublic && at.family !== dialled.family)
+  return [dialled, ...others.map(({ at }) => at)]
 }
 
 /** What members are told of: nothing that means something on one cable or one device only, as far as there is more. */

@@ -7,6 +7,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { invariant } from '../kernel/assert.ts'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { RELAYS_HELD } from '../relay-choice.ts'
+import { directOnly } from './direct-only.ts'
 
 export interface RelayClient {
   /** The relays that carry connections to this node now. */
@@ -55,7 +56,7 @@ export function createRelayTransport(
   const make = circuitRelayTransport(options)
   return {
     transport: (components) => {
-      const transport = make(components)
+      const transport = make(directOnly(components))
       const inner = transport as unknown as {
         readonly reservationStore: ReservationStore
         readonly discovery: Discovery

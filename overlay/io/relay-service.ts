@@ -4,6 +4,7 @@
 
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
 import { type Connection, type ConnectionGater, type PeerId, start, stop } from '@libp2p/interface'
+import { directOnly } from './direct-only.ts'
 import { RELAY_HOP_PROTOCOL } from './protocols.ts'
 
 /** Members that one relay keeps a place for: a fleet behind one reachable device. A guess. */
@@ -38,7 +39,7 @@ export const relayService = (components: RelayComponents): RelayService => {
       if (wanted === isOn) return
       isOn = wanted
       if (!wanted) return components.registrar.unhandle(RELAY_HOP_PROTOCOL)
-      const server = make(components)
+      const server = make(directOnly(components))
       servers.push(server)
       await start(server)
     },

@@ -115,4 +115,26 @@ test('an invited device reaches a member behind a relay, and gets no place on th
   }
 })
 
+test('a relay that is connected to a member over another relay, too, carries over the direct connection', async () => {
+  const [far, near] = [await village.add({ relay: true }), await village.add({ relay: true })]
+  const a = await village.add({ listen: ['/p2p-circuit'] })
+  const b = await village.add({ listen: [] })
+  const over = (relay: typeof far): readonly string[] =>
+    a.network.addresses().filter((address) => address.includes(`${relay.network.self}/p2p-circuit`))
+  a.network.want(wantOf(far))
+  await a.heard.until(() => over(far).length > 0, 'a has an address on the far relay')
+  near.network.want([...wantOf(far), { peer: a.network.self, addresses: over(far) }])
+  await near.heard.until(() => near.heard.connected.some(({ peer }) => peer === a.network.self), 'near reaches a')
+  a.network.want(wantOf(far, near))
+  await a.heard.until(() => over(near).length > 0, 'a has an address on the near relay')
+
+  b.network.want([...wantOf(near), { peer: a.network.self, addresses: over(near) }])
+  await a.heard.until(() => a.heard.connected.some(({ peer }) => peer === b.network.self), 'a hears of b')
+  const seen = a.heard.connected.filter(({ peer }) => peer === b.network.self)
+  assert.deepEqual(
+    seen.map(({ path, via }) => [path, via]),
+    [['relay', near.network.self]],
+  )
+})
+
 const isRelayed = (address: string): boolean => address.includes('/p2p-circuit')

@@ -7,7 +7,7 @@ import { Duplex, PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { after, before, test } from 'node:test'
 import { err, ok } from '../kernel/result.ts'
-import { createVillage, echo, HEADER, openTunnel, type TestNode } from './fixtures.ts'
+import { createVillage, echo, HEADER, openTunnel, PATIENCE_MS, type TestNode } from './fixtures.ts'
 import type { TunnelHandler } from './network.ts'
 
 const MIB = 1_048_576
@@ -73,7 +73,7 @@ test('a reader that stops reading stops the writer, so that little is buffered',
   // The writer has stopped when a whole round trip on the same connection passes and nothing more was made.
   for (let before = -1; before !== up.made(); ) {
     before = up.made()
-    for (let i = 0; i < 5; i++) await client.network.ping(server.network.self, AbortSignal.timeout(2_000))
+    for (let i = 0; i < 5; i++) await client.network.ping(server.network.self, AbortSignal.timeout(PATIENCE_MS))
   }
   const buffered = up.made() * 65_536
   assert.ok(buffered <= BUFFERED_BYTES_MAX, `${buffered} bytes are buffered`)
@@ -96,7 +96,7 @@ test('ending one direction keeps the other open', async () => {
 
 test('a refusal arrives with its code and its detail', async () => {
   handler = async () => err({ code: 'not-running', detail: 'it is still being pulled' })
-  const tunnel = await client.network.openTunnel(server.network.self, HEADER, AbortSignal.timeout(5_000))
+  const tunnel = await client.network.openTunnel(server.network.self, HEADER, AbortSignal.timeout(PATIENCE_MS))
   assert.deepEqual(tunnel, { ok: false, error: { code: 'not-running', detail: 'it is still being pulled' } })
 })
 

@@ -224,6 +224,8 @@ async function askFor(
       early?.keep()
       return ok(duplex)
     }
+    // An answer that makes no sense says nothing of what was carried.
+    if (answer.error.code === 'malformed' && early?.wereSent()) throw new Error(answer.error.detail)
     early?.takeBack()
     duplex.end().resume()
     return answer

@@ -29,11 +29,16 @@ const candidate = (id: string, cores: number): Candidate =>
   )
 const candidates = [candidate('small', 2), candidate('large', 64)]
 
+/** For an answer that comes at once on a free machine. */
+const PATIENCE_MS = 60_000
+/** For one that never comes. */
+const JUDGE_MS = 50
+
 /** What a module of that text says of the two candidates, twice, and what was reported. */
-async function judged(name: string, source: string) {
+async function judged(name: string, source: string, judgeMsMax = PATIENCE_MS) {
   const file = join(folder, name)
   await writeFile(file, source)
-  const thread = createSchedulerThread(pathToFileURL(file).href)
+  const thread = createSchedulerThread(pathToFileURL(file).href, { judgeMsMax })
   await thread.loaded
   const reported: string[] = []
   const plugin = userScheduler(name, thread, bestFit, (problem) => reported.push(problem))
@@ -72,19 +77,20 @@ const BROKEN: readonly (readonly [string, string, RegExp])[] = [
 
 for (const [name, source, problem] of BROKEN) {
   test(`a module that is ${name} is reported once and replaced by the default`, async () => {
+    const isSilent = name === 'hangs' || name === 'leaving'
     const start = performance.now()
-    const { first, second, reported, byDefault } = await judged(`${name}.mjs`, source)
+    const { first, second, reported, byDefault } = await judged(`${name}.mjs`, source, isSilent ? JUDGE_MS : undefined)
     assert.equal(reported.length, 1)
     assert.match(reported[0] ?? '', problem)
     assert.deepEqual([first, second], [byDefault, byDefault])
-    if (name === 'hangs') assert.ok(performance.now() - start < 100 * JUDGE_MS_MAX, 'the caller goes on')
+    if (isSilent) assert.ok(performance.now() - start < PATIENCE_MS, 'the caller goes on')
   })
 }
 
-test('a thousand candidates are judged within the bound', async () => {
+test('a thousand candidates are judged within ten times the bound of a free machine', async () => {
   const file = join(folder, 'many.mjs')
   await writeFile(file, `export const filter = () => null; export const score = () => ({ value: 0.5, reason: 'x' })`)
-  const thread = createSchedulerThread(pathToFileURL(file).href)
+  const thread = createSchedulerThread(pathToFileURL(file).href, { judgeMsMax: 10 * JUDGE_MS_MAX })
   await thread.loaded
   const reported: string[] = []
   const plugin = userScheduler('many', thread, bestFit, (problem) => reported.push(problem))

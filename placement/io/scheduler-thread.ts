@@ -26,8 +26,14 @@ type Answer =
   | { readonly kind: 'loaded' | 'answer'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'problem'; readonly id: number; readonly problem: string }
 
+export interface SchedulerThreadOptions {
+  /** In place of JUDGE_MS_MAX. */
+  readonly judgeMsMax?: number
+}
+
 /** Starts loading the module of that address (`file://…`). */
-export function createSchedulerThread(moduleUrl: string): SchedulerThread {
+export function createSchedulerThread(moduleUrl: string, options: SchedulerThreadOptions = {}): SchedulerThread {
+  const { judgeMsMax = JUDGE_MS_MAX } = options
   const { port1: near, port2: far } = new MessageChannel()
   const bell = new Int32Array(new SharedArrayBuffer(4))
   const workerData = { moduleUrl, port: far, bell }
@@ -66,7 +72,7 @@ export function createSchedulerThread(moduleUrl: string): SchedulerThread {
       const id = nextId++
       const before = Atomics.load(bell, 0)
       near.postMessage({ id, spec, candidates })
-      const boundMs = JUDGE_MS_MAX + candidates.length * JUDGE_MS_PER_CANDIDATE
+      const boundMs = judgeMsMax + candidates.length * JUDGE_MS_PER_CANDIDATE
       const until = performance.now() + boundMs
       while (performance.now() < until) {
         Atomics.wait(bell, 0, before, until - performance.now())

@@ -12,12 +12,10 @@ import { readRecoveryOrder } from '../../bootstrap/recovery-order.ts'
 import { coreCodec } from '../../node/core/messages.ts'
 import { readMembers } from '../../node/federate/serve.ts'
 import {
-  CARRIAGE_TICKET_CHARS,
   decodeCarriageAnswer,
   decodeCarriageRequest,
   encodeCarriageAnswer,
   encodeCarriageRequest,
-  ticketIn,
 } from '../../overlay/carriage.ts'
 import { createDatagramReader, frameDatagram } from '../../overlay/datagrams.ts'
 import { createPacker, createUnpacker } from '../../overlay/frame-delta.ts'
@@ -27,6 +25,16 @@ import { lanAnswer, lanQuestion, readLanMessage } from '../../overlay/io/lan-mes
 import type { FederationId, NodeId, ServiceId } from '../../overlay/kernel/ids.ts'
 import { pick, type Random } from '../../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
+import {
+  decodeDialBack,
+  decodeDialBackAnswer,
+  decodeObserveAnswer,
+  decodeSeen,
+  encodeDialBack,
+  encodeDialBackAnswer,
+  encodeObserveAnswer,
+  encodeSeen,
+} from '../../overlay/knock.ts'
 import { createFrameReader as createLineReader, readCredit, writeCredit, writeHead } from '../../overlay/line-frames.ts'
 import {
   decodeLineAnswer,
@@ -38,6 +46,7 @@ import {
 } from '../../overlay/line-request.ts'
 import { decodeOffer, encodeExcuse, encodeOffer } from '../../overlay/punch.ts'
 import { readGreeting, readSocksDatagram, readSocksRequest } from '../../overlay/socks.ts'
+import { TICKET_CHARS, ticketIn } from '../../overlay/tickets.ts'
 import { decodeAnswer, decodeHeader, encodeAnswer, encodeHeader } from '../../overlay/tunnel.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import { createFrameReader } from '../../placement/docker-frames.ts'
@@ -164,7 +173,7 @@ const READERS: readonly Reader[] = [
   },
   {
     name: 'punch',
-    samples: () => [encodeOffer({ host: '192.0.2.1', port: 4_001, isSteady: true }), encodeExcuse('no')],
+    samples: () => [encodeOffer({ host: '192.0.2.1', port: 4_001, isSteady: true }), encodeExcuse('busy')],
     read: (bytes) => failed(decodeOffer(bytes)),
     isCbor: true,
   },
@@ -206,14 +215,29 @@ const READERS: readonly Reader[] = [
     name: 'carriage',
     samples: () => [
       encodeCarriageRequest({ kind: 'carry', to: '12D3KooWJfZZRsqoTEYL2aRCTHRGBSEzqfUYDuy4x9Ghn8XJh7kQ' as NodeId }),
-      encodeCarriageRequest({ kind: 'fetch', ticket: 'ab'.repeat(CARRIAGE_TICKET_CHARS / 2) }),
-      encodeCarriageAnswer({ kind: 'joined', ticket: 'ab'.repeat(CARRIAGE_TICKET_CHARS / 2) }),
+      encodeCarriageRequest({ kind: 'fetch', ticket: 'ab'.repeat(TICKET_CHARS / 2) }),
+      encodeCarriageAnswer({ kind: 'joined', ticket: 'ab'.repeat(TICKET_CHARS / 2) }),
       encodeCarriageAnswer({ kind: 'refused', detail: 'no' }),
     ],
     read: (bytes) => {
       ticketIn(bytes)
       return failed(decodeCarriageRequest(bytes)) && failed(decodeCarriageAnswer(bytes))
     },
+    isCbor: true,
+  },
+  {
+    name: 'knock',
+    samples: () => [
+      encodeSeen({ host: '192.0.2.1', port: 4_001 }),
+      encodeDialBack({ port: 4_001, ticket: 'ab'.repeat(TICKET_CHARS / 2) }),
+      encodeDialBackAnswer(true),
+      encodeObserveAnswer('ab'.repeat(TICKET_CHARS / 2)),
+    ],
+    read: (bytes) =>
+      failed(decodeSeen(bytes)) &&
+      failed(decodeDialBack(bytes)) &&
+      failed(decodeDialBackAnswer(bytes)) &&
+      failed(decodeObserveAnswer(bytes)),
     isCbor: true,
   },
   {

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createPacker } from '../../overlay/frame-delta.ts'
+import { createCounters } from '../../overlay/io/counters.ts'
 import { createNode, type Libp2pNode } from '../../overlay/io/create-libp2p.ts'
 import { askForCredential } from '../../overlay/io/credential-exchange.ts'
 import { askForDialBack } from '../../overlay/io/dial-back.ts'
@@ -22,6 +23,8 @@ import {
 } from '../../overlay/io/fixtures.ts'
 import { frame } from '../../overlay/io/frames.ts'
 import { askForRenewal } from '../../overlay/io/join.ts'
+import { type KnockDoor, openKnockDoor } from '../../overlay/io/knocks.ts'
+import { askToBeSeen } from '../../overlay/io/observe.ts'
 import {
   CONTROL_PROTOCOL,
   CREDENTIAL_PROTOCOL,
@@ -29,6 +32,7 @@ import {
   HELLO_PROTOCOL,
   JOIN_PROTOCOL,
   LINE_PROTOCOL,
+  OBSERVE_PROTOCOL,
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from '../../overlay/io/protocols.ts'
@@ -36,7 +40,9 @@ import { libp2pDuplex } from '../../overlay/io/stream-duplex.ts'
 import { nodeId } from '../../overlay/kernel/ids.ts'
 import type { Random } from '../../overlay/kernel/random.ts'
 import { ok } from '../../overlay/kernel/result.ts'
+import { encodeDialBack, encodeDialBackAnswer, encodeObserveAnswer } from '../../overlay/knock.ts'
 import { encodeLineAnswer, encodeRequest, LINE_SECRET_BYTES, LINE_TICKET_CHARS } from '../../overlay/line-request.ts'
+import { TICKET_CHARS } from '../../overlay/tickets.ts'
 import { encodeAnswer, encodeHeader } from '../../overlay/tunnel.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import { chance } from '../sim/streams.ts'
@@ -52,6 +58,15 @@ const BUG = /TypeError|RangeError|ReferenceError|Cannot (?:read|set|destructure)
 /** Nothing listens there, so nobody is dialled. */
 const DEAD_PORT = 1
 const WELCOME = encodeCbor({ code: 'welcome', detail: '' })
+const TICKET = 'ab'.repeat(TICKET_CHARS / 2)
+const ASKED_OF_MEMBER = [
+  TUNNEL_PROTOCOL,
+  LINE_PROTOCOL,
+  CREDENTIAL_PROTOCOL,
+  RENEWAL_PROTOCOL,
+  DIAL_BACK_PROTOCOL,
+  OBSERVE_PROTOCOL,
+]
 const SECRET = new Uint8Array(LINE_SECRET_BYTES)
 
 interface Cast {
@@ -59,6 +74,7 @@ interface Cast {
   readonly host: TestNode
   readonly member: Libp2pNode
   readonly stranger: Libp2pNode
+  readonly door: KnockDoor
   /** The member's, on which it proved that it is one. */
   connection: Connection
   /** What whoever asks the member is told next. */
@@ -79,7 +95,12 @@ const SCENES: readonly Scene[] = [
   { protocol: TUNNEL_PROTOCOL, honest: () => [encodeHeader(HEADER), bytesOf('hello')], play: sayAsMember },
   { protocol: CREDENTIAL_PROTOCOL, honest: () => [new Uint8Array(32).fill(1)], play: sayAsMember },
   { protocol: RENEWAL_PROTOCOL, honest: () => [bytesOf('a request'), new Uint8Array(0)], play: sayAsMember },
-  { protocol: DIAL_BACK_PROTOCOL, honest: () => [encodeCbor({ port: DEAD_PORT })], play: sayAsMember },
+  {
+    protocol: DIAL_BACK_PROTOCOL,
+    honest: () => [encodeDialBack({ port: DEAD_PORT, ticket: TICKET })],
+    play: sayAsMember,
+  },
+  { protocol: OBSERVE_PROTOCOL, honest: () => [new Uint8Array(0)], play: sayAsMember },
   { protocol: LINE_PROTOCOL, honest: () => [encodeRequest({ kind: 'line', secret: SECRET })], play: sayAsMember },
   { protocol: HELLO_PROTOCOL, honest: hello, play: sayAsStranger },
   { protocol: JOIN_PROTOCOL, honest: () => [bytesOf('please'), new Uint8Array(0)], play: sayAsStranger },
@@ -87,7 +108,8 @@ const SCENES: readonly Scene[] = [
   { protocol: LINE_PROTOCOL, honest: lineAnswer, play: askForTunnel },
   { protocol: CREDENTIAL_PROTOCOL, honest: () => [bytesOf('a credential')], play: askMember },
   { protocol: RENEWAL_PROTOCOL, honest: () => [bytesOf('an answer')], play: askMember },
-  { protocol: DIAL_BACK_PROTOCOL, honest: () => [encodeCbor({ isReached: true })], play: askMember },
+  { protocol: DIAL_BACK_PROTOCOL, honest: () => [encodeDialBackAnswer(true)], play: askMember },
+  { protocol: OBSERVE_PROTOCOL, honest: () => [encodeObserveAnswer(TICKET)], play: askMember },
 ]
 
 export const streamTargets = (): readonly Target[] => [{ name: 'streams', weight: WEIGHT, open: openSession }]
@@ -113,6 +135,7 @@ async function openSession(): Promise<Session> {
     end: async () => {
       await Promise.all([cast.member.stop(), cast.stranger.stop()])
       await cast.village.stop()
+      cast.door.close()
       process.off('uncaughtException', onBug)
       process.off('unhandledRejection', onBug)
     },
@@ -130,8 +153,9 @@ async function gather(): Promise<Cast> {
   const [member, stranger] = [await bareNode(['/ip4/127.0.0.1/tcp/0']), await bareNode([])]
   village.members.add(nodeId(member.peerId.toString()))
   const connection = await greeted(member, host)
-  const cast: Cast = { village, host, member, stranger, connection, answer: new Uint8Array(0), bugs }
-  for (const protocol of [TUNNEL_PROTOCOL, LINE_PROTOCOL, CREDENTIAL_PROTOCOL, RENEWAL_PROTOCOL, DIAL_BACK_PROTOCOL]) {
+  const door = openKnockDoor(createCounters())
+  const cast: Cast = { village, host, member, stranger, door, connection, answer: new Uint8Array(0), bugs }
+  for (const protocol of ASKED_OF_MEMBER) {
     await member.handle(protocol, async (stream) => {
       const duplex = libp2pDuplex(stream).on('error', () => undefined)
       duplex.resume().end(cast.answer)
@@ -176,9 +200,7 @@ function changed(random: Random, honest: readonly Uint8Array[]): Uint8Array {
 function withDeadPort(bytes: Uint8Array): Uint8Array {
   const raw = decodeBounded(bytes)
   const { port } = (raw.ok ? (raw.value ?? {}) : {}) as { readonly port?: unknown }
-  return Number.isInteger(port) && Object.keys((raw as { value: object }).value).length === 1
-    ? encodeCbor({ port: DEAD_PORT })
-    : bytes
+  return Number.isInteger(port) ? encodeCbor({ ...(raw as { value: object }).value, port: DEAD_PORT }) : bytes
 }
 
 function controlFrames(): readonly Uint8Array[] {
@@ -233,11 +255,13 @@ async function askMember(cast: Cast, bytes: Uint8Array, protocol: string): Promi
   if (address === undefined) throw new Error('the member listens nowhere')
   const connection = await cast.stranger.dial(address)
   const signal = AbortSignal.timeout(STREAM_MS_MAX)
-  if (protocol === DIAL_BACK_PROTOCOL) return (await askForDialBack(connection, DEAD_PORT)) === null
+  if (protocol === DIAL_BACK_PROTOCOL) return (await askForDialBack(connection, DEAD_PORT, cast.door)) === null
   const asked =
     protocol === CREDENTIAL_PROTOCOL
       ? askForCredential(connection, new Uint8Array(32), cast.host.gate, signal)
-      : askForRenewal(connection, bytesOf('a request'), signal)
+      : protocol === OBSERVE_PROTOCOL
+        ? askToBeSeen(connection, signal)
+        : askForRenewal(connection, bytesOf('a request'), signal)
   return await asked.then(
     (answer) => answer === false,
     (problem) => {

@@ -8,10 +8,9 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createControlClient } from '../../node/io/control-client.ts'
-import { until } from '../local/fleet.ts'
+import { PATIENCE_MS, until } from '../local/fleet.ts'
 
 const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.url))
-const PATIENCE_MS = 60_000
 const NET = '192.168.7'
 
 /** What came of it. */
@@ -59,9 +58,10 @@ await address('host', 3)
 const guest = launch('guest', ['join', invite])
 const isReady = async (): Promise<boolean> => (await guest.control.status()).ready
 await until('the guest is ready', isReady, PATIENCE_MS).catch((problem) => process.stderr.write(`${problem}\n`))
-const { peers } = await host.control.status()
+const pathToGuest = async () => (await host.control.status()).peers.find(({ name }) => name === 'guest')?.path
+const path = await until('the host reaches the guest', pathToGuest, PATIENCE_MS).catch(() => null)
 for (const { child } of [guest, host]) child.kill('SIGTERM')
 const steps = (await guest.said).split('\n').filter((line) => line !== '')
 await host.said
-const report: LanReport = { steps, addressesOfInvite, path: peers.find(({ name }) => name === 'guest')?.path ?? null }
+const report: LanReport = { steps, addressesOfInvite, path }
 process.stdout.write(JSON.stringify(report))

@@ -14,6 +14,7 @@ export interface PairReport {
   readonly directS: number | null
   /** Why it is not direct, as `a` says. */
   readonly reason: string | null
+  readonly reasonCode: string | null
   readonly rttMs: number | null
 }
 
@@ -41,6 +42,7 @@ export async function readMatrix(fleet: LabFleet): Promise<readonly PairReport[]
       connectedS: firstS(ofPair),
       directS: firstS(ofPair.filter(({ path }) => path === 'direct')),
       reason: view?.reason ?? null,
+      reasonCode: view?.reasonCode ?? null,
       rttMs: view?.rttMs ?? null,
     }
   })

@@ -10,9 +10,9 @@ import type { PairReport } from './matrix.ts'
 import type { StoriesReport } from './stories.ts'
 
 const LAB = fileURLToPath(new URL('./main.ts', import.meta.url))
-/** Three times what the machines of ours take, on which all cores are busy otherwise. */
-const RELAY_REPLACED_S_MAX = 15
-const MOVED_S_MAX = 30
+/** Ten times what the issue wants of a machine with nothing else to do (5 s and 10 s); what it took is shown. */
+const RELAY_REPLACED_S_MAX = 50
+const MOVED_S_MAX = 100
 
 let report: StoriesReport
 
@@ -42,10 +42,18 @@ test('two devices whose NATs let in whom they spoke to dial each other at once a
 })
 
 test('a device behind a symmetric NAT is reached over a member that can be dialled, and the reason is told', () => {
-  const { path, via, reason } = pair('port', 'symmetric')
-  assert.equal(path, 'relay')
+  const { path, via, reason, reasonCode } = pair('port', 'symmetric')
+  assert.deepEqual([path, reasonCode], ['relay', 'symmetric-nat'])
   assert.match(String(via), /^public/)
-  assert.match(String(reason), /symmetric|direct path|dial/)
+  assert.match(String(reason), /the NAT on its side gives each destination another port \(symmetric\)/)
+})
+
+test('those with IPv6 only and with IPv4 only reach each other over relays, and never seem to be direct', () => {
+  for (const device of ['port', 'no-udp', 'symmetric']) {
+    const { path, directS, reasonCode } = pair(device, 'ipv6')
+    assert.deepEqual([path, directS, reasonCode], ['relay', null, 'address-family'], device)
+  }
+  for (const device of ['public', 'public-2']) assert.equal(pair(device, 'ipv6').path, 'direct', device)
 })
 
 test('placing, calling, reading logs, running programs and gossip work over a relay alone', () => {

@@ -3,18 +3,20 @@
 
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
-import { until } from '../local/fleet.ts'
+import { type NotDirectCode, STILL_TRYING } from '../../overlay/not-direct.ts'
+import { PATIENCE_MS, until } from '../local/fleet.ts'
 import { type PairReport, readMatrix } from './matrix.ts'
 import type { Device, LabNetwork } from './network.ts'
 import { type LabFleet, pathsTold } from './nodes.ts'
 
-/** Two that can be reached, two whose NATs can be dialled through, and one whose NAT cannot. */
+/** Two that can be reached, two whose NATs can be dialled through, one whose NAT cannot, and one without IPv4. */
 export const STORY_DEVICES: readonly Device[] = [
   { name: 'public', place: { kind: 'public' } },
   { name: 'public-2', place: { kind: 'public' } },
   { name: 'port', place: { kind: 'behind', nat: 'port-restricted', site: 'a' } },
   { name: 'no-udp', place: { kind: 'behind', nat: 'port-restricted-no-udp', site: 'b' } },
   { name: 'symmetric', place: { kind: 'behind', nat: 'symmetric', site: 'c' } },
+  { name: 'ipv6', place: { kind: 'ipv6-only' } },
 ]
 
 /** Comes later, with an invite of `symmetric`. */
@@ -61,8 +63,16 @@ export interface ForwardedReport {
   readonly directS: number
 }
 
-/** What a loaded machine may take for what takes a second or a few on a free one. */
-const PATIENCE_MS = 90_000
+/** Pairs whose networks allow no direct path. */
+export const UNREACHABLE: readonly (readonly [string, string])[] = [
+  ['port', 'symmetric'],
+  ['port', 'ipv6'],
+  ['no-udp', 'symmetric'],
+  ['no-udp', 'ipv6'],
+  ['symmetric', 'ipv6'],
+]
+/** Reasons that come from a busy machine, not from the networks; another attempt follows. */
+const PASSING: ReadonlySet<string> = new Set<NotDirectCode>(['busy', 'timed-out', 'broken-off', 'unobserved'])
 const INVITE_MS = 600_000
 /** Slow enough to last until the path is direct, which takes some seconds on a free machine. */
 const TRANSFER_S = 40
@@ -107,7 +117,8 @@ export async function tellStories(
 
   await untilPath('port', 'no-udp', 'direct')
   await untilPath('port', 'symmetric', 'relay')
-  const pairs = await readMatrix(fleet)
+  for (const [a, b] of UNREACHABLE) await untilWhy(fleet, a, b)
+  const pairs = await connectedPairs(fleet)
   say('the paths have settled')
   await deploy(fleet, ['symmetric', 'no-udp'])
 
@@ -135,6 +146,24 @@ export async function tellStories(
   say('all agree on a leader')
   const movedS = await move(fleet, network)
   return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, elected, movedS }
+}
+
+/** The pairs, once no two devices are without a path. */
+function connectedPairs(fleet: LabFleet): Promise<readonly PairReport[]> {
+  const find = async () => {
+    const pairs = await readMatrix(fleet)
+    return pairs.every(({ path }) => path !== null) && pairs
+  }
+  return until('every two devices are connected', find, PATIENCE_MS)
+}
+
+/** Until an attempt at a direct path has come to its end, as far as a person can read. */
+async function untilWhy(fleet: LabFleet, a: string, b: string): Promise<void> {
+  const isTold = async (): Promise<boolean> => {
+    const peer = (await fleet.node(a).control.status()).peers.find(({ name }) => name === b)
+    return peer?.path === 'relay' && peer.reasonCode !== STILL_TRYING.code && !PASSING.has(peer.reasonCode ?? '')
+  }
+  await until(`${a} says why it does not reach ${b} directly`, isTold, PATIENCE_MS)
 }
 
 const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.rr.local:7000`
@@ -172,20 +201,23 @@ async function useOverRelay(fleet: LabFleet, network: LabNetwork, path: string):
     { address: addressOn('symmetric'), localPort: 0, protocol: 'tcp' },
     done.signal,
   )
-  const answer = await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])
-  const pieces: Uint8Array[] = []
+  const ask = () => run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])
+  const answer = await until('the service answers', ask, PATIENCE_MS)
   const service = serviceOn('symmetric')
-  for await (const piece of control.logs(
-    { service, number: 0, follow: false, tail: null, sinceMs: null },
-    AbortSignal.timeout(PATIENCE_MS),
-  )) {
-    pieces.push(piece)
+  const readLog = async (): Promise<string> => {
+    const pieces: Uint8Array[] = []
+    const request = { service, number: 0, follow: false, tail: null, sinceMs: null }
+    for await (const piece of control.logs(request, AbortSignal.timeout(PATIENCE_MS))) pieces.push(piece)
+    return Buffer.concat(pieces).toString()
   }
+  const log = await until('its log is read', readLog, PATIENCE_MS)
   const exec = ['exec', '--data', fleet.node('port').dataDir, service, '--', 'node', '-p', '6 * 7']
-  const inside = await run(network, 'port', [process.execPath, fleet.program, ...exec])
+  const runInside = () => run(network, 'port', [process.execPath, fleet.program, ...exec])
+  const inside = await until('a program runs inside it', runInside, PATIENCE_MS)
   done.abort()
-  const isHeard = (await control.nodes()).some(({ name, summary }) => name === 'symmetric' && summary !== null)
-  return { path, answer, log: Buffer.concat(pieces).toString(), inside, isHeard }
+  const hears = async () =>
+    (await control.nodes()).some(({ name, summary }) => name === 'symmetric' && summary !== null)
+  return { path, answer, log, inside, isHeard: await until('it is heard of by gossip', hears, PATIENCE_MS) }
 }
 
 /** `late` joins where only a relay leads: to one behind a NAT that lets nobody in. */
@@ -231,9 +263,13 @@ async function send(
 
 /** Kills the relay between two nodes; seconds until either tells of another path between them. */
 async function loseRelay(fleet: LabFleet, a: string, b: string): Promise<number> {
-  const peers = (await fleet.node(a).control.status()).peers
-  const via = peers.find(({ name }) => name === b)?.via
-  const relay = peers.find(({ node }) => node === via)?.name ?? ''
+  const findRelay = async () => {
+    const { peers } = await fleet.node(a).control.status()
+    const via = peers.find(({ name }) => name === b)?.via
+    const relay = peers.find(({ node }) => node === via)?.name
+    return relay === undefined ? null : { via, relay }
+  }
+  const { via, relay } = await until(`${a} reaches ${b} over a relay`, findRelay, PATIENCE_MS)
   const killedAtMs = Date.now()
   await fleet.kill(relay)
   const next = await fleet.watch.find(killedAtMs, PATIENCE_MS, (seen) => {
@@ -256,13 +292,16 @@ async function agreeOnLeader(fleet: LabFleet): Promise<StoriesReport['elected']>
         return leader === node || peers.some((peer) => peer.node === leader && peer.path !== null) ? leader : null
       }),
     )
-  const doAgree = async () => {
+  const agreed = async () => {
     const all = await leaders()
-    return all[0] !== null && new Set(all).size === 1
+    return all[0] !== null && new Set(all).size === 1 && all
   }
-  await until('all know the same leader', doAgree, PATIENCE_MS)
-  const { peers } = await fleet.node('symmetric').control.status()
-  return { leaders: await leaders(), isPathRelayed: peers.find(({ name }) => name === 'port')?.path === 'relay' }
+  const isPathRelayed = async () =>
+    (await fleet.node('symmetric').control.status()).peers.find(({ name }) => name === 'port')?.path === 'relay'
+  return {
+    isPathRelayed: await until('two of them reach each other over a relay', isPathRelayed, PATIENCE_MS),
+    leaders: await until('all know the same leader', agreed, PATIENCE_MS),
+  }
 }
 
 /** Carries `no-udp` behind another router; seconds until `port` gets an answer from its service by name again. */

@@ -4,8 +4,8 @@
 import Docker from 'dockerode'
 import { NODE_LABEL } from '../../placement/docker-options.ts'
 
-/** How long the engine may take to say that it is there. */
-const ENGINE_MS_MAX = 3_000
+/** How long the engine may take to say that it is there, on a machine that has other things to do. */
+const ENGINE_MS_MAX = 30_000
 
 /** Rejects with a sentence when no engine answers. */
 export async function requireEngine(): Promise<void> {

@@ -2,17 +2,16 @@
 //   testnet/lab/with-docker.sh node --test testnet/local/docker-copies.live.test.ts
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import Docker from 'dockerode'
-import { coppice } from './command-fixture.ts'
+import { coppice, WAITING } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
-import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { type SecondEngine, startSecondEngine } from './second-engine.ts'
 
-const PATIENCE_MS = 60_000
 const IMAGE = `only/here-${process.pid}:1`
 const SERVICE = 'shop.demo.copied.web'
 
@@ -44,7 +43,7 @@ after(async () => {
     .getImage(IMAGE)
     .remove({ force: true })
     .catch(() => undefined)
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 /** An image that is nowhere but in the first engine; resolves to its id. */
@@ -74,7 +73,7 @@ test('a device whose engine lacks an image gets it from the device that has it, 
   const file = join(baseDir, 'copied.json')
   await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [application] }))
   const [first, second] = nodes as [FleetNode, FleetNode]
-  const deployed = await coppice('deploy', file, '--wait', '--data', first.dataDir)
+  const deployed = await coppice('deploy', file, ...WAITING, '--data', first.dataDir)
   assert.equal(deployed.exitCode, 0, deployed.stderr)
   const found = (await second.control.instances()).filter(({ service }) => service === SERVICE)
   assert.deepEqual(

@@ -3,15 +3,14 @@
 // The engine's namespace is where the route to 10.30.0.0/16 is made, so it is seen nowhere else.
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { coppice } from './command-fixture.ts'
+import { coppice, WAITING } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
-import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
-const PATIENCE_MS = 60_000
 const ADDRESS = '10.30.7.7'
 const NAME = 'shop.demo.hello.web.any.rr.local'
 const HELLO = `require('http').createServer((_, response) => response.end('hello'))
@@ -26,6 +25,7 @@ const PROGRAMS = ['/usr:/usr:ro', '/usr/lib:/lib:ro', '/usr/lib64:/lib64:ro']
 let baseDir = ''
 let fleet: Fleet
 let caller: FleetNode
+let ids: readonly string[] = []
 
 const asker = (namespace: string) => ({
   application_name: 'caller',
@@ -49,6 +49,7 @@ before(async () => {
   // One of the two only: they share the engine's namespace, and the address of the SLA is to be the caller's node's.
   const flagsOf = (name: string) => (name === 'b1' ? ['--virtual-network'] : ['--no-virtual-listeners'])
   fleet = await readyFleet({ baseDir, clusters, flagsOf })
+  ids = await Promise.all(fleet.nodes.map(async ({ control }) => (await control.status()).node))
   caller = fleet.nodes.find(({ name }) => name === 'b1') as FleetNode
   const hello = {
     microservice_name: 'hello',
@@ -62,15 +63,14 @@ before(async () => {
   const shop = { application_name: 'shop', application_namespace: 'demo', microservices: [hello] }
   const file = join(baseDir, 'names.json')
   await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [shop, asker('demo'), asker('test')] }))
-  const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', caller.dataDir)
+  const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, '--data', caller.dataDir)
   assert.equal(exitCode, 0, stderr)
 })
 
 after(async () => {
-  const nodes = await Promise.all(fleet.nodes.map(async ({ control }) => (await control.status()).node))
-  await fleet.stop()
-  for (const node of nodes) await removeContainers([node])
-  await rm(baseDir, { recursive: true, force: true })
+  await fleet?.stop()
+  await removeContainers(ids)
+  await removeFolder(baseDir)
 })
 
 const logOf = async (namespace: string): Promise<string> =>

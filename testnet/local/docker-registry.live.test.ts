@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,9 +15,8 @@ import type { InstanceView } from '../../node/control.ts'
 import { REGISTRIES_FILE } from '../../node/io/registry-file.ts'
 import { answer, coppice, coppiceReading } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
-const PATIENCE_MS = 60_000
 const USERNAME = 'shop'
 const PASSWORD = 'open-sesame-of-the-tests'
 /** htpasswd -nbB shop PASSWORD, with few rounds. */
@@ -41,7 +40,13 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
+/** The registry can only be told a port; somebody else may have taken it by then, and the next one is tried. */
 async function startRegistry(): Promise<void> {
+  while (!(await hasStarted()));
+}
+
+/** Rejects where the registry neither asks for a login nor ends. */
+async function hasStarted(): Promise<boolean> {
   registry = `127.0.0.1:${await freePort()}`
   const passwords = join(baseDir, 'htpasswd')
   await writeFile(passwords, `${HTPASSWD}\n`)
@@ -55,8 +60,11 @@ async function startRegistry(): Promise<void> {
   // YAML takes JSON.
   await writeFile(file, JSON.stringify(config))
   server = spawn('docker-registry', ['serve', file], { stdio: 'ignore' })
-  const asks = async (): Promise<boolean> => (await fetch(`http://${registry}/v2/`)).status === 401
-  await until('the registry asks for a login', asks, PATIENCE_MS)
+  const find = async () => {
+    if (server.exitCode !== null) return 'ended'
+    return (await fetch(`http://${registry}/v2/`)).status === 401 && 'asks'
+  }
+  return (await until('the registry asks for a login', find, PATIENCE_MS)) === 'asks'
 }
 
 /** Puts an image there that the engine does not keep. */
@@ -94,7 +102,7 @@ after(async () => {
     .remove({ force: true })
     .catch(() => undefined)
   server?.kill()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 async function deployOn(node: string, name: string): Promise<void> {
@@ -153,6 +161,12 @@ test('a device without the login pulls with that of the submitter, which is to b
     assert.equal(JSON.stringify(await new Docker().getContainer(Id).inspect()).includes(PASSWORD), false)
   }
   assert.equal(containers.length, 1)
+  // A file that goes away while it is looked at is looked for again.
+  const holders = await until('all files were read', filesWithPassword, PATIENCE_MS)
+  assert.deepEqual(holders, [join(submitter.dataDir, REGISTRIES_FILE)])
+})
+
+async function filesWithPassword(): Promise<readonly string[]> {
   const holders: string[] = []
   for (const { dataDir } of fleet.nodes) {
     for (const entry of await readdir(dataDir, { recursive: true, withFileTypes: true })) {
@@ -161,8 +175,8 @@ test('a device without the login pulls with that of the submitter, which is to b
       if ((await readFile(file)).includes(PASSWORD)) holders.push(file)
     }
   }
-  assert.deepEqual(holders, [join(submitter.dataDir, REGISTRIES_FILE)])
-})
+  return holders
+}
 
 test('a login that is forgotten is gone, and who forgets it twice is told', async () => {
   const words = ['registry', 'logout', registry, '--data', submitter.dataDir] as const

@@ -3,15 +3,13 @@
 // are chapters of one story.
 
 import assert from 'node:assert/strict'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { OPERATOR_KEY_FILE } from '../../bootstrap/io/key-file.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
-/** What a loaded machine may take for what takes a few seconds on a free one. */
-const PATIENCE_MS = 120_000
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
 const SERVICE = 'shop.demo.hello.web'
 
@@ -36,9 +34,11 @@ async function processesOf(fleet: Fleet): Promise<readonly string[]> {
   const all = fleet.nodes.map(async ({ dataDir }) => {
     const folder = join(dataDir, 'instances')
     const names = await readdir(folder).catch(() => [])
-    return Promise.all(names.map((name) => readFile(join(folder, name, 'process'), 'utf8')))
+    return Promise.all(names.map((name) => readFile(join(folder, name, 'process'), 'utf8').catch(() => '')))
   })
-  return (await Promise.all(all)).flat().sort()
+  // What begins or goes away at this moment has no process yet, or none any more.
+  const texts = (await Promise.all(all)).flat()
+  return texts.filter((text) => text !== '').sort()
 }
 
 const invited = (): Promise<string> =>
@@ -67,7 +67,7 @@ before(async () => {
 after(async () => {
   await here?.stop()
   await there?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 test('a service that both have is told of before anything changes', async () => {

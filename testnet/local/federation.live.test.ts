@@ -2,7 +2,7 @@
 // chapters of one story and run in order; each leaves the fleet as the next one finds it.
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -14,14 +14,12 @@ import type { InstanceView, NodeView, ResolveView, StatusView } from '../../node
 import { joinNode } from '../../node/index.ts'
 import { exchangeJoin, JoinUnreachableError } from '../../overlay/io/join.ts'
 import type { FederationId } from '../../overlay/kernel/ids.ts'
-import { answer, coppice, ON_LOOPBACK } from './command-fixture.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { answer, coppice, ON_LOOPBACK, WAITING } from './command-fixture.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.hello.web'
 const ADDRESS = `${SERVICE}.0.rr.local:8080`
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
-/** What a loaded machine may take for what takes one or two seconds on a free one. */
-const PATIENCE_MS = 30_000
 
 let baseDir = ''
 let fleet: Fleet
@@ -58,6 +56,7 @@ function fetched(
       path,
       agent: false,
       headers: { host: proxy === null ? host : new URL(url).host },
+      signal: AbortSignal.timeout(PATIENCE_MS),
     })
     asked.once('error', reject)
     asked.once('response', (response) => {
@@ -80,7 +79,7 @@ before(async () => {
 
 after(async () => {
   await fleet?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 test('nodes that joined by invite know their cluster, its leader and the root’s', async () => {
@@ -88,31 +87,42 @@ test('nodes that joined by invite know their cluster, its leader and the root’
     const all = await Promise.all(fleet.nodes.map(({ control }) => control.status()))
     return all.every(({ ready, domains }) => ready && domains.every(({ quorum }) => quorum))
   })
-  const roster: readonly NodeView[] = await answer('nodes', ...at('a3'))
-  assert.deepEqual(roster.map(({ name, state }) => `${name} ${state}`).sort(), ['a1 alive', 'a2 alive', 'a3 alive'])
-  const { domains, peers } = await status('b2')
-  assert.deepEqual(
-    domains.map(({ path }) => path),
-    ['/b', '/'],
-  )
-  assert.ok(peers.some(({ name, domain, path }) => name === 'b1' && domain === '/b' && path === 'direct'))
+  await eventually('a3 knows its cluster', async () => {
+    const roster: readonly NodeView[] = await answer('nodes', ...at('a3'))
+    const states = roster.map(({ name, state }) => `${name} ${state}`)
+    return states.sort().join() === 'a1 alive,a2 alive,a3 alive'
+  })
+  await eventually('b2 is connected to b1', async () => {
+    const { domains, peers } = await status('b2')
+    assert.deepEqual(
+      domains.map(({ path }) => path),
+      ['/b', '/'],
+    )
+    return peers.some(({ name, domain, path }) => name === 'b1' && domain === '/b' && path === 'direct')
+  })
 })
 
 test('a service that is deployed on any node runs, and its address answers in another cluster', async () => {
-  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, '--wait', ...at('b2'))
+  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, ...WAITING, ...at('b2'))
   assert.equal(exitCode, 0, stderr)
-  assert.ok(await replicasRun('a1', 2)())
+  await eventually('a1 knows of both', replicasRun('a1', 2))
   for (const caller of ['a1', 'b1']) {
     const { proxies } = await status(caller)
-    const bodies = new Set<string>()
-    for (let call = 0; call < 4; call++) bodies.add((await fetched(`http://${ADDRESS}/`, proxies.http)).body)
-    assert.equal(bodies.size, 2, `round robin reaches both instances from ${caller}`)
+    await eventually(`round robin reaches both instances from ${caller}`, async () => {
+      const bodies = new Set<string>()
+      for (let call = 0; call < 4; call++) bodies.add((await fetched(`http://${ADDRESS}/`, proxies.http)).body)
+      return bodies.size === 2 && [...bodies].every((body) => /^hello from instance/.test(body))
+    })
   }
 })
 
 test('the same service answers on a loopback address of its own and on a forwarded port', async () => {
-  const resolved: ResolveView = await answer('resolve', ADDRESS, ...at('a1'))
-  assert.deepEqual(resolved.endpoints.map(({ number }) => number).sort(), [0, 1])
+  const knowsBoth = async (): Promise<ResolveView | null> => {
+    const view: ResolveView = await answer('resolve', ADDRESS, ...at('a1'))
+    const numbers = view.endpoints.map(({ number }) => number)
+    return numbers.sort().join() === '0,1' ? view : null
+  }
+  const resolved = await until('a1 knows both endpoints', knowsBoth, PATIENCE_MS)
   assert.ok(resolved.virtualAddress)
   assert.match((await fetched(`http://${resolved.virtualAddress}:8080/`)).body, /^hello from instance/)
   const stop = new AbortController()
@@ -128,8 +138,10 @@ test('the log of an instance is read from a node of the other cluster', async ()
   const all = await instances('a1')
   for (const number of [0, 1]) {
     const reader = runsOn(all, number)?.domain === '/a' ? 'b2' : 'a1'
-    const { stdout } = await coppice('logs', SERVICE, '--instance', `${number}`, ...at(reader))
-    assert.match(stdout, /^listening on \d+/, `instance ${number} from ${reader}`)
+    await eventually(`the log of instance ${number} is read from ${reader}`, async () => {
+      const { stdout } = await coppice('logs', SERVICE, '--instance', `${number}`, ...at(reader))
+      return /^listening on \d+/.test(stdout)
+    })
   }
 })
 
@@ -141,8 +153,9 @@ test('a service is scaled up and down from any node', async () => {
 })
 
 test('an instance whose node is killed is adopted, not started again, when the node is back', async () => {
-  const before = (await instances('b1')).find((one) => one.name === 'b1' || one.name === 'b2')
-  assert.ok(before?.name)
+  const isHere = (one: InstanceView): boolean => one.state === 'running' && (one.name === 'b1' || one.name === 'b2')
+  const before = await until('one runs in /b', async () => (await instances('b1')).find(isHere), PATIENCE_MS)
+  assert.ok(before.name)
   const owner = node(before.name)
   const { incarnation } = await status(before.name)
   const gone = new Promise((resolve) => owner.process.once('exit', resolve))
@@ -166,13 +179,13 @@ test('an instance whose node is killed is adopted, not started again, when the n
 test('strangers get nothing: no bytes that are not ours, and no handshake of another federation', async () => {
   const { addresses } = await status('a1')
   const port = Number(/\/tcp\/(\d+)/.exec(addresses[0] ?? '')?.[1])
-  await new Promise<void>((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'))
-    socket.resume()
-    socket.once('close', () => resolve())
-    socket.once('error', () => undefined)
-    socket.setTimeout(10_000, () => socket.destroy())
-  })
+  const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'))
+  socket.resume().once('error', () => undefined)
+  try {
+    await eventually('it is closed by the node', async () => socket.closed)
+  } finally {
+    socket.destroy()
+  }
   const { privateKey } = await loadOrCreateNodeKey(join(baseDir, 'stranger'))
   const exchange = { federation: 'e'.repeat(64) as FederationId, nodeKey: privateKey, addresses }
   const signal = AbortSignal.timeout(PATIENCE_MS)
@@ -181,12 +194,12 @@ test('strangers get nothing: no bytes that are not ours, and no handshake of ano
 })
 
 test('an invite works as often as it says and as long as it says', async () => {
-  const once = (await coppice('invite', '--domain', '/a', '--uses', '1', ...at('a1'))).stdout.trim()
+  const single = (await coppice('invite', '--domain', '/a', '--uses', '1', ...at('a1'))).stdout.trim()
   const short = (await coppice('invite', '--domain', '/a', '--ttl', '1s', ...at('a1'))).stdout.trim()
   const options = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, httpProxyPort: null, virtualListeners: false }
-  const guest = await joinNode({ ...options, invite: once, dataDir: join(baseDir, 'guest') })
+  const guest = await joinNode({ ...options, invite: single, dataDir: join(baseDir, 'guest') })
   await guest.stop()
-  const second = await coppice('join', once, '--data', join(baseDir, 'second'), '--json', ...ON_LOOPBACK)
+  const second = await coppice('join', single, '--data', join(baseDir, 'second'), '--json', ...ON_LOOPBACK)
   assert.equal(second.exitCode, 1)
   assert.match(second.stderr, /"code":"used-up-invite"/)
   await eventually('the short invite has expired', async () => {
@@ -198,8 +211,9 @@ test('an invite works as often as it says and as long as it says', async () => {
 test('a revoked node is cut, refused as revoked, and its work runs elsewhere', async () => {
   await answer('scale', SERVICE, '5', ...at('a1'))
   await eventually('five run', replicasRun('a1', 5))
-  const victim = (await instances('a1')).find(({ name }) => name === 'a2' || name === 'a3')
-  assert.ok(victim?.name && victim.node)
+  const isApart = ({ name }: InstanceView): boolean => name === 'a2' || name === 'a3'
+  const victim = await until('one runs beside a1', async () => (await instances('a1')).find(isApart), PATIENCE_MS)
+  assert.ok(victim.name && victim.node)
   await answer('revoke', victim.name, ...at('a1'))
   await eventually('its work runs elsewhere', async () => {
     const all = await instances('b1')
@@ -207,7 +221,9 @@ test('a revoked node is cut, refused as revoked, and its work runs elsewhere', a
       all.some((one) => one.number === number && one.state === 'running' && one.node !== victim.node),
     )
   })
-  assert.ok(!(await status('a1')).peers.some((peer) => peer.node === victim.node && peer.path !== null))
+  const isCut = async (): Promise<boolean> =>
+    (await status('a1')).peers.every((peer) => peer.node !== victim.node || peer.path === null)
+  await eventually('it is cut', isCut)
   await eventually('it is told why', async () => {
     const { counters } = await status(victim.name ?? '')
     return Object.keys(counters).some((name) => /^hello-refused-by-.*-revoked$/.test(name))
@@ -221,15 +237,17 @@ test('a removed service is gone everywhere', async () => {
     'nothing runs',
     async () => (await instances('a1')).length === 0 && (await instances('b1')).length === 0,
   )
-  const { exitCode, stderr } = await coppice('resolve', ADDRESS, '--json', ...at('b1'))
-  assert.equal(exitCode, 1)
-  assert.match(stderr, /"code":"no-service"/)
+  await eventually('its address is unknown', async () => {
+    const { exitCode, stderr } = await coppice('resolve', ADDRESS, '--json', ...at('b1'))
+    return exitCode === 1 && stderr.includes('"code":"no-service"')
+  })
 })
 
 test('a device that reboots with no network starts again what it was running', async () => {
-  await answer('deploy', DESCRIPTOR, '--wait', ...at('a1'))
-  const host = (await instances('a1')).find((one) => one.state === 'running')
-  assert.ok(host?.name)
+  await answer('deploy', DESCRIPTOR, ...WAITING, ...at('a1'))
+  const isRunning = ({ state, name }: InstanceView): boolean => state === 'running' && name !== null
+  const host = await until('one runs', async () => (await instances('a1')).find(isRunning), PATIENCE_MS)
+  assert.ok(host.name)
   const device = node(host.name)
   for (const one of [...fleet.living()]) await fleet.cutDown(one)
   fleet.restart(device)
@@ -238,6 +256,8 @@ test('a device that reboots with no network starts again what it was running', a
     return now?.state === 'running' && now.endpoint !== null
   })
   const { proxies } = await status(device.name)
-  const { body } = await fetched(`http://${SERVICE}.${host.number}.instance.local:8080/`, proxies.http)
-  assert.match(body, new RegExp(`^hello from instance ${host.number}`))
+  await eventually('it answers', async () => {
+    const { body } = await fetched(`http://${SERVICE}.${host.number}.instance.local:8080/`, proxies.http)
+    return body.startsWith(`hello from instance ${host.number}`)
+  })
 })

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
-import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -14,8 +14,20 @@ import { type ControlClient, createControlClient } from '../../node/io/control-c
 
 const COPPICE = fileURLToPath(new URL('../../node/cli/coppice.js', import.meta.url))
 
-/** How often the fleet is asked whether something has come about: the resolution of the times that are printed. */
+/**
+ * How often the fleet is asked whether something has come about: the resolution of the times that are printed. Where
+ * the answer takes longer, there is as long a pause after it: who asks is not to be what keeps the machine busy.
+ */
 export const POLL_MS = 20
+
+/**
+ * How long a live test waits for what takes up to ten seconds on a free machine. It decides nothing that a test is
+ * about: what should come soon is asserted, or measured by a bench, apart from whether it comes at all.
+ */
+export const PATIENCE_MS = 120_000
+
+/** Of a folder that somebody who was just killed may have written to: each try waits 100 ms longer than the last. */
+const REMOVE_TRIES = 10
 
 /** Longer than a hundred nodes take to start in waves. */
 const INVITE_MS = 3_600_000
@@ -144,13 +156,17 @@ export function createFleet(plan: FleetPlan): Fleet {
 
   const living = (): readonly FleetNode[] => nodes.filter((node) => !dead.has(node))
 
+  const killLiving = (): void => {
+    for (const node of living()) node.process.kill('SIGKILL')
+  }
+  // Whoever started it may end without having stopped it.
+  process.once('exit', killLiving)
+
   const stop = async (): Promise<void> => {
-    const killed = living().map((node) => {
-      const gone = exited(node.process)
-      node.process.kill('SIGKILL')
-      return gone
-    })
-    await Promise.all(killed)
+    process.off('exit', killLiving)
+    const gone = living().map((node) => exited(node.process))
+    killLiving()
+    await Promise.all(gone)
     for (const node of nodes) for (const group of await instanceGroups(node)) killGroup(group)
   }
 
@@ -230,14 +246,14 @@ export function createFleet(plan: FleetPlan): Fleet {
  */
 export async function until<T>(
   what: string,
-  find: () => Promise<T | false | null | ''>,
+  find: () => Promise<T | false | null | undefined | ''>,
   timeoutMs: number,
   watched: readonly FleetNode[] = [],
   pollMs = POLL_MS,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs
   let problem: unknown = null
-  while (performance.now() < deadline) {
+  for (let askedAt = performance.now(); askedAt < deadline; askedAt = performance.now()) {
     try {
       const found = await find()
       if (found) return found
@@ -245,13 +261,17 @@ export async function until<T>(
     } catch (caught) {
       problem = caught
     }
-    const ended = watched.find((node) => node.process.exitCode !== null)
+    const ended = watched.find(({ process: { exitCode, signalCode } }) => exitCode !== null || signalCode !== null)
     if (ended !== undefined) throw new Error(`${ended.name} ended: ${await tailOf(ended)}`)
-    await delay(pollMs)
+    await delay(Math.max(pollMs, performance.now() - askedAt))
   }
   const detail = problem instanceof Error ? ` (${problem.message})` : ''
   throw new Error(`not within ${Math.round(timeoutMs / 1_000)} s: ${what}${detail}`)
 }
+
+/** Removes the folder of a fleet that was stopped. */
+export const removeFolder = (folder: string): Promise<void> =>
+  rm(folder, { recursive: true, force: true, maxRetries: REMOVE_TRIES })
 
 /** The last lines of a node's log. */
 export async function tailOf(node: FleetNode, lines = 5): Promise<string> {

@@ -23,7 +23,8 @@ import type { FederationId } from '../../overlay/kernel/ids.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
 import { createSealer, type Sealer } from '../../overlay/wire/envelope.ts'
 
-const STREAM_MS_MAX = 10_000
+/** Of a machine on which thousands of them are opened at once, and that has other things to do. */
+const STREAM_MS_MAX = 60_000
 /** What ends the pieces of a charter. */
 const NO_MORE = new Uint8Array(0)
 

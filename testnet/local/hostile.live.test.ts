@@ -3,7 +3,8 @@
 // all the while the service answers, and no honest node grows.
 
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,17 +22,16 @@ import type { DomainPath, FederationId, ServiceId } from '../../overlay/kernel/i
 import { encodeHeader } from '../../overlay/tunnel.ts'
 import { encodeSpec, serviceIdOf } from '../../placement/spec.ts'
 import { simpleSpec } from '../sim/workload.ts'
-import { coppice, ON_LOOPBACK } from './command-fixture.ts'
-import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
+import { coppice, ON_LOOPBACK, WAITING } from './command-fixture.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { bareNode, framed, type HostileMember, openStream, takeFolder } from './hostile-member.ts'
 
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
 const ADDRESS = 'shop.demo.hello.web.0.rr.local:8080'
-const PATIENCE_MS = 60_000
 /** From a revocation to a closed connection, among few nodes (issue: 2 s among fifty); ten times that when busy. */
 const CUT_MS_MAX = 20_000
 const DAY_MS = 86_400_000
-/** An honest node may keep so much more after an attack: the collector gives back late. A guess. */
+/** An honest node may keep so much more after an attack, once the collector has been there. A guess. */
 const GROWTH_MB_MAX = 160
 const A = '/a' as DomainPath
 const QUIET = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, httpProxyPort: null, virtualListeners: false } as const
@@ -51,6 +51,7 @@ const status = (name: string): Promise<StatusView> => node(name).control.status(
 const instances = (): Promise<readonly InstanceView[]> => node('a1').control.instances()
 const copiesOf = async (id: string): Promise<readonly InstanceView[]> =>
   (await instances()).filter(({ service }) => service === id)
+const isEnding = ({ state }: InstanceView): boolean => state === 'stopping' || state === 'stopped'
 const addressOf = async (name: string): Promise<string> => (await status(name)).addresses[0] ?? ''
 const counted = async (name: string, counter: string): Promise<number> => (await status(name)).counters[counter] ?? 0
 
@@ -90,8 +91,13 @@ async function unharmed(attack: () => Promise<void>): Promise<void> {
   const before = await Promise.all(honest.map(residentMb))
   await attack()
   await serviceAnswers()
-  const grown = await Promise.all(honest.map(async (name, index) => (await residentMb(name)) - (before[index] ?? 0)))
-  assert.ok(Math.max(...grown) <= GROWTH_MB_MAX, `honest nodes grew by ${grown.map(Math.round).join(' and ')} MB`)
+  const isSmall = async (): Promise<boolean> => {
+    const grown = await Promise.all(honest.map(async (name, index) => (await residentMb(name)) - (before[index] ?? 0)))
+    const isSo = Math.max(...grown) <= GROWTH_MB_MAX
+    if (!isSo) throw new Error(`they grew by ${grown.map(Math.round).join(' and ')} MB`)
+    return isSo
+  }
+  await until('honest nodes are about as large as before', isSmall, PATIENCE_MS)
 }
 
 /** A connection on which mallory passes for the member whose keys it holds; a busy machine may drop it as too slow. */
@@ -112,14 +118,14 @@ before(async () => {
     baseDir,
     clusters: [{ path: '/a', names: ['a1', 'a2', 'a3'] }],
   })
-  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, '--wait', '--data', node('a1').dataDir)
+  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, ...WAITING, '--data', node('a1').dataDir)
   assert.equal(exitCode, 0, stderr)
 })
 
 after(async () => {
   await mallory?.stop()
   await fleet?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 test('a stranger gets no handshake, and one that knows the federation’s id is dropped and served nothing', async () => {
@@ -145,11 +151,12 @@ test('a stranger gets no handshake, and one that knows the federation’s id is 
     await until('all of its connections are closed', isClosed, PATIENCE_MS)
     await nosy.stop()
   })
-  assert.ok((await counted('a1', 'hello-refused-by-us-no-hello')) > 0)
+  const isCounted = async (): Promise<boolean> => (await counted('a1', 'hello-refused-by-us-no-hello')) > 0
+  await until('it is counted', isCounted, PATIENCE_MS)
 })
 
 test('an invite that was used is worth nothing to whoever finds it', async () => {
-  const invite = await node('a1').control.invite({ domain: '/a', uses: 1, ttlMs: 60_000 })
+  const invite = await node('a1').control.invite({ domain: '/a', uses: 1, ttlMs: DAY_MS })
   const guest = await joinNode({ ...QUIET, dataDir: join(baseDir, 'guest'), invite })
   await guest.stop()
   const thief = await coppice('join', invite, '--data', join(baseDir, 'thief'), ...ON_LOOPBACK, '--json')
@@ -162,9 +169,15 @@ test('a member that floods, sends giants, halves and thousands of streams harms 
   await fleet.terminate(node('a3'))
   mallory = await takeFolder(node('a3').dataDir)
   await unharmed(async () => {
-    const victim = (await instances()).find(({ name, state }) => state === 'running' && name !== 'a3')
-    assert.ok(victim?.name)
+    const isHonest = ({ name, state }: InstanceView): boolean => state === 'running' && name !== null && name !== 'a3'
+    const victim = await until(
+      'one runs at an honest device',
+      async () => (await instances()).find(isHonest),
+      PATIENCE_MS,
+    )
+    assert.ok(victim.name)
     const connection = await malloryAt(victim.name)
+    const servedBefore = await counted(victim.name, 'tunnels-served')
     // Halves and giants: the stream goes, the node stays.
     for (const bytes of [frame(new Uint8Array(70_000)), new Uint8Array(16).fill(0xff), new Uint8Array([200])])
       (await mallory.control(connection)).end(bytes)
@@ -181,7 +194,7 @@ test('a member that floods, sends giants, halves and thousands of streams harms 
     for (const stream of streams) stream.write(header)
     const isRefused = async (): Promise<boolean> => (await counted(name, 'tunnels-refused-limit')) > 0
     await until('tunnels beyond its share are refused', isRefused, PATIENCE_MS)
-    assert.ok((await counted(name, 'tunnels-served')) <= TUNNELS_PER_MEMBER_MAX + 100)
+    assert.ok((await counted(name, 'tunnels-served')) - servedBefore <= TUNNELS_PER_MEMBER_MAX + 100)
     await serviceAnswers()
     for (const stream of streams) stream.destroy()
     await connection.close()
@@ -207,7 +220,13 @@ test('a member that says more than it may is read later, and the others as befor
       for (let message = 0; message < 100; message++) stream.write(put(message % 2 === 0 ? wanted.bytes : report.bytes))
       await new Promise((resolve) => setImmediate(resolve))
     }
-    await until('it is held up', async () => (await counted('a1', 'control-held-up')) > 0, PATIENCE_MS)
+    // A machine that is slow enough reads messages no faster than it would let anybody; not so with many bytes in each.
+    const isHeldUp = async (): Promise<boolean> => {
+      for (let message = 0; message < 100 && !stream.writableNeedDrain; message++)
+        stream.write(put(randomBytes(60_000)))
+      return (await counted('a1', 'control-held-up')) > 0
+    }
+    await until('it is held up', isHeldUp, PATIENCE_MS)
     await serviceAnswers()
     // A busy machine may cost a lease, with or without a flood; nobody stays without a leader.
     const isLed = async (): Promise<boolean> => (await status('a1')).domains.every(({ quorum }) => quorum)
@@ -247,6 +266,8 @@ test('a spec that nobody’s descriptor would become puts no file outside of its
     await connection.close()
   })
   await node('a1').control.remove(serviceIdOf(spec))
+  const isOver = async (): Promise<boolean> => (await copiesOf(serviceIdOf(spec))).every(isEnding)
+  await until('it is removed', isOver, PATIENCE_MS)
 })
 
 test('what was said before, a spec of another day, and the charter of before change nothing', async () => {
@@ -271,10 +292,7 @@ test('what was said before, a spec of another day, and the charter of before cha
     await until('what is honest is taken in', async () => (await copiesOf(marker.service)).length > 0, PATIENCE_MS)
     assert.deepEqual(await copiesOf(future.service), [])
     const evil = await copiesOf(serviceIdOf(simpleSpec('evil')))
-    assert.ok(
-      evil.every(({ state }) => state === 'stopping' || state === 'stopped'),
-      `what was removed stays removed: ${JSON.stringify(evil)}`,
-    )
+    assert.ok(evil.every(isEnding), `what was removed stays removed: ${JSON.stringify(evil)}`)
     assert.equal((await node('a1').control.charterLog()).head, grown.entry)
     await connection.close()
   })
@@ -292,17 +310,23 @@ test('keys of a device that was put out open no door, whatever charter is shown 
     await until('it is cut everywhere', isCut, CUT_MS_MAX)
     for (const name of doors) {
       await until(`${name} knows`, async () => (await node(name).control.charterLog()).head === charterHead, CUT_MS_MAX)
-      const connection = await mallory.dial(await addressOf(name))
-      const tunnel = await openStream(connection, TUNNEL_PROTOCOL).catch(() => null)
-      assert.equal(await mallory.greet(connection, before), 'revoked')
+      // Who is too slow with its hello, on a busy machine, is dropped before it hears what it is.
+      const isJudged = async () => {
+        const connection = await mallory.dial(await addressOf(name))
+        const tunnel = await openStream(connection, TUNNEL_PROTOCOL).catch(() => null)
+        return { connection, tunnel, verdict: await mallory.greet(connection, before) }
+      }
+      const { connection, tunnel, verdict } = await until(`${name} says what it thinks of it`, isJudged, PATIENCE_MS)
+      assert.equal(verdict, 'revoked')
       await until('it is dropped', async () => connection.status !== 'open', PATIENCE_MS)
       assert.equal(tunnel?.readableLength ?? 0, 0, 'nobody served it')
       assert.ok((await counted(name, 'hello-refused-by-us-revoked')) > 0)
       assert.equal((await node(name).control.charterLog()).head, charterHead)
     }
   })
-  const { peers } = await status('a1')
-  assert.ok(peers.every((peer) => peer.node !== stolen || peer.path === null))
+  const isApart = async (): Promise<boolean> =>
+    (await status('a1')).peers.every((peer) => peer.node !== stolen || peer.path === null)
+  await until('nobody is connected to it', isApart, PATIENCE_MS)
 })
 
 test('descriptors that lead out, and one that is too long, are refused with the field', async () => {

@@ -2,18 +2,16 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { InstanceView } from '../../node/control.ts'
-import { answer, COPPICE, coppice } from './command-fixture.ts'
-import { type Fleet, readyFleet, until } from './fleet.ts'
+import { answer, COPPICE, coppice, WAITING } from './command-fixture.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.hello.web'
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
-/** What a loaded machine may take for what takes one or two seconds on a free one. */
-const PATIENCE_MS = 30_000
 
 let baseDir = ''
 let fleet: Fleet
@@ -35,6 +33,7 @@ function run(words: readonly string[], input: readonly (string | RegExp)[], isOn
     ? ['script', '-qefc', `stty cols 91 rows 31; ${quoted}`, '/dev/null']
     : line
   const child = spawn(program, rest, { stdio: 'pipe' })
+  child.stdin.on('error', () => undefined)
   const said = { out: '', err: '' }
   // What is to be typed, and in between what has to be read first.
   const waiting = [...input]
@@ -66,13 +65,13 @@ before(async () => {
       { path: '/b', names: ['b1'] },
     ],
   })
-  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, '--wait', ...at('a1'))
+  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, ...WAITING, ...at('a1'))
   assert.equal(exitCode, 0, stderr)
 })
 
 after(async () => {
   await fleet?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 test('a program is run in each instance from each device, with input, both outputs and its exit code', async () => {
@@ -107,10 +106,12 @@ test('what cannot be run is refused with a code and a sentence', async () => {
 
 test('logs are read from each device: of all instances with their numbers, of one byte for byte', async () => {
   for (const name of ['a1', 'a2', 'b1']) {
-    const { stdout } = await coppice('logs', SERVICE, ...at(name))
-    assert.match(stdout, /^#0 \| listening on \d+\n#1 \| listening on \d+\n$/)
-    const one = await coppice('logs', SERVICE, '--instance', '1', ...at(name))
-    assert.match(one.stdout, /^listening on \d+\n$/)
+    const all = /^#0 \| listening on \d+\n#1 \| listening on \d+\n$/
+    // Asked again where one of the devices was not reached in time.
+    const reads = async (wanted: RegExp, ...words: readonly string[]): Promise<boolean> =>
+      wanted.test((await coppice('logs', SERVICE, ...words, ...at(name))).stdout)
+    await until(`${name} reads all`, () => reads(all), PATIENCE_MS)
+    await until(`${name} reads one`, () => reads(/^listening on \d+\n$/, '--instance', '1'), PATIENCE_MS)
   }
   const recent = await coppice('logs', SERVICE, '--since', '1ms', ...at('a1'))
   assert.equal(recent.stdout, '')
@@ -134,7 +135,7 @@ test('a log that is followed goes on with the new copies of the instances', asyn
   await writeFile(file, JSON.stringify(changed))
   const { exitCode, stderr } = await coppice('deploy', file, ...at('a1'))
   assert.equal(exitCode, 0, stderr)
-  await eventually('the new copies are followed', () => linesOf(0, 'now') === 1 && linesOf(1, 'now') === 1)
+  await eventually('the new copies are followed', () => linesOf(0, 'now') > 0 && linesOf(1, 'now') > 0)
   reading.abort()
   await following
 })

@@ -7,10 +7,8 @@ import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import Docker from 'dockerode'
-import { until } from './fleet.ts'
+import { PATIENCE_MS, until } from './fleet.ts'
 
-/** Measured: 2 s on a 2-core VM that does nothing else. */
-const START_MS_MAX = 60_000
 /** Longer than an engine with a few containers takes to end. */
 const END_MS_MAX = 20_000
 /** Apart from the first engine's, whose bridges are in the same network namespace. */
@@ -46,7 +44,7 @@ export async function startSecondEngine(baseDir: string): Promise<SecondEngine> 
     await docker.ping()
     return true
   }
-  await until('the second engine answers', answers, START_MS_MAX)
+  await until('the second engine answers', answers, PATIENCE_MS)
   return { host, docker, stop: () => end(engine) }
 }
 

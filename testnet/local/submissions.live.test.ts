@@ -2,16 +2,14 @@
 // promised more than it has, at any moment, and what finds no place says why.
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MEMORY_SHARE } from '../../placement/constants.ts'
-import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
-/** What a loaded machine may take for what takes some seconds on a free one. */
-const PATIENCE_MS = 180_000
 const SUBMISSIONS = 100
 /** Each wants so much of a device's memory that three fit, and a tenth is left over. */
 const SHARE = 0.3
@@ -35,7 +33,7 @@ before(async () => {
 
 after(async () => {
   await fleet?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 const isOurs = (service: string): boolean => service.startsWith('shop.many.')

@@ -4,17 +4,16 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import type { ResolveView } from '../../node/control.ts'
 import { createControlClient } from '../../node/io/control-client.ts'
-import { answer, COPPICE, coppice, ON_LOOPBACK } from './command-fixture.ts'
-import { until } from './fleet.ts'
+import { answer, COPPICE, coppice, ON_LOOPBACK, WAITING } from './command-fixture.ts'
+import { PATIENCE_MS, removeFolder, until } from './fleet.ts'
 
-const PATIENCE_MS = 30_000
 const HELLO = `require('http').createServer((_, response) => response.end('hello ' + process.env.COPPICE_INSTANCE))
   .listen(process.env.PORT, '127.0.0.1')`
 
@@ -29,11 +28,11 @@ const ASKER = [
 ]
 
 let baseDir = ''
-let node: ChildProcess
+let node: ChildProcess | undefined
 
 /** Runs a program where the node is. */
 const inside = async (...words: readonly string[]): Promise<string> =>
-  (await promisify(execFile)('nsenter', ['-t', `${node.pid}`, '-n', ...words], { timeout: PATIENCE_MS })).stdout
+  (await promisify(execFile)('nsenter', ['-t', `${node?.pid}`, '-n', ...words], { timeout: PATIENCE_MS })).stdout
 
 /** Where dig asks. */
 async function resolver(): Promise<readonly string[]> {
@@ -77,19 +76,23 @@ before(async () => {
   ]
   const file = join(baseDir, 'descriptor.json')
   await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
-  const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', baseDir)
+  const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, '--data', baseDir)
   assert.equal(exitCode, 0, stderr)
 })
 
 after(async () => {
-  const gone = once(node, 'exit')
-  await coppice('rm', 'shop.demo.hello.web', '--data', baseDir)
-  await coppice('rm', 'shop.demo.greedy.web', '--data', baseDir)
-  await coppice('rm', 'shop.test.asker.web', '--data', baseDir)
-  await until('nothing runs', async () => (await createControlClient(baseDir).instances()).length === 0, PATIENCE_MS)
-  node.kill()
-  await gone
-  await rm(baseDir, { recursive: true, force: true })
+  try {
+    for (const service of ['shop.demo.hello.web', 'shop.demo.greedy.web', 'shop.test.asker.web'])
+      await coppice('rm', service, '--data', baseDir)
+    await until('nothing runs', async () => (await createControlClient(baseDir).instances()).length === 0, PATIENCE_MS)
+  } finally {
+    if (node?.exitCode === null && node.signalCode === null) {
+      const gone = once(node, 'exit')
+      node.kill('SIGKILL')
+      await gone
+    }
+    await removeFolder(baseDir)
+  }
 })
 
 test('rr_ip, closest_ip and the address of an instance answer as their policies say', async () => {

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createWorld, type World } from '../../node/core/world.test-kit.ts'
+import { shownOf } from '../../node/shown.ts'
 import { domainViews, inspectView, instanceViews, nodeViews, peerViews } from '../../node/view.ts'
 import { type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import { NO_POLICY, type PolicyFile, type ServiceSpec, serviceIdOf } from '../../placement/index.ts'
@@ -128,13 +129,91 @@ test('what another operator’s people are shown names no device of ours, and co
     const shown = {
       status: [domainViews(view, 0, Number.POSITIVE_INFINITY), peerViews(view, new Map(), new Map())],
       nodes: nodeViews(view),
-      ps: instanceViews(view),
-      inspect: inspectView(view, shared),
+      ps: instanceViews(shownOf(view)),
+      inspect: inspectView(shownOf(view), shared),
     }
     const text = JSON.stringify(shown)
-    assert.ok(text.includes('shared') && text.includes('called-b1'), 'they are shown something')
+    assert.ok(text.includes('called-b1') && !text.includes('shared'), 'of services their own, not those they hold')
+    assert.ok(JSON.stringify(inspectView(view, shared)).includes('shared'), 'they do hold it')
     for (const one of ours) assert.ok(!text.includes(`called-${one}`), `${name} is shown the name of ${one}`)
     for (const one of hidden) assert.ok(!text.includes(idOf(one)), `${name} is shown the id of ${one}`)
     assert.deepEqual(shown.nodes.map((one) => one.name).sort(), ['called-b1', 'called-b2'])
   }
+})
+
+/** Two clusters of two operators; of theirs some do not vote, so that they hold no records of the root. */
+function bordering() {
+  const theirs = ['b1', 'b2', 'b3', 'b4', 'b5', 'b6', 'b7']
+  const plan = [['a1', '/a'] as const, ...theirs.map((name) => [name, '/b', 'theirs'] as const)]
+  const world = createWorld(plan)
+  world.run(SETTLED_MS)
+  submit(world, 'a1', inCluster('shared', '/a'))
+  world.run(30_000)
+  const holds = (name: string): boolean =>
+    world
+      .node(name)
+      .core.view.stores()
+      .some(({ domain }) => domain === ROOT)
+  const without = theirs.find((name) => !holds(name))
+  const holding = theirs.find(holds)
+  assert.ok(without !== undefined && holding !== undefined)
+  const service = serviceIdOf(simpleSpec('shared'))
+  let requestId = 0
+  /** What a node finds of the service: how many records, or null. */
+  const found = (name: string): number | null => {
+    requestId += 1
+    world.node(name).host.input({ kind: 'resolve', requestId, service, isFresh: true })
+    world.run(15_000)
+    return world.node(name).resolved.at(-1)?.records?.length ?? null
+  }
+  const heardOf = (name: string): boolean =>
+    world.node(name).received.some((bytes) => {
+      const text = Buffer.from(bytes).toString('latin1')
+      // That there is none of the name that it asked for is no news.
+      return text.includes('shared') && (!text.includes('registry/answer') || text.includes('record/'))
+    })
+  const ps = (name: string): string => JSON.stringify(instanceViews(shownOf(world.node(name).core.view)))
+  return { world, without, holding, found, heardOf, ps }
+}
+
+test('who may not see a service finds none, and hears nothing of it where it holds no records', () => {
+  const { world, without, holding, found, heardOf, ps } = bordering()
+  for (const name of [without, holding]) assert.equal(found(name), null, name)
+  assert.ok(!heardOf(without), 'not a word about it was said to a device that does not vote')
+  assert.ok(heardOf(holding), 'that one holds it, to place and to find by')
+  assert.ok(!ps(holding).includes('shared'))
+  assert.notEqual(found('a1'), null, 'its own operator finds it')
+  assert.equal(world.node(without).resolved.at(-1)?.isAbsent, true, 'as if there were none')
+})
+
+test('whom the policy lets see finds it everywhere, without a new version, and no more when it is taken back', () => {
+  const { world, without, holding, found, heardOf, ps } = bordering()
+  const runs = runsOn(world, 'a1')
+  setPolicy(world, ['a1'], 1, { rules: [{ operators: ['theirs'], may: ['see'] }] })
+  world.run(30_000)
+  for (const name of [without, holding]) assert.notEqual(found(name), null, name)
+  assert.ok(ps(holding).includes('shared') && heardOf(without))
+  setPolicy(world, ['a1'], 2, { rules: [{ operators: ['others'], may: ['see'] }] })
+  world.run(30_000)
+  for (const name of [without, holding]) assert.equal(found(name), null, name)
+  assert.deepEqual([runsOn(world, 'a1') - runs, stopsOn(world, 'a1')], [0, 0], 'what runs is left alone')
+})
+
+test('who runs a service for others sees it as long as it does', () => {
+  const world = createWorld([
+    ['a1', '/a'],
+    ['b1', '/b', 'theirs'],
+  ])
+  world.run(SETTLED_MS)
+  setPolicy(world, ['b1'], 1, { rules: [{ operators: [OURS], runtimes: ['process'] }] })
+  submit(world, 'a1', inCluster('guest', '/b'))
+  const ps = (): string => JSON.stringify(instanceViews(shownOf(world.node('b1').core.view)))
+  world.run(60_000)
+  assert.equal(runsOn(world, 'b1'), 1)
+  assert.match(ps(), /guest.*running/)
+  const service = serviceIdOf(simpleSpec('guest'))
+  world.node('a1').host.input({ kind: 'submit', domain: ROOT, service, spec: { ...inCluster('guest', '/a') } })
+  world.run(120_000)
+  assert.equal(stopsOn(world, 'b1'), 1)
+  assert.doesNotMatch(ps(), /guest/)
 })

@@ -20,16 +20,20 @@ const row = ({ at, service, number, step, node, operator, to, reason }: AuditVie
 
 export async function usage(context: CliContext): Promise<void> {
   const all = await (await context.client()).usage()
-  const head = ['SERVICES OF', 'ON DEVICES OF', 'INSTANCE-HOURS', 'CORE-SECONDS', 'GB-HOURS']
+  const promised = ['INSTANCE-HOURS', 'PROMISED CORE-SECONDS', 'GB-HOURS']
+  const head = ['SERVICES OF', 'ON DEVICES OF', ...promised, 'USED CPU-SECONDS', 'GB-HOURS', 'CARRIED MB']
   context.answer(all, () => table(head, all.map(usageRow)))
 }
 
-const usageRow = ({ operator, owner, instanceSeconds, coreSeconds, gbHours }: UsageView): string[] => [
-  operator,
-  owner,
-  (instanceSeconds / 3_600).toFixed(2),
-  coreSeconds.toFixed(0),
-  gbHours.toFixed(3),
+const usageRow = (one: UsageView): string[] => [
+  one.operator,
+  one.owner,
+  (one.instanceSeconds / 3_600).toFixed(2),
+  one.coreSeconds.toFixed(0),
+  one.gbHours.toFixed(3),
+  one.usedCpuSeconds.toFixed(1),
+  one.usedGbHours.toFixed(3),
+  (one.carriedBytes / 1e6).toFixed(2),
 ]
 
 export async function stats(context: CliContext): Promise<void> {

@@ -56,11 +56,16 @@ export async function up(context: CliContext, words: UpWords): Promise<void> {
 }
 
 /** With an invite, or with the file of a device that was prepared. */
-export async function join(context: CliContext, word: string, words: UpWords): Promise<void> {
+export async function join(
+  context: CliContext,
+  word: string,
+  words: UpWords & { readonly leave?: boolean },
+): Promise<void> {
   keepYoungHeapSmall()
   const { joinNode } = await import('../../index.ts')
   const invite = (await readFile(word, 'utf8').catch(() => null)) ?? word
-  await inForeground(context, () => joinNode({ ...optionsOf(context.dataDir, words), invite, onProgress: context.say }))
+  const joining = { invite, leave: words.leave === true, onProgress: context.say }
+  await inForeground(context, () => joinNode({ ...optionsOf(context.dataDir, words), ...joining }))
 }
 
 function optionsOf(dataDir: string, words: UpWords): NodeOptions {

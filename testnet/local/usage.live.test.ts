@@ -1,0 +1,99 @@
+// What one operator's service used on another one's device: the device signs it, and both sides come to the same sums
+// from what it signed.
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import type { UsageView } from '../../node/control.ts'
+import { type Fleet, type FleetNode, readyFleet, until } from './fleet.ts'
+
+/** What a loaded machine may take for what takes a second or two on a free one. */
+const PATIENCE_MS = 120_000
+const CLUSTERS = [
+  { path: '/berlin', names: ['berlin-1'] },
+  { path: '/rome', names: ['rome-1'], operator: 'Tiber Farms' },
+]
+const SERVICE = 'shop.demo.worker.web'
+const ANSWER_BYTES = 200_000
+const CPU_MS = 400
+/** Answers with many bytes, after it has kept a core busy. */
+const PROGRAM = `require('http').createServer((_, response) => {
+  const until = process.cpuUsage().user + ${CPU_MS}e3
+  while (process.cpuUsage().user < until);
+  response.end('x'.repeat(${ANSWER_BYTES}))
+}).listen(process.env.PORT, '127.0.0.1')`
+const DESCRIPTOR = JSON.stringify({
+  sla_version: 'v2.0',
+  applications: [
+    {
+      application_name: 'shop',
+      application_namespace: 'demo',
+      microservices: [
+        {
+          microservice_name: 'worker',
+          microservice_namespace: 'web',
+          virtualization: 'process',
+          cmd: ['node', '-e', PROGRAM],
+          port: '8080',
+          constraints: [{ type: 'clusters', allowed: ['/rome'] }],
+        },
+      ],
+    },
+  ],
+})
+
+let baseDir = ''
+let fleet: Fleet
+
+const named = (name: string): FleetNode => {
+  const found = fleet.nodes.find((node) => node.name === name)
+  assert.ok(found)
+  return found
+}
+
+before(async () => {
+  baseDir = await mkdtemp(join(tmpdir(), 'usage-'))
+  fleet = await readyFleet({ baseDir, clusters: CLUSTERS })
+})
+
+after(async () => {
+  await fleet?.stop()
+  await rm(baseDir, { recursive: true, force: true })
+})
+
+/** As many bytes as the service answered; 0 where it could not be called. */
+async function call(): Promise<number> {
+  const { proxies } = await named('berlin-1').control.status()
+  const words = ['-sS', '--max-time', '20', '--proxy', proxies.http ?? '', `http://${SERVICE}.any.rr.local:8080/`]
+  return await new Promise((resolve) => {
+    execFile('curl', words, { maxBuffer: 2 * ANSWER_BYTES }, (problem, out) => resolve(problem ? 0 : out.length))
+  })
+}
+
+const usageAt = async (name: string): Promise<readonly UsageView[]> => await named(name).control.usage()
+
+test('a service of one operator that worked on a device of another leaves both with the same signed sums', async () => {
+  await named('rome-1').control.setPolicy(JSON.stringify({ rules: [{ runtimes: ['process'] }] }))
+  await named('berlin-1').control.deploy(DESCRIPTOR, { domain: null })
+  await until('it answers', async () => (await call()) === ANSWER_BYTES, PATIENCE_MS)
+  await named('berlin-1').control.remove(SERVICE)
+  const hasLastWord = async (name: string): Promise<boolean> => {
+    const steps = await named(name).control.audit(SERVICE)
+    return steps.some(({ step }) => step === 'ended')
+  }
+  for (const { name } of fleet.nodes) await until('the last word has come', () => hasLastWord(name), PATIENCE_MS)
+  const used = ({ operator, owner, usedCpuSeconds, usedGbHours, carriedBytes }: UsageView) => ({
+    ...{ operator, owner, usedCpuSeconds, usedGbHours, carriedBytes },
+  })
+  const [berlin, rome] = await Promise.all(['berlin-1', 'rome-1'].map(async (name) => (await usageAt(name)).map(used)))
+  assert.deepEqual(berlin, rome)
+  const [sum, ...more] = berlin ?? []
+  assert.ok(sum !== undefined && more.length === 0)
+  assert.notEqual(sum.operator, sum.owner)
+  assert.ok(sum.carriedBytes >= ANSWER_BYTES, `${sum.carriedBytes} bytes`)
+  assert.ok(sum.usedCpuSeconds >= CPU_MS / 1_000 && sum.usedCpuSeconds < 60, `${sum.usedCpuSeconds} s`)
+  assert.ok(sum.usedGbHours > 0 && sum.usedGbHours < 0.1, `${sum.usedGbHours} GB-hours`)
+})
