@@ -16,6 +16,8 @@ export interface Belonging {
   /** A member says what is new, or wants to know. */
   onCharter(message: CharterMessage, from: NodeId): void
   onConnected(peer: PeerConnected): void
+  /** Before anybody hears that a credential was learned: it may be of one whose earlier one was revoked. */
+  onCredential(then: (learned: boolean) => void): (learned: boolean) => void
   onDisconnected(peer: NodeId): void
   stop(): void
 }
@@ -94,7 +96,12 @@ export function createBelonging({ gate, network, input, notice }: BelongingParts
         input({ kind: 'charter', message: { kind: 'charter/news', packed }, to: from })
       }
     },
+    onCredential: (then) => (learned) => {
+      if (learned && outcasts.size > 0) cutOutcasts()
+      then(learned)
+    },
     onConnected: ({ peer, facts }) => {
+      if (outcasts.has(peer)) cutOutcasts()
       if (facts.operator !== gate().facts.operator || !facts.capabilities.includes(ENROL)) return
       enrollers.add(peer)
       void renew()

@@ -77,8 +77,11 @@ export interface MembershipControl {
   invites(): readonly InviteView[]
   /** By its id or a beginning of it; whoever joined with it stays. */
   takeBackInvite(id: string): Promise<InviteView>
-  /** Revokes a node's membership; signed with the operator key on this device. */
-  revoke(node: string): Promise<RevocationView>
+  /**
+   * Revokes a node's membership for good, or only the credentials that it has: then a new invite lets it in again.
+   * Signed with the operator key on this device.
+   */
+  revoke(node: string, isCredentialOnly?: boolean): Promise<RevocationView>
   charterLog(): CharterLog
   /** All entries and drafts as text, to be carried by hand. */
   charterFile(): string

@@ -34,9 +34,12 @@ export function membershipAnswers(member: Member, findNode: (who: string) => Nod
     },
     invites: () => gate.invites(),
     takeBackInvite: (id) => asked(gate.takeBackInvite(id)),
-    revoke: async (who) => {
+    revoke: async (who, isCredentialOnly = false) => {
       const node = findNode(who)
-      const proposed = await asked(operators.revoke(node, 'revoked by coppice revoke'))
+      const why = 'revoked by coppice revoke'
+      const proposed = await asked(
+        isCredentialOnly ? operators.revokeCredentials(node, why) : operators.revoke(node, why),
+      )
       if (proposed.isInForce) host.input({ kind: 'revoked', node })
       return { node, charterHead: gate.charter().head, ...viewOf(gate, proposed) }
     },

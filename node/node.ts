@@ -315,7 +315,9 @@ async function assemble(
       follow: opened.follow,
       want: opened.want,
       fetchCredential: (hash, from, done) => {
-        opened.fetchCredential(hash, from, AbortSignal.timeout(LOOKUP_MS_MAX)).then(done, () => done(false))
+        opened
+          .fetchCredential(hash, from, AbortSignal.timeout(LOOKUP_MS_MAX))
+          .then(belonging.onCredential(done), () => done(false))
       },
     },
     runtimes: metering.before(runtimes),

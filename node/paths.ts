@@ -34,8 +34,9 @@ export function createPaths({ belonging, tell, input }: PathsParts): Paths {
         paths.set(peer, { path, via, reason: null })
         if (name !== '') names.set(peer, name)
         tell({ name: 'path-changed', level: 'info', fields: { node: peer, name, path, via } })
-        input({ kind: 'connected', peer, facts })
+        // First who belongs again, for whoever is out is heard by nobody.
         belonging.onConnected(connected)
+        input({ kind: 'connected', peer, facts })
       },
       onDisconnected: (peer) => {
         paths.delete(peer)

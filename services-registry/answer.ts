@@ -1,7 +1,7 @@
 // What a node says of a service when it is asked: the spec that counts, where instances run, and where they were
 // placed.
 
-import type { ServiceId } from '../overlay/kernel/ids.ts'
+import { childTowards, isWithin, type ServiceId } from '../overlay/kernel/ids.ts'
 import { PIECE_BYTES_MAX, PIECE_RECORDS_MAX } from './constants.ts'
 import { merge } from './merge.ts'
 import type { AnswerMessage } from './messages.ts'
@@ -44,10 +44,24 @@ export function knownTo(
   asker: Asker,
 ): readonly SealedRecord[] | null {
   const known = knownOf(stores, service)
-  return known !== null && maySee(known, asker) ? known : null
+  if (known === null) return null
+  return maySee(known, asker) || stores.some((store) => runsOneBeside(store, service, asker)) ? known : null
 }
 
-/** As many of the records as fit one message; to who may not see the service, what is said of one that is not there. */
+/** Whether the asker's part of a domain runs another service of that operator and namespace, which may call it. */
+function runsOneBeside(store: StoreView, service: ServiceId, { domain, node }: Asker): boolean {
+  if (!isWithin(domain, store.domain)) return false
+  const operator = store.spec(service)?.signer.operator
+  return store
+    .placedOn(childTowards(store.domain, domain, node))
+    .map(({ message }) => message.service)
+    .some((other) => namespaceOf(other) === namespaceOf(service) && store.spec(other)?.signer.operator === operator)
+}
+
+/** Of the application: who calls from it may call all that is in it. */
+const namespaceOf = (service: ServiceId): string => service.split('.')[1] ?? ''
+
+/** As many of the records as fit one message; to who may not see the service, that there is none. */
 export function answerFor(
   stores: readonly StoreView[],
   asked: Pick<AnswerMessage, 'domain' | 'service' | 'requestId'>,

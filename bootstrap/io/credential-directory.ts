@@ -25,6 +25,10 @@ export interface CredentialDirectory {
   isMet(hashHex: string): boolean
   /** The credential that a node last passed a hello with, else any that is known of it. */
   lastMet(node: NodeId): HeldCredential | null
+  /** The one that was signed last of those known of a node. */
+  latest(node: NodeId): HeldCredential | null
+  /** All that are known of a node. */
+  allOf(node: NodeId): readonly HeldCredential[]
   operatorOf(node: NodeId): OperatorId | null
   /** Nodes of which a credential is known. */
   nodes(): Iterable<NodeId>
@@ -95,6 +99,12 @@ export async function openDirectory(store: Store, charter: CharterView): Promise
     },
     isMet: (hashHex) => places.get(hashHex)?.met ?? false,
     lastMet: (node) => metByNode.get(node) ?? byNode.get(node) ?? null,
+    latest: (node) => {
+      const [met, heard] = [metByNode.get(node) ?? null, byNode.get(node) ?? null]
+      return met === null || (heard !== null && heard.issuedAt > met.issuedAt) ? heard : met
+    },
+    allOf: (node) =>
+      [...places.values()].flatMap(({ credential }) => (credential.facts.node === node ? [credential] : [])),
     operatorOf: (node) => (metByNode.get(node) ?? byNode.get(node))?.facts.operator ?? null,
     nodes: () => byNode.keys(),
     lastIssued: (operator) => lastIssued.get(operator) ?? 0,

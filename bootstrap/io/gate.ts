@@ -330,7 +330,7 @@ const wallFor = ({ options, keeper, directory }: Parts, { facts }: HeldCredentia
 
 function isOutcast({ keeper, directory, own }: Parts, node: NodeId): boolean {
   const { view } = keeper.current()
-  const known = node === own.facts.node ? own : directory.lastMet(node)
+  const known = node === own.facts.node ? own : directory.latest(node)
   if (known !== null) return isRevoked(known.bearer, view)
   return (
     view.revokedNodes.get(node)?.has(own.facts.operator) === true ||

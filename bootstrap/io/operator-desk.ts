@@ -3,8 +3,8 @@
 import type { NodeId, OperatorId } from '../../overlay/kernel/ids.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import type { Operator } from '../charter-authority.ts'
-import { giveConsent, REASON_CHARS_MAX, type Threshold } from '../charter-entry.ts'
-import { isPutOut } from '../credential.ts'
+import { giveConsent, REASON_CHARS_MAX, REVOKED_PER_ENTRY_MAX, type Threshold } from '../charter-entry.ts'
+import { isPutOut, isRevoked } from '../credential.ts'
 import { BootstrapError } from '../errors.ts'
 import { decodeRequest } from '../operator-request.ts'
 import type { CharterKeeper, Proposed } from './charter-keeper.ts'
@@ -26,6 +26,8 @@ export interface OperatorDesk {
   rotate(next: OperatorKey, isDropped: boolean): Promise<Proposed>
   /** Puts a node out for good: by its own operator alone, else by all together. */
   revoke(node: NodeId, reason: string): Promise<Proposed>
+  /** Makes a node's credentials worthless, and with them those that it enrolled; a new invite lets it in again. */
+  revokeCredentials(node: NodeId, reason: string): Promise<Proposed>
 }
 
 export interface OperatorDeskOptions {
@@ -53,6 +55,21 @@ export function createOperatorDesk({ self, keeper, directory, operatorKey, wall 
     }
     const operator = owner === own().id ? owner : null
     const body = { operator, nodes: [node], credentials: [], reason: reason.slice(0, REASON_CHARS_MAX), at: at() }
+    return await keeper.propose({ kind: 'revoke', body }, seal)
+  }
+
+  async function revokeCredentials(node: NodeId, reason: string): Promise<Proposed> {
+    const seal = key()
+    if (node === self) throw badOption('a node cannot revoke its own credential', 'Do this on another device.')
+    const all = directory.allOf(node)
+    const [latest] = all.slice(-1)
+    if (latest === undefined) throw badOption(`no credential of ${node} is known here`, 'Do this where it was met.')
+    const valid = all.filter(({ bearer }) => !isRevoked(bearer, view())).slice(-REVOKED_PER_ENTRY_MAX)
+    if (valid.length === 0)
+      return { hash: view().head, kind: 'revoke', isInForce: true, signed: [seal.operator], needed: 1 }
+    const operator = latest.facts.operator === own().id ? own().id : null
+    const credentials = valid.map(({ hash }) => hash)
+    const body = { operator, nodes: [], credentials, reason: reason.slice(0, REASON_CHARS_MAX), at: at() }
     return await keeper.propose({ kind: 'revoke', body }, seal)
   }
 
@@ -87,6 +104,7 @@ export function createOperatorDesk({ self, keeper, directory, operatorKey, wall 
       return await keeper.propose({ kind: 'rotate', body: { operator: own().id, consent, isDropped, at: at() } }, seal)
     },
     revoke,
+    revokeCredentials,
   }
 }
 

@@ -21,6 +21,7 @@ import {
   memoryStore,
   newNodeKey,
   operatorNamed,
+  pair,
   requestOf,
   restart,
   twoOperators,
@@ -28,6 +29,7 @@ import {
 import type { OperatorKey } from './key-file.ts'
 import { createOperatorKey, loadOperatorKey, writeNextOperatorKey } from './key-file.ts'
 import { prepareDevice, takePrepared } from './prepare.ts'
+import { redeemInvite } from './redeem-invite.ts'
 
 const birch = operatorNamed('birch')
 const cedar = operatorNamed('cedar')
@@ -269,4 +271,50 @@ test('a prepared device is a member before it ever met anybody, and is nobody el
   await assert.rejects(takePrepared('{"kind": "coppice prepared device"}', dataDir, store), { code: 'bad-option' })
   const noKey = JSON.stringify({ ...JSON.parse(content), key: 'CAESQJ' })
   await assert.rejects(takePrepared(noKey, dataDir, store), { code: 'bad-option' })
+})
+
+test('a revoked credential ends a membership, and a new invite begins another for the same device', async () => {
+  const clock = clockAt()
+  const [host, shed] = await pair(clock)
+  assert.deepEqual(await greet(host, shed), ['ok', 'ok'])
+  const entry = await host.gate.operators.revokeCredentials(shed.nodeKey.node, 'its labels were wrong')
+  assert.equal(entry.isInForce, true)
+  assert.deepEqual(host.gate.outcasts(), [shed.nodeKey.node])
+  assert.equal((await greet(host, shed))[1], 'revoked')
+  assert.equal(shed.gate.ownStanding(), 'revoked', 'it heard of it with the hello')
+  const again = await host.gate.operators.revokeCredentials(shed.nodeKey.node, '')
+  assert.equal(again.hash, entry.hash, 'once is enough')
+
+  clock.wall += 60_000
+  const ask = (request: Uint8Array): Promise<Uint8Array> => host.gate.serveJoin(shed.nodeKey.node, request)
+  const joining = { store: shed.store, nodeKey: shed.nodeKey, nodeName: 'shed', wall: clock.wall }
+  await redeemInvite(await inviteFrom(host), ask, joining)
+  const back = await restart(shed, clock)
+  assert.equal(back.gate.ownStanding(), 'member')
+  assert.deepEqual(await greet(host, back), ['ok', 'ok'])
+  assert.deepEqual(host.gate.outcasts(), [])
+})
+
+test('who only hears of the new credential takes the device for a member again', async () => {
+  const clock = clockAt()
+  const [host, shed] = await pair(clock)
+  const third = await joinWith(host, await inviteFrom(host), 'third', clock)
+  for (const one of [host, third]) assert.deepEqual(await greet(one, shed), ['ok', 'ok'])
+  await host.gate.operators.revokeCredentials(shed.nodeKey.node, '')
+  await greet(host, third)
+  assert.deepEqual(third.gate.outcasts(), [shed.nodeKey.node])
+  clock.wall += 60_000
+  const credential = host.gate.enrol(shed.nodeKey.node, 'shed', '/home' as DomainPath, shed.gate.facts.capabilities)
+  assert.equal(await third.gate.learnCredential(credential.bytes), true)
+  assert.deepEqual(third.gate.outcasts(), [])
+})
+
+test('only what was enrolled with the operator’s own word is its own to revoke', async () => {
+  const clock = clockAt()
+  const [host, theirs] = await twoOperators(clock, birch)
+  assert.deepEqual(await greet(host, theirs), ['ok', 'ok'])
+  const proposed = await host.gate.operators.revokeCredentials(theirs.nodeKey.node, '')
+  assert.equal(proposed.isInForce, false, 'another operator’s device takes both')
+  assert.deepEqual(host.gate.outcasts(), [])
+  await assert.rejects(host.gate.operators.revokeCredentials((await newNodeKey()).node, ''), { code: 'bad-option' })
 })

@@ -4,7 +4,7 @@ import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import { type Charter, entriesOf, extend } from '../charter.ts'
 import { NAME_CHARS_MAX } from '../charter-entry.ts'
-import { draftClaims, FOUNDER_CAPABILITIES, isDueForRenewal } from '../credential.ts'
+import { draftClaims, FOUNDER_CAPABILITIES, isDueForRenewal, isRevoked } from '../credential.ts'
 import { BootstrapError } from '../errors.ts'
 import { decodeInvite, type Invite } from '../invite.ts'
 import { type JoinAnswer, joinAnswerFrame, joinRequestFrame } from '../messages.ts'
@@ -42,9 +42,10 @@ export function readInvite(line: string): Invite {
 
 /**
  * Becomes a member, on disk when the promise resolves. A folder that is a member already stays as it is, unless its
- * credential is in the last third of its life: then the invite renews it. `exchange` carries the request to one of the
- * invite's addresses and brings the answer back. Rejects with BootstrapError `other-federation`, `join-refused` (its
- * `refusal` is the code given), `bad-join-answer`, `damaged-store`, `wrong-node-key`, and as `exchange` does.
+ * credential is in the last third of its life, or was revoked and this folder heard of it: then the invite renews it.
+ * `exchange` carries the request to one of the invite's addresses and brings the answer back. Rejects with
+ * BootstrapError `other-federation`, `join-refused` (its `refusal` is the code given), `bad-join-answer`,
+ * `damaged-store`, `wrong-node-key`, and as `exchange` does.
  */
 export async function redeemInvite(
   invite: Invite,
@@ -54,7 +55,8 @@ export async function redeemInvite(
   const { store, nodeKey, wall } = options
   const present = await loadMembership(store, nodeKey)
   if (present !== null && present.federation !== invite.federation) throw otherFederation(present, invite)
-  if (present !== null && !isDueForRenewal(present.credential.facts, wall)) return present
+  const isWorthless = present !== null && isRevoked(present.credential.bearer, present.charter.view)
+  if (present !== null && !isWorthless && !isDueForRenewal(present.credential.facts, wall)) return present
   const accepted = await askToJoin(invite, exchange, options)
   return saveMembership(store, longerOf(present?.charter ?? null, accepted.charter), accepted.credential)
 }

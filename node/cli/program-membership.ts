@@ -51,10 +51,11 @@ function addInvites(program: Command, contextOf: ContextOf): void {
     )
   program
     .command('revoke')
-    .description("end a node's membership")
+    .description("end a node's membership for good")
     .argument('<node>', "the node's id or name")
-    .action(async (node: string, _words: object, command: Command) =>
-      (await import('./commands/member.ts')).revoke(contextOf(command), node),
+    .option('--credential', 'only what it was given so far: a new invite lets the same device in again')
+    .action(async (node: string, words: { readonly credential?: boolean }, command: Command) =>
+      (await import('./commands/member.ts')).revoke(contextOf(command), node, words.credential === true),
     )
 }
 

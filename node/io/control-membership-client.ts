@@ -18,7 +18,7 @@ export function membershipClient(ask: Ask): MembershipClient {
     invite: (request) => part('invite', 'POST', '/v1/invites', request),
     invites: () => ask('GET', '/v1/invites'),
     takeBackInvite: (id) => ask('DELETE', `/v1/invites/${encodeURIComponent(id)}`),
-    revoke: (node) => ask('POST', '/v1/revocations', { node }),
+    revoke: (node, isCredentialOnly = false) => ask('POST', '/v1/revocations', { node, isCredentialOnly }),
     charterLog: () => ask('GET', '/v1/charter'),
     charterFile: () => part('file', 'GET', '/v1/charter/file'),
     takeCharter: (file) => ask('POST', '/v1/charter', { file }),

@@ -23,7 +23,7 @@ const schemas = {
     node: name.nullable().default(null),
     isEnrolling: z.boolean().default(false),
   }),
-  node: z.strictObject({ node: name }),
+  revocation: z.strictObject({ node: name, isCredentialOnly: z.boolean().default(false) }),
   file: z.strictObject({ file: z.string().min(1).max(CHARTER_FILE_CHARS_MAX) }),
   request: z.strictObject({ request: z.string().min(1).max(LINE_CHARS_MAX) }),
   removal: z.strictObject({ who: name, reason: z.string().max(REASON_CHARS_MAX).default('') }),
@@ -42,7 +42,10 @@ export function addMembership(app: FastifyInstance, control: MembershipControl):
   app.get('/v1/invites', () => control.invites())
   app.post('/v1/invites', async ({ body }) => ({ invite: await control.invite(readRequest(schemas.invite, body)) }))
   app.delete('/v1/invites/:id', (request) => control.takeBackInvite(idOf(request)))
-  app.post('/v1/revocations', ({ body }) => control.revoke(readRequest(schemas.node, body).node))
+  app.post('/v1/revocations', ({ body }) => {
+    const { node, isCredentialOnly } = readRequest(schemas.revocation, body)
+    return control.revoke(node, isCredentialOnly)
+  })
   app.get('/v1/charter', () => control.charterLog())
   app.get('/v1/charter/file', () => ({ file: control.charterFile() }))
   app.post('/v1/charter', ({ body }) => control.takeCharter(readRequest(schemas.file, body).file))

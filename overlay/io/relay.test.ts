@@ -94,7 +94,7 @@ test('an invited device reaches a member behind a relay, and gets no place on th
   await a.heard.until(() => a.network.addresses().some(isRelayed), 'a has an address on the relay')
   const join = { federation: FEDERATION, nodeKey: await newKey(), request: bytesOf('let me in') }
   const addresses = a.network.addresses().filter(isRelayed)
-  const { answer, from } = await exchangeJoin({ ...join, addresses, signal: AbortSignal.timeout(10_000) })
+  const { answer, from } = await exchangeJoin({ ...join, addresses, signal: AbortSignal.timeout(PATIENCE_MS) })
   assert.deepEqual([new TextDecoder().decode(answer), from], ['LET ME IN', addresses[0]])
 
   const stranger = await createNode({
@@ -107,7 +107,7 @@ test('an invited device reaches a member behind a relay, and gets no place on th
   })
   try {
     await stranger.start()
-    const signal = AbortSignal.timeout(10_000)
+    const signal = AbortSignal.timeout(PATIENCE_MS)
     await askToBeCarried(stranger, addresses[0] ?? '', signal)
     await assert.rejects(stranger.relayClient.reserve(relay.network.self), 'a place on the relay')
   } finally {

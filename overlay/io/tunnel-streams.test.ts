@@ -128,6 +128,6 @@ test('200 tunnels at once carry their own bytes', async () => {
 
 test('a tunnel to a node that nobody knows is refused as unreachable', async () => {
   const stranger = await village.add()
-  const tunnel = await client.network.openTunnel(stranger.network.self, HEADER, AbortSignal.timeout(5_000))
+  const tunnel = await client.network.openTunnel(stranger.network.self, HEADER, AbortSignal.timeout(PATIENCE_MS))
   assert.equal(tunnel.ok ? 'opened' : tunnel.error.code, 'unreachable')
 })

@@ -3,7 +3,7 @@
 // process; the leader runs what ships, and says besides what the test wants.
 
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -19,10 +19,8 @@ import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
 import { createSealer } from '../../overlay/wire/envelope.ts'
 import { encodeSpec, parseDescriptor, serviceIdOf } from '../../placement/index.ts'
 import type { Fence, SpecRecord } from '../../services-registry/index.ts'
-import { until } from './fleet.ts'
+import { PATIENCE_MS, removeFolder, until } from './fleet.ts'
 
-/** What a loaded machine may take for what takes a few seconds on a free one. */
-const PATIENCE_MS = 120_000
 const ROME = '/rome' as DomainPath
 /** Above any that an honest leader gives so early. */
 const SEQUENCE = 1_000_000
@@ -81,7 +79,7 @@ before(async () => {
 after(async () => {
   await rome?.stop()
   await mallory?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 /** Under which mallory leads the root. */

@@ -2,16 +2,14 @@
 // folder: as the same device, without what it ran. The tests are chapters of one story.
 
 import assert from 'node:assert/strict'
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { OPERATOR_KEY_FILE } from '../../bootstrap/io/key-file.ts'
 import { joinNode, type RunningNode } from '../../node/index.ts'
-import { type Fleet, type FleetNode, startFleet, until } from './fleet.ts'
+import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
-/** What a loaded machine may take for what takes a few seconds on a free one. */
-const PATIENCE_MS = 120_000
 const SERVICE = 'shop.demo.hello.web'
 
 let baseDir = ''
@@ -51,7 +49,7 @@ after(async () => {
   await late?.stop()
   await here?.stop()
   await there?.stop()
-  await rm(baseDir, { recursive: true, force: true })
+  await removeFolder(baseDir)
 })
 
 test('without being told to leave, a folder of another federation is refused, with what to do', async () => {

@@ -199,21 +199,32 @@ test('whom the policy lets see finds it everywhere, without a new version, and n
   assert.deepEqual([runsOn(world, 'a1') - runs, stopsOn(world, 'a1')], [0, 0], 'what runs is left alone')
 })
 
-test('who runs a service for others sees it as long as it does', () => {
+test('who runs a service for others sees it, and finds what it may call, as long as it does', () => {
   const world = createWorld([
     ['a1', '/a'],
     ['b1', '/b', 'theirs'],
   ])
   world.run(SETTLED_MS)
   setPolicy(world, ['b1'], 1, { rules: [{ operators: [OURS], runtimes: ['process'] }] })
+  submit(world, 'a1', inCluster('database', '/a'))
+  const finds = (): boolean => {
+    const service = serviceIdOf(simpleSpec('database'))
+    world.node('b1').host.input({ kind: 'resolve', requestId: 1, service, isFresh: true })
+    world.run(15_000)
+    return (world.node('b1').resolved.at(-1)?.records ?? null) !== null
+  }
+  world.run(20_000)
+  assert.equal(finds(), false)
   submit(world, 'a1', inCluster('guest', '/b'))
   const ps = (): string => JSON.stringify(instanceViews(shownOf(world.node('b1').core.view)))
   world.run(60_000)
   assert.equal(runsOn(world, 'b1'), 1)
   assert.match(ps(), /guest.*running/)
+  assert.ok(finds() && !ps().includes('database'), 'by its name, and in no list')
   const service = serviceIdOf(simpleSpec('guest'))
   world.node('a1').host.input({ kind: 'submit', domain: ROOT, service, spec: { ...inCluster('guest', '/a') } })
   world.run(120_000)
   assert.equal(stopsOn(world, 'b1'), 1)
   assert.doesNotMatch(ps(), /guest/)
+  assert.equal(finds(), false)
 })

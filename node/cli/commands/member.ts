@@ -40,11 +40,14 @@ export async function invite(context: CliContext, words: InviteWords): Promise<v
   if (words.qr) await drawQr(context, line)
 }
 
-export async function revoke(context: CliContext, node: string): Promise<void> {
-  const revoked = await (await context.client()).revoke(node)
+export async function revoke(context: CliContext, node: string, isCredentialOnly: boolean): Promise<void> {
+  const revoked = await (await context.client()).revoke(node, isCredentialOnly)
   context.answer(revoked, () =>
     revoked.state === 'in-force'
-      ? `${revoked.node} is revoked; the members hear of it as they meet`
+      ? isCredentialOnly
+        ? `the credential of ${revoked.node} is revoked. A new invite lets it in again, and so does one that it ` +
+          'used and that is still open: `coppice invite --list`'
+        : `${revoked.node} is revoked; the members hear of it as they meet`
       : `${revoked.node} belongs to another operator. ${sayProposal(revoked)}`,
   )
 }
