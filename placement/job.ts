@@ -22,7 +22,9 @@ export function concludeJob(
   verdict: Verdict,
 ): boolean {
   const { state } = turn
-  if (wish.known?.spec.kind !== 'job' || placed === null || placed.child === null) return false
+  if (placed === null || placed.child === null) return false
+  // Nothing but a job comes to an end, so who lost the spec with its memory still knows that this was one.
+  if (wish.known?.spec.kind !== 'job' && placed.outcome === undefined) return false
   if (compareClocks(placed.specClock, wish.clock) !== 0) return false
   const work = state.work.get(key)
   const outcome = outcomeOf(state.view.store, placed)

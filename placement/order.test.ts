@@ -288,6 +288,18 @@ test('a new leader whose child lacks a spec that it lacks too asks above for it,
   )
 })
 
+test('a leader that does not know any more what a job was tells the parent again that it is done', () => {
+  const bench = new Bench()
+  const common = { domain: EU, service: WEB, number: 0, fence: FENCE, sequence: 1, specClock: CLOCK, reason: 'a test' }
+  const done = { kind: 'record/placement' as const, child: A, outcome: 'done' as const, ...common }
+  putRecord(bench.own, openedBy(factsOf(ME, A), done), 0)
+  bench.placeFromAbove(EU)
+  const told = bench.sent('placement/report').map(({ to, message }) => `${to} ${message.problem}`)
+  assert.deepEqual(told, [`${ROOT} done`])
+  bench.pass(60_000)
+  assert.ok(bench.sent('placement/report').length >= 1, 'again and again')
+})
+
 test('of two specs with the same clock the one that the store kept counts', () => {
   const bench = new Bench()
   const common = { domain: EU, service: WEB, number: 1, fence: FENCE, sequence: 1, specClock: CLOCK, reason: 'a test' }

@@ -7,7 +7,7 @@ import type { Millis } from '../kernel/time.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import { FORGOTTEN_MAX, REPORTS_PER_SUBJECT_MAX, ROSTER_MAX, STRANGE_SUBJECTS_MAX } from './constants.ts'
 import type { SealedReport, SealedStatement, WatcherReport } from './messages.ts'
-import { buildRings, type Rings, watchedIn, watchersIn } from './watchers.ts'
+import { buildRings, type Rings, updateRings, watchedIn, watchersIn } from './watchers.ts'
 
 /** `suspect`: somebody reported it, it may still answer. `dead` and `left` are gone. */
 export type MemberState = 'alive' | 'suspect' | 'dead' | 'left'
@@ -51,8 +51,10 @@ export interface RosterTable {
   readonly forgotten: Map<NodeId, number>
   /** What was dropped, counted by reason. */
   readonly refused: Map<string, number>
-  /** Made of those present; null when somebody came or went since. */
+  /** Of those who were present when somebody asked last; null before. */
   rings: Rings | null
+  /** Somebody came or went since. */
+  areRingsStale: boolean
 }
 
 export const createTable = (): RosterTable => ({
@@ -63,6 +65,7 @@ export const createTable = (): RosterTable => ({
   forgotten: new Map(),
   refused: new Map(),
   rings: null,
+  areRingsStale: false,
 })
 
 export const isPresent = (entry: RosterEntry): boolean => entry.state === 'alive' || entry.state === 'suspect'
@@ -83,9 +86,13 @@ export function watchedBy(roster: RosterView, self: NodeId): readonly NodeId[] {
   return watchedIn(buildRings(present), present, self)
 }
 
-/** The rings of those present; built once per change. */
+/** The rings of those present; brought up to date when somebody asks after a change. */
 export function ringsOf(table: RosterTable): Rings {
-  table.rings ??= buildRings(presentNodes(table.entries))
+  if (table.areRingsStale || table.rings === null) {
+    const present = presentNodes(table.entries)
+    table.rings = table.rings === null ? buildRings(present) : updateRings(table.rings, present)
+    table.areRingsStale = false
+  }
   return table.rings
 }
 
@@ -117,7 +124,7 @@ export function admitStatement(table: RosterTable, opened: SealedStatement, now:
   const entry = entryOf(opened, previous, now)
   table.entries.set(node, entry)
   table.forgotten.delete(node)
-  if (previous === null || isPresent(previous) !== isPresent(entry)) table.rings = null
+  if (previous === null || isPresent(previous) !== isPresent(entry)) table.areRingsStale = true
   if (previous === null || previous.incarnation !== incarnation || entry.state === 'left') table.suspicions.delete(node)
   return { kind: 'admitted', entry, previous }
 }
@@ -153,7 +160,7 @@ export function opinionOf(table: RosterTable, watcher: NodeId, subject: RosterEn
 export function conclude(table: RosterTable, entry: RosterEntry, state: MemberState, now: Millis): RosterEntry {
   const next = { ...entry, state, since: now }
   table.entries.set(entry.node, next)
-  if (isPresent(entry) !== isPresent(next)) table.rings = null
+  if (isPresent(entry) !== isPresent(next)) table.areRingsStale = true
   return next
 }
 
@@ -170,7 +177,7 @@ export function forget(table: RosterTable, node: NodeId, incarnation: number): v
     const oldest = table.forgotten.keys().next()
     if (!oldest.done) table.forgotten.delete(oldest.value)
   }
-  table.rings = null
+  table.areRingsStale = true
 }
 
 export function countRefused(table: RosterTable, reason: string): void {

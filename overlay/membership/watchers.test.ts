@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { WATCHERS_PER_NODE } from './constants.ts'
-import { buildRings, watchedIn, watchersIn } from './watchers.ts'
+import { buildRings, updateRings, watchedIn, watchersIn } from './watchers.ts'
 
 const nodes = (count: number): readonly NodeId[] =>
   Array.from({ length: count }, (_, index) => nodeId(`12D3KooW${index}`))
@@ -40,6 +40,15 @@ test('the order in which nodes are known makes no difference', () => {
   const all = nodes(40)
   const [one, other] = [buildRings(all), buildRings(all.toReversed())]
   for (const subject of all) assert.deepEqual(watchersIn(one, subject), watchersIn(other, subject))
+})
+
+test('rings that were brought up to date are those that would be made anew', () => {
+  const all = nodes(20)
+  const some = fc.subarray([...all])
+  const property = fc.property(some, some, (before, after) => {
+    assert.deepEqual(updateRings(buildRings(before), after), buildRings(after))
+  })
+  fc.assert(property, { seed: 20261122, numRuns: 200 })
 })
 
 test('who watches and who is watched are two readings of the same rings', () => {

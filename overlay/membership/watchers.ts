@@ -19,13 +19,33 @@ export interface Rings {
 
 export function buildRings(nodes: Iterable<NodeId>): Rings {
   const members = [...nodes]
-  // With so few that everybody watches everybody, no ring is needed.
-  const ringCount = members.length > WATCHERS_PER_NODE + 1 ? WATCHERS_PER_NODE : 0
-  const seats = Array.from({ length: ringCount }, (_, ring) =>
-    members.map((node): Seat => ({ hash: hashText(node, ring + 1), node })).sort(compareSeats),
+  const seats = Array.from({ length: ringsFor(members.length) }, (_, ring) =>
+    members.map((node) => seatOn(ring, node)).sort(compareSeats),
   )
   return { members, seats }
 }
+
+/**
+ * What `buildRings` makes of `nodes`, out of rings of before: where few have changed, few names are hashed, and the
+ * rest stays in order.
+ */
+export function updateRings(before: Rings, nodes: Iterable<NodeId>): Rings {
+  const members = [...nodes]
+  const ringCount = ringsFor(members.length)
+  if (before.seats.length !== ringCount) return buildRings(members)
+  const present = new Set(members)
+  const known = new Set(before.members)
+  const fresh = members.filter((node) => !known.has(node))
+  const seats = before.seats.map((ring, index) =>
+    [...ring.filter(({ node }) => present.has(node)), ...fresh.map((node) => seatOn(index, node))].sort(compareSeats),
+  )
+  return { members, seats }
+}
+
+/** With so few that everybody watches everybody, no ring is needed. */
+const ringsFor = (members: number): number => (members > WATCHERS_PER_NODE + 1 ? WATCHERS_PER_NODE : 0)
+
+const seatOn = (ring: number, node: NodeId): Seat => ({ hash: hashText(node, ring + 1), node })
 
 /**
  * The members that watch `subject`, itself a member or not: at most WATCHERS_PER_NODE, all others when there are that
