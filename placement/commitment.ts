@@ -12,7 +12,7 @@ import {
 } from '../services-registry/record.ts'
 import { replacedBy } from './absence.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
-import { attemptsOf, baselineOf, lastWordOf, placementOf, runBelow } from './desire.ts'
+import { attemptsOf, baselineOf, lastWordOf, orderFor, placementOf, runBelow } from './desire.ts'
 import { enterLeaving, enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
 import type { Outcome } from './outcome.ts'
@@ -152,6 +152,15 @@ function overrule(turn: Turn, key: InstanceKey, reason: string): void {
   const { service, number } = splitInstanceKey(key)
   const run = runBelow(turn.state, service, number)
   if (run === null || !author(turn, key, { child: null, specClock: run.specClock, reason })) return
+  tell(turn, 'instance-withdrawn', { service, number, child: null, reason })
+}
+
+/** Says of what is placed below, by an order that is known to nobody here, that nobody wants it. */
+export function disown(turn: Turn, key: InstanceKey, reason: string): void {
+  const { state } = turn
+  const { service, number } = splitInstanceKey(key)
+  const specClock = state.view.store.spec(service)?.message.clock ?? orderFor(state, service, number)?.specClock
+  if (specClock === undefined || !author(turn, key, { child: null, specClock, reason })) return
   tell(turn, 'instance-withdrawn', { service, number, child: null, reason })
 }
 

@@ -6,7 +6,7 @@ import type { Opened } from '../overlay/wire/envelope.ts'
 import { CHILDREN_PER_NUMBER, compareFences, type PlacementRecord } from '../services-registry/record.ts'
 import { beginAsk } from './asks.ts'
 import { besideOf } from './beside.ts'
-import { commit, noteFailure, noteOutcome, repeatOrder } from './commitment.ts'
+import { commit, disown, noteFailure, noteOutcome, repeatOrder } from './commitment.ts'
 import { FORGIVE_MS, REMINDERS_MAX } from './constants.ts'
 import { placementOf, type Wish, wishOf } from './desire.ts'
 import { leaveOf } from './leave.ts'
@@ -14,6 +14,9 @@ import type { ReportMessage } from './messages.ts'
 import { goingOn, onRunning } from './move.ts'
 import { reportUp, sendAsk, speaksFor, startRound, toPending } from './negotiation.ts'
 import { change, drop, letGo, type Phase, send, show, type Turn, type Work } from './scheduler-state.ts'
+
+/** Which placement is meant, as far as a child can say. */
+type Named = Pick<PlacementRecord, 'service' | 'number' | 'fence'>
 
 export function commitHeld(turn: Turn, key: InstanceKey, held: Phase & { readonly kind: 'held' }): void {
   const left = goingOn(turn, key) ?? besideOf(turn, key, held.known)
@@ -88,11 +91,10 @@ function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): vo
  * It is placed below, and nobody here knows who wanted it: an order was taken back while its next leader was away, or
  * has not arrived yet. The parent's leader is asked to say it again; until then it is left alone.
  */
-export function askWhoOrdered(turn: Turn, placed: PlacementRecord): void {
+export function askWhoOrdered(turn: Turn, { service, number, fence }: Named): void {
   const { domain } = turn.state
   const parent = parentOf(domain)
   if (parent === null) return
-  const { service, number, fence } = placed
   const detail = 'it is placed here, and no order for it is known'
   const problem = 'no-order'
   send(turn, parent, {
@@ -117,7 +119,9 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
   const key = instanceKey(service, number)
   const placed = placementOf(turn.state, key)
   if (problem === 'no-order') {
-    if (placed !== null && speaksFor(opened, child)) repeatOrder(turn, key, placed)
+    if (!speaksFor(opened, child)) return null
+    if (placed !== null) repeatOrder(turn, key, placed)
+    else answerUnknown(turn, { service, number, fence })
     return null
   }
   const isCurrent = placed !== null && placed.child === child && compareFences(placed.fence, fence) === 0
@@ -137,6 +141,18 @@ export function onReport(turn: Turn, opened: Opened<ReportMessage>): InstanceKey
   }
   noteFailure(turn, key, child, detail)
   return key
+}
+
+/**
+ * Nobody here knows the order either: who gave it was cut off then, and its record did not outlive it. That nobody
+ * wants the instance is said where the service tells it, and where not even that is known it is asked about above.
+ */
+function answerUnknown(turn: Turn, named: Named): void {
+  const { state } = turn
+  if (state.lead?.listenUntil !== null) return
+  const wish = wishOf(state, named.service, named.number)
+  if (wish.kind === 'unknown') return askWhoOrdered(turn, named)
+  if (wish.kind === 'unwanted') disown(turn, instanceKey(named.service, named.number), wish.why)
 }
 
 /** The number of the placement that a report is about; a child that knows no order names its own daemon's instance. */
