@@ -18,6 +18,8 @@ const FAILED_RETRY_MS = 2_000
 const FAILURES_REMEMBERED_MAX = 1_024
 /** How long a direct dial is alone before relays are dialled besides. A guess: most answer within one round trip. */
 const DIRECT_LEAD_MS = 200
+/** For one address that turned up; as long as libp2p tries one (create-libp2p.ts). */
+const FRESH_DIAL_MS_MAX = 5_000
 /** One relay: about five round trips over it. */
 const RELAY_DIAL_MS_MAX = 5_000
 
@@ -26,6 +28,8 @@ export interface Dialler {
   dial(peer: NodeId, addresses: readonly string[]): Promise<Connection>
   /** Dials these, and nothing else, even though there is a connection: for a direct path besides a relayed one. */
   dialBesides(peer: NodeId, addresses: readonly string[]): Promise<Connection>
+  /** As `dialBesides`, all at once, and without waiting for what such a dial is trying. */
+  dialAtOnce(peer: NodeId, addresses: readonly string[]): Promise<Connection>
   /** What there is, or a dial unless one failed a moment ago; rejects when the signal aborts first. */
   connect(peer: NodeId, addresses: readonly string[], signal: AbortSignal): Promise<Connection>
 }
@@ -65,6 +69,7 @@ export function createDialler({ node, desk, connections, counters }: DiallerSetu
   return {
     dial,
     dialBesides: (peer, addresses) => admit(peer, (signal) => dialNamed(node, toMultiaddrs(addresses, peer), signal)),
+    dialAtOnce: (peer, addresses) => admit(peer, (signal) => dialAll(node, toMultiaddrs(addresses, peer), signal)),
     connect: async (peer, addresses, signal) => {
       const open = connections.best(peer)
       if (open !== null) return open
@@ -115,6 +120,21 @@ async function dialNamed(node: Libp2pNode, named: readonly Multiaddr[], signal: 
     const refusal = problem instanceof AggregateError ? problem.errors.find(isRefusal) : undefined
     throw refusal ?? problem
   })
+}
+
+/**
+ * Not through libp2p's queue either: a dial of a peer that it dials already waits there until all those addresses were
+ * tried, and one of somebody else's local network swallows packets for seconds.
+ */
+async function dialAll(node: Libp2pNode, named: readonly Multiaddr[], signal: AbortSignal): Promise<Connection> {
+  const isDone = new AbortController()
+  const bounded = AbortSignal.any([signal, isDone.signal, AbortSignal.timeout(FRESH_DIAL_MS_MAX)])
+  try {
+    const { transportManager } = node.services.inside
+    return await Promise.any(named.map((address) => transportManager.dial(address, { signal: bounded })))
+  } finally {
+    isDone.abort()
+  }
 }
 
 /** One address of each relay, those first that are connected. Not through libp2p's queue, which dials in turn. */

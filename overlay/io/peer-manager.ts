@@ -51,7 +51,7 @@ export function managePeers(setup: PeerManagerSetup): PeerManager {
   }
   const carryOut = (effect: DialPlanEffect): void => {
     const { peer, addresses } = effect
-    if (effect.besides) return void dialler.dialBesides(peer, addresses).catch(() => {})
+    if (effect.besides) return void dialler.dialAtOnce(peer, addresses).catch(() => {})
     const dialling = effect.upgrade ? upgrade(effect) : dialler.dial(peer, addresses)
     dialling.then(
       () => tell({ kind: 'dialled', peer, outcome: 'connected' }),
