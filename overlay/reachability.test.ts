@@ -12,7 +12,8 @@ import {
   reachedAt,
   standingOf,
   step,
-  UNANSWERED_RETRY_MS,
+  UNANSWERED_RETRY_MS_MAX,
+  UNANSWERED_RETRY_MS_MIN,
   UNREACHED_RETRY_MS,
   wakeAt,
 } from './reachability.ts'
@@ -101,7 +102,13 @@ test('who could not dial back is asked again at growing distances, who was silen
   node.answer(A, false)
   assert.deepEqual(node.next(), { waited: 2 * UNREACHED_RETRY_MS, asked: [A] })
   node.answer(A, null)
-  assert.deepEqual(node.next(), { waited: UNANSWERED_RETRY_MS, asked: [A] })
+  assert.deepEqual(node.next(), { waited: UNANSWERED_RETRY_MS_MIN, asked: [A] })
+  node.answer(A, null)
+  assert.deepEqual(node.next(), { waited: 2 * UNANSWERED_RETRY_MS_MIN, asked: [A] })
+  for (let silence = 0; silence < 10; silence++) {
+    node.answer(A, null)
+    assert.ok(node.next().waited <= UNANSWERED_RETRY_MS_MAX)
+  }
   node.answer(A, true)
   assert.deepEqual(node.next(), { waited: ANSWER_AGE_MS_MAX, asked: [A] })
 })

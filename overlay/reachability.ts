@@ -13,8 +13,9 @@ export const ASKED_PER_ADDRESS_MAX = 2
 export const ANSWER_AGE_MS_MAX: Millis = 3_600_000
 /** A dial that did not arrive may have been lost: asked again sooner, doubling up to the age of an answer. */
 export const UNREACHED_RETRY_MS: Millis = 30_000
-/** Who gave no answer is asked again after this long. */
-export const UNANSWERED_RETRY_MS: Millis = 10_000
+/** Who gave no answer, as one that is busy or just came, is asked again after this long, doubling up to the second. */
+export const UNANSWERED_RETRY_MS_MIN: Millis = 1_000
+export const UNANSWERED_RETRY_MS_MAX: Millis = 60_000
 
 /**
  * `open`: wherever it is seen it was dialled back. `closed`: somewhere it was not, or it is seen under an address that
@@ -45,6 +46,8 @@ interface Observer {
   readonly isOutdated: boolean
   readonly askAt: Millis
   readonly misses: number
+  /** Questions in a row that were not answered. */
+  readonly unanswered: number
 }
 
 export interface ReachabilityState {
@@ -98,18 +101,23 @@ const anew = (known: Observer | undefined, address: string, now: Millis): Observ
   isOutdated: known?.isAsked ?? false,
   askAt: now,
   misses: 0,
+  unanswered: 0,
 })
 
 function onAnswered(state: ReachabilityState, peer: NodeId, isReached: boolean | null, now: Millis): ReachabilityState {
   const observer = state.observers.get(peer)
   if (observer === undefined) return state
-  const answered = { ...observer, isAsked: false, isOutdated: false }
+  const unanswered = isReached === null ? observer.unanswered + 1 : 0
+  const answered = { ...observer, isAsked: false, isOutdated: false, unanswered }
   if (observer.isOutdated) return withObserver(state, peer, { ...answered, askAt: now })
-  if (isReached === null) return withObserver(state, peer, { ...answered, askAt: now + UNANSWERED_RETRY_MS })
+  if (isReached === null) return withObserver(state, peer, { ...answered, askAt: now + unansweredRetry(unanswered) })
   const misses = isReached ? 0 : observer.misses + 1
   const wait = isReached ? ANSWER_AGE_MS_MAX : UNREACHED_RETRY_MS * 2 ** Math.min(misses - 1, 16)
   return withObserver(state, peer, { ...answered, isReached, misses, askAt: now + Math.min(ANSWER_AGE_MS_MAX, wait) })
 }
+
+const unansweredRetry = (unanswered: number): Millis =>
+  Math.min(UNANSWERED_RETRY_MS_MAX, UNANSWERED_RETRY_MS_MIN * 2 ** Math.min(unanswered - 1, 16))
 
 function askDue(state: ReachabilityState, { now }: StepContext): Change {
   let next = state
