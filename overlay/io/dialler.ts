@@ -9,6 +9,7 @@ import type { NodeId } from '../kernel/ids.ts'
 import type { Connections } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
+import { within } from './deadline.ts'
 import { type HelloDesk, HelloRefused } from './hello.ts'
 
 /** One dial with all its addresses, the hello included. */
@@ -127,14 +128,16 @@ async function dialNamed(node: Libp2pNode, named: readonly Multiaddr[], signal: 
  * tried, and one of somebody else's local network swallows packets for seconds.
  */
 async function dialAll(node: Libp2pNode, named: readonly Multiaddr[], signal: AbortSignal): Promise<Connection> {
-  const isDone = new AbortController()
-  const bounded = AbortSignal.any([signal, isDone.signal, AbortSignal.timeout(FRESH_DIAL_MS_MAX)])
-  try {
-    const { transportManager } = node.services.inside
-    return await Promise.any(named.map((address) => transportManager.dial(address, { signal: bounded })))
-  } finally {
-    isDone.abort()
-  }
+  const attempts = named.map(async (address) => {
+    // Node ends a socket whenever the signal aborts that it was made with, so that must end with the dial.
+    const patience = within(FRESH_DIAL_MS_MAX, signal)
+    const dialling = node.services.inside.transportManager.dial(address, { signal: patience.signal })
+    return await dialling.finally(patience.end)
+  })
+  const first = await Promise.any(attempts)
+  const closeIfLater = (one: Connection): void => void (one !== first && one.close())
+  for (const attempt of attempts) attempt.then(closeIfLater, () => {})
+  return first
 }
 
 /** One address of each relay, those first that are connected. Not through libp2p's queue, which dials in turn. */
