@@ -100,6 +100,9 @@ const preVote = (candidate: NodeId, change = {}): ElectionInput =>
     speaker: null,
     ...change,
   })
+const granted = (voter: NodeId): ElectionInput =>
+  from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true, register: null })
+
 const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
   from(leader, {
     kind: 'election/heartbeat',
@@ -235,14 +238,7 @@ test('of two that ask at the same moment the higher one gives way to the lower',
 
 test('a candidate asks while its own vote is on the way to the disk, and leads nothing before it is there', () => {
   const [canvassing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
-  const granted = from(third, {
-    kind: 'election/pre-vote-answer',
-    ...base,
-    voter: third,
-    granted: true,
-    register: null,
-  })
-  const [standing, asked] = told(canvassing, 3_010, granted)
+  const [standing, asked] = told(canvassing, 3_010, granted(third))
   assert.equal(asked, 'vote-request>2 vote-request>3 persist[vote>1]')
   const voteOf = (voter: NodeId): ElectionInput => ({ kind: 'message', opened: voteBy(voter) })
   const [chosen] = told(standing, 3_020, voteOf(second), voteOf(third))
@@ -252,15 +248,8 @@ test('a candidate asks while its own vote is on the way to the disk, and leads n
 
 test('a candidate whose register a crash could take back asks when that is on the disk', () => {
   const [canvassing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
-  const granted = from(third, {
-    kind: 'election/pre-vote-answer',
-    ...base,
-    voter: third,
-    granted: true,
-    register: null,
-  })
   const forgetful = { ...canvassing, durable: { ...version, index: 3 } }
-  assert.equal(told(forgetful, 3_010, granted)[1], 'persist[vote>1 vote-request>2 vote-request>3]')
+  assert.equal(told(forgetful, 3_010, granted(third))[1], 'persist[vote>1 vote-request>2 vote-request>3]')
 })
 
 test('who refused for a leader’s lease grants late, to the one that goes first, when that connection closes', () => {
@@ -278,8 +267,6 @@ test('who refused for a leader’s lease grants late, to the one that goes first
 
 test('a candidate that too few can still vote for asks anew as soon as a winner would have been heard', () => {
   const [canvassing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
-  const granted = (voter: NodeId): ElectionInput =>
-    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true, register: null })
   const own: ElectionInput = {
     kind: 'message',
     opened: voteBy(self, { line: 'line-a', epoch: 7, term: 2, candidate: self }),
@@ -297,8 +284,6 @@ test('a candidate that too few can still vote for asks anew as soon as a winner 
 
 test('a leader that its electors refused to vouch for asks for a term of its own', () => {
   const [standing] = told(elector(), 3_000, { kind: 'connection-closed', child: second }, { kind: 'wake' })
-  const granted = (voter: NodeId): ElectionInput =>
-    from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true, register: null })
   const vote = (voter: NodeId): ElectionInput => ({
     kind: 'message',
     opened: voteBy(voter, { line: 'line-a', epoch: 7, term: 2, candidate: self }),
