@@ -104,12 +104,13 @@ async function carryRequest(
   response.on('close', () => {
     if (!response.writableFinished) outgoing.destroy()
   })
+  // What nobody takes any more is read to its end: behind it comes the client's next request.
+  outgoing.on('close', () => incoming.unpipe(outgoing).resume())
   incoming.pipe(outgoing)
   const call = { ...callOver(incoming.socket), caller }
   const reached = await reach(options, target, url, goneSignal(response), call)
   if (reached.ok) return join(caller, reached.value.tunnel)
   isRefused = true
-  incoming.unpipe(outgoing).resume()
   outgoing.destroy()
   answerRefusal(response, reached.error)
 }

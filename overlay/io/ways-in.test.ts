@@ -152,6 +152,17 @@ test('a large body goes through with and without a length', async () => {
   assert.deepEqual([JSON.parse(known.body).bytes, JSON.parse(chunked.body).bytes], [body.length, body.length])
 })
 
+test('a body that the service did not want does not stand before the next request of its client', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const body = Buffer.alloc(4 * MIB)
+  const statuses: (number | undefined)[] = []
+  for (const port of [81, 99])
+    statuses.push((await ask({ path: `http://${NAME}:${port}/`, method: 'POST', body, agent })).status)
+  statuses.push((await ask({ path: '/next', agent })).status)
+  agent.destroy()
+  assert.deepEqual(statuses, [502, 502, 201])
+})
+
 test('names that are not ours, names that do not parse and services that are not there each say so', async () => {
   const foreign = await ask({ path: 'http://example.org/' })
   const typo = await ask({ path: 'http://web.local/' })
