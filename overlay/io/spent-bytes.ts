@@ -1,5 +1,5 @@
-// Carried bytes are freed when they are written. Left to the garbage collector, a fast stream has a hundred megabytes of
-// them lying about, and keeps another thread busy with marking.
+// Carried bytes are freed when they are written. Left to the garbage collector, those of a fast stream come to a
+// hundred megabytes, and another thread is busy with marking.
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
