@@ -343,14 +343,15 @@ function doubtSelfFirst(turn: Turn): void {
 
 /** Draws the consequences of a coming or going: other rings, other duties, other watchers whose word counts. */
 function settle(turn: Turn): void {
-  while (turn.state.settled !== ringsOf(turn.state.table)) {
+  while (turn.state.settled !== turn.state.table.moves) {
     const { table, self } = turn.state
-    become(turn, { settled: ringsOf(table) })
+    become(turn, { settled: table.moves })
     refreshWatches(turn)
     judgeAll(turn)
     let forgetAt: Millis | null = null
-    for (const entry of table.entries.values()) {
-      if (!isPresent(entry) && entry.node !== self) forgetAt = earliest(forgetAt, entry.since + GONE_KEPT_MS)
+    for (const node of table.gone) {
+      const since = table.entries.get(node)?.since
+      if (since !== undefined && node !== self) forgetAt = earliest(forgetAt, since + GONE_KEPT_MS)
     }
     become(turn, { forgetAt })
   }
