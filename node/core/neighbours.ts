@@ -5,7 +5,7 @@ import type { LeaderBookView } from '../../election/index.ts'
 import { chainOf, type DomainPath, isWithin, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import { type MembershipMessage, presentNodes, type RosterView } from '../../overlay/membership/index.ts'
+import { isPresent, type MembershipMessage, presentNodes, type RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect, Topic, WantedNode } from './effects.ts'
 
@@ -101,10 +101,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
 
   const wanted = (now: Millis, seats: readonly DomainPath[]): readonly WantedNode[] => {
     const wanted = new Set<NodeId>()
-    const members = presentNodes(roster())
-    const isSmall = members.length <= FULL_MESH_NODES_MAX
-    const close = isSmall ? members : watchPartners()
-    for (const node of close) wanted.add(node)
+    for (const node of membersOfMesh(roster()) ?? watchPartners()) wanted.add(node)
     for (const domain of seats.length > 1 ? book.domains() : chain) {
       const leader = book.leaderOf(domain)
       if (leader !== null && isMine(domain, self.domain, seats)) wanted.add(leader.announcement.node)
@@ -259,4 +256,14 @@ export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): read
         { domain, topic: 'summary' },
       ]),
   ]
+}
+
+/** The members where they are few enough to be connected to each other; null in a larger cluster. */
+function membersOfMesh(roster: RosterView): readonly NodeId[] | null {
+  const members: NodeId[] = []
+  for (const entry of roster.values()) {
+    if (isPresent(entry)) members.push(entry.node)
+    if (members.length > FULL_MESH_NODES_MAX) return null
+  }
+  return members
 }
