@@ -87,7 +87,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     book,
     roster: roster.view,
-    rosterRevision: roster.revision,
     watchPartners: roster.watchPartners,
     seeds: options.seeds,
   })
@@ -330,6 +329,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'roster-news':
         isRosterNew = true
         inventories.onMember()
+        neighbours.onMember(one.node)
         if (one.to === null) inventories.forget(one.node)
         records.onMember(one.node, one.to === 'alive' || one.to === 'suspect', at, out, news)
         return placing.onChild(one.node, at, out)

@@ -47,8 +47,6 @@ export type RosterTurn = readonly [context: StepContext, out: CoreEffect[], news
 
 export interface RosterKeeper {
   view(): RosterView
-  /** Grows with each change of the roster. */
-  revision(): number
   /** The members to be connected to in a cluster of any size. */
   watchPartners(): readonly NodeId[]
   /** The members as candidates for elector: the same table all the time. */
@@ -92,7 +90,6 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
   let addresses: readonly string[] = []
   let isRelay = false
   let fitness = 0.5
-  let revision = 0
   const children = new Map<NodeId, ChildFact>()
 
   const feed = (input: MembershipInput, ...turn: RosterTurn): void => {
@@ -100,7 +97,6 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     state = stepped.state
     for (const effect of stepped.effects) {
       if (effect.kind === 'roster-changed') {
-        revision += 1
         noteChild(effect.node)
         turn[2].push({ kind: 'roster-news', node: effect.node, to: effect.to })
       } else turn[1].push(...translated(effect))
@@ -143,7 +139,6 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
 
   return {
     view: () => rosterOf(state),
-    revision: () => revision,
     watchPartners: () => watchPartnersOf(state),
     children: () => children,
     hasOtherLeader,

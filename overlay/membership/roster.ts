@@ -39,6 +39,13 @@ export interface Suspicion {
   readonly checkAt: Millis | null
 }
 
+/** A statement, who brought it, and how many others brought it since. */
+export interface HandedOver {
+  readonly opened: SealedStatement
+  readonly from: NodeId
+  readonly again: number
+}
+
 /** Owned and updated in place by the machine. */
 export interface RosterTable {
   readonly entries: Map<NodeId, RosterEntry>
@@ -51,6 +58,10 @@ export interface RosterTable {
   readonly forgotten: Map<NodeId, number>
   /** What was dropped, counted by reason. */
   readonly refused: Map<string, number>
+  /** What was handed over and did not come by gossip yet, by the member that it is about. */
+  readonly news: Map<NodeId, HandedOver>
+  /** From whom lacking facts are being fetched, and until when they are waited for. */
+  readonly fetches: Map<NodeId, Millis>
   /** Who is on the roster and not present: dead, or left. */
   readonly gone: Set<NodeId>
   /** Of those who were present when somebody asked last. */
@@ -68,6 +79,8 @@ export const createTable = (): RosterTable => ({
   heardAt: new Map(),
   forgotten: new Map(),
   refused: new Map(),
+  news: new Map(),
+  fetches: new Map(),
   gone: new Set(),
   rings: buildRings([]),
   moved: new Set(),
@@ -186,6 +199,7 @@ export function forget(table: RosterTable, node: NodeId, incarnation: number): v
   table.entries.delete(node)
   table.gone.delete(node)
   noteMove(table, node)
+  table.news.delete(node)
   table.reports.delete(node)
   for (const bySubject of table.reports.values()) bySubject.delete(node)
   table.suspicions.delete(node)

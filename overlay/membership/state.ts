@@ -71,9 +71,13 @@ export interface MembershipState {
   readonly sequence: number
   readonly nonce: number
   readonly syncAt: Millis | null
+  /** When the table's `news` is handed on; null where there is none. */
+  readonly handOnAt: Millis | null
   readonly forgetAt: Millis | null
   readonly connected: ReadonlySet<NodeId>
   readonly watches: ReadonlyMap<NodeId, Watch>
+  /** The members present whom this node watches or who watch it. */
+  readonly partners: readonly NodeId[]
   readonly table: RosterTable
   /** When the machine next has something to do by itself; as it was when its last step ended. */
   readonly dueAt: Millis | null
