@@ -8,6 +8,7 @@ import type { UnixMillis } from '../kernel/time.ts'
 import { type AnyMessage, type Codec, type DecodeProblem, decodeBounded, MESSAGE_BYTES_MAX } from './codec.ts'
 import { encodeEnvelope, isSpokenFrame, readFrame, signedPayload } from './frame.ts'
 import { createLatelyOpened, type LatelyOpened, type Remembered, type Signed } from './lately.ts'
+import { signersIn } from './signers.ts'
 
 /** What a verified credential says of the node that signed. */
 export interface SignerFacts {
@@ -58,11 +59,14 @@ export interface Verifier {
 /** Why a spoken message was not believed: its kind counts under a signature only, or nobody knows who spoke. */
 export type SpokenProblem = 'unsealed' | 'unknown-speaker'
 
-/** Why a frame was not opened. With `unknown-credential`, `credentialHash` is what to ask the deliverer for. */
+/**
+ * Why a frame was not opened. With `unknown-credential`, `unknown` is what to ask the deliverer for: the hashes of all
+ * credentials in the frame that are not known.
+ */
 export interface OpenProblem {
   readonly kind: DecodeProblem['kind'] | 'too-deep' | SpokenProblem | VerifyProblem
   readonly detail: string
-  readonly credentialHash?: Uint8Array
+  readonly unknown?: readonly Uint8Array[]
 }
 
 /**
@@ -119,7 +123,7 @@ export function createSealer<M extends AnyMessage>(
       signedPayload(federation, from, credentialHash, body),
       signature,
     )
-    if (!facts.ok) return err({ kind: facts.error, detail: `signed by ${from}`, credentialHash })
+    if (!facts.ok) return err({ kind: facts.error, detail: `signed by ${from}`, unknown: [credentialHash] })
     const contents: Contents = { signed: [{ from, credentialHash, facts: facts.value }], height: 0 }
     const message = decodeWith(body, depth, contents)
     if (!message.ok) return message
@@ -155,16 +159,29 @@ export function createSealer<M extends AnyMessage>(
       return err({ kind: 'unsealed', detail: `${message.kind} came without signature` })
     return ok({ from: speaker.node, signer: speaker, message, bytes })
   }
+  /** Where one credential is missing, others in the same frame may be as well. */
+  const withAllUnknown = (bytes: Uint8Array, opened: Result<Opened<M>, OpenProblem>): typeof opened => {
+    if (opened.ok || opened.error.kind !== 'unknown-credential' || verifier.standing === undefined) return opened
+    const unknown = signersIn(bytes, NESTING_DEPTH_MAX)
+      .filter(({ from, credentialHash }) => isUnknown(verifier.standing?.(from, credentialHash)))
+      .map(({ credentialHash }) => credentialHash)
+    return err({ ...opened.error, unknown })
+  }
+  const openWhole = (bytes: Uint8Array) => withAllUnknown(bytes, open(bytes, 0, null))
   return {
     seal,
-    open: (bytes) => open(bytes, 0, null),
+    open: openWhole,
     speak: (message) => {
       if (!codec.isSpoken(message.kind)) return seal(message)
       return { from: signer.facts.node, signer: signer.facts, message, bytes: codec.encode(message) }
     },
-    hear: (bytes, speaker) => (isSpokenFrame(bytes) ? hearSpoken(bytes, speaker) : open(bytes, 0, null)),
+    hear: (bytes, speaker) =>
+      isSpokenFrame(bytes) ? withAllUnknown(bytes, hearSpoken(bytes, speaker)) : openWhole(bytes),
   }
 }
+
+const isUnknown = (standing: Result<SignerFacts, VerifyProblem> | undefined): boolean =>
+  standing?.ok === false && standing.error === 'unknown-credential'
 
 /** What an envelope holds, as it is gathered while it is opened (lately.ts). */
 interface Contents {
