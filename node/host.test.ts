@@ -263,7 +263,7 @@ test('an envelope under an unknown credential is opened once its credential was 
   assert.deepEqual(log.slice(1), ['input message'])
 })
 
-test('a roster of members none of whom is known is taken in as soon as they are, all of whom are asked for at once', () => {
+test('a roster of unknown members is taken in once their credentials are, which are asked for together', () => {
   const known = new Set<NodeId>()
   const { host, log, fetches } = hostWith(
     () => [],

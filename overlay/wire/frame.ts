@@ -1,4 +1,5 @@
-// The bytes of an envelope: who says what is in it, under which credential, and the proof. Nothing here is believed yet.
+// The bytes of an envelope: who says what is in it, under which credential, and the proof. Nothing here is believed
+// yet.
 
 import type { FederationId, NodeId } from '../kernel/ids.ts'
 import { encodeCbor } from './codec.ts'
