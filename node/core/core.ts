@@ -145,7 +145,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const asking = createAsking(self, book)
   const audit = createAudit()
   const policies = createPolicies(self, neighbours.connected)
-  const showing = createShowing(self, stores, leads)
+  const showing = createShowing({ self, stores, leads, book, connected: neighbours.connected })
   const intake = createIntake({
     self,
     saved: memory.intake,
@@ -312,6 +312,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'lead':
         tell('leadership-begun', one.domain, { ...one.fence })
         inventories.onLead(one.domain, one.fence)
+        showing.onLeader(one.domain, out)
         return placing.onLead(one.domain, one.fence, at, out)
       case 'unlead':
         tell('leadership-ended', one.domain, {})
@@ -322,6 +323,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return
       case 'leader-news':
         tellLeader(one.domain)
+        showing.onLeader(one.domain, out)
         if (one.domain === self.domain) inventories.onWake(at, out)
         requests.onLeaders(at, out)
         records.onHolders(one.domain, at, out, news)

@@ -23,7 +23,8 @@ export interface LineSetup {
   onTunnel(duplex: Duplex): void
   /** The number of its tunnels changed, or it turned bulky. */
   onChange(): void
-  onClose(): void
+  /** Whether it was ended by an error, or under tunnels that had not ended. */
+  onClose(isBroken: boolean): void
 }
 
 /** The life of one connection: from the handshake until its socket closes. */
@@ -186,7 +187,8 @@ export class Line {
 
   #onClose(): void {
     const why = this.#problem === null ? '' : `: ${this.#problem.message}`
+    const isBroken = this.#problem !== null || this.#tunnels.size > 0
     for (const tunnel of [...this.#tunnels.values()]) tunnel.lose(lostTunnel(`the line was lost${why}`))
-    this.#setup.onClose()
+    this.#setup.onClose(isBroken)
   }
 }
