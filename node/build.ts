@@ -3,9 +3,10 @@
 
 import { spawnSync } from 'node:child_process'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build, type Metafile } from 'esbuild'
+import { build, type Metafile, type Plugin } from 'esbuild'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const OUT = 'dist'
@@ -22,6 +23,23 @@ const BANNER = [
   "import { createRequire as createRequireHere } from 'node:module';",
   'const require = createRequireHere(import.meta.url), { filename: __filename, dirname: __dirname } = import.meta;',
 ].join('\n')
+
+/**
+ * Whoever imports `node:http` into an ES module has Node fill in all that it exports, and some of it is made only when
+ * it is asked for: with `WebSocket` comes all of undici, 14 MB of memory and 60 ms of each command. Asked by `require`,
+ * Node makes what is used. The same of others, where it is little.
+ */
+const builtinsAsked: Plugin = {
+  name: 'builtins are asked for, not imported',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
+      kind === 'import-statement' && isBuiltin(path) ? { path, namespace: 'builtin' } : undefined,
+    )
+    onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)})`,
+    }))
+  },
+}
 
 /** `node_modules/x` or `node_modules/@scope/x`, the innermost of nested ones. */
 const packageFolder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/
@@ -40,6 +58,7 @@ const { metafile } = await build({
   target: 'node22',
   external: EXTERNAL,
   banner: { js: BANNER },
+  plugins: [builtinsAsked],
   legalComments: 'none',
   // A running node holds the text of what it loaded. Names stay, for whoever reads a stack.
   minifyWhitespace: true,

@@ -16,7 +16,7 @@ export function readDevice(dataDir: string, host: Host): () => Promise<void> {
   const read = async (): Promise<void> => {
     const reading = await probe.read()
     if (isStopped) return
-    host.input({ kind: 'reading', reading, loopDelayMs: loop.read().p99Ms })
+    host.input({ kind: 'reading', reading, loopDelayMs: loop.read() })
     timer = setTimeout(() => void read(), READING_MS)
     timer.unref()
   }

@@ -87,7 +87,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     book,
     roster: roster.view,
-    rosterRevision: roster.revision,
     watchPartners: roster.watchPartners,
     seeds: options.seeds,
   })
@@ -152,7 +151,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     saved: memory.intake,
     running: placing.running,
     leads: () => hierarchy.seats().flatMap(({ domain, fence }) => (fence === null ? [] : [domain])),
-    elects: () => replaceableSeats(self, book, roster.children()),
+    elects: () => replaceableSeats(self, book, [...roster.children().values()]),
   })
 
   const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
@@ -332,7 +331,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'roster-news':
         isRosterNew = true
         inventories.onMember()
+        neighbours.onMember(one.node)
         if (one.to === null) inventories.forget(one.node)
+        records.onMember(one.node, one.to === 'alive' || one.to === 'suspect', at, out, news)
         return placing.onChild(one.node, at, out)
       case 'inventory-news':
         return placing.onInventory(one.domain, one.child, at, out)
@@ -353,7 +354,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       else if (isRosterNew) {
         isRosterNew = false
         hierarchy.onMembers(at, out, news)
-        records.onHolders('roster', at, out, news)
       } else return
     }
   }

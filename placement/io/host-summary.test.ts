@@ -27,9 +27,9 @@ test('a folder whose disk cannot be asked leaves the disk out and nothing else',
 
 test('a blocked event loop shows in the next reading even when it is still blocked', () => {
   const monitor = createLoopDelayMonitor()
-  const untilMs = performance.now() + 200
+  const untilMs = performance.now() + 700
   while (performance.now() < untilMs);
-  const { maxMs, p99Ms } = monitor.read()
-  assert.ok(maxMs >= 90 && p99Ms >= 90, `${maxMs} ms, ${p99Ms} ms`)
+  const delayMs = monitor.read()
+  assert.ok(delayMs >= 90, `${delayMs} ms`)
   monitor.stop()
 })
