@@ -10,10 +10,11 @@ import { type LinkMeter, type LinkTraffic, meterLinks, SEGMENT_HEADER_BYTES } fr
 import { cpuSeconds, residentMb, shareMb } from './process-cost.ts'
 import { type Leadership, onStage, type Stage, whole } from './stage.ts'
 
-/** The bundle that ships, run as its launcher would: with what V8 compiled at an earlier start. */
+/** The bundle that ships, run as its launcher would: with few heaps, and what V8 compiled at an earlier start. */
 const BUNDLE = new URL('../../dist/cli/main.js', import.meta.url).href
 const START = `import('${BUNDLE}').then(({ main }) => main(process.argv.slice(1)))`
 export const BUNDLED = ['-e', `require('node:module').enableCompileCache?.(); ${START}`, '--']
+export const BUNDLED_ENVIRONMENT = { MALLOC_ARENA_MAX: '2' } as const
 const BUILD = fileURLToPath(new URL('../../node/build.ts', import.meta.url))
 
 /** After a start connections are still being made and stores compared: left to settle for so long. A guess. */
@@ -43,7 +44,7 @@ export async function benchIdle({ seconds, sizes, isBundled }: IdleOptions): Pro
   if (isBundled) buildBundle()
   const figures: Figure[] = []
   for (const nodes of sizes) {
-    const stage = { nodes, preset: 'lan', ...(isBundled && { program: BUNDLED }) }
+    const stage = { nodes, preset: 'lan', ...(isBundled && { program: BUNDLED, environment: BUNDLED_ENVIRONMENT }) }
     figures.push(...(await onStage(stage, (played) => idleCpu(played, seconds))))
   }
   return figures

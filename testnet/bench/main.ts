@@ -7,7 +7,7 @@ import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './electio
 import { benchFailover } from './failover.ts'
 import { benchFederation, FEDERATION_PARTS } from './federation.ts'
 import { isMet, lineOf } from './figures.ts'
-import { BUNDLED, benchIdle, buildBundle } from './idle.ts'
+import { BUNDLED, BUNDLED_ENVIRONMENT, benchIdle, buildBundle } from './idle.ts'
 import { benchOverlay, OVERLAY_PARTS } from './overlay.ts'
 import { measureCore } from './placement.ts'
 import { benchSubmit } from './submit.ts'
@@ -98,7 +98,7 @@ async function overlay(): Promise<boolean> {
     parts,
     runs: Number(values.runs ?? 5),
     mebibytes: Number(values.mebibytes),
-    ...(values.bundled && { program: BUNDLED }),
+    ...(values.bundled && { program: BUNDLED, environment: BUNDLED_ENVIRONMENT }),
   })
   console.log('')
   for (const figure of figures) console.log(lineOf(figure))

@@ -24,6 +24,7 @@ export interface OverlayBenchOptions {
   readonly mebibytes: number
   /** What Node is given for a node: the launcher of this checkout, or the bundle. */
   readonly program?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 const MIB = 1_048_576
@@ -79,6 +80,7 @@ async function benchBetween(options: OverlayBenchOptions): Promise<readonly Figu
     prefixOf: (name) => placeOf(name).prefix,
     onProgress: console.error,
     ...(options.program && { program: options.program }),
+    environmentOf: () => options.environment ?? {},
   })
   try {
     await fleet.start()
