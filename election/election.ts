@@ -47,8 +47,9 @@ function handle(
     case 'message':
       return onMessage(state, input.opened, context, out)
     case 'children': {
-      const children = new Map(input.children.map((fact) => [fact.child, fact]))
-      return handOverToFitter(changeElectors({ ...state, children }, context, out), context, out)
+      const { children } = input
+      const informed = children === state.children ? state : { ...state, children }
+      return handOverToFitter(changeElectors(informed, context, out), context, out)
     }
     case 'connection-closed':
       return onClosed(state, input.child, context, out)

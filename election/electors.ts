@@ -48,12 +48,13 @@ export function nextElectorChange(
   const lost = [...dead, ...retiring]
   const living = electors.length - lost.length
   const candidates = candidatesOf(state, role, register, now)
+  const best = bestOf(candidates)
   const wanted = electorsWanted(living + candidates.length, state.electorsMax)
   const [leaving] = lost
 
-  if (living < wanted && candidates[0] !== undefined) {
-    const ready = candidates.find(({ child }) => ticketOf(state, role, child) !== null)
-    const waiting = candidates.find(({ child }) => child === role.probation) ?? candidates[0]
+  if (living < wanted && best !== undefined) {
+    const ready = bestOf(candidates.filter(({ child }) => ticketOf(state, role, child) !== null))
+    const waiting = candidates.find(({ child }) => child === role.probation) ?? best
     if (ready === undefined) return { kind: 'probe', child: waiting.child }
     // A full set makes room first: the lost elector counts towards the majority that its successor would have to join.
     // One that retires answers still, and goes only when the set has its successor.
@@ -76,21 +77,32 @@ export function nextElectorChange(
 export function nextOnProbation(state: ElectionState, role: Leading, now: Millis): ChildId | null {
   const { probation } = role
   if (probation === null || state.register === null) return null
-  const candidates = candidatesOf(state, role, state.register, now).map(({ child }) => child)
+  const best = candidatesOf(state, role, state.register, now).toSorted(compareFitness)
+  const candidates = best.map(({ child }) => child)
   return candidates[(candidates.indexOf(probation) + 1) % candidates.length] ?? null
 }
 
 /**
- * The steady children that are no electors, the best first. Who lost its memory started anew, also where the roster has
- * not heard of that yet.
+ * The steady children that are no electors. Who lost its memory started anew, also where the roster has not heard of
+ * that yet.
  */
 const candidatesOf = (state: ElectionState, role: Leading, register: Register, now: Millis): readonly ChildFact[] => {
   const known = new Set(electorIds(register))
   return [...state.children.values()]
     .filter((fact) => !known.has(fact.child) && isSteady(fact, state.timing.steadyMs, now))
     .filter(({ child }) => now - (role.progress.get(child)?.forgotAt ?? NEVER) >= state.timing.steadyMs)
-    .sort((a, b) => b.fitness - a.fitness || a.steadySince - b.steadySince || (a.child < b.child ? -1 : 1))
 }
+
+/** The fitter first, then who is steady for longer. */
+const compareFitness = (a: ChildFact, b: ChildFact): number =>
+  b.fitness - a.fitness || a.steadySince - b.steadySince || (a.child < b.child ? -1 : 1)
+
+/** Looked for at every beat and answer, among hundreds: nothing is sorted. */
+const bestOf = (candidates: readonly ChildFact[]): ChildFact | undefined =>
+  candidates.reduce<ChildFact | undefined>(
+    (best, one) => (best === undefined || compareFitness(one, best) < 0 ? one : best),
+    undefined,
+  )
 
 /** The ticket of a learner that holds a register of this very term; null while it does not. */
 function ticketOf(state: ElectionState, role: Leading, child: ChildId): string | null {

@@ -38,6 +38,7 @@ export { mayOpenAbove, waitsForBelow } from './speaking.ts'
 export {
   type Autonomy,
   type ChildFact,
+  childrenFrom,
   createElection,
   type ElectionEffect,
   type ElectionInput,

@@ -7,7 +7,7 @@ import { randomInt, seededRandom, shuffled } from '../overlay/kernel/random.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { step, wakeAt } from './election.ts'
 import type { Announcement } from './messages.ts'
-import { createElection } from './state.ts'
+import { childrenFrom, createElection } from './state.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 // The same machine one level up: the electors of `/` are three clusters, and each of them votes through whoever leads
@@ -212,7 +212,7 @@ function foundAfter(electors: readonly string[]): number | null {
     sequence: 1,
     fitness: 0.5,
   }
-  const children = [fact(berlin, true), fact(domainOf('/paris'), false)]
+  const children = childrenFrom([fact(berlin, true), fact(domainOf('/paris'), false)])
   for (const input of [
     { kind: 'start' as const },
     { kind: 'children' as const, children },

@@ -22,6 +22,7 @@ import { mayOpenAbove, waitsForBelow } from './speaking.ts'
 import {
   type Autonomy,
   type ChildFact,
+  childrenFrom,
   createElection,
   type ElectionEffect,
   type ElectionInput,
@@ -206,16 +207,17 @@ export function startNode(self: NodeId, ports: NodePorts): TestNode {
     addSeat(parent, seat.domain, seat, seat.state.register?.memory[seatKey(parent)] ?? null)
   }
 
-  const childrenOf = (seat: Seat): readonly ChildFact[] => {
-    if (!isDomain(seat.self)) return ports.roster()
+  const childrenOf = (seat: Seat): ReadonlyMap<ChildId, ChildFact> => {
+    if (!isDomain(seat.self)) return childrenFrom(ports.roster())
     const { now } = context()
-    return [...book.domains()].flatMap((domain): ChildFact[] => {
+    const facts = [...book.domains()].flatMap((domain): ChildFact[] => {
       const known = book.leaderOf(domain)
       if (known === null || parentOf(domain) !== seat.domain) return []
       const alive = domain === seat.self || now - known.heardAt < 3 * timing.announceMs
       const { fitness } = known.announcement
       return [{ child: domain, alive, steadySince: heardFirst.get(domain) ?? now, fitness, canLead: true }]
     })
+    return childrenFrom(facts)
   }
 
   const learn = (opened: Opened<Announcement>): void => {

@@ -147,6 +147,7 @@ export interface ElectionState {
   readonly standAt: Millis | null
   /** Since when no leader was heard. */
   readonly leaderlessSince: Millis
+  /** As the host keeps it, who may change it in place and says so each time: a cluster's members are hundreds. */
   readonly children: ReadonlyMap<ChildId, ChildFact>
   /** Children whose connection closed and has not opened again. */
   readonly closed: ReadonlySet<ChildId>
@@ -165,10 +166,13 @@ export interface ElectionState {
   readonly refused: { readonly message: PreVote; readonly at: Millis } | null
 }
 
+export const childrenFrom = (facts: readonly ChildFact[]): ReadonlyMap<ChildId, ChildFact> =>
+  new Map(facts.map((fact) => [fact.child, fact]))
+
 export type ElectionInput =
   | { readonly kind: 'start' }
   | { readonly kind: 'message'; readonly opened: Opened<ElectorMessage> }
-  | { readonly kind: 'children'; readonly children: readonly ChildFact[] }
+  | { readonly kind: 'children'; readonly children: ReadonlyMap<ChildId, ChildFact> }
   | { readonly kind: 'connection-closed'; readonly child: ChildId }
   | { readonly kind: 'connection-open'; readonly child: ChildId }
   /**

@@ -7,12 +7,20 @@ import { seededRandom } from '../overlay/kernel/random.ts'
 import { err, ok } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
 import { MESSAGE_BYTES_MAX } from '../overlay/wire/codec.ts'
-import { createSealer, isSpokenFrame, type Verifier } from '../overlay/wire/envelope.ts'
+import { createSealer, type Opened, type Verifier } from '../overlay/wire/envelope.ts'
+import { isSpokenFrame } from '../overlay/wire/frame.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
 import { FEDERATION, factsOf, trustingSealer } from './core/world.test-kit.ts'
-import { createHost, ENVELOPES_WAITING_MAX, ENVELOPES_WAITING_PER_MEMBER_MAX, type HostPorts, topicOf } from './host.ts'
+import {
+  CREDENTIALS_ASKED_AT_ONCE_MAX,
+  createHost,
+  ENVELOPES_WAITING_MAX,
+  ENVELOPES_WAITING_PER_MEMBER_MAX,
+  type HostPorts,
+  topicOf,
+} from './host.ts'
 
 const SELF = factsOf('self', '/a')
 const PEER = factsOf('peer', '/a')
@@ -21,7 +29,7 @@ const send = (to: NodeId, name: string): CoreEffect => ({ kind: 'send', to, mess
 const say = (name: string): CoreEffect => ({ kind: 'emit', event: { name, level: 'info', fields: {} } })
 
 /** A host around a core that answers each input from a script, with ports that write down what they are told. */
-function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: Verifier['verify']) {
+function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: Verifier['verify'], standing = verify) {
   const log: string[] = []
   let settled = 0
   const inputs: CoreInput[] = []
@@ -83,7 +91,10 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
   }
   const trusting = trustingSealer(SELF, [SELF, PEER])
   const signer = { facts: SELF, credentialHash: new Uint8Array(32), sign: () => new Uint8Array(64) }
-  const sealer = verify === undefined ? trusting : createSealer(coreCodec, FEDERATION, signer, { verify })
+  const sealer =
+    verify === undefined
+      ? trusting
+      : createSealer(coreCodec, FEDERATION, signer, { verify, ...(standing && { standing: bare(standing) }) })
   const host = createHost({ self: SELF.node, federation: FEDERATION, core, sealer, ports })
   return {
     host,
@@ -100,7 +111,35 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
   }
 }
 
+/** What is asked of a signer whose signature is not looked at. */
+const bare =
+  (verify: Verifier['verify']): NonNullable<Verifier['standing']> =>
+  (from, hash) =>
+    verify(from, hash, new Uint8Array(0), new Uint8Array(0))
+
 const fromPeer = (name: string): Uint8Array => trustingSealer(PEER, [SELF, PEER]).seal(where(name)).bytes
+
+/** What a member says to somebody new: the sealed statements of all. */
+function rosterOf(names: readonly string[]): CoreMessage {
+  const members = names.map((name) => {
+    const facts = factsOf(name, '/a')
+    const statement = {
+      kind: 'membership/member',
+      domain: facts.domain,
+      node: facts.node,
+      incarnation: 1,
+      version: 1,
+      state: 'alive',
+      name,
+      addresses: [],
+      fitness: 1,
+      canLead: true,
+      isRelay: false,
+    } as const
+    return trustingSealer(facts, [facts]).seal(statement) as Opened<typeof statement>
+  })
+  return { kind: 'membership/entries', domain: PEER.domain, members, reports: [] }
+}
 
 test('effects are carried out in the order in which the core gave them', () => {
   const { host, log } = hostWith(() => [say('one'), send(PEER.node, 'x'), say('two')])
@@ -222,6 +261,39 @@ test('an envelope under an unknown credential is opened once its credential was 
   isKnown = true
   fetches[0]?.(true)
   assert.deepEqual(log.slice(1), ['input message'])
+})
+
+test('a roster of unknown members is taken in once their credentials are, which are asked for together', () => {
+  const known = new Set<NodeId>()
+  const { host, log, fetches } = hostWith(
+    () => [],
+    (from) => (known.has(from) ? ok({ ...PEER, node: from }) : err('unknown-credential')),
+  )
+  const names = Array.from({ length: CREDENTIALS_ASKED_AT_ONCE_MAX + 3 }, (_, index) => `member-${index}`)
+  host.input({ kind: 'connected', peer: PEER.node, facts: PEER })
+  host.receive(trustingSealer(PEER, [PEER]).speak(rosterOf(names)).bytes, PEER.node, null)
+  assert.equal(fetches.length, CREDENTIALS_ASKED_AT_ONCE_MAX)
+  for (const name of names.slice(0, CREDENTIALS_ASKED_AT_ONCE_MAX)) known.add(factsOf(name, '/a').node)
+  for (const answer of fetches.splice(0)) answer(true)
+  assert.equal(fetches.length, 3, 'and then for the rest')
+  for (const name of names) known.add(factsOf(name, '/a').node)
+  for (const answer of fetches.splice(0)) answer(true)
+  assert.equal(log.at(-1), 'input message')
+})
+
+test('who hands over one credential of many does not have this node ask for ever', () => {
+  const known = new Set<NodeId>()
+  const { host, log, fetches } = hostWith(
+    () => [],
+    (from) => (known.has(from) ? ok({ ...PEER, node: from }) : err('unknown-credential')),
+  )
+  host.input({ kind: 'connected', peer: PEER.node, facts: PEER })
+  host.receive(trustingSealer(PEER, [PEER]).speak(rosterOf(['a', 'b'])).bytes, PEER.node, null)
+  known.add(factsOf('a', '/a').node)
+  for (const answer of fetches.splice(0)) answer(true)
+  assert.equal(fetches.length, 1)
+  for (const answer of fetches.splice(0)) answer(true)
+  assert.deepEqual([fetches.length, log.at(-1)], [0, 'dropped unknown-credential'])
 })
 
 test('an envelope whose credential nobody has is dropped and counted, and asked for only once', () => {

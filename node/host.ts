@@ -20,6 +20,8 @@ import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, Wanted
 export const ENVELOPES_WAITING_MAX = 256
 /** Of these, envelopes that one member brought: who never hands a credential over takes no room from the others. */
 export const ENVELOPES_WAITING_PER_MEMBER_MAX = 32
+/** Credentials that are asked for at once for the sake of one envelope: each is a stream to whoever brought it. */
+export const CREDENTIALS_ASKED_AT_ONCE_MAX = 8
 
 export interface HostPorts {
   readonly clock: {
@@ -182,28 +184,40 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
     return false
   }
 
-  const receive = (bytes: Uint8Array, deliveredBy: NodeId, topic: string | null, isRetry = false): void => {
+  /** `unknownBefore`: asking for credentials is only worth it while fewer are missing each time. */
+  const receive = (
+    bytes: Uint8Array,
+    deliveredBy: NodeId,
+    topic: string | null,
+    unknownBefore = Number.POSITIVE_INFINITY,
+  ): void => {
     if (isStopped) return
     const opened = topic === null ? sealer.hear(bytes, speakers.get(deliveredBy) ?? null) : sealer.open(bytes)
     if (opened.ok) {
       const gossipedIn = topic === null ? null : domainOfTopic(federation, topic)
       return input({ kind: 'message', opened: opened.value, deliveredBy, gossipedIn })
     }
-    const { kind, detail, credentialHash } = opened.error
-    const isWorthAsking = kind === 'unknown-credential' && credentialHash !== undefined && !isRetry
+    const { kind, detail, unknown = [] } = opened.error
+    const asked = unknown.slice(0, CREDENTIALS_ASKED_AT_ONCE_MAX)
+    const isWorthAsking = kind === 'unknown-credential' && asked.length > 0 && unknown.length < unknownBefore
     const mine = waitingOf.get(deliveredBy) ?? 0
     const isFull = waiting >= ENVELOPES_WAITING_MAX || mine >= ENVELOPES_WAITING_PER_MEMBER_MAX
     if (!isWorthAsking || isFull) return listener.onDropped(kind, detail, deliveredBy)
     waiting += 1
     waitingOf.set(deliveredBy, mine + 1)
-    network.fetchCredential(credentialHash, deliveredBy, (learned) => {
+    let [unanswered, hasLearned] = [asked.length, false]
+    const onAnswer = (learned: boolean): void => {
+      unanswered -= 1
+      hasLearned ||= learned
+      if (unanswered > 0) return
       waiting -= 1
       const left = (waitingOf.get(deliveredBy) ?? 1) - 1
       if (left > 0) waitingOf.set(deliveredBy, left)
       else waitingOf.delete(deliveredBy)
-      if (learned) receive(bytes, deliveredBy, topic, true)
+      if (hasLearned) receive(bytes, deliveredBy, topic, unknown.length)
       else listener.onDropped(kind, detail, deliveredBy)
-    })
+    }
+    for (const hash of asked) network.fetchCredential(hash, deliveredBy, onAnswer)
   }
 
   return {

@@ -28,8 +28,8 @@ function bench(t: TestContext) {
   const endpoint = { host: '127.0.0.1', ports: [] }
   const begin = (adopted: boolean): void =>
     metering.onInput({ kind: 'runtime', event: { kind: 'running', key: KEY, specId: '', endpoint, adopted } })
-  const end = (): void =>
-    metering.onInput({ kind: 'runtime', event: { kind: 'exited', key: KEY, code: 0, detail: '' } })
+  const end = (known: { readonly cpuSeconds?: number } = {}): void =>
+    metering.onInput({ kind: 'runtime', event: { kind: 'exited', key: KEY, code: 0, detail: '', ...known } })
   const pass = async (seconds: number): Promise<void> => {
     for (let passed = 0; passed < seconds; passed++) {
       now += 1_000
@@ -54,6 +54,25 @@ test('a run is read soon, then ever less often, and not at all after its end', a
   end()
   await pass(120)
   assert.equal(reads(), before)
+})
+
+test('what the runtime knows at the end counts, also of a run that was never read or never answered', async (t) => {
+  const { begin, end, pass, told } = bench(t)
+  begin(false)
+  end({ cpuSeconds: 0.25 })
+  assert.deepEqual([told.length, told.at(-1)?.used.cpuMs], [1, 250])
+  end({ cpuSeconds: 0.5 })
+  assert.equal(told.at(-1)?.used.cpuMs, 750, 'the next run did not answer before it ended')
+  begin(false)
+  await pass(1)
+  end({ cpuSeconds: 0.3 })
+  const sum = told.at(-1)?.used.cpuMs
+  assert.equal(sum, 750 + 300, 'what was read before is part of it')
+  begin(false)
+  await pass(1)
+  const read = told.at(-1)?.used.cpuMs ?? 0
+  end({ cpuSeconds: 0.01 })
+  assert.equal(told.at(-1)?.used.cpuMs, read, 'nothing that was counted is taken back')
 })
 
 test('before an instance is stopped, and before the node goes, it is read once more', async (t) => {

@@ -5,13 +5,14 @@ import type { Duplex } from 'node:stream'
 import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { InstanceStats } from '../placement/runtime.ts'
-import { type Meter, meterReading, meterRun, USES_MAX, useOf } from '../placement/usage.ts'
+import { type Meter, meterEnd, meterReading, meterRun, USES_MAX, useOf } from '../placement/usage.ts'
 import type { CoreInput } from './core/effects.ts'
 import type { HostPorts } from './host.ts'
 
 /**
  * When a run is read: after the first of these, then after twice as long each time, up to the second. So at most half
- * of a short run goes uncounted, and half a minute of a long one that ends unasked; an engine is asked seldom. Guesses.
+ * of a short run goes uncounted, and half a minute of a long one that ends unasked; an engine is asked seldom. What a
+ * runtime knows at the end (`cpuSeconds` of `exited`) counts in full. Guesses.
  */
 export const READ_AFTER_MS_MIN = 1_000
 export const READ_AFTER_MS_MAX = 30_000
@@ -73,6 +74,15 @@ export function createMetering({ stats, now, input }: MeteringOptions): Metering
     timers.set(key, timer)
   }
 
+  /** Said before the end is: its record tells it. A run that never answered took the processor all the same. */
+  const end = (key: InstanceKey, cpuSeconds: number): void => {
+    const before = meters.get(key)
+    const meter = before !== undefined && timers.has(key) ? before : meterRun(before, now(), false)
+    const last = meterEnd(meter, cpuSeconds, carriedBytes(key), now())
+    meters.set(key, last)
+    input({ kind: 'used', key, used: useOf(last), isLast: false })
+  }
+
   const leave = (key: InstanceKey): void => {
     clearTimeout(timers.get(key))
     timers.delete(key)
@@ -93,6 +103,7 @@ export function createMetering({ stats, now, input }: MeteringOptions): Metering
       if (next.kind !== 'runtime') return
       const { event } = next
       if (event.kind === 'running') begin(event.key, event.adopted)
+      if (event.kind === 'exited' && event.cpuSeconds !== undefined) end(event.key, event.cpuSeconds)
       if (event.kind === 'exited' || event.kind === 'failed') leave(event.key)
     },
     before: (runtimes) => ({

@@ -13,6 +13,8 @@ import {
   IN_VAIN_FAILURES,
   REFUSED_RETRY_MS,
   step,
+  UNREADY_RETRY_MS,
+  UNREADY_TRIES_MAX,
   UPGRADE_BACKOFF_MS_MAX,
   UPGRADE_BACKOFF_MS_MIN,
   UPGRADE_FIRST_MS,
@@ -31,15 +33,21 @@ const MIDDLE = { next: () => 0.5 }
 function planFor(self = A, peer = B) {
   let state: DialPlanState = createDialPlan(self)
   let now = 0
+  let attempt = 0
   const tell = (input: DialPlanInput): readonly DialPlanEffect[] => {
     const next = step(state, input, { now, wall: 0, random: MIDDLE })
     state = next.state
+    for (const effect of next.effects) if (effect.peer === peer && !effect.besides) attempt = effect.attempt
     return next.effects
   }
+  /** What came of the latest dial, or of an earlier one. */
+  const end = (outcome: DialOutcome, of = attempt) => tell({ kind: 'dialled', peer, attempt: of, outcome })
   return {
     tell,
     want: (...addresses: string[]) => tell({ kind: 'want', peers: [{ peer, addresses }] }),
-    fail: (outcome: DialOutcome = 'failed') => tell({ kind: 'dialled', peer, outcome }),
+    end,
+    fail: (outcome: DialOutcome = 'failed') => end(outcome),
+    attempt: () => attempt,
     connect: (path: 'direct' | 'relay' = 'direct') => tell({ kind: 'connected', peer, path }),
     /** Goes to the next thing that is due; says how long that took. */
     next: () => {
@@ -97,7 +105,7 @@ test('a lost peer is dialled again; one that nobody wants is not', () => {
   const plan = planFor()
   plan.want(ADDRESS)
   plan.connect()
-  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  plan.end('connected')
   assert.equal(plan.due(), null)
   plan.tell({ kind: 'disconnected', peer: B })
   assert.equal(plan.next().waited, 250)
@@ -117,11 +125,11 @@ test('a direct path to a peer behind a relay is tried at once, and then at growi
   const plan = planFor()
   plan.want(RELAYED, ADDRESS)
   plan.connect('relay')
-  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  plan.end('connected')
   const { waited, effects } = plan.next()
   assert.equal(waited, UPGRADE_FIRST_MS)
   assert.deepEqual(effects, [
-    { kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true, punch: true, besides: false },
+    { kind: 'dial', peer: B, attempt: 2, addresses: [ADDRESS], upgrade: true, punch: true, besides: false },
   ])
   const waits = Array.from({ length: 9 }, () => {
     plan.fail()
@@ -130,7 +138,7 @@ test('a direct path to a peer behind a relay is tried at once, and then at growi
   assert.deepEqual(waits.slice(0, 3), [4_000, 8_000, 16_000])
   assert.equal(waits.at(-1), UPGRADE_BACKOFF_MS_MAX)
   plan.connect('direct')
-  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  plan.end('connected')
   assert.equal(plan.due(), null)
 })
 
@@ -138,7 +146,7 @@ test('where no direct path can come about, the next attempt waits for a minute o
   const plan = planFor()
   plan.want(RELAYED)
   plan.connect('relay')
-  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  plan.end('connected')
   plan.next()
   plan.fail('in-vain')
   assert.equal(plan.next().waited, UPGRADE_BACKOFF_MS_MIN * 2 ** IN_VAIN_FAILURES)
@@ -152,13 +160,13 @@ test('of two nodes that only a relay connects the lower one begins to dial at on
   const plan = planFor(B, A)
   plan.want(RELAYED)
   plan.connect('relay')
-  plan.tell({ kind: 'dialled', peer: A, outcome: 'connected' })
+  plan.end('connected')
   assert.deepEqual(plan.next().effects, [
-    { kind: 'dial', peer: A, addresses: [], upgrade: true, punch: false, besides: false },
+    { kind: 'dial', peer: A, attempt: 1, addresses: [], upgrade: true, punch: false, besides: false },
   ])
   plan.fail()
   assert.deepEqual(plan.next().effects, [
-    { kind: 'dial', peer: A, addresses: [], upgrade: true, punch: true, besides: false },
+    { kind: 'dial', peer: A, attempt: 2, addresses: [], upgrade: true, punch: true, besides: false },
   ])
 })
 
@@ -166,22 +174,56 @@ test('a direct address that turns up while both sides dial each other is dialled
   const plan = planFor()
   plan.want(RELAYED)
   plan.connect('relay')
-  plan.tell({ kind: 'dialled', peer: B, outcome: 'connected' })
+  plan.end('connected')
   plan.next()
   const [dial, ...others] = plan.want(RELAYED, ADDRESS)
   assert.deepEqual(others, [])
-  assert.deepEqual(dial, { kind: 'dial', peer: B, addresses: [ADDRESS], upgrade: true, punch: false, besides: true })
+  const besides = { upgrade: true, punch: false, besides: true }
+  assert.deepEqual(dial, { kind: 'dial', peer: B, attempt: 2, addresses: [ADDRESS], ...besides })
   assert.deepEqual(plan.want(RELAYED, ADDRESS), [])
   plan.connect('direct')
   plan.fail()
   assert.equal(plan.due(), null)
 })
 
+test('an address that turns up while the first dial hangs is dialled besides, a relayed one too', () => {
+  const plan = planFor()
+  plan.want('/ip4/192.168.1.2/tcp/4001')
+  const [dial, ...others] = plan.want('/ip4/192.168.1.2/tcp/4001', ADDRESS, RELAYED)
+  assert.deepEqual(others, [])
+  assert.deepEqual([dial?.addresses, dial?.upgrade, dial?.besides], [[ADDRESS, RELAYED], false, true])
+})
+
+test('a first dial that hangs keeps nobody from the search for a direct path, and its end does not count', () => {
+  const plan = planFor()
+  plan.want(ADDRESS)
+  const hanging = plan.attempt()
+  plan.connect('relay')
+  const { waited, effects } = plan.next()
+  assert.deepEqual([waited, effects[0]?.punch], [UPGRADE_FIRST_MS, true])
+  plan.end('failed', hanging)
+  assert.equal(plan.due(), null, 'the search still runs')
+  plan.fail()
+  assert.equal(plan.next().waited, UPGRADE_BACKOFF_MS_MIN)
+})
+
+test('an attempt for which a side was not ready is repeated soon, and after some such counts as failed', () => {
+  const plan = planFor()
+  plan.want(RELAYED)
+  plan.connect('relay')
+  plan.next()
+  const waits = Array.from({ length: UNREADY_TRIES_MAX + 2 }, () => {
+    plan.fail('unready')
+    return plan.next().waited
+  })
+  assert.deepEqual(waits, [UNREADY_RETRY_MS, 2_000, 4_000, UPGRADE_BACKOFF_MS_MIN, 2 * UPGRADE_BACKOFF_MS_MIN])
+})
+
 test('at most so many dials run at once', () => {
   const plan = planFor()
   const peers = Array.from({ length: 40 }, (_, i) => ({ peer: nodeId(`n${i}`), addresses: [ADDRESS] }))
   assert.equal(dials(plan.tell({ kind: 'want', peers })), DIALS_AT_ONCE_MAX)
-  assert.equal(dials(plan.tell({ kind: 'dialled', peer: nodeId('n0'), outcome: 'failed' })), 1)
+  assert.equal(dials(plan.tell({ kind: 'dialled', peer: nodeId('n0'), attempt: 1, outcome: 'failed' })), 1)
 })
 
 test('while as many dials run as may, the next is not waited for by the clock', () => {
@@ -192,6 +234,6 @@ test('while as many dials run as may, the next is not waited for by the clock', 
   }))
   plan.tell({ kind: 'want', peers })
   assert.equal(plan.due(), null)
-  const effects = plan.tell({ kind: 'dialled', peer: nodeId('p0'), outcome: 'failed' })
+  const effects = plan.tell({ kind: 'dialled', peer: nodeId('p0'), attempt: 1, outcome: 'failed' })
   assert.deepEqual(dials(effects), 1)
 })

@@ -23,6 +23,12 @@ export const UPGRADE_BACKOFF_MS_MIN: Millis = 4_000
 export const UPGRADE_BACKOFF_MS_MAX: Millis = 600_000
 /** Where an attempt was in vain, the next one waits as after so many failures: for a minute. */
 export const IN_VAIN_FAILURES = 4
+/**
+ * Where both sides could not even dial each other, as one was busy or had just come: it is tried again after so long,
+ * doubling each time; after so many times it counts as an attempt that failed. A guess.
+ */
+export const UNREADY_RETRY_MS: Millis = 1_000
+export const UNREADY_TRIES_MAX = 3
 /** The first attempt: as soon as both ends have said hello. */
 export const UPGRADE_FIRST_MS: Millis = 100
 
@@ -31,8 +37,11 @@ export interface DialTarget {
   readonly addresses: readonly string[]
 }
 
-/** `in-vain`: no direct path can come about as long as both stay in their networks. */
-export type DialOutcome = 'connected' | 'failed' | 'refused' | 'in-vain'
+/**
+ * `in-vain`: no direct path can come about as long as both stay in their networks. `unready`: what was asked for was
+ * not tried, as one side could not at that moment.
+ */
+export type DialOutcome = 'connected' | 'failed' | 'refused' | 'in-vain' | 'unready'
 
 export type DialPlanInput =
   | { readonly kind: 'want'; readonly peers: readonly DialTarget[] }
@@ -40,17 +49,18 @@ export type DialPlanInput =
   | { readonly kind: 'discovered'; readonly target: DialTarget }
   | { readonly kind: 'connected'; readonly peer: NodeId; readonly path: 'direct' | 'relay' }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
-  | { readonly kind: 'dialled'; readonly peer: NodeId; readonly outcome: DialOutcome }
+  | { readonly kind: 'dialled'; readonly peer: NodeId; readonly attempt: number; readonly outcome: DialOutcome }
   | { readonly kind: 'wake' }
 
 /**
  * Dials. `upgrade` asks for a direct path besides the relayed one that there is; `punch` that both ends dial at once
- * for it, which the one with the lower id begins. Answer: `dialled`. `besides` is for addresses that turned up while
- * such a search runs, which may take seconds to fail: there is no answer but `connected`.
+ * for it, which the one with the lower id begins. Answer: `dialled` with the same `attempt`. `besides` is for addresses
+ * that turned up while another dial runs, which may take seconds to fail: there is no answer but `connected`.
  */
 export interface DialPlanEffect {
   readonly kind: 'dial'
   readonly peer: NodeId
+  readonly attempt: number
   readonly addresses: readonly string[]
   readonly upgrade: boolean
   readonly punch: boolean
@@ -60,12 +70,16 @@ export interface DialPlanEffect {
 interface Target {
   readonly addresses: readonly string[]
   readonly failures: number
+  /** Attempts in a row that a side was not ready for. */
+  readonly unready: number
+  /** Counts the dials: what comes of one that is not waited for any more does not count. */
+  readonly attempt: number
   /** When to dial next; null while a dial runs or nothing is to be dialled. */
   readonly dialAt: Millis | null
   readonly isDialling: boolean
   /** Whether what runs is the search for a direct path besides a relayed one. */
   readonly isUpgrading: boolean
-  /** Direct addresses that turned up during that search and were not dialled yet. */
+  /** Addresses that turned up while a dial ran and were not dialled yet. */
   readonly fresh: readonly string[]
 }
 
@@ -142,7 +156,16 @@ function firstDial(
   const link = state.links.get(peer)
   const wait = state.self < peer ? 0 : YIELD_MS * (0.5 + random.next())
   const dialAt = needsDial(link) ? now + wait : null
-  return { addresses, failures: 0, dialAt, isDialling: false, isUpgrading: false, fresh: [] }
+  return {
+    addresses,
+    failures: 0,
+    unready: 0,
+    attempt: 0,
+    dialAt,
+    isDialling: false,
+    isUpgrading: false,
+    fresh: [],
+  }
 }
 
 /** A new address makes the past failures meaningless. */
@@ -154,8 +177,10 @@ function readdressed(
 ): Target {
   const isNew = addresses.some((address) => !known.addresses.includes(address))
   if (!isNew || !needsDial(link)) return { ...known, addresses }
-  const added = addresses.filter((address) => isDirect(address) && !known.addresses.includes(address))
-  return { ...known, addresses, failures: 0, dialAt: now, fresh: known.isUpgrading ? added : [] }
+  if (!known.isDialling) return { ...known, addresses, failures: 0, unready: 0, dialAt: now }
+  const added = addresses.filter((address) => !known.addresses.includes(address))
+  const fresh = link === undefined ? added : added.filter(isDirect)
+  return { ...known, addresses, failures: 0, unready: 0, dialAt: now, fresh: [...known.fresh, ...fresh] }
 }
 
 function onDiscovered(state: DialPlanState, found: DialTarget, context: StepContext): DialPlanState {
@@ -174,7 +199,9 @@ function onConnected(
   const target = state.targets.get(peer)
   if (target === undefined) return linked
   const dialAt = needsDial(path) ? now + UPGRADE_FIRST_MS * (0.5 + random.next()) : null
-  return withTarget(linked, peer, { ...target, failures: 0, dialAt })
+  // A first dial that still hangs, at an address that swallows packets, keeps nobody from the search for a direct path.
+  const isDialling = target.isDialling && target.isUpgrading
+  return withTarget(linked, peer, { ...target, isDialling, failures: 0, unready: 0, dialAt })
 }
 
 function onDisconnected(state: DialPlanState, peer: NodeId, context: StepContext): DialPlanState {
@@ -183,17 +210,20 @@ function onDisconnected(state: DialPlanState, peer: NodeId, context: StepContext
   const unlinked = { ...state, links }
   const target = state.targets.get(peer)
   if (target === undefined) return unlinked
-  return withTarget(unlinked, peer, { ...target, failures: 0, dialAt: context.now + backoff(0, context) })
+  return withTarget(unlinked, peer, { ...target, failures: 0, unready: 0, dialAt: context.now + backoff(0, context) })
 }
 
 function onDialled(
   state: DialPlanState,
-  { peer, outcome }: Extract<DialPlanInput, { kind: 'dialled' }>,
+  { peer, attempt, outcome }: Extract<DialPlanInput, { kind: 'dialled' }>,
   context: StepContext,
 ): DialPlanState {
   const target = state.targets.get(peer)
-  if (target === undefined) return state
+  if (target === undefined || !target.isDialling || target.attempt !== attempt) return state
   const link = state.links.get(peer)
+  if (outcome === 'unready' && link === 'relay' && target.unready < UNREADY_TRIES_MAX) {
+    return onUnready(state, peer, target, context)
+  }
   const before = outcome === 'in-vain' ? Math.max(target.failures, IN_VAIN_FAILURES) : target.failures
   const retry = (): Millis => {
     if (link !== undefined) return upgradeBackoff(before, context)
@@ -204,6 +234,14 @@ function onDialled(
   const isDone = outcome === 'connected' && !(target.isUpgrading && link === 'relay')
   const failures = isDone ? 0 : before + 1
   return withTarget(state, peer, { ...target, isDialling: false, isUpgrading: false, failures, dialAt })
+}
+
+/** Nothing was learned of the path, so nothing counts as a failure. */
+function onUnready(state: DialPlanState, peer: NodeId, target: Target, context: StepContext): DialPlanState {
+  const wait = UNREADY_RETRY_MS * 2 ** target.unready * (0.5 + context.random.next())
+  const dialAt = target.dialAt ?? context.now + wait
+  const unready = target.unready + 1
+  return withTarget(state, peer, { ...target, isDialling: false, isUpgrading: false, unready, dialAt })
 }
 
 /** Not connected at all, or only through a relay. */
@@ -224,7 +262,9 @@ function dialDue(state: DialPlanState, { now }: StepContext): Change {
   const effects: DialPlanEffect[] = []
   for (const [peer, target] of state.targets) {
     if (target.fresh.length > 0) {
-      effects.push({ kind: 'dial', peer, addresses: target.fresh, upgrade: true, punch: false, besides: true })
+      const { attempt, fresh: addresses } = target
+      const upgrade = state.links.has(peer)
+      effects.push({ kind: 'dial', peer, attempt, addresses, upgrade, punch: false, besides: true })
       next = withTarget(next, peer, { ...target, fresh: [] })
       continue
     }
@@ -234,8 +274,9 @@ function dialDue(state: DialPlanState, { now }: StepContext): Change {
     const addresses = upgrade ? target.addresses.filter(isDirect) : target.addresses
     // The other end may not want this one, and then nobody would begin.
     const punch = upgrade && (state.self < peer || target.failures > 0)
-    effects.push({ kind: 'dial', peer, addresses, upgrade, punch, besides: false })
-    next = withTarget(next, peer, { ...target, isDialling: true, isUpgrading: upgrade, dialAt: null })
+    const attempt = target.attempt + 1
+    effects.push({ kind: 'dial', peer, attempt, addresses, upgrade, punch, besides: false })
+    next = withTarget(next, peer, { ...target, attempt, isDialling: true, isUpgrading: upgrade, dialAt: null })
     running += 1
   }
   return { state: next, effects }

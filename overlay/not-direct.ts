@@ -70,6 +70,10 @@ interface Details {
   readonly isFinal?: boolean
 }
 
+/** Of these nothing is learned of the path: the two sides have not come to dial each other. */
+const UNREADY: ReadonlySet<NotDirectCode> = new Set(['trying', 'unobserved', 'busy', 'timed-out', 'broken-off'])
+export const isUnready = (problem: unknown): boolean => problem instanceof NoDirectPath && UNREADY.has(problem.code)
+
 /** Until an attempt has failed. */
 export const STILL_TRYING: NotDirect = { code: 'trying', sentence: SENTENCES.trying.own }
 

@@ -25,16 +25,21 @@ const [A, B, C] = ['a', 'b', 'c'].map(nodeId) as [NodeId, NodeId, NodeId]
 function reach(...own: readonly string[]) {
   let state = createReachability()
   let now = 0
+  const asked = new Map<NodeId, number>()
   const tell = (input: ReachabilityInput): readonly ReachabilityEffect[] => {
     const next = step(state, input, { now, wall: 0, random: { next: () => 0.5 } })
     state = next.state
+    for (const { peer, question } of next.effects) asked.set(peer, question)
     return next.effects
   }
   tell({ kind: 'own-addresses', addresses: own })
   return {
     tell,
     seen: (peer: NodeId, address: string) => tell({ kind: 'seen', peer, address }).map((effect) => effect.peer),
-    answer: (peer: NodeId, isReached: boolean | null) => tell({ kind: 'answered', peer, isReached }),
+    question: (peer: NodeId) => asked.get(peer) ?? 0,
+    /** To the latest question, or to an earlier one. */
+    answer: (peer: NodeId, isReached: boolean | null, question = asked.get(peer) ?? 0) =>
+      tell({ kind: 'answered', peer, question, isReached }),
     next: () => {
       const due = wakeAt(state)
       assert.ok(due !== null)
@@ -139,7 +144,7 @@ test('a port that a router forwards is tried at once, by those who did not get t
   assert.deepEqual(node.reachedAt(), [OUTSIDE])
 })
 
-test('an answer to what was asked before the router forwarded a port, or on another network, does not count', () => {
+test('when a router forwards a port, or on another network, it is asked anew, and earlier answers do not count', () => {
   for (const change of [
     { kind: 'forwarding-changed', address: OUTSIDE } as const,
     { kind: 'own-addresses', addresses: ['192.168.9.9'] } as const,
@@ -147,9 +152,10 @@ test('an answer to what was asked before the router forwarded a port, or on anot
   ]) {
     const node = reach(LAN)
     node.seen(A, OUTSIDE)
-    assert.deepEqual(node.tell(change), [], 'one question at a time')
-    const [again, ...others] = node.answer(A, change.kind !== 'forwarding-changed')
-    assert.deepEqual([again?.peer, others], [A, []], change.kind)
+    const before = node.question(A)
+    const [again, ...others] = node.tell(change)
+    assert.deepEqual([again?.peer, others], [A, []], `${change.kind}: without waiting for the answer`)
+    assert.deepEqual(node.answer(A, change.kind !== 'forwarding-changed', before), [])
     assert.deepEqual(node.reachedAt(), [])
     node.answer(A, true)
     assert.equal(node.standing(), 'open')

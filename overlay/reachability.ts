@@ -28,22 +28,26 @@ export type ReachabilityInput =
   | { readonly kind: 'seen'; readonly peer: NodeId; readonly address: string }
   | { readonly kind: 'gone'; readonly peer: NodeId }
   /** Whether a member that was asked could dial back; null when it did not answer. */
-  | { readonly kind: 'answered'; readonly peer: NodeId; readonly isReached: boolean | null }
+  | { readonly kind: 'answered'; readonly peer: NodeId; readonly question: number; readonly isReached: boolean | null }
   /** The device's own IP addresses. When they change, nothing that was answered counts any more. */
   | { readonly kind: 'own-addresses'; readonly addresses: readonly string[] }
   /** A router forwards a port of this address to this node, or no longer: what was answered for it does not count. */
   | { readonly kind: 'forwarding-changed'; readonly address: string }
   | { readonly kind: 'wake' }
 
-/** Asks a member to dial this node at the address under which it sees it. Answer: `answered`. */
-export type ReachabilityEffect = { readonly kind: 'ask'; readonly peer: NodeId; readonly address: string }
+/** Asks a member to dial this node at the address under which it sees it. Answer: `answered`, of the same question. */
+export interface ReachabilityEffect {
+  readonly kind: 'ask'
+  readonly peer: NodeId
+  readonly question: number
+  readonly address: string
+}
 
 interface Observer {
   readonly address: string
   readonly isReached: boolean | null
-  readonly isAsked: boolean
-  /** The answer that is waited for does not count. */
-  readonly isOutdated: boolean
+  /** The number of the question that is waited for: what comes of an earlier one does not count. */
+  readonly question: number | null
   readonly askAt: Millis
   readonly misses: number
   /** Questions in a row that were not answered. */
@@ -53,11 +57,12 @@ interface Observer {
 export interface ReachabilityState {
   readonly own: readonly string[]
   readonly observers: ReadonlyMap<NodeId, Observer>
+  readonly questions: number
 }
 
 type Change = Transition<ReachabilityState, ReachabilityEffect>
 
-export const createReachability = (): ReachabilityState => ({ own: [], observers: new Map() })
+export const createReachability = (): ReachabilityState => ({ own: [], observers: new Map(), questions: 0 })
 
 export function step(state: ReachabilityState, input: ReachabilityInput, context: StepContext): Change {
   return askDue(told(state, input, context), context)
@@ -67,22 +72,22 @@ function told(state: ReachabilityState, input: ReachabilityInput, { now }: StepC
   switch (input.kind) {
     case 'seen':
       if (state.observers.get(input.peer)?.address === input.address) return state
-      return withObserver(state, input.peer, anew(state.observers.get(input.peer), input.address, now))
+      return withObserver(state, input.peer, anew(input.address, now))
     case 'gone': {
       const observers = new Map(state.observers)
       observers.delete(input.peer)
       return { ...state, observers }
     }
     case 'answered':
-      return onAnswered(state, input.peer, input.isReached, now)
+      return onAnswered(state, input, now)
     case 'own-addresses': {
-      const fresh = [...state.observers].map(([peer, known]) => [peer, anew(known, known.address, now)] as const)
-      return { own: input.addresses, observers: new Map(fresh) }
+      const fresh = [...state.observers].map(([peer, { address }]) => [peer, anew(address, now)] as const)
+      return { ...state, own: input.addresses, observers: new Map(fresh) }
     }
     case 'forwarding-changed': {
       const seen = [...state.observers].map(([peer, observer]): [NodeId, Observer] => [
         peer,
-        observer.address === input.address ? anew(observer, input.address, now) : observer,
+        observer.address === input.address ? anew(input.address, now) : observer,
       ])
       return { ...state, observers: new Map(seen) }
     }
@@ -93,23 +98,28 @@ function told(state: ReachabilityState, input: ReachabilityInput, { now }: StepC
   }
 }
 
-/** Nothing is known of this address, and what is still to be answered was asked of something else. */
-const anew = (known: Observer | undefined, address: string, now: Millis): Observer => ({
+/**
+ * Nothing is known of this address. What is still to be answered was asked of something else, where a dial that nobody
+ * lets in takes seconds to fail; it is not waited for.
+ */
+const anew = (address: string, now: Millis): Observer => ({
   address,
   isReached: null,
-  isAsked: known?.isAsked ?? false,
-  isOutdated: known?.isAsked ?? false,
+  question: null,
   askAt: now,
   misses: 0,
   unanswered: 0,
 })
 
-function onAnswered(state: ReachabilityState, peer: NodeId, isReached: boolean | null, now: Millis): ReachabilityState {
+function onAnswered(
+  state: ReachabilityState,
+  { peer, question, isReached }: Extract<ReachabilityInput, { kind: 'answered' }>,
+  now: Millis,
+): ReachabilityState {
   const observer = state.observers.get(peer)
-  if (observer === undefined) return state
+  if (observer?.question !== question) return state
   const unanswered = isReached === null ? observer.unanswered + 1 : 0
-  const answered = { ...observer, isAsked: false, isOutdated: false, unanswered }
-  if (observer.isOutdated) return withObserver(state, peer, { ...answered, askAt: now })
+  const answered = { ...observer, question: null, unanswered }
   if (isReached === null) return withObserver(state, peer, { ...answered, askAt: now + unansweredRetry(unanswered) })
   const misses = isReached ? 0 : observer.misses + 1
   const wait = isReached ? ANSWER_AGE_MS_MAX : UNREACHED_RETRY_MS * 2 ** Math.min(misses - 1, 16)
@@ -123,9 +133,10 @@ function askDue(state: ReachabilityState, { now }: StepContext): Change {
   let next = state
   const effects: ReachabilityEffect[] = []
   for (const [peer, observer] of inCharge(state)) {
-    if (observer.isAsked || observer.askAt > now) continue
-    effects.push({ kind: 'ask', peer, address: observer.address })
-    next = withObserver(next, peer, { ...observer, isAsked: true })
+    if (observer.question !== null || observer.askAt > now) continue
+    const question = next.questions + 1
+    effects.push({ kind: 'ask', peer, question, address: observer.address })
+    next = { ...withObserver(next, peer, { ...observer, question }), questions: question }
   }
   return { state: next, effects }
 }
@@ -142,7 +153,7 @@ function inCharge({ observers }: ReachabilityState): readonly [NodeId, Observer]
 
 export function wakeAt(state: ReachabilityState): Millis | null {
   let due: Millis | null = null
-  for (const [, { isAsked, askAt }] of inCharge(state)) if (!isAsked) due = earlier(due, askAt)
+  for (const [, { question, askAt }] of inCharge(state)) if (question === null) due = earlier(due, askAt)
   return due
 }
 

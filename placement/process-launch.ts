@@ -32,15 +32,16 @@ const INHERITED = ['PATH', 'HOME', 'LANG'] as const
 /** The files of an instance's folder. */
 export const LAUNCH_FILE = 'launch.json'
 export const PROCESS_FILE = 'process'
+export const TIMES_FILE = 'times'
 export const EXIT_FILE = 'exit'
 export const OUTPUT_FILE = 'output.log'
 export const WORK_FOLDER = 'work'
 
 /**
- * Joins the control groups, notes its own identity, runs the command and notes the exit status. SIGTERM goes to the
- * whole group: the trap lets the shell live until the command has ended, and a trapped signal is back to normal in
- * the command. What the shell itself has to say (`Terminated`) stays out of the instance's output; dash needs the
- * subshell for that.
+ * Joins the control groups, notes its own identity, runs the command, and notes how much processor time that took and
+ * its exit status. SIGTERM goes to the whole group: the trap lets the shell live until the command has ended, and a
+ * trapped signal is back to normal in the command. What the shell itself has to say (`Terminated`) stays out of the
+ * instance's output; dash needs the subshell for that.
  */
 const WATCHER = `folder=$1
 shift
@@ -50,7 +51,9 @@ trap : TERM INT HUP
 read -r line < /proc/$$/stat && printf '%s\\n' "$line" > "$folder/${PROCESS_FILE}"
 exec 3>&2 2>/dev/null
 ( exec "$@" 2>&3 3>&- )
-echo $? > "$folder/${EXIT_FILE}"`
+status=$?
+times > "$folder/${TIMES_FILE}"
+echo $status > "$folder/${EXIT_FILE}"`
 
 /** The arguments of `/bin/sh` that run a command under the watcher. */
 export const watcherArguments = (
@@ -123,6 +126,18 @@ export function parseLaunchNote(text: string): LaunchNote | null {
     (port) => Number.isInteger(port?.declared) && Number.isInteger(port?.actual) && typeof port?.protocol === 'string',
   )
   return whole ? { key, specId, endpoint, bootId, limits: { ...limits, pidsMax } } : null
+}
+
+/**
+ * Seconds of processor time that the command took, with all that it waited for: the second line of what `times` says,
+ * in user and kernel mode (POSIX, shell command language, 2.14: `0m0.00s 0m0.00s`; with a comma
+ * where the language has one). Null when there is nothing.
+ */
+export function parseTimes(text: string): number | null {
+  const [, ...times] = /^.*\n(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/.exec(text.replaceAll(',', '.')) ?? []
+  const [userMinutes = Number.NaN, user = 0, kernelMinutes = 0, kernel = 0] = times.map(Number)
+  const seconds = (userMinutes + kernelMinutes) * 60 + user + kernel
+  return Number.isFinite(seconds) ? seconds : null
 }
 
 /** Reads what the watcher noted at the end: 0 to 255; null when there is nothing. */

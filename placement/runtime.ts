@@ -41,8 +41,17 @@ export type RuntimeEvent =
       readonly adopted: boolean
     }
   | { readonly kind: 'health'; readonly key: InstanceKey; readonly healthy: boolean; readonly detail: string }
-  /** `code` is null when it is not known (the process was not our child) or when a signal ended it. */
-  | { readonly kind: 'exited'; readonly key: InstanceKey; readonly code: number | null; readonly detail: string }
+  /**
+   * `code` is null when it is not known (the process was not our child) or when a signal ended it. `cpuSeconds` is what
+   * the whole run took of the processor, as in InstanceStats, where the runtime still knows.
+   */
+  | {
+      readonly kind: 'exited'
+      readonly key: InstanceKey
+      readonly code: number | null
+      readonly detail: string
+      readonly cpuSeconds?: number
+    }
   /** It could not be started at all: no such image, no such program, no port. */
   | { readonly kind: 'failed'; readonly key: InstanceKey; readonly detail: string }
 

@@ -55,6 +55,16 @@ export function meterReading(meter: Meter, stats: InstanceStats | null, carriedB
   }
 }
 
+/**
+ * With what the whole run took of the processor, known at its end: less than was read where it left programs behind
+ * that nobody waited for. Of its memory the readings have to do.
+ */
+export function meterEnd(meter: Meter, cpuSeconds: number, carriedBytes: number, at: Millis): Meter {
+  const { used } = meter
+  const more = Math.max(0, cpuSeconds - (meter.cpuSeconds ?? cpuSeconds))
+  return { used: { ...used, cpuMs: used.cpuMs + more * 1_000, carriedBytes }, at, cpuSeconds }
+}
+
 /** As it is said: whole numbers. */
 export const useOf = ({ used }: Meter): InstanceUse => ({
   cpuMs: Math.round(used.cpuMs),

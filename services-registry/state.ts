@@ -32,7 +32,8 @@ export interface StoreState {
    * place.
    */
   readonly orphans: Map<string, Millis>
-  readonly holders: ReadonlySet<NodeId>
+  /** Changed in place: the holders of a cluster's records are all of its members. */
+  readonly holders: Set<NodeId>
   readonly connected: ReadonlySet<NodeId>
   /** Exchanges with peers, longest known first; updated in place. */
   readonly talks: Map<NodeId, Talk>
@@ -63,7 +64,10 @@ export type StoreInput =
   | { readonly kind: 'record'; readonly opened: SealedRecord; readonly from: NodeId | null }
   | { readonly kind: 'message'; readonly opened: Opened<RegistryMessage> }
   /** Who else holds this store. */
+  /** All others who hold these records. */
   | { readonly kind: 'holders'; readonly nodes: readonly NodeId[] }
+  /** One of them came or went. */
+  | { readonly kind: 'holder'; readonly node: NodeId; readonly isThere: boolean }
   | { readonly kind: 'connected'; readonly peer: NodeId }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
   /** A leader was proven; what waited for it may be taken in now. */

@@ -88,6 +88,8 @@ export function step(state: StoreState, input: StoreInput, context: StepContext)
       return onMessage(state, input.opened, context)
     case 'holders':
       return onHolders(state, input.nodes, context)
+    case 'holder':
+      return onHolder(state, input.node, input.isThere, context)
     case 'connected':
       return onConnected(state, input.peer, context)
     case 'disconnected':
@@ -167,10 +169,17 @@ function onPush(state: StoreState, opened: Opened<PushMessage>, context: StepCon
 }
 
 function onHolders(state: StoreState, nodes: readonly NodeId[], context: StepContext): StoreStep {
-  const holders = new Set(nodes.filter((node) => node !== state.self.node))
-  const added = [...holders].filter((node) => !state.holders.has(node) && state.connected.has(node))
-  const next = { ...state, holders }
-  return { state: next, effects: added.flatMap((node) => beginExchange(next, node, context)) }
+  const now = new Set(nodes)
+  for (const node of state.holders) if (!now.has(node)) state.holders.delete(node)
+  return { state, effects: nodes.flatMap((node) => onHolder(state, node, true, context).effects) }
+}
+
+function onHolder(state: StoreState, node: NodeId, isThere: boolean, context: StepContext): StoreStep {
+  const { holders, self, connected } = state
+  const isNew = isThere && node !== self.node && !holders.has(node)
+  if (isNew) holders.add(node)
+  if (!isThere) holders.delete(node)
+  return { state, effects: isNew && connected.has(node) ? beginExchange(state, node, context) : [] }
 }
 
 function onConnected(state: StoreState, peer: NodeId, context: StepContext): StoreStep {

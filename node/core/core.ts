@@ -87,7 +87,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     self,
     book,
     roster: roster.view,
-    rosterRevision: roster.revision,
     watchPartners: roster.watchPartners,
     seeds: options.seeds,
   })
@@ -146,13 +145,13 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const asking = createAsking(self, book)
   const audit = createAudit()
   const policies = createPolicies(self, neighbours.connected)
-  const showing = createShowing(self, stores, leads)
+  const showing = createShowing({ self, stores, leads, book, connected: neighbours.connected })
   const intake = createIntake({
     self,
     saved: memory.intake,
     running: placing.running,
     leads: () => hierarchy.seats().flatMap(({ domain, fence }) => (fence === null ? [] : [domain])),
-    elects: () => replaceableSeats(self, book, roster.children()),
+    elects: () => replaceableSeats(self, book, [...roster.children().values()]),
   })
 
   const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
@@ -313,6 +312,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'lead':
         tell('leadership-begun', one.domain, { ...one.fence })
         inventories.onLead(one.domain, one.fence)
+        showing.onLeader(one.domain, out)
         return placing.onLead(one.domain, one.fence, at, out)
       case 'unlead':
         tell('leadership-ended', one.domain, {})
@@ -323,6 +323,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return
       case 'leader-news':
         tellLeader(one.domain)
+        showing.onLeader(one.domain, out)
         if (one.domain === self.domain) inventories.onWake(at, out)
         requests.onLeaders(at, out)
         records.onHolders(one.domain, at, out, news)
@@ -330,7 +331,9 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       case 'roster-news':
         isRosterNew = true
         inventories.onMember()
+        neighbours.onMember(one.node)
         if (one.to === null) inventories.forget(one.node)
+        records.onMember(one.node, one.to === 'alive' || one.to === 'suspect', at, out, news)
         return placing.onChild(one.node, at, out)
       case 'inventory-news':
         return placing.onInventory(one.domain, one.child, at, out)
@@ -351,7 +354,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       else if (isRosterNew) {
         isRosterNew = false
         hierarchy.onMembers(at, out, news)
-        records.onHolders('roster', at, out, news)
       } else return
     }
   }

@@ -6,6 +6,7 @@ import {
   type Announcement,
   addressed,
   type ChildFact,
+  childrenFrom,
   createElection,
   type ElectionEffect,
   type ElectionInput,
@@ -239,8 +240,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     }
   }
 
-  const childrenOf = ({ domain, self: own }: Seat, now: Millis): readonly ChildFact[] =>
-    isDomain(own) ? childDomains.factsIn(domain, own, now) : options.members()
+  const childrenOf = ({ domain, self: own }: Seat, now: Millis): ReadonlyMap<ChildId, ChildFact> =>
+    isDomain(own) ? childrenFrom(childDomains.factsIn(domain, own, now)) : options.members()
 
   const review = (...turn: Turn): void => {
     const [context] = turn

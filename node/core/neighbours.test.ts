@@ -33,14 +33,15 @@ function statement(name: string, domain: string, { incarnation = 1, version = 1,
   }) as SealedStatement
 }
 
+const NOBODY: readonly NodeId[] = []
+
 function neighbours(seeds: readonly string[] = [], book: LeaderBookView = createLeaderBook()) {
   const targets = seeds.map((name) => ({ peer: factsOf(name, '/a').node, addresses: ['/ip4/192.0.2.9/tcp/9'] }))
   return createNeighbours({
     self: SELF,
     book,
     roster: () => new Map(),
-    rosterRevision: () => 0,
-    watchPartners: () => [],
+    watchPartners: () => NOBODY,
     seeds: targets,
   })
 }

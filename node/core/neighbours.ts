@@ -5,7 +5,7 @@ import type { LeaderBookView } from '../../election/index.ts'
 import { chainOf, type DomainPath, isWithin, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import { type MembershipMessage, presentNodes, type RosterView } from '../../overlay/membership/index.ts'
+import { isPresent, type MembershipMessage, presentNodes, type RosterView } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect, Topic, WantedNode } from './effects.ts'
 
@@ -27,9 +27,7 @@ export interface NeighboursOptions {
   readonly self: SignerFacts
   readonly book: LeaderBookView
   readonly roster: () => RosterView
-  /** Grows with each change of the roster. */
-  readonly rosterRevision: () => number
-  /** Whom this node watches, and who watches it. */
+  /** Whom this node watches, and who watches it; the same list as long as it says the same. */
   readonly watchPartners: () => readonly NodeId[]
   /** Where members answered before, or the addresses of the invite: tried until the cluster's leader is known. */
   readonly seeds: readonly WantedNode[]
@@ -38,6 +36,8 @@ export interface NeighboursOptions {
 export interface Neighbours {
   onConnected(peer: NodeId, facts: SignerFacts, out: CoreEffect[]): void
   onDisconnected(peer: NodeId): void
+  /** A member came, went, or said something else of itself. */
+  onMember(node: NodeId): void
   /** A member of another cluster says where it is. */
   onStatement(opened: SealedStatement, out: CoreEffect[]): void
   /** Traffic goes to a node: it is wanted, and its cluster's leader is asked where it is when all is settled. */
@@ -52,9 +52,9 @@ export interface Neighbours {
   onSettled(now: Millis, seats: readonly { readonly domain: DomainPath }[], out: CoreEffect[]): void
 }
 
-/** What the wants depend on, in numbers that are quickly compared: they are looked at after every input. */
+/** What the wants depend on, in what is quickly compared: they are looked at after every input. */
 interface Outlook {
-  readonly roster: number
+  readonly partners: readonly NodeId[]
   readonly book: number
   readonly own: number
   /** A node's seats are a chain that begins in its cluster, so their number says which they are. */
@@ -62,7 +62,7 @@ interface Outlook {
 }
 
 export function createNeighbours(options: NeighboursOptions): Neighbours {
-  const { self, book, roster, rosterRevision, watchPartners, seeds } = options
+  const { self, book, roster, watchPartners, seeds } = options
   const chain = chainOf(self.domain)
   const connected = new Map<NodeId, SignerFacts>()
   const acquaintances = new Map<NodeId, SealedStatement>()
@@ -72,6 +72,8 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   let settled: Outlook | null = null
   let shownWants = ''
   let shownPeers: ReadonlySet<NodeId> = new Set()
+  /** Whether all members were wanted then, being few. */
+  let shownMesh = true
   /** What leaders of other clusters are about to be asked: after it is said that they are wanted. */
   let questions: CoreEffect[] = []
 
@@ -101,10 +103,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
 
   const wanted = (now: Millis, seats: readonly DomainPath[]): readonly WantedNode[] => {
     const wanted = new Set<NodeId>()
-    const members = presentNodes(roster())
-    const isSmall = members.length <= FULL_MESH_NODES_MAX
-    const close = isSmall ? members : watchPartners()
-    for (const node of close) wanted.add(node)
+    for (const node of membersOfMesh(roster()) ?? watchPartners()) wanted.add(node)
     for (const domain of seats.length > 1 ? book.domains() : chain) {
       const leader = book.leaderOf(domain)
       if (leader !== null && isMine(domain, self.domain, seats)) wanted.add(leader.announcement.node)
@@ -149,7 +148,8 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     outlook: Outlook,
     seats: readonly { readonly domain: DomainPath }[],
   ): boolean => {
-    if (before.roster !== outlook.roster || before.own !== outlook.own || before.seats !== outlook.seats) return false
+    if (before.partners !== outlook.partners || before.own !== outlook.own || before.seats !== outlook.seats)
+      return false
     if (before.book === outlook.book) return true
     const changed = book.changedSince(before.book)
     return changed !== null && !changed.some((domain) => isConcernedBy(domain, seats))
@@ -163,6 +163,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
     if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
     shownWants = wantsNow
+    shownMesh = membersOfMesh(roster()) !== null
     shownPeers = new Set(peers.map(({ peer }) => peer))
   }
 
@@ -186,6 +187,12 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     onDisconnected: (peer) => {
       revision += 1
       connected.delete(peer)
+    },
+    onMember: (node) => {
+      // In a large cluster most have nothing to do with this node, and all of them may come at once.
+      const isMeshed = shownMesh || membersOfMesh(roster()) !== null
+      const isClose = shownPeers.has(node) || reached.has(node) || seeds.some(({ peer }) => peer === node)
+      if (isMeshed || isClose || node === self.node) revision += 1
     },
     onStatement: (opened, out) => {
       const { node, domain, incarnation, version } = opened.message
@@ -225,7 +232,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
         reached.delete(firstReached[0])
         revision += 1
       }
-      const outlook = { roster: rosterRevision(), book: book.revision(), own: revision, seats: seats.length }
+      const outlook = { partners: watchPartners(), book: book.revision(), own: revision, seats: seats.length }
       const isAsBefore = settled !== null && isAsSettled(settled, outlook, seats)
       settled = outlook
       if (!isAsBefore) showWants(now, seats, out)
@@ -259,4 +266,14 @@ export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): read
         { domain, topic: 'summary' },
       ]),
   ]
+}
+
+/** The members where they are few enough to be connected to each other; null in a larger cluster. */
+function membersOfMesh(roster: RosterView): readonly NodeId[] | null {
+  const members: NodeId[] = []
+  for (const entry of roster.values()) {
+    if (isPresent(entry)) members.push(entry.node)
+    if (members.length > FULL_MESH_NODES_MAX) return null
+  }
+  return members
 }

@@ -81,8 +81,10 @@ export interface Records {
   onKept(kept: Extract<CoreInput, { readonly kind: 'gossip' }>, context: StepContext, out: CoreEffect[]): void
   /** To every store. */
   tell(input: StoreInput, ...turn: RecordTurn): void
-  /** The roster changed, or who leads or elects in a domain, and so perhaps who else holds what. */
-  onHolders(changed: 'roster' | DomainPath, ...turn: RecordTurn): void
+  /** Who leads or elects in a domain changed, and so perhaps who else holds what. */
+  onHolders(changed: DomainPath, ...turn: RecordTurn): void
+  /** A member is here, or not any more. */
+  onMember(node: NodeId, isHere: boolean, ...turn: RecordTurn): void
   onWake(...turn: RecordTurn): void
   wakeAt(): Millis | null
 }
@@ -253,11 +255,11 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     },
     onHolders: (changed, ...turn) => {
       for (const domain of [...stores.keys()]) {
-        const isInCluster = domain === self.domain
-        const isConcerned = changed === 'roster' ? isInCluster : !isInCluster && isWithin(changed, domain)
-        if (isConcerned) feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
+        if (domain !== self.domain && isWithin(changed, domain))
+          feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
       }
     },
+    onMember: (node, isHere, ...turn) => feed(self.domain, { kind: 'holder', node, isThere: isHere }, ...turn),
     onWake: (...turn) => {
       gather({ kind: 'wake' }, turn[0], turn[1])
       for (const [domain, state] of [...stores]) {

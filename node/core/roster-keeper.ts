@@ -47,12 +47,10 @@ export type RosterTurn = readonly [context: StepContext, out: CoreEffect[], news
 
 export interface RosterKeeper {
   view(): RosterView
-  /** Grows with each change of the roster. */
-  revision(): number
   /** The members to be connected to in a cluster of any size. */
   watchPartners(): readonly NodeId[]
-  /** The members as candidates for elector. */
-  children(): readonly ChildFact[]
+  /** The members as candidates for elector: the same table all the time. */
+  children(): ReadonlyMap<NodeId, ChildFact>
   /** Whether any other member could lead. */
   hasOtherLeader(): boolean
   /** The members that are not known to be gone. */
@@ -76,6 +74,14 @@ export interface RosterKeeper {
 
 const HOUR_MS = 3_600_000
 
+const childOf = ({ node, state, since, fitness, canLead }: RosterEntry): ChildFact => ({
+  child: node,
+  alive: state === 'alive' || state === 'suspect',
+  steadySince: since,
+  fitness,
+  canLead,
+})
+
 export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
   const { self, name, isDrained } = options
   const canLead = self.capabilities.includes('lead')
@@ -84,17 +90,25 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
   let addresses: readonly string[] = []
   let isRelay = false
   let fitness = 0.5
-  let revision = 0
+  const children = new Map<NodeId, ChildFact>()
 
   const feed = (input: MembershipInput, ...turn: RosterTurn): void => {
     const stepped = stepMembership(state, input, turn[0])
     state = stepped.state
     for (const effect of stepped.effects) {
       if (effect.kind === 'roster-changed') {
-        revision += 1
+        noteChild(effect.node)
         turn[2].push({ kind: 'roster-news', node: effect.node, to: effect.to })
       } else turn[1].push(...translated(effect))
     }
+  }
+
+  const noteChild = (node: NodeId): void => {
+    const roster = rosterOf(state)
+    const entry = roster.get(node)
+    if (entry !== undefined) children.set(node, childOf(entry))
+    // Whoever made room for somebody else went without a word.
+    if (children.size > roster.size) for (const child of children.keys()) if (!roster.has(child)) children.delete(child)
   }
 
   const translated = (effect: MembershipEffect): CoreEffect[] => {
@@ -125,16 +139,8 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
 
   return {
     view: () => rosterOf(state),
-    revision: () => revision,
     watchPartners: () => watchPartnersOf(state),
-    children: () =>
-      [...rosterOf(state).values()].map(({ node, state: standing, since, fitness: said, canLead: can }) => ({
-        child: node,
-        alive: standing === 'alive' || standing === 'suspect',
-        steadySince: since,
-        fitness: said,
-        canLead: can,
-      })),
+    children: () => children,
     hasOtherLeader,
     present: () => presentNodes(rosterOf(state)),
     isGone: (node) => {

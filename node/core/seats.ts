@@ -34,7 +34,7 @@ export interface HierarchyOptions {
   /** What the cluster's election persisted last. */
   readonly saved: Uint8Array | null
   /** The nodes of the cluster as its roster has them. */
-  readonly members: () => readonly ChildFact[]
+  readonly members: () => ReadonlyMap<ChildId, ChildFact>
   /** The name, addresses and fitness that this node's announcements carry. */
   readonly face: () => Pick<Announcement, 'name' | 'addresses' | 'fitness'>
 }

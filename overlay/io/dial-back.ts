@@ -23,22 +23,25 @@ const DIAL_BACK_MS_MAX = 3_000
 const ANSWER_MS_MAX = 5_000
 /** Dials for others at once; further questions get no answer and are asked again. A guess. */
 const DIALS_AT_ONCE_MAX = 16
+/** Of them, dials of one member: where a router has just forwarded a port, that of the port before still waits. */
+const DIALS_PER_MEMBER_MAX = 2
 
 export async function serveDialBacks(node: Libp2pNode): Promise<void> {
-  const running = new Set<NodeId>()
+  const running: NodeId[] = []
   await node.handle(DIAL_BACK_PROTOCOL, async (stream, connection) => {
     const peer = peerOf(connection)
-    if (running.has(peer) || running.size >= DIALS_AT_ONCE_MAX || !connection.direct) {
+    const own = running.filter((one) => one === peer)
+    if (own.length >= DIALS_PER_MEMBER_MAX || running.length >= DIALS_AT_ONCE_MAX || !connection.direct) {
       stream.abort(new Error('this node dials nobody back now'))
       return
     }
-    running.add(peer)
+    running.push(peer)
     await answerOnStream(stream, { bytesMax: KNOCK_BYTES_MAX, msMax: ANSWER_MS_MAX }, async (raw) => {
       const request = decodeDialBack(raw)
       if (!request.ok) throw new Error(request.error)
       return encodeDialBackAnswer(await reaches(connection, request.value.port, request.value.ticket))
     })
-    running.delete(peer)
+    running.splice(running.indexOf(peer), 1)
   })
 }
 

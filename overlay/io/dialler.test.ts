@@ -49,7 +49,7 @@ test('an address that turns up is dialled while another one swallows what is sai
   })
   hanging.catch(() => {})
   await once(silent, 'connection')
-  const found = await dialler.dialAtOnce(idOf(far), [swallows, ...far.getMultiaddrs().map(String)])
+  const found = await dialler.dialBesides(idOf(far), [swallows, ...far.getMultiaddrs().map(String)])
   assert.equal(found.remotePeer.toString(), idOf(far))
   assert.equal(hasEnded, false, 'without waiting for it')
   stop.abort()

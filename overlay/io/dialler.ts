@@ -9,7 +9,7 @@ import type { NodeId } from '../kernel/ids.ts'
 import type { Connections } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { within } from './deadline.ts'
+import { createDirectDial, type DirectDial } from './direct-dial.ts'
 import { type HelloDesk, HelloRefused } from './hello.ts'
 
 /** One dial with all its addresses, the hello included. */
@@ -19,18 +19,17 @@ const FAILED_RETRY_MS = 2_000
 const FAILURES_REMEMBERED_MAX = 1_024
 /** How long a direct dial is alone before relays are dialled besides. A guess: most answer within one round trip. */
 const DIRECT_LEAD_MS = 200
-/** For one address that turned up; as long as libp2p tries one (create-libp2p.ts). */
-const FRESH_DIAL_MS_MAX = 5_000
 /** One relay: about five round trips over it. */
 const RELAY_DIAL_MS_MAX = 5_000
 
 export interface Dialler {
   /** Dials, or joins the dial that runs. Rejects when no address leads to the peer, or with HelloRefused. */
   dial(peer: NodeId, addresses: readonly string[]): Promise<Connection>
-  /** Dials these, and nothing else, even though there is a connection: for a direct path besides a relayed one. */
+  /**
+   * Dials these, and nothing else, whatever connection there is and whatever other dial runs: for a direct path
+   * besides a relayed one, and addresses that turned up.
+   */
   dialBesides(peer: NodeId, addresses: readonly string[]): Promise<Connection>
-  /** As `dialBesides`, all at once, and without waiting for what such a dial is trying. */
-  dialAtOnce(peer: NodeId, addresses: readonly string[]): Promise<Connection>
   /** What there is, or a dial unless one failed a moment ago; rejects when the signal aborts first. */
   connect(peer: NodeId, addresses: readonly string[], signal: AbortSignal): Promise<Connection>
 }
@@ -44,6 +43,7 @@ export interface DiallerSetup {
 
 export function createDialler({ node, desk, connections, counters }: DiallerSetup, stop: AbortSignal): Dialler {
   const running = new Map<NodeId, Promise<Connection>>()
+  const directly = createDirectDial(node, stop)
   const failedAt = new Map<NodeId, number>()
   const admit = async (peer: NodeId, attempt: (signal: AbortSignal) => Promise<Connection>): Promise<Connection> => {
     counters.add('dials')
@@ -63,14 +63,16 @@ export function createDialler({ node, desk, connections, counters }: DiallerSetu
   const dial = (peer: NodeId, addresses: readonly string[]): Promise<Connection> => {
     const known = running.get(peer)
     if (known !== undefined) return known
-    const dialling = admit(peer, (signal) => dialAny(node, peer, addresses, signal)).finally(() => running.delete(peer))
+    const dialling = admit(peer, (signal) => dialAny(node, directly, peer, addresses, signal)).finally(() =>
+      running.delete(peer),
+    )
     running.set(peer, dialling)
     return dialling
   }
   return {
     dial,
-    dialBesides: (peer, addresses) => admit(peer, (signal) => dialNamed(node, toMultiaddrs(addresses, peer), signal)),
-    dialAtOnce: (peer, addresses) => admit(peer, (signal) => dialAll(node, toMultiaddrs(addresses, peer), signal)),
+    dialBesides: (peer, addresses) =>
+      admit(peer, (signal) => dialNamed(node, directly, toMultiaddrs(addresses, peer), signal)),
     connect: async (peer, addresses, signal) => {
       const open = connections.best(peer)
       if (open !== null) return open
@@ -83,11 +85,17 @@ export function createDialler({ node, desk, connections, counters }: DiallerSetu
 }
 
 /** Dials what was named, then what the peer store and the DHT know. */
-async function dialAny(node: Libp2pNode, peer: NodeId, addresses: readonly string[], signal: AbortSignal) {
+async function dialAny(
+  node: Libp2pNode,
+  directly: DirectDial,
+  peer: NodeId,
+  addresses: readonly string[],
+  signal: AbortSignal,
+) {
   const named = toMultiaddrs(addresses, peer)
   if (named.length > 0) {
     try {
-      return await dialNamed(node, named, signal)
+      return await dialNamed(node, directly, named, signal)
     } catch (problem) {
       signal.throwIfAborted()
       if (isRefusal(problem)) throw problem
@@ -101,43 +109,31 @@ async function dialAny(node: Libp2pNode, peer: NodeId, addresses: readonly strin
 }
 
 /**
- * Direct addresses one after the other, and soon also those over relays: an address of somebody else's local network
- * swallows packets for seconds. Where the relay is first, the direct dial goes on and may still take over.
+ * Direct addresses, and soon also those over relays: an address of somebody else's local network swallows packets for
+ * seconds. Where the relay is first, the direct dial goes on and may still take over.
  */
-async function dialNamed(node: Libp2pNode, named: readonly Multiaddr[], signal: AbortSignal): Promise<Connection> {
+async function dialNamed(
+  node: Libp2pNode,
+  directly: DirectDial,
+  named: readonly Multiaddr[],
+  signal: AbortSignal,
+): Promise<Connection> {
   const direct = named.filter((address) => relayOf(address) === null)
   const relayed = named.filter((address) => relayOf(address) !== null)
-  if (relayed.length === 0) return await node.dial(direct, { signal })
+  if (relayed.length === 0) return await directly(direct)
   if (direct.length === 0) return await dialOverRelays(node, relayed, signal)
   const isDirect = new AbortController()
   const overRelay = delay(DIRECT_LEAD_MS, undefined, { signal: AbortSignal.any([signal, isDirect.signal]) }).then(() =>
     dialOverRelays(node, relayed, signal),
   )
-  const directly = node.dial(direct, { signal }).then((connection) => {
+  const first = directly(direct).then((connection) => {
     isDirect.abort()
     return connection
   })
-  return await Promise.any([directly, overRelay]).catch((problem) => {
+  return await Promise.any([first, overRelay]).catch((problem) => {
     const refusal = problem instanceof AggregateError ? problem.errors.find(isRefusal) : undefined
     throw refusal ?? problem
   })
-}
-
-/**
- * Not through libp2p's queue either: a dial of a peer that it dials already waits there until all those addresses were
- * tried, and one of somebody else's local network swallows packets for seconds.
- */
-async function dialAll(node: Libp2pNode, named: readonly Multiaddr[], signal: AbortSignal): Promise<Connection> {
-  const attempts = named.map(async (address) => {
-    // Node ends a socket whenever the signal aborts that it was made with, so that must end with the dial.
-    const patience = within(FRESH_DIAL_MS_MAX, signal)
-    const dialling = node.services.inside.transportManager.dial(address, { signal: patience.signal })
-    return await dialling.finally(patience.end)
-  })
-  const first = await Promise.any(attempts)
-  const closeIfLater = (one: Connection): void => void (one !== first && one.close())
-  for (const attempt of attempts) attempt.then(closeIfLater, () => {})
-  return first
 }
 
 /** One address of each relay, those first that are connected. Not through libp2p's queue, which dials in turn. */

@@ -15,7 +15,7 @@ import { type Connections, peerOf, trackConnections } from './connections.ts'
 import { type ControlStreams, openControlStreams } from './control-streams.ts'
 import { type Counters, createCounters } from './counters.ts'
 import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
-import { askForCredential, serveCredentials } from './credential-exchange.ts'
+import { credentialAsker, serveCredentials } from './credential-exchange.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
 import { openKnockDoor } from './knocks.ts'
@@ -307,8 +307,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
       lines.cut(peer)
       await closeAll(node, peer)
     },
-    fetchCredential: async (hash, from, signal) =>
-      askForCredential(await manager.connect(from, signal), hash, options.gate, signal),
+    fetchCredential: credentialAsker(options.gate, manager.connect),
     askRenewal: async (of, request, signal) => askForRenewal(await manager.connect(of, signal), request, signal),
     prepare: async (to, signal) => {
       await manager.connect(to, signal)

@@ -4,17 +4,21 @@
 import { Duplex } from 'node:stream'
 import { FRAME_BYTES_MAX } from '../line-frames.ts'
 import { closeWindow, onRead, openWindow, type Purse, WINDOW_BYTES_MIN } from '../line-window.ts'
+import { ownsItsBytes } from './spent-bytes.ts'
 import { StreamLostError } from './stream-duplex.ts'
 
-/** Written bytes that wait before `write()` says stop, and received ones that wait in the Duplex itself. */
-const DUPLEX_BYTES_MAX = 65_536
+/** Received bytes that wait in the Duplex itself. */
+const READ_BYTES_MAX = 65_536
+/** Written bytes that wait before `write()` says stop: as many are on their way while the next ones come. */
+const WRITTEN_BYTES_MAX = 262_144
 
 /** What a tunnel asks of its line. */
 export interface TunnelCarrier {
   hasRoom(): boolean
   /** Calls `pump()` when there is room again, each waiting tunnel in turn. */
   waitForRoom(tunnel: LineTunnel): void
-  data(parts: readonly Uint8Array[]): void
+  /** `written` is called when the system has taken them. */
+  data(parts: readonly Uint8Array[], written?: Done): void
   end(): void
   credit(bytes: number): void
   cut(): void
@@ -37,7 +41,7 @@ export interface LineTunnel {
   lose(problem: Error): void
 }
 
-type Done = (problem?: Error | null) => void
+export type Done = (problem?: Error | null) => void
 
 export function createLineTunnel(carrier: TunnelCarrier, purse: Purse): LineTunnel {
   let carried = 0
@@ -46,7 +50,8 @@ export function createLineTunnel(carrier: TunnelCarrier, purse: Purse): LineTunn
   }
   const duplex: Duplex = new Duplex({
     allowHalfOpen: true,
-    highWaterMark: DUPLEX_BYTES_MAX,
+    readableHighWaterMark: READ_BYTES_MAX,
+    writableHighWaterMark: WRITTEN_BYTES_MAX,
     read: () => reader.wanted(),
     write: (chunk: Uint8Array, _encoding, done) => writer.write([chunk], done),
     writev: (chunks: readonly { readonly chunk: Uint8Array }[], done) =>
@@ -67,6 +72,7 @@ export function createLineTunnel(carrier: TunnelCarrier, purse: Purse): LineTunn
   })
   // Whoever holds the tunnel listens too; until then nobody does.
   duplex.on('error', () => {})
+  ownsItsBytes(duplex)
   const reader = createReader(carrier, duplex, purse, count)
   const writer = createWriter(carrier, count)
   const tunnel: LineTunnel = {
@@ -186,12 +192,9 @@ function createWriter(carrier: TunnelCarrier, count: (bytes: number) => void) {
       bytes -= length
       credit -= length
       count(length)
-      carrier.data(takeParts(length))
-      if (bytes === 0) {
-        const whenTaken = done
-        done = null
-        whenTaken?.()
-      }
+      const whenWritten = bytes === 0 ? done : null
+      if (bytes === 0) done = null
+      carrier.data(takeParts(length), whenWritten ?? undefined)
       return bytes > 0 && credit > 0
     },
   }

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import { unreachable } from '../kernel/assert.ts'
 import { createFrameReader, type FrameKind, readCredit, writeCredit, writeHead } from '../line-frames.ts'
 import type { Purse } from '../line-window.ts'
-import { createLineTunnel, type LineTunnel, lostTunnel } from './line-tunnel.ts'
+import { createLineTunnel, type Done, type LineTunnel, lostTunnel } from './line-tunnel.ts'
 
 /** Bytes that wait in front of the system's own buffer; then tunnels wait for their turn. Four frames. */
 const QUEUED_BYTES_MAX = 262_144
@@ -23,7 +23,8 @@ export interface LineSetup {
   onTunnel(duplex: Duplex): void
   /** The number of its tunnels changed, or it turned bulky. */
   onChange(): void
-  onClose(): void
+  /** Whether it was ended by an error, or under tunnels that had not ended. */
+  onClose(isBroken: boolean): void
 }
 
 /** The life of one connection: from the handshake until its socket closes. */
@@ -97,13 +98,13 @@ export class Line {
     this.#setup.socket.destroy()
   }
 
-  #send(kind: FrameKind, number: number, parts: readonly Uint8Array[]): void {
+  #send(kind: FrameKind, number: number, parts: readonly Uint8Array[], written?: Done): void {
     const { socket } = this.#setup
     if (socket.destroyed) return
     const length = parts.reduce((sum, part) => sum + part.length, 0)
     socket.cork()
     socket.write(writeHead(kind, number, length))
-    for (const part of parts) socket.write(part)
+    for (const [index, part] of parts.entries()) socket.write(part, index === parts.length - 1 ? written : undefined)
     socket.uncork()
   }
 
@@ -126,7 +127,7 @@ export class Line {
       {
         hasRoom: () => this.#hasRoom(),
         waitForRoom: (one) => void this.#waiting.add(one),
-        data: (parts) => this.#send('data', number, parts),
+        data: (parts, written) => this.#send('data', number, parts, written),
         end: () => this.#send('end', number, []),
         credit: (bytes) => {
           this.#send('credit', number, [writeCredit(bytes)])
@@ -186,7 +187,8 @@ export class Line {
 
   #onClose(): void {
     const why = this.#problem === null ? '' : `: ${this.#problem.message}`
+    const isBroken = this.#problem !== null || this.#tunnels.size > 0
     for (const tunnel of [...this.#tunnels.values()]) tunnel.lose(lostTunnel(`the line was lost${why}`))
-    this.#setup.onClose()
+    this.#setup.onClose(isBroken)
   }
 }

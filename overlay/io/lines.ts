@@ -122,7 +122,10 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
       purse,
       onTunnel: (duplex) => setup.onTunnel(id, duplex),
       onChange: () => onChange(id, held),
-      onClose: () => release(id, held),
+      onClose: (isBroken) => {
+        if (isBroken) counters.add('lines-broken')
+        release(id, held)
+      },
     })
     const held: Held = { line, isCarried: !isDirect(id), isDoubted: false, idle: null }
     hold(id, held)

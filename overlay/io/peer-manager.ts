@@ -11,7 +11,7 @@ import {
 } from '../dial-plan.ts'
 import type { NodeId } from '../kernel/ids.ts'
 import { seededRandom } from '../kernel/random.ts'
-import { NoDirectPath } from '../not-direct.ts'
+import { isUnready, NoDirectPath } from '../not-direct.ts'
 import { createDialler, type DiallerSetup, isRefusal } from './dialler.ts'
 import type { WantedPeer } from './network.ts'
 
@@ -50,19 +50,20 @@ export function managePeers(setup: PeerManagerSetup): PeerManager {
     if (due !== null) timer = setTimeout(() => tell({ kind: 'wake' }), Math.max(0, due - now))
   }
   const carryOut = (effect: DialPlanEffect): void => {
-    const { peer, addresses } = effect
-    if (effect.besides) return void dialler.dialAtOnce(peer, addresses).catch(() => {})
+    const { peer, attempt, addresses } = effect
+    if (effect.besides) return void dialler.dialBesides(peer, addresses).catch(() => {})
     const dialling = effect.upgrade ? upgrade(effect) : dialler.dial(peer, addresses)
     dialling.then(
-      () => tell({ kind: 'dialled', peer, outcome: 'connected' }),
-      (problem) => tell({ kind: 'dialled', peer, outcome: outcomeOf(problem) }),
+      () => tell({ kind: 'dialled', peer, attempt, outcome: 'connected' }),
+      (problem) => tell({ kind: 'dialled', peer, attempt, outcome: outcomeOf(problem) }),
     )
   }
-  const upgrade = ({ peer, addresses, punch }: DialPlanEffect): Promise<Connection> =>
-    Promise.any([
-      ...(addresses.length > 0 ? [dialler.dialBesides(peer, addresses)] : []),
-      ...(punch ? [setup.punch(peer, stop.signal)] : []),
-    ])
+  const upgrade = ({ peer, addresses, punch }: DialPlanEffect): Promise<Connection> => {
+    const dialling = addresses.length > 0 ? [dialler.dialBesides(peer, addresses)] : []
+    if (!punch) return Promise.any(dialling)
+    const punching = setup.punch(peer, stop.signal)
+    return unlessUnready(punching, Promise.any([...dialling, punching]))
+  }
   return {
     want: (peers) => {
       wanted = new Map(peers.map(({ peer, addresses }) => [peer, addresses]))
@@ -77,7 +78,19 @@ export function managePeers(setup: PeerManagerSetup): PeerManager {
   }
 }
 
+/**
+ * Rejects as soon as the punch has come to nothing because a side was not ready: the next one need not wait until
+ * addresses fail that swallow packets.
+ */
+function unlessUnready(punching: Promise<Connection>, any: Promise<Connection>): Promise<Connection> {
+  const { promise, resolve, reject } = Promise.withResolvers<Connection>()
+  any.then(resolve, reject)
+  punching.catch((problem) => isUnready(problem) && reject(problem))
+  return promise
+}
+
 function outcomeOf(problem: unknown): DialOutcome {
+  if (isUnready(problem)) return 'unready'
   const all: readonly unknown[] = problem instanceof AggregateError ? problem.errors : [problem]
   if (all.some((one) => one instanceof NoDirectPath && one.isFinal)) return 'in-vain'
   return isRefusal(problem) ? 'refused' : 'failed'

@@ -2,7 +2,7 @@
 // saw, so that each NAT takes the other's packets for answers. They agree on it over the relayed connection that they
 // have. What comes of it is an ordinary TCP connection with Noise and hello on it.
 
-import { createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection } from '@libp2p/interface'
@@ -25,8 +25,9 @@ import {
 import type { Connections } from './connections.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
+import { dialAndListen } from './half-way.ts'
 import type { HelloDesk } from './hello.ts'
-import { dialFrom, type Observer, openMapping, type PortMapping } from './port-mapping.ts'
+import { type Observer, openMapping, type PortMapping } from './port-mapping.ts'
 import { PUNCH_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
@@ -34,8 +35,6 @@ import { libp2pDuplex } from './stream-duplex.ts'
 const AGREE_MS_MAX = 10_000
 /** Dialling at once: the kernel sends a first packet that was lost again after 1 s and 3 s. */
 const DIAL_MS_MAX = 5_000
-/** A router that refuses instead of dropping is dialled again until the other side has opened its own. */
-const REFUSED_RETRY_MS = 100
 
 export interface Puncher {
   /** Makes a direct connection to a peer that is connected over a relay. Rejects with the reason why not. */
@@ -203,35 +202,5 @@ async function meet(
   } finally {
     done.abort()
     signal.removeEventListener('abort', giveUp)
-  }
-}
-
-/**
- * Dials the other side from the mapped port. Where its NAT may show another port than it says, it is also waited for:
- * what was sent has opened our own NAT for it, if that goes by addresses. Linux lets a port that was bound for dialling
- * be listened on afterwards, and not the other way round.
- */
-async function dialAndListen(
-  localPort: number,
-  theirs: PunchOffer,
-  signal: AbortSignal,
-  use: (socket: Socket) => Promise<void>,
-): Promise<void> {
-  while (!signal.aborted) {
-    const dialling = dialFrom(localPort, theirs.host, theirs.port, signal)
-    const listener = theirs.isSteady === true ? null : createServer((socket) => void use(socket))
-    // Where the port cannot be listened on, dialling is what is left.
-    listener?.on('error', () => {}).listen({ port: localPort, host: isIpv6(theirs.host) ? '::' : '0.0.0.0' })
-    const close = (): void => void listener?.close()
-    signal.addEventListener('abort', close, { once: true })
-    try {
-      await use(await dialling)
-      return
-    } catch {
-      if (signal.aborted) return
-      signal.removeEventListener('abort', close)
-      close()
-      await delay(REFUSED_RETRY_MS)
-    }
   }
 }

@@ -88,7 +88,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     if (isClosed) return
     const stepped = reachability.step(reach, input, context())
     reach = stepped.state
-    for (const { peer, address } of stepped.effects) void ask(peer, address)
+    for (const effect of stepped.effects) void ask(effect)
     const standing = reachability.standingOf(reach)
     confirmReached()
     void node.services.relay.switchTo(relay ?? standing === 'open')
@@ -107,12 +107,12 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     }
     wakeLater()
   }
-  const ask = async (peer: NodeId, address: string): Promise<void> => {
+  const ask = async ({ peer, question, address }: reachability.ReachabilityEffect): Promise<void> => {
     const connection = connections.best(peer)
     const port = portAt(address)
     const isReached =
       port === null ? false : connection?.direct ? await askForDialBack(connection, port, setup.door) : null
-    tellReach({ kind: 'answered', peer, isReached })
+    tellReach({ kind: 'answered', peer, question, isReached })
   }
   const ownPort = (family: 'ip4' | 'ip6'): number | null => {
     const own = transportManager.getAddrs().map((address) => hostAndPortOf(address.toString()))

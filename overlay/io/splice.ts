@@ -1,6 +1,7 @@
 // Joins two byte streams end to end: back-pressure both ways, a half-close is carried over, a cut cuts the other.
 
 import type { Duplex } from 'node:stream'
+import { freeSpent, maySpend } from './spent-bytes.ts'
 
 /** Carries bytes both ways until both directions ended; an error or a cut on one side destroys the other. */
 export function splice(a: Duplex, b: Duplex): void {
@@ -15,19 +16,21 @@ const BATCH_BYTES_MAX = 262_144
 
 /** As `pipe()`, but what comes at once is written at once: one system call instead of one for each piece. */
 function carry(from: Duplex, to: Duplex): void {
+  const areSpent = maySpend(from, to)
   let isCorked = false
   const flush = (): void => {
     isCorked = false
     to.uncork()
     if (to.writableNeedDrain) from.pause()
   }
-  from.on('data', (bytes) => {
+  from.on('data', (bytes: Buffer) => {
     if (!isCorked) {
       isCorked = true
       to.cork()
       process.nextTick(flush)
     }
-    if (!to.write(bytes) && to.writableLength >= BATCH_BYTES_MAX) from.pause()
+    const hasRoom = areSpent ? to.write(bytes, (problem) => problem || freeSpent(bytes)) : to.write(bytes)
+    if (!hasRoom && to.writableLength >= BATCH_BYTES_MAX) from.pause()
   })
   to.on('drain', () => from.resume())
   from.on('end', () => to.end())

@@ -45,7 +45,8 @@ function source(pieces: number) {
 
 async function digestOf(stream: Readable): Promise<string> {
   const hash = createHash('sha256')
-  for await (const bytes of stream) hash.update(bytes as Uint8Array)
+  // Whoever has read all may still be writing.
+  for await (const bytes of stream.iterator({ destroyOnReturn: false })) hash.update(bytes as Uint8Array)
   return hash.digest('hex')
 }
 

@@ -40,6 +40,11 @@ export interface MembershipTiming {
    * what is decided by it takes minutes; each statement costs every member of the cluster a signature to check.
    */
   readonly fitnessGapMs: number
+  /**
+   * How long a statement that another member handed over waits before it is handed on, in ms: what gossip brings
+   * meanwhile, gossip brings to the others too. Some hops of it; a guess.
+   */
+  readonly newsWaitMs: number
   /** Anti-entropy with a random member, and probes of the dead, in ms. */
   readonly syncMs: number
   /** Who was not heard for this long does not count as a watcher that could disagree, in ms. */
@@ -64,6 +69,7 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     // Two lost probes (1 s) and 2.5 s more: a node that is paused for 3 s is back before it can be declared dead.
     silent: { msMin: 2_500, msMax: 10_000 },
     fitnessGapMs: 10_000,
+    newsWaitMs: 200,
     syncMs: 30_000,
     hearingMs: HEARING_SYNCS * 30_000,
   },
@@ -75,6 +81,7 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     closed: { msMin: 700, msMax: 9_700 },
     silent: { msMin: 6_000, msMax: 30_000 },
     fitnessGapMs: 30_000,
+    newsWaitMs: 600,
     syncMs: 30_000,
     hearingMs: HEARING_SYNCS * 30_000,
   },
@@ -88,6 +95,7 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
     closed: { msMin: 4_000, msMax: 59_000 },
     silent: { msMin: 30_000, msMax: 120_000 },
     fitnessGapMs: 120_000,
+    newsWaitMs: 2_000,
     syncMs: 300_000,
     hearingMs: HEARING_SYNCS * 300_000,
   },
@@ -157,8 +165,26 @@ export const DIGEST_PARTS_MAX = 1_024
 export const ENTRIES_BYTES_MAX = 55_000
 /** Envelopes in one `membership/entries`: each costs its receiver a signature check (about 0.1 ms). */
 export const ENTRIES_ITEMS_MAX = 256
+/**
+ * From so many members at once what one lacks is fetched: a newcomer that meets twenty has a whole roster from each
+ * otherwise. The others are asked to describe what they have, and compared with again two probe intervals later. A
+ * guess.
+ */
+export const FETCHES_AT_ONCE_MAX = 3
+/** So few facts of a part of the digest are fetched from any number of members. A guess. */
+export const FETCHED_FREELY_MAX = 16
 /** To how many connected members news is handed on directly, besides gossip (rumour mongering, Demers et al. 1987). */
 export const NEWS_FANOUT = 3
+/**
+ * Who hears a statement from so many more members before it handed it on leaves it at that (the rumour that dies of
+ * being known, Demers et al. 1987). A guess.
+ */
+export const NEWS_HEARD_MAX = 2
+/**
+ * More that was handed over at once is not handed on: who learned so much was away itself, and the others know it. A
+ * guess.
+ */
+export const NEWS_MAX = 32
 
 for (const timing of Object.values(MEMBERSHIP_TIMING)) {
   invariant(timing.probeTimeoutMs < timing.probeMs, 'a probe is answered before the next is due')

@@ -25,6 +25,7 @@ export {
 } from './messages.ts'
 export {
   aliveNodes,
+  isPresent,
   type MemberState,
   presentNodes,
   type RosterEntry,

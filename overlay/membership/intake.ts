@@ -3,12 +3,13 @@
 
 import type { NodeId } from '../kernel/ids.ts'
 import type { Opened } from '../wire/envelope.ts'
+import { NEWS_HEARD_MAX } from './constants.ts'
 import { judge, judgeAll } from './judge.ts'
 import type { Entries, MembershipMessage, SealedReport, SealedStatement } from './messages.ts'
 import { onDoubt, renewWatch, shareReport } from './probing.ts'
 import { admitReport, admitStatement, countRefused } from './roster.ts'
 import { onOwnStatement, refute, sayWhatIsDue } from './self.ts'
-import { announce, persistStatement, type Turn } from './state.ts'
+import { announce, become, persistStatement, type Turn } from './state.ts'
 import { spread } from './sync.ts'
 
 /** A statement by gossip, or this node's own, freshly sealed. */
@@ -16,6 +17,8 @@ export function onStatementHeard(turn: Turn, opened: SealedStatement): void {
   const { self, domain } = turn.state
   const isNews = onStatement(turn, opened)
   onHeard(turn, opened.from)
+  // Gossip has it, and who handed it over need not have been the only one.
+  turn.state.table.news.delete(opened.from)
   if (opened.from !== self || !isNews) return
   turn.effects.push({ kind: 'publish', domain, topic: 'alert', message: opened.message })
   spread(turn, { members: [opened], reports: [] }, self)
@@ -38,8 +41,17 @@ export function onReportHeard(turn: Turn, opened: SealedReport): void {
 export function onEntries(turn: Turn, from: NodeId, { members, reports }: Entries): void {
   const isNewReport = (one: SealedReport): boolean => isAuthentic(turn, one) && onReport(turn, one)
   const isNewMember = (one: SealedStatement): boolean => isAuthentic(turn, one) && onStatement(turn, one)
-  const news = { reports: reports.filter(isNewReport), members: members.filter(isNewMember) }
-  spread(turn, news, from)
+  spread(turn, { members: [], reports: reports.filter(isNewReport) }, from)
+  const { table, timing, handOnAt } = turn.state
+  for (const opened of members) {
+    const { node } = opened.message
+    const known = table.news.get(node)
+    if (isNewMember(opened)) table.news.set(node, { opened, from, again: 0 })
+    else if (known !== undefined && known.again + 1 < NEWS_HEARD_MAX) {
+      table.news.set(node, { ...known, again: known.again + 1 })
+    } else table.news.delete(node)
+  }
+  if (table.news.size > 0 && handOnAt === null) become(turn, { handOnAt: turn.context.now + timing.newsWaitMs })
 }
 
 /** Takes in a statement, from wherever it came; true when it was news. */

@@ -14,6 +14,8 @@ export function judge(turn: Turn, subject: NodeId): void {
   const { table, self, timing } = turn.state
   const entry = table.entries.get(subject)
   if (entry === undefined || entry.state === 'left' || subject === self) return
+  // Nobody said anything of most members, and each statement of each comes by here.
+  if (entry.state === 'alive' && !table.reports.has(subject)) return
   const { now } = turn.context
   const { bench, lapsesAt } = benchOf(turn.state, entry, now)
   if (bench.witnesses === 0) {

@@ -40,7 +40,7 @@ import {
   type Turn,
 } from './state.ts'
 import { healthAfter, signsOfDelay } from './suspicion.ts'
-import { onDigest, sendDetails, sendHash } from './sync.ts'
+import { handOn, hurrySync, onDigest, sendDetails, sendHash } from './sync.ts'
 import { watchersIn } from './watchers.ts'
 
 export interface MembershipOptions {
@@ -81,9 +81,11 @@ export function createMembership(options: MembershipOptions): MembershipState {
     sequence: incarnation * SEQUENCES_PER_INCARNATION,
     nonce: 0,
     syncAt: null,
+    handOnAt: null,
     forgetAt: null,
     connected: new Set(),
     watches: new Map(),
+    partners: [],
     table: createTable(),
     dueAt: null,
     settled: null,
@@ -152,6 +154,7 @@ export const wakeAt = (state: MembershipState): Millis | null => state.dueAt
 function nextDueAt(state: MembershipState): Millis | null {
   if (state.phase !== 'running') return null
   let at = earlier(earlier(state.syncAt, state.forgetAt), earlier(state.refute?.at ?? null, newsDueAt(state)))
+  at = earlier(at, state.handOnAt)
   for (const [node, watch] of state.watches) at = earlier(at, watch.probe?.deadline ?? probeDueAt(state, node, watch))
   for (const suspicion of state.table.suspicions.values()) at = earlier(at, suspicion.checkAt)
   return at
@@ -160,8 +163,10 @@ function nextDueAt(state: MembershipState): Millis | null {
 /** The roster as everyone else may see it; the same object for the life of the machine. */
 export const rosterOf = (state: MembershipState): RosterView => state.table.entries
 
-/** The members present whom this node watches or who watch it. */
-export function watchPartnersOf({ table, watches, self }: MembershipState): readonly NodeId[] {
+/** The members present whom this node watches or who watch it; the same list as long as it says the same. */
+export const watchPartnersOf = (state: MembershipState): readonly NodeId[] => state.partners
+
+function partnersIn({ table, watches, self }: MembershipState): readonly NodeId[] {
   const isHere = (node: NodeId): boolean => {
     const entry = table.entries.get(node)
     return entry !== undefined && isPresent(entry)
@@ -279,6 +284,7 @@ function onWake(turn: Turn): void {
     if (checkAt !== null && checkAt <= now) judge(turn, subject)
   }
   sayWhatIsDue(turn)
+  handOn(turn)
   const { syncAt, forgetAt } = turn.state
   if (forgetAt !== null && forgetAt <= now) forgetTheGone(turn)
   if (syncAt === null || syncAt > now) return
@@ -290,12 +296,6 @@ function onWake(turn: Turn): void {
 /** While somebody is in doubt the reports have to get round: a missing one is fetched within two probe intervals. */
 const syncPaceMs = ({ table, timing }: MembershipState): number =>
   table.suspicions.size > 0 ? Math.min(2 * timing.probeMs, timing.syncMs) : timing.syncMs
-
-function hurrySync(turn: Turn, withinMs: number): void {
-  const { syncAt } = turn.state
-  const latest = turn.context.now + withinMs
-  if (syncAt !== null && syncAt > latest) become(turn, { syncAt: latest })
-}
 
 /** A random connected member; where none is connected, any: sending to it makes the network try. */
 function syncPartner(turn: Turn): NodeId | undefined {
@@ -343,16 +343,19 @@ function doubtSelfFirst(turn: Turn): void {
 
 /** Draws the consequences of a coming or going: other rings, other duties, other watchers whose word counts. */
 function settle(turn: Turn): void {
-  while (turn.state.settled !== ringsOf(turn.state.table)) {
+  while (turn.state.settled !== turn.state.table.moves) {
     const { table, self } = turn.state
-    become(turn, { settled: ringsOf(table) })
+    become(turn, { settled: table.moves })
     refreshWatches(turn)
     judgeAll(turn)
     let forgetAt: Millis | null = null
-    for (const entry of table.entries.values()) {
-      if (!isPresent(entry) && entry.node !== self) forgetAt = earliest(forgetAt, entry.since + GONE_KEPT_MS)
+    for (const node of table.gone) {
+      const since = table.entries.get(node)?.since
+      if (since !== undefined && node !== self) forgetAt = earliest(forgetAt, since + GONE_KEPT_MS)
     }
     become(turn, { forgetAt })
+    const partners = partnersIn(turn.state)
+    if (partners.join() !== turn.state.partners.join()) become(turn, { partners })
   }
   hurrySync(turn, syncPaceMs(turn.state))
 }

@@ -15,9 +15,9 @@ import { watchedIn, watchersIn } from './watchers.ts'
 export function refreshWatches(turn: Turn): void {
   const { table, self, watches, phase } = turn.state
   if (phase !== 'running') return
-  const subjects = [...table.entries.values()].filter((entry) => entry.state !== 'left').map((entry) => entry.node)
+  const dead = [...table.gone].filter((node) => table.entries.get(node)?.state === 'dead')
   const rings = ringsOf(table)
-  const watched = watchedIn(rings, subjects, self).map((node): [NodeId, Watch] => {
+  const watched = watchedIn(rings, dead, self).map((node): [NodeId, Watch] => {
     const watchers = watchersIn(rings, node)
     return [node, ranked(turn, watches.get(node) ?? freshWatch(turn), watchers.indexOf(self), watchers.length)]
   })

@@ -39,6 +39,13 @@ export interface Suspicion {
   readonly checkAt: Millis | null
 }
 
+/** A statement, who brought it, and how many others brought it since. */
+export interface HandedOver {
+  readonly opened: SealedStatement
+  readonly from: NodeId
+  readonly again: number
+}
+
 /** Owned and updated in place by the machine. */
 export interface RosterTable {
   readonly entries: Map<NodeId, RosterEntry>
@@ -51,10 +58,18 @@ export interface RosterTable {
   readonly forgotten: Map<NodeId, number>
   /** What was dropped, counted by reason. */
   readonly refused: Map<string, number>
-  /** Of those who were present when somebody asked last; null before. */
-  rings: Rings | null
-  /** Somebody came or went since. */
-  areRingsStale: boolean
+  /** What was handed over and did not come by gossip yet, by the member that it is about. */
+  readonly news: Map<NodeId, HandedOver>
+  /** From whom lacking facts are being fetched, and until when they are waited for. */
+  readonly fetches: Map<NodeId, Millis>
+  /** Who is on the roster and not present: dead, or left. */
+  readonly gone: Set<NodeId>
+  /** Of those who were present when somebody asked last. */
+  rings: Rings
+  /** Who came or went since. */
+  readonly moved: Set<NodeId>
+  /** Grows whenever somebody comes, goes or is forgotten. */
+  moves: number
 }
 
 export const createTable = (): RosterTable => ({
@@ -64,8 +79,12 @@ export const createTable = (): RosterTable => ({
   heardAt: new Map(),
   forgotten: new Map(),
   refused: new Map(),
-  rings: null,
-  areRingsStale: false,
+  news: new Map(),
+  fetches: new Map(),
+  gone: new Set(),
+  rings: buildRings([]),
+  moved: new Set(),
+  moves: 0,
 })
 
 export const isPresent = (entry: RosterEntry): boolean => entry.state === 'alive' || entry.state === 'suspect'
@@ -80,20 +99,33 @@ export const presentNodes = (roster: RosterView): readonly NodeId[] => nodesWher
 export const watchersOf = (roster: RosterView, subject: NodeId): readonly NodeId[] =>
   watchersIn(buildRings(presentNodes(roster)), subject)
 
-/** Whom `self` watches among those present, in this view of the cluster. */
-export function watchedBy(roster: RosterView, self: NodeId): readonly NodeId[] {
-  const present = presentNodes(roster)
-  return watchedIn(buildRings(present), present, self)
-}
+/** Whom `self` watches, in this view of the cluster. */
+export const watchedBy = (roster: RosterView, self: NodeId): readonly NodeId[] =>
+  watchedIn(buildRings(presentNodes(roster)), [], self)
 
 /** The rings of those present; brought up to date when somebody asks after a change. */
 export function ringsOf(table: RosterTable): Rings {
-  if (table.areRingsStale || table.rings === null) {
-    const present = presentNodes(table.entries)
-    table.rings = table.rings === null ? buildRings(present) : updateRings(table.rings, present)
-    table.areRingsStale = false
+  for (const node of table.moved) {
+    const entry = table.entries.get(node)
+    table.rings = updateRings(table.rings, node, entry !== undefined && isPresent(entry))
   }
+  table.moved.clear()
   return table.rings
+}
+
+/** Puts an entry in the place of the one before. */
+function putEntry(table: RosterTable, entry: RosterEntry): void {
+  const previous = table.entries.get(entry.node)
+  const isHere = isPresent(entry)
+  table.entries.set(entry.node, entry)
+  if (isHere) table.gone.delete(entry.node)
+  else table.gone.add(entry.node)
+  if (previous === undefined || isPresent(previous) !== isHere) noteMove(table, entry.node)
+}
+
+function noteMove(table: RosterTable, node: NodeId): void {
+  table.moved.add(node)
+  table.moves += 1
 }
 
 /**
@@ -122,9 +154,8 @@ export function admitStatement(table: RosterTable, opened: SealedStatement, now:
     return { kind: 'roster-full' }
   }
   const entry = entryOf(opened, previous, now)
-  table.entries.set(node, entry)
+  putEntry(table, entry)
   table.forgotten.delete(node)
-  if (previous === null || isPresent(previous) !== isPresent(entry)) table.areRingsStale = true
   if (previous === null || previous.incarnation !== incarnation || entry.state === 'left') table.suspicions.delete(node)
   return { kind: 'admitted', entry, previous }
 }
@@ -159,14 +190,16 @@ export function opinionOf(table: RosterTable, watcher: NodeId, subject: RosterEn
 /** Puts a member into a state of this node's own conclusion. */
 export function conclude(table: RosterTable, entry: RosterEntry, state: MemberState, now: Millis): RosterEntry {
   const next = { ...entry, state, since: now }
-  table.entries.set(entry.node, next)
-  if (isPresent(entry) !== isPresent(next)) table.areRingsStale = true
+  putEntry(table, next)
   return next
 }
 
 /** Drops a member with all it said and all that was said of it; statements up to `incarnation` stay refused. */
 export function forget(table: RosterTable, node: NodeId, incarnation: number): void {
   table.entries.delete(node)
+  table.gone.delete(node)
+  noteMove(table, node)
+  table.news.delete(node)
   table.reports.delete(node)
   for (const bySubject of table.reports.values()) bySubject.delete(node)
   table.suspicions.delete(node)
@@ -177,7 +210,6 @@ export function forget(table: RosterTable, node: NodeId, incarnation: number): v
     const oldest = table.forgotten.keys().next()
     if (!oldest.done) table.forgotten.delete(oldest.value)
   }
-  table.areRingsStale = true
 }
 
 export function countRefused(table: RosterTable, reason: string): void {

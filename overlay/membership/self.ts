@@ -132,7 +132,14 @@ export function newsDueAt(state: MembershipState): Millis | null {
 export function onLeave(turn: Turn): void {
   if (turn.state.phase === 'left') return
   const { own } = turn.state
-  become(turn, { phase: 'left', own: { ...own, state: 'left' }, watches: new Map(), syncAt: null, refute: null })
+  become(turn, {
+    phase: 'left',
+    own: { ...own, state: 'left' },
+    watches: new Map(),
+    syncAt: null,
+    handOnAt: null,
+    refute: null,
+  })
   sayOwn(turn)
 }
 

@@ -15,7 +15,6 @@ import {
 } from './messages.ts'
 import { conclude, type MemberState, type RosterEntry, type RosterTable } from './roster.ts'
 import type { Health } from './suspicion.ts'
-import type { Rings } from './watchers.ts'
 
 /** What this node says about itself, apart from what never changes. */
 export interface Own {
@@ -72,14 +71,18 @@ export interface MembershipState {
   readonly sequence: number
   readonly nonce: number
   readonly syncAt: Millis | null
+  /** When the table's `news` is handed on; null where there is none. */
+  readonly handOnAt: Millis | null
   readonly forgetAt: Millis | null
   readonly connected: ReadonlySet<NodeId>
   readonly watches: ReadonlyMap<NodeId, Watch>
+  /** The members present whom this node watches or who watch it. */
+  readonly partners: readonly NodeId[]
   readonly table: RosterTable
   /** When the machine next has something to do by itself; as it was when its last step ended. */
   readonly dueAt: Millis | null
-  /** The rings that the watches and conclusions were last drawn from. */
-  readonly settled: Rings | null
+  /** The `moves` of the table that the watches and conclusions were last drawn from. */
+  readonly settled: number | null
 }
 
 export type MembershipInput =

@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { nodeId } from '../kernel/ids.ts'
+import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { seededRandom } from '../kernel/random.ts'
 import { fitsTheWire } from '../wire/envelope.ts'
+import { FETCHES_AT_ONCE_MAX, MEMBERSHIP_TIMING, NEWS_FANOUT } from './constants.ts'
 import { createCluster, domain, sealerOf } from './fixtures.ts'
 import { createMembership, rosterOf, step } from './membership.ts'
-import type { MemberStatement, MembershipMessage } from './messages.ts'
+import type { MemberStatement, MembershipMessage, SealedStatement } from './messages.ts'
 import type { MembershipEffect, MembershipInput, MembershipState } from './state.ts'
 import { describe, lackedBy, tableHash } from './sync.ts'
 
@@ -145,4 +146,89 @@ test('mutated messages are refused or read, and what is read never breaks the ma
     },
   )
   fc.assert(flipped, { seed: 20261121, numRuns: 1_000 })
+})
+
+/** A member that runs, and knows the statements of all of these. */
+function memberKnowing(...nodes: readonly NodeId[]) {
+  const self = nodeId('self')
+  const known = nodes.map((node) => sealerOf(node).seal({ ...statementOf(1), node }) as SealedStatement)
+  const options = { self, domain, name: self, incarnation: 1, canLead: true, isRelay: false, preset: 'lan' } as const
+  let now = 1_000
+  let state = createMembership({ ...options, known })
+  const give = (input: MembershipInput): readonly MembershipEffect[] => {
+    const stepped = step(state, input, { now, wall: now, random: seededRandom(1) })
+    state = stepped.state
+    return stepped.effects
+  }
+  /** Hands it a message of a peer; returns what it sends. */
+  const hear = (from: NodeId, message: MembershipMessage) => {
+    const effects = give({ kind: 'message', opened: sealerOf(from).seal(message) })
+    return effects.flatMap((effect) => (effect.kind === 'send' ? [effect] : []))
+  }
+  give({ kind: 'start' })
+  for (const peer of nodes) give({ kind: 'connected', peer })
+  /** What it sends within so many milliseconds. */
+  const wait = (ms: number) => {
+    now += ms
+    return give({ kind: 'wake' }).flatMap((effect) => (effect.kind === 'send' ? [effect] : []))
+  }
+  return { self, hear, wait }
+}
+
+const peersNamed = (count: number): readonly NodeId[] => Array.from({ length: count }, (_, at) => nodeId(`peer-${at}`))
+
+const hashOf = (hash: number, wantsAnswer: boolean): MembershipMessage => ({
+  kind: 'membership/digest',
+  domain,
+  hash,
+  detail: null,
+  wantsAnswer,
+})
+
+test('who meets twenty members that know more fetches from three, and asks the others what they have', () => {
+  const peers = peersNamed(20)
+  const { hear } = memberKnowing(...peers)
+  const answers = peers.flatMap((peer) => hear(peer, hashOf(1, true)))
+  const digests = answers.flatMap(({ message }) => (message.kind === 'membership/digest' ? [message] : []))
+  assert.equal(digests.filter(({ detail }) => detail !== null).length, FETCHES_AT_ONCE_MAX)
+  const returned = digests.filter(({ detail }) => detail === null)
+  assert.equal(returned.length, 20 - FETCHES_AT_ONCE_MAX)
+  assert.ok(returned.every(({ wantsAnswer }) => !wantsAnswer))
+  assert.deepEqual(hear(nodeId('peer-19'), hashOf(1, false)), [], 'what was returned is not returned again')
+})
+
+const handedIn = (effects: readonly { readonly message: MembershipMessage }[]): number =>
+  effects.filter(({ message }) => message.kind === 'membership/entries').length
+
+test('a statement that was handed over is handed on once, unless others bring it too', () => {
+  const peers = peersNamed(8)
+  const stranger = nodeId('stranger')
+  const said = { ...statementOf(1), node: stranger }
+  const statement = sealerOf(stranger).seal(said) as SealedStatement
+  const entries: MembershipMessage = { kind: 'membership/entries', domain, members: [statement], reports: [] }
+  const waitMs = MEMBERSHIP_TIMING.lan.newsWaitMs
+  const afterwards = (bring: (one: ReturnType<typeof memberKnowing>) => void): number => {
+    const one = memberKnowing(...peers)
+    assert.equal(handedIn(one.hear(nodeId('peer-0'), entries)), 0)
+    bring(one)
+    return handedIn(one.wait(waitMs))
+  }
+  assert.equal(
+    afterwards(() => undefined),
+    NEWS_FANOUT,
+  )
+  assert.equal(
+    afterwards(({ hear }) => void hear(stranger, said)),
+    0,
+    'gossip brings it to the others as well',
+  )
+  assert.equal(
+    afterwards(({ hear }) => void hear(nodeId('peer-1'), entries)),
+    NEWS_FANOUT,
+  )
+  assert.equal(
+    afterwards(({ hear }) => void [hear(nodeId('peer-1'), entries), hear(nodeId('peer-2'), entries)]),
+    0,
+    'it is known',
+  )
 })

@@ -9,12 +9,15 @@ import {
   DIGEST_PARTS_MAX,
   ENTRIES_BYTES_MAX,
   ENTRIES_ITEMS_MAX,
+  FETCHED_FREELY_MAX,
+  FETCHES_AT_ONCE_MAX,
   NEWS_FANOUT,
+  NEWS_MAX,
 } from './constants.ts'
 import type { Digest, DigestDetail, SealedReport, SealedStatement } from './messages.ts'
 import { isPresent, type RosterTable } from './roster.ts'
 import { refute } from './self.ts'
-import { send, type Turn } from './state.ts'
+import { become, send, type Turn } from './state.ts'
 import { hashText } from './watchers.ts'
 
 /** Sealed facts on their way to somebody. */
@@ -23,10 +26,14 @@ export interface News {
   readonly reports: readonly SealedReport[]
 }
 
-/** Greets a peer with the hash over all that is held; the rest follows if its own differs. */
-export function sendHash(turn: Turn, to: NodeId): void {
+/**
+ * Greets a peer with the hash over all that is held; the rest follows if its own differs. `mayReturn` lets it ask in
+ * its turn for the rest, where it has no time to fetch.
+ */
+export function sendHash(turn: Turn, to: NodeId, mayReturn = true): void {
   const { domain, table } = turn.state
-  send(turn, to, { kind: 'membership/digest', domain, hash: tableHash(table), detail: null, wantsAnswer: true })
+  const hash = tableHash(table)
+  send(turn, to, { kind: 'membership/digest', domain, hash, detail: null, wantsAnswer: mayReturn })
 }
 
 /** Sends all parts of the digest. */
@@ -38,13 +45,37 @@ export function sendDetails(turn: Turn, to: NodeId): void {
 export function onDigest(turn: Turn, from: NodeId, { hash, detail, wantsAnswer }: Digest): void {
   const { table, self } = turn.state
   if (detail === null) {
-    if (hash !== tableHash(table)) sendDetails(turn, from)
+    if (hash === tableHash(table)) return
+    if (mayFetch(turn, from)) sendDetails(turn, from)
+    else if (wantsAnswer) sendHash(turn, from, false)
     return
   }
   const onSelf = detail.members.find((member) => member.node === self)
   if (onSelf?.isDead) refute(turn, onSelf.incarnation)
   sendNews(turn, [from], lackedBy(table, detail))
-  if (wantsAnswer && offersNews(table, detail)) sendDetail(turn, from, detail.part, detail.parts, false)
+  const offered = wantsAnswer ? newsIn(table, detail) : 0
+  const isWelcome = offered > 0 && (offered <= FETCHED_FREELY_MAX || mayFetch(turn, from))
+  if (isWelcome) sendDetail(turn, from, detail.part, detail.parts, false)
+}
+
+/** Whether to ask somebody now for what it has and this node lacks; where not, another comparison follows soon. */
+function mayFetch(turn: Turn, from: NodeId): boolean {
+  const { now } = turn.context
+  const { table, timing } = turn.state
+  for (const [node, until] of table.fetches) if (until <= now) table.fetches.delete(node)
+  if (table.fetches.size >= FETCHES_AT_ONCE_MAX && !table.fetches.has(from)) {
+    hurrySync(turn, 2 * timing.probeMs)
+    return false
+  }
+  table.fetches.set(from, now + timing.probeTimeoutMs)
+  return true
+}
+
+/** Compares with a random member within some time. */
+export function hurrySync(turn: Turn, withinMs: number): void {
+  const { syncAt } = turn.state
+  const latest = turn.context.now + withinMs
+  if (syncAt !== null && syncAt > latest) become(turn, { syncAt: latest })
 }
 
 /** Sends facts in pieces below the limit of a message. */
@@ -57,12 +88,30 @@ export function sendNews(turn: Turn, to: readonly NodeId[], news: News): void {
 
 /** Hands news on to a few connected members: faster than the next digest, and not dependent on gossip's mesh. */
 export function spread(turn: Turn, news: News, except: NodeId): void {
+  if (news.members.length + news.reports.length > 0) sendNews(turn, fewConnected(turn, except), news)
+}
+
+/** Hands on what was handed over and gossip did not bring meanwhile, but not to those who know it best. */
+export function handOn(turn: Turn): void {
+  const { table, self, handOnAt } = turn.state
+  if (handOnAt === null || handOnAt > turn.context.now) return
+  become(turn, { handOnAt: null })
+  const news = [...table.news.values()]
+  table.news.clear()
+  if (news.length === 0 || news.length > NEWS_MAX) return
+  for (const to of fewConnected(turn, self)) {
+    const fresh = news.filter(({ opened, from }) => from !== to && opened.from !== to)
+    sendNews(turn, [to], { members: fresh.map(({ opened }) => opened), reports: [] })
+  }
+}
+
+function fewConnected(turn: Turn, except: NodeId): readonly NodeId[] {
   const { connected, table } = turn.state
   const peers = [...connected].filter((node) => {
     const entry = table.entries.get(node)
     return node !== except && entry !== undefined && isPresent(entry)
   })
-  sendNews(turn, shuffled(turn.context.random, peers).slice(0, NEWS_FANOUT), news)
+  return shuffled(turn.context.random, peers).slice(0, NEWS_FANOUT)
 }
 
 /** One number for all statements and reports held, whatever the order they came in; below 2^53, not cryptographic. */
@@ -115,19 +164,19 @@ export function lackedBy(table: RosterTable, { part, parts, members, reports }: 
   return { members: lackedMembers, reports: lackedReports }
 }
 
-/** Whether the other holds something of the part that this node would take in. */
-function offersNews(table: RosterTable, { members, reports }: DigestDetail): boolean {
+/** How much the other holds of the part that this node would take in. */
+function newsIn(table: RosterTable, { members, reports }: DigestDetail): number {
   const isWanted = (member: DigestDetail['members'][number]): boolean => {
     const mine = table.entries.get(member.node)
     if (mine !== undefined) return isLater(member, mine)
     return member.incarnation > (table.forgotten.get(member.node) ?? -1)
   }
-  if (members.some(isWanted)) return true
-  return reports.some(({ subject, watcher, sequence }) => {
+  const newReports = reports.filter(({ subject, watcher, sequence }) => {
     if (table.forgotten.has(subject) || table.forgotten.has(watcher)) return false
     const mine = table.reports.get(subject)?.get(watcher)
     return mine === undefined || mine.message.sequence < sequence
   })
+  return members.filter(isWanted).length + newReports.length
 }
 
 function sendDetail(turn: Turn, to: NodeId, part: number, parts: number, wantsAnswer: boolean): void {

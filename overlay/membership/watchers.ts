@@ -13,12 +13,13 @@ interface Seat {
 
 /** The rings of one set of nodes; derived, never stored. */
 export interface Rings {
+  /** By their ids, so that where no rings are needed all members count the same watchers in the same order. */
   readonly members: readonly NodeId[]
   readonly seats: readonly (readonly Seat[])[]
 }
 
 export function buildRings(nodes: Iterable<NodeId>): Rings {
-  const members = [...nodes]
+  const members = [...nodes].sort()
   const seats = Array.from({ length: ringsFor(members.length) }, (_, ring) =>
     members.map((node) => seatOn(ring, node)).sort(compareSeats),
   )
@@ -26,19 +27,19 @@ export function buildRings(nodes: Iterable<NodeId>): Rings {
 }
 
 /**
- * What `buildRings` makes of `nodes`, out of rings of before: where few have changed, few names are hashed, and the
- * rest stays in order.
+ * What `buildRings` makes of the members of before without and with one: in a cluster of hundreds that all join at
+ * once everybody does this for each of them.
  */
-export function updateRings(before: Rings, nodes: Iterable<NodeId>): Rings {
-  const members = [...nodes]
-  const ringCount = ringsFor(members.length)
-  if (before.seats.length !== ringCount) return buildRings(members)
-  const present = new Set(members)
-  const known = new Set(before.members)
-  const fresh = members.filter((node) => !known.has(node))
-  const seats = before.seats.map((ring, index) =>
-    [...ring.filter(({ node }) => present.has(node)), ...fresh.map((node) => seatOn(index, node))].sort(compareSeats),
-  )
+export function updateRings(before: Rings, node: NodeId, isMember: boolean): Rings {
+  const at = indexIn(before.members, node, (a, b) => (a < b ? -1 : a > b ? 1 : 0))
+  if ((before.members[at] === node) === isMember) return before
+  const members = isMember ? before.members.toSpliced(at, 0, node) : before.members.toSpliced(at, 1)
+  if (before.seats.length !== ringsFor(members.length)) return buildRings(members)
+  const seats = before.seats.map((ring, index) => {
+    const seat = seatOn(index, node)
+    const place = indexIn(ring, seat, compareSeats)
+    return isMember ? ring.toSpliced(place, 0, seat) : ring.toSpliced(place, 1)
+  })
   return { members, seats }
 }
 
@@ -67,9 +68,19 @@ export function watchersIn(rings: Rings, subject: NodeId): readonly NodeId[] {
   return chosen
 }
 
-/** Those among `subjects` whom `watcher` watches. */
-export const watchedIn = (rings: Rings, subjects: Iterable<NodeId>, watcher: NodeId): readonly NodeId[] =>
-  [...subjects].filter((subject) => subject !== watcher && watchersIn(rings, subject).includes(watcher))
+/**
+ * Whom `watcher` watches, among the members and those `others` that are none. On the first ring it is the next one of
+ * whoever stands right before it; on each further ring one more may have been passed over.
+ */
+export function watchedIn(rings: Rings, others: Iterable<NodeId>, watcher: NodeId): readonly NodeId[] {
+  const near = new Set<NodeId>(rings.seats.length === 0 ? rings.members : [])
+  rings.seats.forEach((seats, ring) => {
+    const place = indexIn(seats, seatOn(ring, watcher), compareSeats)
+    for (let back = 1; back <= ring + 1; back++) near.add((seats.at((place - back) % seats.length) as Seat).node)
+  })
+  for (const node of others) near.add(node)
+  return [...near].filter((subject) => subject !== watcher && watchersIn(rings, subject).includes(watcher))
+}
 
 /**
  * FNV-1a over the UTF-16 units, finished like MurmurHash3 so that texts that differ in their end land far apart; a
@@ -86,14 +97,20 @@ export function hashText(text: string, seed: number): number {
 
 const compareSeats = (a: Seat, b: Seat): number => a.hash - b.hash || (a.node < b.node ? -1 : a.node > b.node ? 1 : 0)
 
-/** The index of the first seat after `seat`, by bisection; the length of the ring where there is none. */
+/** The index of the first seat after `seat`; the length of the ring where there is none. */
 function firstAfter(seats: readonly Seat[], seat: Seat): number {
+  const at = indexIn(seats, seat, compareSeats)
+  const there = seats[at]
+  return there !== undefined && compareSeats(there, seat) === 0 ? at + 1 : at
+}
+
+/** The index of an item in a sorted list, or where it would stand, by bisection. */
+function indexIn<T>(sorted: readonly T[], item: T, compare: (a: T, b: T) => number): number {
   let low = 0
-  let high = seats.length
+  let high = sorted.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    const there = seats[middle]
-    if (there !== undefined && compareSeats(there, seat) <= 0) low = middle + 1
+    if (compare(sorted[middle] as T, item) < 0) low = middle + 1
     else high = middle
   }
   return low

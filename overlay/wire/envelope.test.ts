@@ -7,7 +7,8 @@ import type { DomainPath, FederationId, NodeId, OperatorId } from '../kernel/ids
 import { err, ok } from '../kernel/result.ts'
 import type { UnixMillis } from '../kernel/time.ts'
 import { createCodec, encodeCbor } from './codec.ts'
-import { createSealer, isSpokenFrame, type Opened, type Sealer, type SignerFacts } from './envelope.ts'
+import { createSealer, type Opened, type Sealer, type SignerFacts } from './envelope.ts'
+import { isSpokenFrame } from './frame.ts'
 import { literal, object, sealed, text, whole } from './schema.ts'
 
 interface Talk {

@@ -5,15 +5,10 @@
 import type { DomainPath, FederationId, NodeId, OperatorId } from '../kernel/ids.ts'
 import { err, ok, type Result } from '../kernel/result.ts'
 import type { UnixMillis } from '../kernel/time.ts'
-import {
-  type AnyMessage,
-  type Codec,
-  type DecodeProblem,
-  decodeBounded,
-  encodeCbor,
-  MESSAGE_BYTES_MAX,
-} from './codec.ts'
+import { type AnyMessage, type Codec, type DecodeProblem, decodeBounded, MESSAGE_BYTES_MAX } from './codec.ts'
+import { encodeEnvelope, isSpokenFrame, readFrame, signedPayload } from './frame.ts'
 import { createLatelyOpened, type LatelyOpened, type Remembered, type Signed } from './lately.ts'
+import { signersIn } from './signers.ts'
 
 /** What a verified credential says of the node that signed. */
 export interface SignerFacts {
@@ -64,11 +59,14 @@ export interface Verifier {
 /** Why a spoken message was not believed: its kind counts under a signature only, or nobody knows who spoke. */
 export type SpokenProblem = 'unsealed' | 'unknown-speaker'
 
-/** Why a frame was not opened. With `unknown-credential`, `credentialHash` is what to ask the deliverer for. */
+/**
+ * Why a frame was not opened. With `unknown-credential`, `unknown` is what to ask the deliverer for: the hashes of all
+ * credentials in the frame that are not known.
+ */
 export interface OpenProblem {
   readonly kind: DecodeProblem['kind'] | 'too-deep' | SpokenProblem | VerifyProblem
   readonly detail: string
-  readonly credentialHash?: Uint8Array
+  readonly unknown?: readonly Uint8Array[]
 }
 
 /**
@@ -76,13 +74,6 @@ export interface OpenProblem {
  * announcement.
  */
 export const NESTING_DEPTH_MAX = 6
-
-const VERSION = 1
-const CREDENTIAL_HASH_BYTES = 32
-const SIGNATURE_BYTES_MAX = 64
-
-/** The major type of a CBOR map: a first byte's upper three bits (RFC 8949, section 3.1). An envelope is an array. */
-const CBOR_MAP = 5
 
 export interface Sealer<M extends AnyMessage> {
   seal(message: M): Opened<M>
@@ -132,7 +123,7 @@ export function createSealer<M extends AnyMessage>(
       signedPayload(federation, from, credentialHash, body),
       signature,
     )
-    if (!facts.ok) return err({ kind: facts.error, detail: `signed by ${from}`, credentialHash })
+    if (!facts.ok) return err({ kind: facts.error, detail: `signed by ${from}`, unknown: [credentialHash] })
     const contents: Contents = { signed: [{ from, credentialHash, facts: facts.value }], height: 0 }
     const message = decodeWith(body, depth, contents)
     if (!message.ok) return message
@@ -168,16 +159,29 @@ export function createSealer<M extends AnyMessage>(
       return err({ kind: 'unsealed', detail: `${message.kind} came without signature` })
     return ok({ from: speaker.node, signer: speaker, message, bytes })
   }
+  /** Where one credential is missing, others in the same frame may be as well. */
+  const withAllUnknown = (bytes: Uint8Array, opened: Result<Opened<M>, OpenProblem>): typeof opened => {
+    if (opened.ok || opened.error.kind !== 'unknown-credential' || verifier.standing === undefined) return opened
+    const unknown = signersIn(bytes, NESTING_DEPTH_MAX)
+      .filter(({ from, credentialHash }) => isUnknown(verifier.standing?.(from, credentialHash)))
+      .map(({ credentialHash }) => credentialHash)
+    return err({ ...opened.error, unknown })
+  }
+  const openWhole = (bytes: Uint8Array) => withAllUnknown(bytes, open(bytes, 0, null))
   return {
     seal,
-    open: (bytes) => open(bytes, 0, null),
+    open: openWhole,
     speak: (message) => {
       if (!codec.isSpoken(message.kind)) return seal(message)
       return { from: signer.facts.node, signer: signer.facts, message, bytes: codec.encode(message) }
     },
-    hear: (bytes, speaker) => (isSpokenFrame(bytes) ? hearSpoken(bytes, speaker) : open(bytes, 0, null)),
+    hear: (bytes, speaker) =>
+      isSpokenFrame(bytes) ? withAllUnknown(bytes, hearSpoken(bytes, speaker)) : openWhole(bytes),
   }
 }
+
+const isUnknown = (standing: Result<SignerFacts, VerifyProblem> | undefined): boolean =>
+  standing?.ok === false && standing.error === 'unknown-credential'
 
 /** What an envelope holds, as it is gathered while it is opened (lately.ts). */
 interface Contents {
@@ -191,38 +195,5 @@ function addTo(outer: Contents | null, inner: Pick<Remembered<AnyMessage>, 'sign
   outer.height = Math.max(outer.height, inner.height + 1)
 }
 
-/** Whether bytes are a message without envelope. */
-export const isSpokenFrame = (bytes: Uint8Array): boolean => (bytes[0] ?? 0) >> 5 === CBOR_MAP
-
 /** Whether a message may leave: the bound that its receivers enforce. */
 export const fitsTheWire = (said: Opened): boolean => said.bytes.length <= MESSAGE_BYTES_MAX
-
-/** The parts of an envelope, before anything of it is believed. */
-export interface Frame {
-  readonly from: NodeId
-  readonly credentialHash: Uint8Array
-  readonly body: Uint8Array
-  readonly signature: Uint8Array
-}
-
-export const encodeEnvelope = ({ from, credentialHash, body, signature }: Frame): Uint8Array =>
-  encodeCbor([VERSION, from, credentialHash, body, signature])
-
-/** The parts of what may be an envelope; null for what has not its form. */
-export function readFrame(raw: unknown): Frame | null {
-  if (!Array.isArray(raw) || raw.length !== 5 || raw[0] !== VERSION) return null
-  const [, from, credentialHash, body, signature] = raw
-  if (typeof from !== 'string' || from.length > 128) return null
-  if (!(credentialHash instanceof Uint8Array) || credentialHash.length !== CREDENTIAL_HASH_BYTES) return null
-  if (!(body instanceof Uint8Array)) return null
-  if (!(signature instanceof Uint8Array) || signature.length > SIGNATURE_BYTES_MAX) return null
-  return { from: from as NodeId, credentialHash, body, signature }
-}
-
-/** What is signed: the federation is part of it, so that nothing said in one is worth anything in another. */
-export const signedPayload = (
-  federation: FederationId,
-  from: NodeId,
-  credentialHash: Uint8Array,
-  body: Uint8Array,
-): Uint8Array => encodeCbor(['coppice/envelope/1', federation, from, credentialHash, body])

@@ -15,6 +15,8 @@ import {
   parseExitStatus,
   parseLaunchNote,
   parseProcessStat,
+  parseTimes,
+  TIMES_FILE,
   WORK_FOLDER,
 } from '../process-launch.ts'
 import { isSameProcess } from './process-table.ts'
@@ -38,7 +40,7 @@ export const workFolder = (folder: string): string => join(folder, WORK_FOLDER)
 /** Makes the folder ready for a start: what an earlier run left about itself goes, its output and work stay. */
 export async function prepareFolder(folder: string, note: LaunchNote): Promise<void> {
   await mkdir(workFolder(folder), { recursive: true, mode: FOLDER_MODE })
-  await Promise.all([PROCESS_FILE, EXIT_FILE].map((name) => rm(join(folder, name), { force: true })))
+  await Promise.all([PROCESS_FILE, TIMES_FILE, EXIT_FILE].map((name) => rm(join(folder, name), { force: true })))
   const draft = join(folder, `${LAUNCH_FILE}.new`)
   await writeFile(draft, JSON.stringify(note))
   await rename(draft, join(folder, LAUNCH_FILE))
@@ -78,6 +80,10 @@ export async function readInstances(
 /** The exit status that the watcher noted; null when it could not. */
 export const readExitStatus = async (folder: string): Promise<number | null> =>
   parseExitStatus(await readText(join(folder, EXIT_FILE)))
+
+/** The processor time of a run that is over, in seconds; null when the watcher could not note it. */
+export const readTimes = async (folder: string): Promise<number | null> =>
+  parseTimes(await readText(join(folder, TIMES_FILE)))
 
 export const removeFolder = (folder: string): Promise<void> => rm(folder, { recursive: true, force: true })
 

@@ -34,8 +34,9 @@ test('a server runs, answers at its endpoint, and is stopped and forgotten', asy
   assert.equal(await (await fetch(`http://127.0.0.1:${port?.actual}/`)).text(), 'good day')
   assert.deepEqual(await driver.list(), [{ key: launch.key, specId: 'a1', running: true }])
   driver.stop(launch.key, 1_000)
-  const exited = await next('exited')
+  const { cpuSeconds = 0, ...exited } = await next('exited')
   assert.deepEqual(exited, { kind: 'exited', key: launch.key, code: null, detail: 'stopped (SIGTERM)' })
+  assert.ok(cpuSeconds > 0, 'what it took of the processor is known also where it was told to end')
   assert.deepEqual(await driver.list(), [])
 })
 

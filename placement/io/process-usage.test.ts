@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { launchOf } from '../launch-fixture.ts'
+import { parseTimes } from '../process-launch.ts'
 import { awaitOutput } from './driver-bench.ts'
 import { bench, shell } from './process-bench.ts'
 import { readGroupUsage, usageIn } from './process-usage.ts'
@@ -27,4 +28,20 @@ test('an instance that worked has used the processor and holds memory', async (t
   assert.ok(stats.memoryMb > 0.2 && stats.memoryMb < 500, `${stats.memoryMb} MB`)
   assert.equal(await driver.stats('a.b.c.d#0' as typeof launch.key), null)
   assert.deepEqual(await readGroupUsage(-1), { cpuSeconds: 0, memoryMb: 0 })
+})
+
+test('the end of a short run says what it took of the processor, with all that it waited for', async (t) => {
+  const { driver, next } = await bench(t)
+  const loop = 'i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done'
+  const launch = launchOf(shell(`sh -c '${loop}'; exit 3`))
+  driver.start(launch)
+  const { code, cpuSeconds = 0 } = await next('exited')
+  assert.equal(code, 3)
+  assert.ok(cpuSeconds > 0.01 && cpuSeconds < 60, `${cpuSeconds} s`)
+})
+
+test('what a shell says of times is read in any language', () => {
+  assert.equal(parseTimes('0m0.00s 0m0.00s\n1m0.25s 0m0.50s\n'), 60.75)
+  assert.equal(parseTimes('0m0,000s 0m0,000s\n0m0,250s 2m0,000s\n'), 120.25)
+  for (const text of ['', '0m0.00s 0m0.00s', 'x\ny\n', '\n1m..s 0m0s']) assert.equal(parseTimes(text), null, text)
 })

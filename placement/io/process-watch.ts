@@ -9,7 +9,7 @@ import type { ServiceSpec } from '../spec.ts'
 import { dissolve, membersFile, readOutOfMemoryKills } from './cgroups.ts'
 import { limited, messageOf, NEVER, pause } from './deadline.ts'
 import { type ProbeTarget, probeHealth } from './health-probe.ts'
-import { outputFile, readExitStatus, removeFolder } from './instance-folder.ts'
+import { outputFile, readExitStatus, readTimes, removeFolder } from './instance-folder.ts'
 import { lastLine, type OutputLogs } from './output-log.ts'
 import { awaitAnswer } from './ports.ts'
 import { execBeside } from './process-exec.ts'
@@ -147,7 +147,7 @@ export async function attend(watched: Watched, context: WatchContext): Promise<v
 async function conclude(watched: Watched, context: WatchContext): Promise<void> {
   const { key, folder, groups, memoryMb } = watched
   watched.life.abort()
-  const status = await readExitStatus(folder)
+  const [status, cpuSeconds] = [await readExitStatus(folder), await readTimes(folder)]
   const killedByKernel = (await readOutOfMemoryKills(groups)) > 0
   const last = await lastLine(outputFile(folder))
   await dissolve(groups)
@@ -162,7 +162,7 @@ async function conclude(watched: Watched, context: WatchContext): Promise<void> 
   }
   const outOfMemoryMb = killedByKernel ? memoryMb : null
   const report = reportExit({ status, asked: watched.asked, outOfMemoryMb, lastLine: last })
-  context.onEvent({ kind: 'exited', key, ...report })
+  context.onEvent({ kind: 'exited', key, ...report, ...(cpuSeconds !== null && { cpuSeconds }) })
 }
 
 /** Ends the whole group: SIGTERM, then SIGKILL after the grace. The end itself is told by whoever attends it. */

@@ -3,7 +3,7 @@
 
 import { pick, type Random, randomInt } from '../../overlay/kernel/random.ts'
 import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
-import { isSpokenFrame, readFrame } from '../../overlay/wire/envelope.ts'
+import { isSpokenFrame, readFrame } from '../../overlay/wire/frame.ts'
 import { chance } from '../sim/streams.ts'
 import { createWorld, NO_DEFECTS, type World } from '../sim/world.ts'
 import { busy, gatherSamples, type Sample } from './corpus.ts'

@@ -23,25 +23,30 @@ const PROGRAM = `require('http').createServer((_, response) => {
   while (process.cpuUsage().user < until);
   response.end('x'.repeat(${ANSWER_BYTES}))
 }).listen(process.env.PORT, '127.0.0.1')`
-const DESCRIPTOR = JSON.stringify({
-  sla_version: 'v2.0',
-  applications: [
-    {
-      application_name: 'shop',
-      application_namespace: 'demo',
-      microservices: [
-        {
-          microservice_name: 'worker',
-          microservice_namespace: 'web',
-          virtualization: 'process',
-          cmd: ['node', '-e', PROGRAM],
-          port: '8080',
-          constraints: [{ type: 'clusters', allowed: ['/rome'] }],
-        },
-      ],
-    },
-  ],
-})
+/** Over in less than a second on a free machine: before anybody would have read what it uses. */
+const LOOP = 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'
+const JOB = 'shop.demo.sum.web'
+const descriptor = (name: string, fields: object): string =>
+  JSON.stringify({
+    sla_version: 'v2.0',
+    applications: [
+      {
+        application_name: 'shop',
+        application_namespace: 'demo',
+        microservices: [
+          {
+            microservice_name: name,
+            microservice_namespace: 'web',
+            virtualization: 'process',
+            constraints: [{ type: 'clusters', allowed: ['/rome'] }],
+            ...fields,
+          },
+        ],
+      },
+    ],
+  })
+
+const USED = ['operator', 'owner', 'usedCpuSeconds', 'usedGbHours', 'carriedBytes'] as const
 
 let baseDir = ''
 let fleet: Fleet
@@ -73,28 +78,47 @@ async function call(): Promise<number> {
 
 const usageAt = async (name: string): Promise<readonly UsageView[]> => await named(name).control.usage()
 
-test('a service of one operator that worked on a device of another leaves both with the same signed sums', async () => {
-  await named('rome-1').control.setPolicy(JSON.stringify({ rules: [{ runtimes: ['process'] }] }))
-  await named('berlin-1').control.deploy(DESCRIPTOR, { domain: null })
-  await until('it answers', async () => (await call()) === ANSWER_BYTES, PATIENCE_MS)
-  await named('berlin-1').control.remove(SERVICE)
-  const hasLastWord = async (name: string): Promise<boolean> => {
-    const steps = await named(name).control.audit(SERVICE)
-    return steps.some(({ step }) => step === 'ended')
-  }
-  for (const { name } of fleet.nodes) await until('the last word has come', () => hasLastWord(name), PATIENCE_MS)
-  const used = ({ operator, owner, usedCpuSeconds, usedGbHours, carriedBytes }: UsageView) => ({
-    ...{ operator, owner, usedCpuSeconds, usedGbHours, carriedBytes },
-  })
-  const agreed = async () => {
-    const sums = await Promise.all(['berlin-1', 'rome-1'].map(async (name) => (await usageAt(name)).map(used)))
+/** What both sides say was used, once they say the same. */
+function agreed(): Promise<Pick<UsageView, (typeof USED)[number]>> {
+  const find = async () => {
+    const sums = await Promise.all(
+      ['berlin-1', 'rome-1'].map(async (name) =>
+        (await usageAt(name)).map((usage) => Object.fromEntries(USED.map((field) => [field, usage[field]]))),
+      ),
+    )
     const [berlin, rome] = sums
     assert.deepEqual(berlin, rome)
-    return berlin?.length === 1 && berlin[0]
+    return berlin?.length === 1 && (berlin[0] as Pick<UsageView, (typeof USED)[number]>)
   }
-  const sum = await until('both come to the same sums', agreed, PATIENCE_MS)
+  return until('both come to the same sums', find, PATIENCE_MS)
+}
+
+async function untilEnded(service: string): Promise<void> {
+  const hasLastWord = async (name: string): Promise<boolean> =>
+    (await named(name).control.audit(service)).some(({ step }) => step === 'ended')
+  for (const { name } of fleet.nodes) await until('the last word has come', () => hasLastWord(name), PATIENCE_MS)
+}
+
+test('a service of one operator that worked on a device of another leaves both with the same signed sums', async () => {
+  await named('rome-1').control.setPolicy(JSON.stringify({ rules: [{ runtimes: ['process'] }] }))
+  await named('berlin-1').control.deploy(descriptor('worker', { cmd: ['node', '-e', PROGRAM], port: '8080' }), {
+    domain: null,
+  })
+  await until('it answers', async () => (await call()) === ANSWER_BYTES, PATIENCE_MS)
+  await named('berlin-1').control.remove(SERVICE)
+  await untilEnded(SERVICE)
+  const sum = await agreed()
   assert.notEqual(sum.operator, sum.owner)
   assert.ok(sum.carriedBytes >= ANSWER_BYTES, `${sum.carriedBytes} bytes`)
   assert.ok(sum.usedCpuSeconds >= CPU_MS / 1_000 && sum.usedCpuSeconds < 60, `${sum.usedCpuSeconds} s`)
   assert.ok(sum.usedGbHours > 0 && sum.usedGbHours < 0.1, `${sum.usedGbHours} GB-hours`)
+})
+
+test('a job that is over before anybody looked is counted by both as well', async () => {
+  const before = await agreed()
+  await named('berlin-1').control.deploy(descriptor('sum', { cmd: ['sh', '-c', LOOP], kind: 'job' }), { domain: null })
+  await untilEnded(JOB)
+  const { usedCpuSeconds } = await agreed()
+  const more = usedCpuSeconds - before.usedCpuSeconds
+  assert.ok(more > 0.02 && more < 60, `${more} s`)
 })

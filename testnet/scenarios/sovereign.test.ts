@@ -199,6 +199,51 @@ test('whom the policy lets see finds it everywhere, without a new version, and n
   assert.deepEqual([runsOn(world, 'a1') - runs, stopsOn(world, 'a1')], [0, 0], 'what runs is left alone')
 })
 
+/** Devices of ours in a cluster that another operator's device leads; they have a service in the cluster's store. */
+function guests() {
+  const world = createWorld([
+    ['a1', '/a', 'theirs'],
+    ['a2', '/a', 'theirs'],
+    ['a3', '/a'],
+    ['a4', '/a'],
+  ])
+  world.run(SETTLED_MS)
+  const cluster = '/a' as DomainPath
+  const service = serviceIdOf(simpleSpec('shared'))
+  submit(world, 'a3', simpleSpec('shared'), cluster)
+  world.run(10_000)
+  const leader = (): string | undefined =>
+    world.nodes.find(({ core }) => core.view.seats().some(({ fence }) => fence !== null))?.facts.operator
+  const isShown = (): boolean => inspectView(shownOf(world.node('a2').core.view), service) !== null
+  const saidAnew = (): number =>
+    world.sealed.filter(({ message }) => message.kind === 'record/spec' && message.service === service).length
+  return { world, leader, isShown, saidAnew }
+}
+
+test('a policy is followed also where another operator’s device leads the cluster, and by one of ours', () => {
+  const { world, leader, isShown, saidAnew } = guests()
+  assert.equal(leader(), 'theirs')
+  assert.equal(isShown(), false)
+  const before = saidAnew()
+  setPolicy(world, ['a3', 'a4'], 1, { rules: [{ operators: ['theirs'], may: ['see'] }] })
+  world.run(10_000)
+  assert.equal(isShown(), true)
+  assert.equal(saidAnew() - before, 1, 'one of ours says it anew')
+  setPolicy(world, ['a3', 'a4'], 2, {})
+  world.run(10_000)
+  assert.equal(isShown(), false)
+})
+
+test('a policy that came to one who does not speak for ours is followed once it does', () => {
+  const { world, leader, isShown } = guests()
+  setPolicy(world, ['a4'], 1, { rules: [{ operators: ['theirs'], may: ['see'] }] })
+  world.run(10_000)
+  assert.equal(isShown(), false, 'who speaks has not heard of it')
+  world.kill('a3')
+  world.run(30_000)
+  assert.deepEqual([isShown(), leader()], [true, 'theirs'])
+})
+
 test('who runs a service for others sees it, and finds what it may call, as long as it does', () => {
   const world = createWorld([
     ['a1', '/a'],

@@ -233,10 +233,11 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
   }
 
   const followPlan = (one: Attached, effect: DialPlanEffect): void => {
-    const { peer, addresses } = effect
+    const { peer, attempt, addresses, besides } = effect
     const to = indexOf.get(peer)
-    const answer = (isOpen: boolean): void =>
-      tellPlan(one, { kind: 'dialled', peer, outcome: isOpen ? 'connected' : 'failed' })
+    const answer = (isOpen: boolean): void => {
+      if (!besides) tellPlan(one, { kind: 'dialled', peer, attempt, outcome: isOpen ? 'connected' : 'failed' })
+    }
     if (to === undefined || (addresses.length === 0 && !isFindable(one, to))) {
       agenda.at(agenda.now() + 1, () => {
         if (live(one.endpoint.index, one.boot) !== null) answer(false)

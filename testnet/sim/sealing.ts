@@ -8,16 +8,14 @@ import type { NodeId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import {
   createSealer,
-  encodeEnvelope,
-  isSpokenFrame,
   type Opened,
   type OpenProblem,
   type Sealer,
   type SignerFacts,
-  signedPayload,
   type Verifier,
   type VerifyProblem,
 } from '../../overlay/wire/envelope.ts'
+import { encodeEnvelope, isSpokenFrame, signedPayload } from '../../overlay/wire/frame.ts'
 import { createLatelyOpened } from '../../overlay/wire/lately.ts'
 import { hashBytes } from './hash.ts'
 import { newerCodec } from './newer.ts'
