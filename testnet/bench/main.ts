@@ -7,7 +7,7 @@ import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './electio
 import { benchFailover } from './failover.ts'
 import { benchFederation, FEDERATION_PARTS } from './federation.ts'
 import { type Figure, isMet, lineOf } from './figures.ts'
-import { BUNDLED, benchIdle, buildBundle } from './idle.ts'
+import { BUNDLED, BUNDLED_ENVIRONMENT, benchIdle, buildBundle } from './idle.ts'
 import { benchOverlay, OVERLAY_PARTS } from './overlay.ts'
 import { measureCore } from './placement.ts'
 import { benchSubmit } from './submit.ts'
@@ -113,8 +113,9 @@ async function placement(): Promise<boolean> {
 async function overlay(): Promise<boolean> {
   const parts = partsOf(OVERLAY_PARTS)
   if (values.bundled) buildBundle()
+  const started = values.bundled && { program: BUNDLED, environment: BUNDLED_ENVIRONMENT }
   const [runs, mebibytes] = [numberOf('runs', 5), numberOf('mebibytes', 512)]
-  return tell(await benchOverlay({ parts, runs, mebibytes, ...(values.bundled && { program: BUNDLED }) }))
+  return tell(await benchOverlay({ parts, runs, mebibytes, ...started }))
 }
 
 const federation = async (): Promise<boolean> =>
