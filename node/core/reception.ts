@@ -12,6 +12,7 @@ import type { Asking } from './asking.ts'
 import type { CoreEffect, CoreInput, CoreMessage } from './effects.ts'
 import type { IntakeKeeper } from './intake.ts'
 import type { IntakeMessage } from './messages.ts'
+import type { Names } from './names.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { News } from './news.ts'
 import type { Placing } from './placing.ts'
@@ -33,6 +34,7 @@ export interface ReceptionParts {
   readonly asking: Asking
   readonly intake: IntakeKeeper
   readonly policies: Policies
+  readonly names: Names
 }
 
 export type ReceptionTurn = readonly [context: StepContext, out: CoreEffect[], news: News[]]
@@ -163,6 +165,7 @@ function onNode(parts: ReceptionParts, opened: Opened<CoreMessage>, ...turn: Rec
   const { from, message } = opened
   if (message.kind === 'node/intake') return onIntake(parts, { ...opened, message }, ...turn)
   if (message.kind === 'node/intake-state') return asking.onAnswer(message, out)
+  if (message.kind === 'node/names') return parts.names.onMessage({ ...opened, message }, out)
   if (message.kind !== 'node/where' || message.domain !== self.domain) return
   const statement = neighbours.statementOf(message.node)
   if (statement === null) return

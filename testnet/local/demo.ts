@@ -119,7 +119,7 @@ function rootLeader(fleet: Fleet): Promise<FleetNode> {
   return until('a living node leads the root', find, PATIENCE_MS)
 }
 
-/** The device that an instance runs on: with several operators, other clusters are told its id and not its name. */
+/** The device that an instance runs on: another operator's people are told its id and not its name. */
 const deviceOf = (fleet: Fleet, { node: id }: InstanceView): FleetNode | undefined =>
   fleet.nodes.find(({ name }) => nodeIds.get(name) === id)
 

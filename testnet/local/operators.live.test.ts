@@ -11,6 +11,7 @@ import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './flee
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1', 'berlin-2'] },
   { path: '/rome', names: ['rome-1'], operator: 'Tiber Farms' },
+  { path: '/hamburg', names: ['hamburg-1'] },
 ]
 
 const NAMES = ['berlin-1', 'Tiber Farms']
@@ -35,6 +36,16 @@ test('every node holds the same charter, which names both operators', async () =
     return logs.every((log) => log.head === head && log.operators.map(({ name }) => name).join() === NAMES.join())
   }
   await until('all charters name both', areSame, PATIENCE_MS)
+})
+
+test('an operator’s people see the names of its devices in other clusters, and another’s people do not', async () => {
+  const { node } = await named('hamburg-1').control.status()
+  const nameAt = async (name: string): Promise<string | undefined> =>
+    (await named(name).control.status()).peers.find((peer) => peer.node === node)?.name
+  await until('its name is known', async () => (await nameAt('berlin-1')) === 'hamburg-1', PATIENCE_MS)
+  const isMet = async (): Promise<boolean> => (await nameAt('rome-1')) !== undefined
+  await until('the other operator’s device has met it', isMet, PATIENCE_MS)
+  assert.equal(await nameAt('rome-1'), '')
 })
 
 test('a draft of one operator reaches the other by gossip, and is in force everywhere once it signed', async () => {
