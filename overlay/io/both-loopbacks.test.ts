@@ -32,7 +32,7 @@ async function isRefused(host: string, port: number): Promise<boolean> {
   )
 }
 
-test('the HTTP proxy answers on each loopback address, knows the caller, and is gone from both in the end', async () => {
+test('the HTTP proxy answers on each loopback address, knows the caller, and is gone in the end', async () => {
   const proxy = await openHttpProxy({ port: 0, connect })
   for (const host of loopbacks) {
     const asked = request({ host, port: proxy.port, path: 'http://app.ns.web.ns.0.rr.local/', agent: false }).end()

@@ -203,7 +203,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   desk.guard(guardedProtocols(federation))
   const wanted = new Set<NodeId>()
   const onLine = (socket: Socket): void => lines.accept(socket)
-  const paths = await installPaths({ node, desk, connections, options, wanted, door, onLine })
+  const paths = await installPaths({ node, desk, connections, counters, options, wanted, door, onLine })
   const { punch, punchLine } = paths
   const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({

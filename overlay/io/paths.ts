@@ -7,6 +7,7 @@ import type { Connection } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
 import { type NotDirect, whyNotDirect } from '../not-direct.ts'
 import { type Connections, peerOf } from './connections.ts'
+import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { serveDialBacks } from './dial-back.ts'
 import type { HelloDesk } from './hello.ts'
@@ -26,6 +27,7 @@ export interface PathsSetup {
   readonly node: Libp2pNode
   readonly desk: HelloDesk
   readonly connections: Connections
+  readonly counters: Counters
   readonly options: NetworkOptions
   /** The peers whose round trips are told of. */
   readonly wanted: ReadonlySet<NodeId>
@@ -48,7 +50,7 @@ export interface Paths {
 }
 
 export async function installPaths(setup: PathsSetup): Promise<Paths> {
-  const { node, desk, connections, options, wanted, door } = setup
+  const { node, desk, connections, counters, options, wanted, door } = setup
   const { events } = options
   let reach: ReachKeeper | null = null
   const roundTrips = measureRoundTrips({
@@ -86,6 +88,7 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
       reach = keepReach({
         node,
         connections,
+        counters,
         door,
         relay: options.relay ?? null,
         isRelayed: options.listen.includes(RELAYED),

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto'
 import * as forwarding from '../forwarding.ts'
 import type { StepContext } from '../kernel/machine.ts'
 import { PCP_NONCE_BYTES } from '../pcp-messages.ts'
+import type { Counters } from './counters.ts'
 import { type Forwarding, forwardPort } from './gateways.ts'
 
 export interface ForwardingKeeper {
@@ -19,12 +20,13 @@ export interface ForwardingKeeper {
 
 export interface ForwardingSetup {
   readonly random: StepContext['random']
+  readonly counters: Counters
   /** A port under this address leads to this node now, or no longer does. */
   onChanged(host: string): void
   onNotice(code: string, detail: string): void
 }
 
-export function keepForwarding({ random, onChanged, onNotice }: ForwardingSetup): ForwardingKeeper {
+export function keepForwarding({ random, counters, onChanged, onNotice }: ForwardingSetup): ForwardingKeeper {
   let state = forwarding.createForwarding()
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
@@ -49,7 +51,10 @@ export function keepForwarding({ random, onChanged, onNotice }: ForwardingSetup)
     if (isClosed) return void forwarded?.giveBack()
     const isNews = forwarded !== null && forwarded.port !== held?.port
     if (forwarded !== null && round === state.round) held = forwarded
-    if (isNews) onNotice('port-forwarded', `${forwarded.host}:${forwarded.port} by ${forwarded.by}`)
+    if (isNews) {
+      counters.add(`ports-forwarded-${forwarded.by.toLowerCase()}`)
+      onNotice('port-forwarded', `${forwarded.host}:${forwarded.port} by ${forwarded.by}`)
+    }
     tell({ kind: 'answered', round, forwarded })
   }
   const wakeLater = (): void => {

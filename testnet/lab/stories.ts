@@ -62,8 +62,8 @@ export interface ForwardedReport {
   /** What the node found out about itself. */
   readonly standing: string
   readonly path: string
-  /** What the node told of the port that its router forwards. */
-  readonly told: string
+  /** The counters of the protocols by which a router forwards it a port. */
+  readonly by: readonly string[]
   /** From its first hello to that path, in s. */
   readonly directS: number
 }
@@ -244,12 +244,9 @@ async function askRouters(
     await fleet.join(device, network, invite)
     await untilPath('symmetric', device, 'direct')
     const directS = (Date.now() - fleet.node(device).memberAtMs) / 1_000
-    const { reach } = await fleet.node(device).control.status()
-    const [forwarded] = fleet.watch
-      .since(0)
-      .filter(({ teller, name }) => teller === device && name === 'port-forwarded')
-    const told = String(forwarded?.fields.detail)
-    reports.push({ device, standing: reach.standing, path: 'direct', told, directS })
+    const { reach, counters } = await fleet.node(device).control.status()
+    const by = Object.keys(counters).filter((name) => name.startsWith('ports-forwarded-'))
+    reports.push({ device, standing: reach.standing, path: 'direct', by, directS })
     await fleet.kill(device)
   }
   return reports
