@@ -9,6 +9,7 @@ import { ELECTION_TIMINGS } from './constants.ts'
 import { electorsWanted, nextElectorChange, nextOnProbation } from './electors.ts'
 import { type Register, versionOf } from './register.ts'
 import { type ChildFact, createElection, type ElectionState, type Leading } from './state.ts'
+import { UNANSWERED } from './timing.ts'
 import { domainOf } from './world.test-kit.ts'
 
 const { lan } = ELECTION_TIMINGS
@@ -62,7 +63,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     const ticket = forgetful.includes(child) ? 'another' : `ticket of ${child}`
     return [
       child as ChildId,
-      { held: versionOf(register), heardOf, leaseUntil: NOW, roundTrip: null, ticket, forgotAt },
+      { held: versionOf(register), heardOf, leaseUntil: NOW, ...UNANSWERED, ticket, forgotAt },
     ] as const
   })
   const self = 'a' as ChildId

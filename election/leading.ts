@@ -36,7 +36,7 @@ import {
   patienceOf,
   save,
 } from './state.ts'
-import { leaseOf, type RoundTrip, withSample } from './timing.ts'
+import { leaseOf, type RoundTrip, UNANSWERED, withAnswer } from './timing.ts'
 
 /**
  * So many beats pass at once where nobody hears them: as many as a lease outlasts (constants.ts), since the lease is
@@ -49,7 +49,7 @@ const NO_PROGRESS: Progress = {
   held: NO_VERSION,
   heardOf: NEVER,
   leaseUntil: NEVER,
-  roundTrip: null,
+  ...UNANSWERED,
   ticket: null,
   forgotAt: NEVER,
 }
@@ -186,7 +186,7 @@ export function onHeartbeatAnswer(
     held: newestHeld(before, message),
     heardOf: Math.max(before.heardOf, message.echo),
     leaseUntil: Math.max(before.leaseUntil, message.echo + leaseOf(message.promiseMs)),
-    roundTrip: withSample(before.roundTrip, context.now - message.echo),
+    ...withAnswer(before, context.now - message.echo, context.now, state.timing.heartbeatMs),
     ticket: message.ticket,
     forgotAt: hasForgotten(before, message) ? context.now : before.forgotAt,
   }

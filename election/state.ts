@@ -14,7 +14,7 @@ import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
 import type { Disturbance } from './credibility.ts'
 import type { Announcement, ElectorMessage, Grant, PreVote, Vote, WitnessRequest } from './messages.ts'
 import { electorIds, type Register, type RegisterVersion, registerSchema, versionOf } from './register.ts'
-import { type Pace, type RoundTrip, roundTripMsMost, shortestTimeoutMs, UNMEASURED } from './timing.ts'
+import { type Answers, type Pace, roundTripMsMost, shortestTimeoutMs, UNMEASURED } from './timing.ts'
 import type { Pleas } from './witness.ts'
 
 /** What the election has to know of a child: kept by the roster in a cluster, by announcements above. */
@@ -34,13 +34,12 @@ export interface Fence {
 }
 
 /** How far an elector has come, as its leader sees it. */
-export interface Progress {
+export interface Progress extends Answers {
   readonly held: RegisterVersion
   /** When the heartbeat was sent that it answered last. */
   readonly heardOf: Millis
   /** Until when the leader may count on it, by the longest promise that it gave. */
   readonly leaseUntil: Millis
-  readonly roundTrip: RoundTrip | null
   /** The ticket that it said it holds; null until it answered. */
   readonly ticket: string | null
   /** When it was seen to have lost the memory of another ticket; negative infinity where it never was. */

@@ -13,7 +13,9 @@ import {
   recounted,
   shortestTimeoutMs,
   stretchedMsMax,
+  UNANSWERED,
   UNMEASURED,
+  withAnswer,
   withHeartbeat,
   withSample,
 } from './timing.ts'
@@ -56,6 +58,27 @@ test('under a new leader the old measurements stand until there are enough new o
 test('a round trip’s mean and deviation follow the samples', () => {
   const steady = upTo(100).reduce((trip) => withSample(trip, 80), withSample(null, 200))
   assert.ok(Math.abs(steady.meanMs - 80) < 1 && steady.deviationMs < 1, JSON.stringify(steady))
+})
+
+/** Answers to heartbeats as [when the heartbeat left, when the answer came]. */
+const answered = (pairs: readonly (readonly [number, number])[]) =>
+  pairs.reduce((before, [from, to]) => withAnswer(before, to - from, to, lan.heartbeatMs), UNANSWERED)
+const beats = (count: number, fromMs: number) =>
+  Array.from({ length: count }, (_, index) => fromMs + index * lan.heartbeatMs)
+
+test('what a peer that stood still answers at once does not pass for a long way to it', () => {
+  const steady = beats(20, 0).map((at) => [at, at + 2] as const)
+  const wokenAt = 5_000 + 12 * lan.heartbeatMs
+  const piledUp = beats(12, 5_000).map((at, index) => [at, wokenAt + index / 10] as const)
+  const { roundTrip } = answered([...steady, ...piledUp])
+  assert.equal(shortestTimeoutMs(lan, { ...UNMEASURED, roundTrip }), lan.electionTimeoutMsMin)
+})
+
+test('a way that has become long is measured as long', () => {
+  const near = beats(20, 0).map((at) => [at, at + 2] as const)
+  const far = beats(40, 5_000).map((at) => [at, at + 2_000] as const)
+  const { roundTrip } = answered([...near, ...far])
+  assert.ok(shortestTimeoutMs(lan, { ...UNMEASURED, roundTrip }) > 2_000, JSON.stringify(roundTrip))
 })
 
 test('the timeout is the preset’s on a good network, and gives losses and delays their time on a bad one', () => {

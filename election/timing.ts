@@ -24,6 +24,21 @@ export interface Pace {
   readonly arrived: readonly number[]
 }
 
+/** What the answers of a child say of the way to it and back. */
+export interface Answers {
+  readonly roundTrip: RoundTrip | null
+  /** As it was before the answers that came with the last one. */
+  readonly roundTripBefore: RoundTrip | null
+  /** When the last one came. */
+  readonly answeredAt: Millis
+}
+
+export const UNANSWERED: Answers = {
+  roundTrip: null,
+  roundTripBefore: null,
+  answeredAt: Number.NEGATIVE_INFINITY,
+}
+
 export const UNMEASURED: Pace = { roundTrip: null, loss: 0, countedFrom: null, arrived: [] }
 
 /** The share of waits in which no heartbeat arrives and is answered. A guess. */
@@ -35,6 +50,8 @@ const MEAN_WEIGHT = 1 / 8
 const DEVIATION_WEIGHT = 1 / 4
 /** Heartbeats that losses are counted over: at a loss of 5 % the count is good to 3 points. A guess. */
 const WINDOW_BEATS = 64
+/** Answers that are not as far from each other as this share of an interval were held up together. A guess. */
+const TOGETHER_SHARE = 1 / 2
 /** Before so many of a new leader are due, what was measured before it counts. A guess. */
 const COUNTED_MIN = 16
 /** So many missing in a row are an outage and not loss; by chance that is one in 65,536 where half get lost. */
@@ -48,6 +65,17 @@ export function withSample(before: RoundTrip | null, sampleMs: Millis): RoundTri
     meanMs: meanMs + (sampleMs - meanMs) * MEAN_WEIGHT,
     deviationMs: deviationMs + (Math.abs(sampleMs - meanMs) - deviationMs) * DEVIATION_WEIGHT,
   }
+}
+
+/**
+ * Counts an answer that came `sampleMs` after the heartbeat left. A child that stood still answers all that piled up at
+ * once, and the first of these answers would pass for a way of seconds: it would promise to wait as long as that, and
+ * two such among five hold up the next election. Answers that come together count as the last of them.
+ */
+export function withAnswer(before: Answers, sampleMs: Millis, now: Millis, heartbeatMs: Millis): Answers {
+  const isTogether = now - before.answeredAt < heartbeatMs * TOGETHER_SHARE
+  const roundTripBefore = isTogether ? before.roundTripBefore : before.roundTrip
+  return { roundTrip: withSample(roundTripBefore, sampleMs), roundTripBefore, answeredAt: now }
 }
 
 /** Another leader counts from its own beginning; what was measured stays until it is measured anew. */

@@ -21,6 +21,7 @@ if (found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])) {
   console.error(`coppice: needs Node.js ${needed.join('.')} or newer, and this is ${process.versions.node}: ${remedy}.`)
   process.exitCode = 1
 } else {
+  shareHeaps()
   // What was compiled once need not be again: measured from the checkout, importing a node takes 0.86 s instead of 1.1 s.
   if (nodeModule.enableCompileCache) nodeModule.enableCompileCache()
   import(isCheckout ? SOURCE_MAIN : BUNDLED_MAIN)
@@ -28,4 +29,21 @@ if (found[0] < needed[0] || (found[0] === needed[0] && found[1] < needed[1])) {
     .then((exitCode) => {
       process.exitCode = exitCode
     })
+}
+
+/**
+ * A node begins anew with two heaps of the C library for all its threads, instead of one for each: what a thread frees
+ * in its own is of no use to the others, 5 to 8 MB in all. The library reads that when a process begins, so the process
+ * is replaced, under its id and with its files; where Node cannot do so (before 22.15), it takes the memory.
+ */
+function shareHeaps() {
+  const words = process.argv.slice(2)
+  const isNode = words.indexOf('up') !== -1 || words.indexOf('join') !== -1
+  if (!isNode || process.platform !== 'linux' || !process.execve || process.env.MALLOC_ARENA_MAX) return
+  const itself = [process.execPath].concat(process.execArgv, process.argv.slice(1))
+  try {
+    process.execve(process.execPath, itself, Object.assign({}, process.env, { MALLOC_ARENA_MAX: '2' }))
+  } catch (problem) {
+    if (problem.code !== 'ERR_FEATURE_UNAVAILABLE_ON_PLATFORM') console.error(`coppice: ${problem.message}`)
+  }
 }

@@ -8,12 +8,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { parseDescriptor } from '../../placement/descriptor.ts'
 import { descriptorSchema } from '../../placement/descriptor-tables.ts'
 import type { InspectView, InstanceView } from '../control.ts'
 import { type ControlServer, serveControl } from '../io/control-server.ts'
 import { fixtureControl, inspected, SERVICE, service, status } from '../io/fixture-control.ts'
 
+const run = promisify(execFile)
 const LAUNCHER = fileURLToPath(new URL('coppice.js', import.meta.url))
 
 interface Outcome {
@@ -249,4 +251,20 @@ test('exec refuses what it cannot do before anything runs, and tells why a progr
   assert.match(terminal.stderr, /a terminal needs one here/)
   assert.deepEqual([refused.exitCode, refused.stdout], [1, ''])
   assert.match(refused.stderr, /^coppice: no shell\n/)
+})
+
+test('a node begins anew with two heaps for its threads, under the same id; who asks does not', async () => {
+  const told = join(dataDir, 'told.cjs')
+  await writeFile(told, 'console.error(process.pid, process.env.MALLOC_ARENA_MAX)')
+  const begun = async (word: string): Promise<readonly string[]> => {
+    const { MALLOC_ARENA_MAX: _, ...environment } = process.env
+    const env = { ...environment, NODE_OPTIONS: `--require=${told}` }
+    const { stdout, stderr } = await run(process.execPath, [LAUNCHER, word, '--help'], { env })
+    assert.match(stdout, /^Usage: coppice/)
+    return stderr.trim().split('\n')
+  }
+  const [first = '', second = first] = await begun('up')
+  const isReplaced = process.platform === 'linux' && typeof process.execve === 'function'
+  assert.equal(second, isReplaced ? first.replace('undefined', '2') : first)
+  assert.equal((await begun('status')).length, 1)
 })

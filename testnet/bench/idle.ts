@@ -7,12 +7,14 @@ import { fileURLToPath } from 'node:url'
 import type { FleetNode } from '../local/fleet.ts'
 import { type Figure, loadNow, median, worstOf } from './figures.ts'
 import { type LinkMeter, type LinkTraffic, meterLinks, SEGMENT_HEADER_BYTES } from './links.ts'
-import { cpuSeconds, residentMb } from './process-cost.ts'
+import { cpuSeconds, residentMb, shareMb } from './process-cost.ts'
 import { type Leadership, onStage, type Stage, whole } from './stage.ts'
 
-/** The bundle that ships, run as its launcher would. */
+/** The bundle that ships, run as its launcher would: with few heaps, and what V8 compiled at an earlier start. */
 const BUNDLE = new URL('../../dist/cli/main.js', import.meta.url).href
-export const BUNDLED = ['-e', `import('${BUNDLE}').then(({ main }) => main(process.argv.slice(1)))`, '--']
+const START = `import('${BUNDLE}').then(({ main }) => main(process.argv.slice(1)))`
+export const BUNDLED = ['-e', `require('node:module').enableCompileCache?.(); ${START}`, '--']
+export const BUNDLED_ENVIRONMENT = { MALLOC_ARENA_MAX: '2' } as const
 const BUILD = fileURLToPath(new URL('../../node/build.ts', import.meta.url))
 
 /** After a start connections are still being made and stores compared: left to settle for so long. A guess. */
@@ -42,7 +44,7 @@ export async function benchIdle({ seconds, sizes, isBundled }: IdleOptions): Pro
   if (isBundled) buildBundle()
   const figures: Figure[] = []
   for (const nodes of sizes) {
-    const stage = { nodes, preset: 'lan', ...(isBundled && { program: BUNDLED }) }
+    const stage = { nodes, preset: 'lan', ...(isBundled && { program: BUNDLED, environment: BUNDLED_ENVIRONMENT }) }
     figures.push(...(await onStage(stage, (played) => idleCpu(played, seconds))))
   }
   return figures
@@ -56,9 +58,11 @@ async function idleCpu(stage: Stage, seconds: number): Promise<readonly Figure[]
   const nodes = [leader, ...others]
   const percent = await cpuPercent(nodes, seconds)
   const memory = await Promise.all(nodes.map(residentMb))
+  const shares = await Promise.all(nodes.map(shareMb))
   const size = nodes.length
   console.error(
-    `one of ${size}, idle for ${seconds} s: ${median(memory).toFixed(0)} MB resident, ` +
+    `one of ${size}, idle for ${seconds} s: ${median(memory).toFixed(0)} MiB resident ` +
+      `(${median(shares).toFixed(0)} with shared pages divided), ` +
       `${percent.map((one) => one.toFixed(2)).join(' ')} % of a core, the leader first (${loadNow()})`,
   )
   const [ofLeader = Number.NaN, ...ofOthers] = percent

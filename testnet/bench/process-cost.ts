@@ -13,7 +13,18 @@ export async function cpuSeconds({ process }: FleetNode): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S
 }
 
+/** In MiB, with the pages that it shares with other processes. */
 export async function residentMb({ process }: FleetNode): Promise<number> {
   const status = await readFile(`/proc/${process.pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1_024
+}
+
+/**
+ * The process's share of the memory that is taken, in MiB: a page that several hold counts for each by its part
+ * (proc(5), Pss). So what nodes take together is the sum of their shares, while the program's own pages are in the
+ * resident memory of each.
+ */
+export async function shareMb({ process }: FleetNode): Promise<number> {
+  const rollup = await readFile(`/proc/${process.pid}/smaps_rollup`, 'utf8')
+  return Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? Number.NaN) / 1_024
 }

@@ -27,11 +27,12 @@ export interface StageOptions {
   readonly nodes: number
   readonly preset: string
   readonly program?: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
 }
 
 /** Runs `play` on a fleet of its own, and leaves nothing behind. */
 export async function onStage<T>(options: StageOptions, play: (stage: Stage) => Promise<T>): Promise<T> {
-  const { nodes, preset, program } = options
+  const { nodes, preset, program, environment } = options
   const baseDir = await mkdtemp(join(tmpdir(), 'coppice-bench-'))
   const names = Array.from({ length: nodes }, (_, index) => `home-${index + 1}`)
   const fleet = createFleet({
@@ -41,6 +42,7 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
     waveNodes: WAVE_NODES,
     onProgress: console.error,
     ...(program && { program }),
+    ...(environment && { environmentOf: () => environment }),
   })
   const watch = createWatch()
   try {

@@ -7,6 +7,7 @@ import type { DomainPath } from '../../../overlay/kernel/ids.ts'
 import type { NodeControl, StatusView } from '../../control.ts'
 import type { RunningNode } from '../../index.ts'
 import type { NodeOptions, Preset } from '../../options.ts'
+import { keepCompiled } from '../compile-cache.ts'
 import type { CliContext } from '../context.ts'
 import { clean } from '../render.ts'
 import { onFirstSignal } from '../signals.ts'
@@ -131,6 +132,7 @@ async function untilReady(context: CliContext, node: RunningNode, end: AbortSign
     await node.ready(end)
     context.say('ready to take work')
     context.answer(node.control.status(), () => 'ready')
+    keepCompiled()
   } catch (problem) {
     if (!end.aborted) throw problem
   } finally {
