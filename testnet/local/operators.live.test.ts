@@ -39,9 +39,9 @@ test('every node holds the same charter, which names both operators', async () =
 })
 
 test('an operator’s people see the names of its devices in other clusters, and another’s people do not', async () => {
-  const { node } = await named('hamburg-1').control.status()
+  const { node } = await fleet.named('hamburg-1').control.status()
   const nameAt = async (name: string): Promise<string | undefined> =>
-    (await named(name).control.status()).peers.find((peer) => peer.node === node)?.name
+    (await fleet.named(name).control.status()).peers.find((peer) => peer.node === node)?.name
   await until('its name is known', async () => (await nameAt('berlin-1')) === 'hamburg-1', PATIENCE_MS)
   const isMet = async (): Promise<boolean> => (await nameAt('rome-1')) !== undefined
   await until('the other operator’s device has met it', isMet, PATIENCE_MS)
