@@ -115,8 +115,7 @@ async function measure(stage: Stage, options: OverlayBenchOptions): Promise<read
 }
 
 async function readyNode(fleet: Fleet, name: string): Promise<FleetNode> {
-  const node = fleet.nodes.find((one) => one.name === name)
-  if (node === undefined) throw new Error(`no node ${name}`)
+  const node = fleet.named(name)
   await until(`${name} is ready`, async () => (await node.control.status()).ready, READY_MS_MAX, [node])
   return node
 }
@@ -143,8 +142,7 @@ async function throughput(
   { runs, mebibytes }: OverlayBenchOptions,
 ): Promise<readonly Figure[]> {
   const rates = new Map<string, number[]>()
-  const far = fleet.nodes.find(({ name }) => name === 'far')
-  const farId = (await far?.control.status())?.node ?? ''
+  const { node: farId } = await fleet.named('far').control.status()
   const pings: number[] = []
   const termOf = async () => (await near.control.status()).domains.find(({ path }) => path === '/')?.term ?? Number.NaN
   const term = await termOf()

@@ -132,8 +132,7 @@ async function agree(fleet: Fleet): Promise<void> {
   ]
   await timed('both operators signed policies, and all their devices have them', async () => {
     for (const { at, policy } of policies) {
-      const node = fleet.nodes.find(({ name }) => name === at)
-      await node?.control.setPolicy(JSON.stringify(policy))
+      await fleet.named(at).control.setPolicy(JSON.stringify(policy))
     }
     const hasOne = async ({ control }: FleetNode): Promise<boolean> => (await control.policy()).version > 0
     await until('every device has its policy', () => everyone(fleet, hasOne), PATIENCE_MS)
