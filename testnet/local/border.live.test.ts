@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { coppice } from './command-fixture.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -49,19 +49,14 @@ const DEEDS: readonly ((service: string) => readonly string[])[] = [
 let baseDir = ''
 let fleet: Fleet
 
-const named = (name: string): FleetNode => {
-  const found = fleet.nodes.find((node) => node.name === name)
-  assert.ok(found)
-  return found
-}
 const atRome = (...words: readonly string[]) =>
-  coppice(words[0] ?? '', '--data', named('rome-1').dataDir, ...words.slice(1))
+  coppice(words[0] ?? '', '--data', fleet.named('rome-1').dataDir, ...words.slice(1))
 const allow = (may: readonly string[]): Promise<unknown> =>
-  named('berlin-1').control.setPolicy(JSON.stringify({ rules: [{ operators: ['Tiber Farms'], may }] }))
+  fleet.named('berlin-1').control.setPolicy(JSON.stringify({ rules: [{ operators: ['Tiber Farms'], may }] }))
 
 /** What rome's people hear when they call it; the reason where they do not get through. */
 async function called(service: string): Promise<string> {
-  const { hostname, port } = new URL((await named('rome-1').control.status()).proxies.http ?? '')
+  const { hostname, port } = new URL((await fleet.named('rome-1').control.status()).proxies.http ?? '')
   const host = `${service}.any.rr.local:8080`
   return await new Promise((resolve, reject) => {
     const asked = request({ host: hostname, port, path: `http://${host}/`, agent: false, headers: { host } })
@@ -93,9 +88,9 @@ async function isHidden(): Promise<boolean> {
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'border-'))
   fleet = await readyFleet({ baseDir, clusters: CLUSTERS })
-  await named('berlin-1').control.deploy(DESCRIPTOR, { domain: null })
+  await fleet.named('berlin-1').control.deploy(DESCRIPTOR, { domain: null })
   const runs = async (): Promise<boolean> =>
-    (await named('berlin-1').control.instances()).some(({ state }) => state === 'running')
+    (await fleet.named('berlin-1').control.instances()).some(({ state }) => state === 'running')
   await until('it runs', runs, PATIENCE_MS)
 })
 
@@ -142,7 +137,7 @@ test('let read its logs and run programs they do, and nobody else decides over i
     assert.equal(exitCode, 1, words.join(' '))
     assert.match(stderr, /another operator/)
   }
-  assert.equal((await named('berlin-1').control.instances()).length, 1)
+  assert.equal((await fleet.named('berlin-1').control.instances()).length, 1)
   assert.equal(await called(SERVICE), 'hello')
 })
 
