@@ -6,8 +6,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
-import { type Admission, loadMemory, loadSeeds, memberByInvite, memberOrFounder, openFolder } from './boot.ts'
+import {
+  type Admission,
+  asCoppiceError,
+  loadMemory,
+  loadSeeds,
+  memberByInvite,
+  memberOrFounder,
+  openFolder,
+  unanswered,
+} from './boot.ts'
 import { factsOf, trustingSealer } from './core/world.test-kit.ts'
+import { CoppiceError } from './errors.ts'
 import type { NodeOptions } from './options.ts'
 
 async function folder(t: TestContext): Promise<string> {
@@ -93,4 +103,13 @@ test('a key that is damaged is refused, and the folder is free for others afterw
   for (let attempt = 0; attempt < 2; attempt++) {
     await assert.rejects(openFolder(dataDir, unexpected), { code: 'damaged-key' })
   }
+})
+
+test('a join that runs out of time says of each address that nobody answered, whatever it was at', () => {
+  const problem = asCoppiceError(unanswered(new DOMException('timed out', 'TimeoutError'), ['/ip4/192.0.2.1/tcp/1']))
+  assert.ok(problem instanceof CoppiceError)
+  assert.equal(problem.code, 'unreachable')
+  assert.match(problem.message, /192\.0\.2\.1.*no answer within 120 s/)
+  const other = new Error('a bug')
+  assert.equal(unanswered(other, []), other)
 })

@@ -201,13 +201,21 @@ async function askUntilAnswered(
       const asked = { federation, addresses, request, mdns }
       return await exchangeJoin({ ...asked, nodeKey: nodeKey.privateKey, signal: deadline, onStep: say })
     } catch (problem) {
-      if (!(problem instanceof JoinUnreachableError) || deadline.aborted) throw problem
+      if (deadline.aborted) throw unanswered(problem, addresses)
+      if (!(problem instanceof JoinUnreachableError)) throw problem
       const where = mdns ? ', nor did the device that made it on this network' : ''
       say(`${problem.message}${where}; trying again`)
       await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS))
       if (deadline.aborted) throw problem
     }
   }
+}
+
+/** The time to wait may be over in the middle of a question, which then says nothing of the addresses. */
+export function unanswered(problem: unknown, addresses: readonly string[]): unknown {
+  if (!(problem instanceof DOMException) || problem.name !== 'TimeoutError') return problem
+  const reason = `no answer within ${JOIN_MS_MAX / 1_000} s`
+  return new JoinUnreachableError(addresses.map((address) => ({ address, reason })))
 }
 
 /** Where to meet the others first: what the invite said; for a founder, who joined before this start. */

@@ -195,6 +195,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       // Whoever comes again may have lost the other connection: a device that moved, a restart.
       const others = node.getConnections(connection.remotePeer).filter((other) => other !== connection)
       others.forEach(paths.roundTrips.doubt)
+      if (others.length > 0) lines.doubt(peerOf(connection))
       connections.add(connection, member)
       void introduce(node, connection)
     },

@@ -126,6 +126,11 @@ export const REFUTE_QUIET_MS = 2 * REFUTE_GAP_MS_MAX
 
 /** Least time between two statements of this node about itself in ms; what changes in between is said together. */
 export const STATEMENT_GAP_MS = 1_000
+/**
+ * In large clusters a member says its fitness less often: all together say it once a second at most, as summaries are
+ * said (node/core/inventories.ts). What is decided by it takes ten minutes.
+ */
+export const FITNESS_MS_PER_MEMBER = 1_000
 /** A smaller change of fitness is not worth a statement: the 5 % rule of DESIGN section 7. */
 export const FITNESS_STEP_MIN = 0.05
 

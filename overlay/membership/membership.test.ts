@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NodeId } from '../kernel/ids.ts'
-import { MEMBERSHIP_TIMING } from './constants.ts'
+import { FITNESS_MS_PER_MEMBER, MEMBERSHIP_TIMING } from './constants.ts'
 import { type Cluster, createCluster, createMeetingCluster, domain, sealerOf } from './fixtures.ts'
 import { refusalsOf, rosterOf, wakeAt } from './membership.ts'
 import { aliveNodes, type MemberState, watchedBy, watchersOf } from './roster.ts'
@@ -149,6 +149,22 @@ test('changes of oneself are gathered: many in a second make two statements, and
   cluster.run(MEMBERSHIP_TIMING.lan.fitnessGapMs)
   assert.equal(authored().length, 3)
   assert.equal(rosterOf(cluster.stateOf(cluster.nodes[1] as NodeId)).get(node)?.fitness, 0.9)
+})
+
+test('in a large cluster a new fitness is said less often', () => {
+  const size = 16
+  const cluster = createMeetingCluster(size)
+  const [node] = nodesOf(cluster)
+  cluster.run(2 * size * FITNESS_MS_PER_MEMBER)
+  const start = cluster.log.length
+  const authored = () => cluster.log.slice(start).filter(({ on, effect }) => on === node && effect.kind === 'author')
+  for (let change = 1; change <= 9; change++) cluster.input(node, { kind: 'self-changed', fitness: change / 10 })
+  assert.equal(authored().length, 1)
+  for (let change = 9; change >= 1; change--) cluster.input(node, { kind: 'self-changed', fitness: change / 10 })
+  cluster.run(MEMBERSHIP_TIMING.lan.fitnessGapMs + 1_000)
+  assert.equal(authored().length, 1)
+  cluster.run(size * FITNESS_MS_PER_MEMBER)
+  assert.equal(authored().length, 2)
 })
 
 test('a statement about somebody else, or of another domain, is refused', () => {

@@ -6,6 +6,7 @@ import { earliest, type Millis } from '../kernel/time.ts'
 import {
   ADDRESS_CHARS_MAX,
   ADDRESSES_MAX,
+  FITNESS_MS_PER_MEMBER,
   FITNESS_STEP_MIN,
   NAME_CHARS_MAX,
   REFUTE_GAP_MS_MAX,
@@ -103,11 +104,14 @@ export function onSelfChanged(turn: Turn, input: Extract<MembershipInput, { kind
   const isAbleAsBefore = canLead === turn.state.canLead && isRelay === turn.state.isRelay
   const isSame = isAbleAsBefore && name === own.name && isSameList(addresses, own.addresses)
   if (!isFitter && isSame) return
-  const gapMs = isSame ? turn.state.timing.fitnessGapMs : STATEMENT_GAP_MS
+  const gapMs = isSame ? fitnessGapMs(turn.state) : STATEMENT_GAP_MS
   const newsGapMs = Math.min(gapMs, turn.state.newsGapMs ?? gapMs)
   become(turn, { own: { ...own, name, addresses, fitness }, canLead, isRelay, newsGapMs })
   sayWhatIsDue(turn)
 }
+
+const fitnessGapMs = ({ table, timing }: MembershipState): Millis =>
+  Math.max(timing.fitnessGapMs, table.entries.size * FITNESS_MS_PER_MEMBER)
 
 /** Says what changed, and refutes what had to wait, once each is due. */
 export function sayWhatIsDue(turn: Turn): void {

@@ -331,7 +331,11 @@ async function move(fleet: LabFleet, network: LabNetwork): Promise<number> {
     .node('port')
     .control.forward({ address: addressOn('no-udp'), localPort: 0, protocol: 'tcp' }, done.signal)
   const isAnswered = async () => (await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])).length > 0
-  await until('the service answers from its new network', isAnswered, PATIENCE_MS)
-  done.abort()
+  try {
+    await until('the service answers from its new network', isAnswered, PATIENCE_MS)
+  } finally {
+    // Or the end of the node would be told instead of what was waited for.
+    done.abort()
+  }
   return (Date.now() - movedAtMs) / 1_000
 }
