@@ -43,10 +43,11 @@ test('a node of forty hears hardly more than one of twenty, and less than five m
 
 test('the lines say what one node hears in one second', () => {
   const kinds = [{ kind: 'membership/probe', messages: 20, bytes: 800 }]
-  const lines = idleLines({ virtualMs: 10_000, cpuMs: 10, kinds }, 2)
+  const lines = idleLines({ virtualMs: 10_000, cpuMs: 10, startCpuMs: 1_500, kinds }, 2)
   assert.deepEqual(
     lines.map((line) => line.replace(/ +/g, ' ')),
     [
+      'processor 1.5 s until all agreed',
       'idle 0.500 ms of processor time for each node and virtual second',
       'a node hears in a second 1.000 40 B',
       ' membership/probe 1.000 40 B',
