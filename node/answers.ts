@@ -128,13 +128,17 @@ export function createControl(member: Member): NodeControl {
     const before = specOf(view, service)
     let refusal: string | null = null
     const stop = member.onEvent(({ name, fields }) => {
-      if (name === 'submission-answered' && fields.key === `spec/${service}`) refusal = fields.refusal as string | null
+      if (fields.key !== `spec/${service}`) return
+      if (name === 'submission-answered') refusal = fields.refusal as string | null
+      // By the store of this node itself.
+      if (name === 'record-refused' && (fields.from ?? view.self.node) === view.self.node) refusal = String(fields.code)
     })
     host.input({ kind: 'submit', domain, service, spec, held, rollout, isScale })
     const isOwn = (record: SealedRecord<SpecRecord>): boolean => record.message.service === service
     const own = view.unaccepted().filter(isSpec).find(isOwn) ?? specOf(view, service)
     const isHolder = view.stores().some((store) => store.domain === domain)
     const isDone = (): boolean => {
+      if (refusal !== null) return true
       const now = specOf(view, service)
       const isTaken = spec === null ? now === null : now !== null && now !== before
       return (isTaken || !isHolder) && !view.unaccepted().some((record) => record.message.service === service)

@@ -179,7 +179,9 @@ function readdressed(
   if (!isNew || !needsDial(link)) return { ...known, addresses }
   if (!known.isDialling) return { ...known, addresses, failures: 0, unready: 0, dialAt: now }
   const added = addresses.filter((address) => !known.addresses.includes(address))
-  const fresh = link === undefined ? added : added.filter(isDirect)
+  // Where the dial that runs has relays to go over, another one is no hurry.
+  const hasRelay = link !== undefined || !known.addresses.every(isDirect)
+  const fresh = hasRelay ? added.filter(isDirect) : added
   return { ...known, addresses, failures: 0, unready: 0, dialAt: now, fresh: [...known.fresh, ...fresh] }
 }
 

@@ -6,6 +6,8 @@ export const NAT_PMP_PORT = 5_351
 const NAT_PMP_VERSION = 0
 const EXTERNAL_ADDRESS = 0
 const MAP_TCP = 2
+/** What a router answers that was asked by PCP and does not speak it (section 3.5). */
+export const UNSUPPORTED_VERSION = 1
 /** An answer's operation is its question's and this (RFC 6886, section 3.2). */
 const ANSWER = 128
 

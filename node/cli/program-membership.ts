@@ -1,6 +1,6 @@
 // The commands about who belongs: invites, operators, the charter.
 
-import { Argument, type Command } from 'commander'
+import { Argument, type Command, Option } from 'commander'
 import { INVITE_USES_MAX, THRESHOLD_WORDS } from '../io/control-limits.ts'
 import { domainPath, duration, whole } from './arguments.ts'
 import type { InviteWords } from './commands/member.ts'
@@ -22,7 +22,11 @@ function addInvites(program: Command, contextOf: ContextOf): void {
     .description('print an invite: one line that lets a device join')
     .option('--domain <path>', 'the cluster that the device joins', domainPath)
     .option('--uses <number>', 'how many devices may use it', whole(1, INVITE_USES_MAX), 1)
-    .option('--ttl <duration>', 'how long it may be used, as in 30m, 1h or 7d', duration, HOUR_MS)
+    .addOption(
+      new Option('--ttl <duration>', 'how long it may be used, as in 30m, 1h or 7d')
+        .argParser(duration)
+        .default(HOUR_MS, '1h'),
+    )
     .option('--node <id>', 'the only device that may use it')
     .option('--enrol', 'whoever joins with it may invite others')
     .option('--qr', 'draw it on stderr too, to be scanned')

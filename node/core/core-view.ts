@@ -10,6 +10,7 @@ import type { SealedRecord, StoreView } from '../../services-registry/index.ts'
 import type { IntakeKeeper } from './intake.ts'
 import type { Inventories } from './inventories.ts'
 import type { Intake } from './messages.ts'
+import type { Names } from './names.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { PendingInstance, Placing } from './placing.ts'
 import type { Records } from './records.ts'
@@ -44,7 +45,7 @@ export interface CoreView {
   /** Submissions that no holder has taken in so far. */
   unaccepted(): readonly SealedRecord[]
   addressesOf(peer: NodeId): readonly string[]
-  /** The name that a node of another cluster gives itself, where it was met. */
+  /** The name that a node of another cluster gives itself, or that others of this operator's devices have for it. */
   statedName(peer: NodeId): string | null
 }
 
@@ -57,6 +58,7 @@ interface Seen {
   readonly stores: CoreView['stores']
   readonly records: Pick<Records, 'specRevision'>
   readonly neighbours: Neighbours
+  readonly names: Names
   readonly inventories: Inventories
   readonly placing: Placing
   readonly intake: IntakeKeeper
@@ -87,5 +89,5 @@ export const coreView = (
   intake: parts.intake.current,
   unaccepted: parts.requests.pending,
   addressesOf: parts.neighbours.addressesOf,
-  statedName: (peer) => parts.neighbours.statementOf(peer)?.message.name ?? null,
+  statedName: (peer) => parts.neighbours.statementOf(peer)?.message.name || parts.names.nameOf(peer),
 })

@@ -9,7 +9,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earliest, type Millis } from '../../overlay/kernel/time.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
 import { PLACEMENT_TIMING } from '../../placement/index.ts'
-import type { SealedRecord, SpecRecord, StoreView } from '../../services-registry/index.ts'
+import type { StoreView } from '../../services-registry/index.ts'
 import type { Preset } from '../options.ts'
 import { leaderFields } from './announcing.ts'
 import { createAsking } from './asking.ts'
@@ -22,6 +22,7 @@ import { holdsStoreOf } from './holding.ts'
 import { createIntake, replaceableSeats } from './intake.ts'
 import { createInventories } from './inventories.ts'
 import type { CoreMemory } from './memory.ts'
+import { createNames } from './names.ts'
 import { createNeighbours, topicsOf } from './neighbours.ts'
 import type { News } from './news.ts'
 import { createPlacing, type PlacingSettings } from './placing.ts'
@@ -144,6 +145,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   })
   const asking = createAsking(self, book)
   const audit = createAudit()
+  const names = createNames({ self, name: options.name, incarnation, roster, inventories, neighbours })
   const policies = createPolicies(self, neighbours.connected)
   const showing = createShowing({ self, stores, leads, book, connected: neighbours.connected })
   const intake = createIntake({
@@ -168,21 +170,20 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     asking,
     intake,
     policies,
+    names,
   }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
     const store = records.store(input.domain)
-    const [waiting, seenBy] = [pendingSpec(input.service), showing.seenBy(input.spec)]
+    const [waiting, seenBy] = [requests.pendingSpec(input.service), showing.seenBy(input.spec)]
     const message = authorSubmission(input, { self, store, waiting, wall, seenBy })
     out.push({ kind: 'author', message, topics: [] })
   }
 
-  const pendingSpec = (service: string): SealedRecord<SpecRecord> | null =>
-    (requests.pending().find((record) => record.message.service === service) as SealedRecord<SpecRecord>) ?? null
-
   const onConnected = ({ peer, facts }: Extract<CoreInput, { kind: 'connected' }>, at: StepContext): void => {
     neighbours.onConnected(peer, facts, out)
     policies.onConnected(peer, facts, out)
+    names.onConnected(peer, facts, out)
     if (facts.domain === self.domain) {
       inventories.onAudience(peer, out)
       roster.onConnected(peer, at, out, news)
@@ -215,9 +216,10 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     switch (input.kind) {
       case 'operators':
         isShared = input.count > 1
-        return
+        return names.onShared(isShared, out)
       case 'start':
         isShared = (input.operators ?? 1) > 1
+        names.onShared(isShared, out)
         roster.onStart(at, out, news)
         hierarchy.start(at, out, news)
         requests.onLeaders(at, out)
@@ -336,6 +338,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         records.onMember(one.node, one.to === 'alive' || one.to === 'suspect', at, out, news)
         return placing.onChild(one.node, at, out)
       case 'inventory-news':
+        names.onChild(one.child, out)
         return placing.onInventory(one.domain, one.child, at, out)
       case 'record-news':
         audit.onRecord(one.record, out)
@@ -377,7 +380,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     neighbours.onSettled(at.now, hierarchy.seats(), out)
   }
 
-  const seen = { incarnation, book, roster, hierarchy, stores, records, neighbours, inventories }
+  const seen = { incarnation, book, roster, hierarchy, stores, records, neighbours, inventories, names }
   return {
     step: (input, at) => {
       news = []

@@ -21,7 +21,7 @@ import type {
   SpecRecord,
 } from '../../services-registry/index.ts'
 import type { Answer, Question } from './asking.ts'
-import type { IntakeMessage, IntakeStateMessage, WhereMessage } from './messages.ts'
+import type { IntakeMessage, IntakeStateMessage, NamesMessage, WhereMessage } from './messages.ts'
 
 /** Everything that nodes say to each other in envelopes. */
 export type CoreMessage =
@@ -34,6 +34,7 @@ export type CoreMessage =
   | WhereMessage
   | IntakeMessage
   | IntakeStateMessage
+  | NamesMessage
 
 export interface Topic {
   readonly domain: DomainPath

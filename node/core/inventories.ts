@@ -67,8 +67,9 @@ export interface Inventories {
 }
 
 /**
- * At most one summary a second is spread in a cluster, whatever its size: each costs every member about 0.3 % of a core
- * a second (a mesh of 100 nodes). From 31 nodes on, each is heard less often than every 30 s.
+ * At most one summary a second is spread in a cluster, whatever its size, and one aggregate in a domain above: each
+ * costs every hearer about 0.3 % of a core a second (a mesh of 100 nodes). From 31 nodes on, and from 6 domains on
+ * (`lan`), each is heard less often than it would be of fewer, but by the leader.
  */
 const SPREAD_INTERVAL_MS: Millis = 1_000
 
@@ -81,6 +82,8 @@ interface Said<T> {
 interface Lead {
   readonly fence: Fence
   said: Said<DomainAggregate>
+  /** Whom it was said to besides, where the domain has many children; the same as `said` where it has few. */
+  told: { readonly leader: NodeId; readonly at: Millis; readonly value: DomainAggregate } | null
   /** Whether the aggregate would say enough new; null where that has to be looked at again. */
   isNews: boolean | null
 }
@@ -145,11 +148,34 @@ export function createInventories(options: InventoriesOptions): Inventories {
       }),
     )
 
-  const aggregateDue = (domain: DomainPath, lead: Lead): Millis => {
-    const { said: before } = lead
-    lead.isNews ??= before.value === null || aggregateChangedEnough(before.value, foldedOf(domain))
-    return publishAt(before.at, lead.isNews, 0, timing.aggregateMsMin, timing.aggregateMsMax)
+  const isNewsOf = (domain: DomainPath, lead: Lead, before: DomainAggregate | null): boolean => {
+    lead.isNews ??= before === null || aggregateChangedEnough(before, foldedOf(domain))
+    return lead.isNews
   }
+
+  /** When everybody who may come to lead the parent is due to hear of a domain. */
+  const aggregateSpreadDue = (domain: DomainPath, lead: Lead): Millis => {
+    const { at, value } = lead.said
+    const crowdedMs = siblingsOf(domain) * SPREAD_INTERVAL_MS
+    if (crowdedMs > timing.aggregateMsMax) return publishAt(at, false, 0, 0, crowdedMs)
+    return publishAt(at, isNewsOf(domain, lead, value), 0, timing.aggregateMsMin, timing.aggregateMsMax)
+  }
+
+  /** And when the parent's leader is, who places by it; null where it hears what everybody hears, or is not known. */
+  const aggregateTellDue = (domain: DomainPath, lead: Lead): Millis | null => {
+    const parent = parentOf(domain)
+    const leader = parent === null ? null : book.nodeOf(parent)
+    if (leader === null || siblingsOf(domain) * SPREAD_INTERVAL_MS <= timing.aggregateMsMax) return null
+    if (lead.told?.leader !== leader) return 0
+    const { at, value } = lead.told
+    return publishAt(at, isNewsOf(domain, lead, value), 0, timing.aggregateMsMin, timing.aggregateMsMax)
+  }
+
+  /** How many domains the parent is heard to have. */
+  const siblingsOf = (domain: DomainPath): number => inventoryOf(parentOf(domain) ?? ROOT).rows.size
+
+  const aggregateDue = (domain: DomainPath, lead: Lead): Millis =>
+    earlier(aggregateTellDue(domain, lead), aggregateSpreadDue(domain, lead)) ?? 0
 
   /** A child said something else, came or went. */
   const reconsider = (): void => {
@@ -160,14 +186,18 @@ export function createInventories(options: InventoriesOptions): Inventories {
     for (const [child, lead] of leads) {
       const domain = parentOf(child)
       if (domain === null || (lead.said.at !== null && aggregateDue(child, lead) > now)) continue
+      const isForAll = aggregateSpreadDue(child, lead) <= now
+      const leader = book.nodeOf(domain)
       const aggregate = foldedOf(child)
       const sequence = lead.said.sequence + 1
-      lead.said = { at: now, value: aggregate, sequence }
+      lead.said = isForAll ? { at: now, value: aggregate, sequence } : { ...lead.said, sequence }
+      lead.told = leader === null ? null : { leader, at: now, value: aggregate }
       lead.isNews = null
-      const { fence } = lead
-      const from = { domain, child, fence, sequence }
+      const from = { domain, child, fence: lead.fence, sequence }
       const message: AggregateMessage = { kind: 'placement/aggregate', ...from, aggregate, batches: true }
-      out.push({ kind: 'author', message, topics: [{ domain, topic: 'summary' }] })
+      if (isForAll) out.push({ kind: 'author', message, topics: [{ domain, topic: 'summary' }] })
+      else if (leader === self.node) out.push({ kind: 'author', message, topics: [] })
+      else if (leader !== null) out.push({ kind: 'send', to: leader, message })
     }
   }
 
@@ -195,7 +225,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
       if (latest !== null) out.push({ kind: 'send', to: peer, message: nextSummary(latest) })
     },
     onLead: (domain, fence) => {
-      leads.set(domain, { fence, said: NOTHING_SAID, isNews: null })
+      leads.set(domain, { fence, said: NOTHING_SAID, told: null, isNews: null })
     },
     onUnlead: (domain) => {
       leads.delete(domain)

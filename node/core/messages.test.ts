@@ -32,6 +32,7 @@ const KINDS = Object.keys({
   'node/where': null,
   'node/intake': null,
   'node/intake-state': null,
+  'node/names': null,
 })
 const PLAN = [
   ['a1', '/a'],
@@ -165,6 +166,7 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
     { kind: 'registry/lookup', domain: cluster, service, requestId: 1 },
     { kind: 'registry/answer', domain: cluster, service: other, requestId: 1, records: [], found: false },
     { kind: 'node/where', domain: cluster, node },
+    { kind: 'node/names', names: [{ node, name: 'pi-3', incarnation: 7 }] },
   ]
 }
 

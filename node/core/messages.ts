@@ -47,6 +47,14 @@ const intakeStateSchema = object({
 })
 export type IntakeStateMessage = Infer<typeof intakeStateSchema>
 
+/** With ids and names at their bounds, half of what a message may have. */
+export const NAMES_PER_MESSAGE_MAX = 128
+
+const calledSchema = object({ node: text<NodeId>(128), name: text(128), incarnation: whole() })
+const namesSchema = object({ kind: literal('node/names'), names: list(calledSchema, NAMES_PER_MESSAGE_MAX) })
+/** What devices of other clusters are called: said to devices of the same operator only. */
+export type NamesMessage = Infer<typeof namesSchema>
+
 const coreSchemas: MessageSchemas<CoreMessage> = {
   ...bootstrapSchemas,
   ...electionSchemas,
@@ -57,6 +65,7 @@ const coreSchemas: MessageSchemas<CoreMessage> = {
   'node/where': whereSchema,
   'node/intake': intakeSchema,
   'node/intake-state': intakeStateSchema,
+  'node/names': namesSchema,
 }
 
 /**
@@ -133,6 +142,8 @@ const coreManners: Readonly<Record<CoreMessage['kind'], Manner>> = {
   // Makes a device refuse or give away work.
   'node/intake': 'sealed',
   'node/intake-state': 'spoken',
+  // Names for people, of whoever is believed to be the operator's.
+  'node/names': 'spoken',
 }
 
 export const coreCodec = createCodec<CoreMessage>(coreSchemas, coreManners)

@@ -12,6 +12,7 @@ import type { Asking } from './asking.ts'
 import type { CoreEffect, CoreInput, CoreMessage } from './effects.ts'
 import type { IntakeKeeper } from './intake.ts'
 import type { IntakeMessage } from './messages.ts'
+import type { Names } from './names.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { News } from './news.ts'
 import type { Placing } from './placing.ts'
@@ -33,9 +34,13 @@ export interface ReceptionParts {
   readonly asking: Asking
   readonly intake: IntakeKeeper
   readonly policies: Policies
+  readonly names: Names
 }
 
 export type ReceptionTurn = readonly [context: StepContext, out: CoreEffect[], news: News[]]
+
+/** How a message came: from whom, and on which domain's topic or by hand. */
+type Way = Pick<Extract<CoreInput, { readonly kind: 'message' }>, 'deliveredBy' | 'gossipedIn'>
 
 export function receive(
   parts: ReceptionParts,
@@ -50,7 +55,7 @@ export function receive(
   if (opened.from !== parts.self.node && folder !== 'record' && !isForRoster) parts.roster.onHeard(opened.from, ...turn)
   switch (folder) {
     case 'election':
-      return onElection(parts, opened as Opened<ElectionMessage>, deliveredBy, ...turn)
+      return onElection(parts, opened as Opened<ElectionMessage>, { deliveredBy, gossipedIn }, ...turn)
     case 'membership':
       return onMembership(parts, opened as Opened<MembershipMessage>, ...turn)
     case 'record':
@@ -74,19 +79,20 @@ function onPlacement(parts: ReceptionParts, opened: Opened<PlacementMessage>, ..
 }
 
 /**
- * News of a leader that came from outside the cluster is passed on inside: gossip reaches only who was linked before
- * it.
+ * News of a leader that came from outside the cluster is passed on inside, where it came by hand: to who was linked
+ * when gossip brought it, gossip brought it.
  */
 function onElection(
   { self, book, hierarchy, neighbours }: ReceptionParts,
   opened: Opened<ElectionMessage>,
-  deliveredBy: NodeId,
+  { deliveredBy, gossipedIn }: Way,
   ...[context, out, news]: ReceptionTurn
 ): void {
   const learned: HierarchyEvent[] = []
   hierarchy.onMessage(opened, context, out, learned)
   news.push(...learned)
-  if ((neighbours.connected().get(deliveredBy)?.domain ?? self.domain) === self.domain) return
+  const isFromInside = (neighbours.connected().get(deliveredBy)?.domain ?? self.domain) === self.domain
+  if (isFromInside || gossipedIn !== null) return
   for (const event of learned) {
     const known = event.kind === 'leader-news' ? book.leaderOf(event.domain) : null
     if (known === null) continue
@@ -163,6 +169,7 @@ function onNode(parts: ReceptionParts, opened: Opened<CoreMessage>, ...turn: Rec
   const { from, message } = opened
   if (message.kind === 'node/intake') return onIntake(parts, { ...opened, message }, ...turn)
   if (message.kind === 'node/intake-state') return asking.onAnswer(message, out)
+  if (message.kind === 'node/names') return parts.names.onMessage({ ...opened, message }, out)
   if (message.kind !== 'node/where' || message.domain !== self.domain) return
   const statement = neighbours.statementOf(message.node)
   if (statement === null) return

@@ -50,6 +50,8 @@ export interface Requests {
   onLeaders(context: StepContext, out: CoreEffect[]): void
   /** Specs that no holder has taken in so far. */
   pending(): readonly SealedRecord[]
+  /** The spec of a service that no holder has taken in so far. */
+  pendingSpec(service: string): SealedRecord<SpecRecord> | null
   onWake(context: StepContext, out: CoreEffect[]): void
   wakeAt(): Millis | null
 }
@@ -120,6 +122,8 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
     for (const domain of unknown) askWhoLeads(domain, self.node, book.nodeOf, out)
   }
 
+  const waiting = (): readonly SealedRecord[] => [...outbox.pending.values()].map((push) => push.record)
+
   return {
     submit: (domain, opened, context, out) => {
       feedOutbox({ kind: 'holders', domain, nodes: holdersOf(domain) }, context, out)
@@ -146,7 +150,9 @@ export function createRequests({ self, book, stores, pending }: RequestsOptions)
       }
       askForLeaders(context, out)
     },
-    pending: () => [...outbox.pending.values()].map((push) => push.record),
+    pending: waiting,
+    pendingSpec: (service) =>
+      (waiting().find(({ message }) => message.service === service) as SealedRecord<SpecRecord> | undefined) ?? null,
     onWake: (context, out) => {
       if ((lookupWakeAt(lookup) ?? Infinity) <= context.now) feedLookup({ kind: 'wake' }, context, out)
       if ((outboxWakeAt(outbox) ?? Infinity) <= context.now) feedOutbox({ kind: 'wake' }, context, out)

@@ -96,7 +96,10 @@ const FEDERATION_BYTES = 32
 
 export type Libp2pNode = Awaited<ReturnType<typeof createNode>>
 
-/** Configures a node and does not start it. */
+/**
+ * Configures a node and does not start it. `newcomers` are connections of who is no member yet; `punched` those over a
+ * hole in a NAT, on whose addresses nobody listens.
+ */
 export async function createNode(options: Libp2pOptions) {
   const relays = createRelayTransport({
     maxInboundStopStreams: RELAY_STREAMS_MAX,
@@ -112,7 +115,7 @@ export async function createNode(options: Libp2pOptions) {
   made.node = node
   const { transportManager } = node.services.inside
   const relayClient = relays.client((addresses) => transportManager.listen(addresses))
-  return Object.assign(node, { relayClient, newcomers })
+  return Object.assign(node, { relayClient, newcomers, punched: new WeakSet<Connection>() })
 }
 
 const configure = (

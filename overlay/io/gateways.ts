@@ -1,5 +1,5 @@
-// Asking the router of this network to forward a port: NAT-PMP at the default gateway first, which takes one round
-// trip, then UPnP. Only the gateway and who answers a search on this network are spoken to.
+// Asking the router of this network to forward a port: PCP and NAT-PMP at the default gateway first, which take a round
+// trip each, then UPnP. Only the gateway and who answers a search on this network are spoken to.
 
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
@@ -22,8 +22,10 @@ import {
   SSDP_WAIT_S,
   searchMessage,
   servicesIn,
+  UNSUPPORTED_VERSION,
   valueIn,
 } from '../gateway-messages.ts'
+import { pcpMapRequest, readPcpAnswer } from '../pcp-messages.ts'
 import { defaultGateway } from './default-gateway.ts'
 
 /** A question is sent again after this, then after twice as long: RFC 6886, section 3.1, which asks for nine times. */
@@ -38,62 +40,93 @@ const GIVE_BACK_MS_MAX = 1_000
 
 /** What a router does, and how to end it. */
 export interface Forwarding extends Forwarded {
-  readonly by: 'NAT-PMP' | 'UPnP'
+  readonly by: 'PCP' | 'NAT-PMP' | 'UPnP'
   /** Best effort, at most a second. */
   giveBack(): Promise<void>
 }
 
 /** Asks for `external`, or another port, to be forwarded to `port` of this device; null when no router does. */
-export async function forwardPort(port: number, external: number): Promise<Forwarding | null> {
+export async function forwardPort(port: number, external: number, nonce: Uint8Array): Promise<Forwarding | null> {
   const gateway = await defaultGateway()
   if (gateway === null) return null
-  return (await byNatPmp(gateway, port, external)) ?? (await byUpnp(gateway, port, external))
+  const asked: Asked = { gateway, port, external, nonce }
+  return (await byPortControl(asked)) ?? (await byUpnp(gateway, port, external))
 }
 
-async function byNatPmp(gateway: string, port: number, external: number): Promise<Forwarding | null> {
-  const ask = (lifetimeS: number): Promise<Forwarded | null> => askNatPmp(gateway, port, external, lifetimeS)
-  const forwarded = await ask(FORWARDING_S).catch(() => null)
+interface Asked {
+  readonly gateway: string
+  readonly port: number
+  readonly external: number
+  /** Known to this node and the router: shows that it is the same who renews. */
+  readonly nonce: Uint8Array
+}
+
+type Granted = Omit<Forwarding, 'giveBack'>
+
+interface Mapped {
+  readonly external: number
+  readonly lifetimeS: number
+}
+
+/** What the router has said so far; NAT-PMP tells its address by itself. */
+interface Heard {
+  host: string | null
+  mapped: Mapped | null
+  granted: Granted | null
+}
+
+async function byPortControl(asked: Asked): Promise<Forwarding | null> {
+  const forwarded = await askPortControl(asked, FORWARDING_S).catch(() => null)
   if (forwarded === null) return null
-  return { ...forwarded, by: 'NAT-PMP', giveBack: () => atMost(ask(0)) }
+  return { ...forwarded, giveBack: () => atMost(askPortControl(asked, 0)) }
 }
 
-async function askNatPmp(
-  gateway: string,
-  port: number,
-  external: number,
-  lifetimeS: number,
-): Promise<Forwarded | null> {
+/**
+ * PCP, then NAT-PMP, on one port: a router that speaks the older one only says so at once (RFC 6887, appendix A), or
+ * nothing, and then both are asked.
+ */
+async function askPortControl({ gateway, port, external, nonce }: Asked, lifetimeS: number): Promise<Granted | null> {
   const socket = await socketTo(gateway, NAT_PMP_PORT)
-  let host: string | null = null
-  let mapped: { readonly external: number; readonly lifetimeS: number } | null = null
+  const { address: client } = socket.address()
+  const heard: Heard = { host: null, mapped: null, granted: null }
   const done = new AbortController()
+  const askOlder = (): void => {
+    socket.send(externalAddressRequest())
+    socket.send(mapRequest(port, lifetimeS === 0 ? 0 : external, lifetimeS))
+  }
   // A gateway that does not speak it says so at once: an error of the connected socket.
   socket.on('error', () => done.abort())
   socket.on('message', (bytes) => {
-    const answer = readNatPmpAnswer(bytes)
-    if (answer?.kind === 'address') host = answer.host
-    if (answer?.kind === 'mapped' && answer.internal === port) mapped = answer
-    if (answer?.kind === 'refused' || (host !== null && mapped !== null)) done.abort()
+    const answer = readPcpAnswer(bytes, nonce)
+    const older = readNatPmpAnswer(bytes)
+    if (answer?.kind === 'mapped' && answer.internal === port) heard.granted = grantedBy('PCP', answer)
+    if (older?.kind === 'address') heard.host = older.host
+    if (older?.kind === 'mapped' && older.internal === port) heard.mapped = older
+    const { host, mapped } = heard
+    if (host !== null && mapped !== null) heard.granted ??= grantedBy('NAT-PMP', { ...mapped, host })
+    if (heard.granted !== null) return done.abort()
+    const isUnknown = older?.kind === 'refused' && older.code === UNSUPPORTED_VERSION
+    if (isUnknown || answer?.kind === 'refused') askOlder()
+    else if (older?.kind === 'refused') done.abort()
   })
   try {
     for (let sent = 0; sent < NAT_PMP_SENDS && !done.signal.aborted; sent++) {
-      socket.send(externalAddressRequest())
-      socket.send(mapRequest(port, lifetimeS === 0 ? 0 : external, lifetimeS))
+      socket.send(pcpMapRequest({ client, nonce, internal: port, external, lifetimeS }))
+      if (sent > 0) askOlder()
       await delay(NAT_PMP_RESEND_MS * 2 ** sent, null, { signal: done.signal }).catch(() => {})
     }
   } finally {
     socket.close()
   }
-  return toForwarded(host, mapped)
+  return heard.granted
 }
 
-/** Both are set by a listener, which the compiler does not follow. */
-function toForwarded(
-  host: string | null,
-  mapped: { readonly external: number; readonly lifetimeS: number } | null,
-): Forwarded | null {
-  return host === null || mapped === null ? null : { host, port: mapped.external, lifetimeS: mapped.lifetimeS }
-}
+const grantedBy = (by: Granted['by'], { host, external, lifetimeS }: Mapped & { readonly host: string }): Granted => ({
+  host,
+  port: external,
+  lifetimeS,
+  by,
+})
 
 async function byUpnp(gateway: string, port: number, external: number): Promise<Forwarding | null> {
   for (const location of await searchGateways(gateway)) {

@@ -16,6 +16,7 @@ import {
   upgradeFields,
 } from '../http-forwarding.ts'
 import { err, type Result } from '../kernel/result.ts'
+import { takeIpv6Loopback } from './both-loopbacks.ts'
 import { splice } from './splice.ts'
 import { type Call, type Connect, callOver, goneSignal, type Listener, listening } from './way-in.ts'
 
@@ -47,6 +48,8 @@ export async function openHttpProxy(options: HttpProxyOptions): Promise<Listener
     if (socket.writable) socket.end(rawRefusal({ status: 400, code: 'malformed', sentence: 'this is no HTTP request' }))
   })
   await listening(server, { host: LOOPBACK, port: options.port })
+  const { port } = server.address() as AddressInfo
+  await takeIpv6Loopback(server, port)
   const tunnels = new Set<Duplex>()
   server.on('connection', (socket) => {
     tunnels.add(socket)
@@ -54,7 +57,7 @@ export async function openHttpProxy(options: HttpProxyOptions): Promise<Listener
   })
   return {
     host: LOOPBACK,
-    port: (server.address() as AddressInfo).port,
+    port,
     close: async () => {
       const { promise, resolve } = Promise.withResolvers<void>()
       server.close(() => resolve())

@@ -2,6 +2,7 @@
 // is a file of its own; here they only meet.
 
 import { randomBytes, randomInt } from 'node:crypto'
+import type { Socket } from 'node:net'
 import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -36,6 +37,7 @@ import {
   JOIN_PROTOCOL,
   LINE_PROTOCOL,
   OBSERVE_PROTOCOL,
+  PUNCH_LINE_PROTOCOL,
   PUNCH_PROTOCOL,
   RELAY_HOP_PROTOCOL,
   RELAY_STOP_PROTOCOL,
@@ -98,6 +100,7 @@ const guardedProtocols = (federation: FederationId): readonly string[] => [
   DIAL_BACK_PROTOCOL,
   OBSERVE_PROTOCOL,
   PUNCH_PROTOCOL,
+  PUNCH_LINE_PROTOCOL,
   '/meshsub/1.0.0',
   '/meshsub/1.1.0',
   '/meshsub/1.2.0',
@@ -192,6 +195,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       // Whoever comes again may have lost the other connection: a device that moved, a restart.
       const others = node.getConnections(connection.remotePeer).filter((other) => other !== connection)
       others.forEach(paths.roundTrips.doubt)
+      if (others.length > 0) lines.doubt(peerOf(connection))
       connections.add(connection, member)
       void introduce(node, connection)
     },
@@ -199,8 +203,9 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   })
   desk.guard(guardedProtocols(federation))
   const wanted = new Set<NodeId>()
-  const paths = await installPaths({ node, desk, connections, options, wanted, door })
-  const { punch } = paths
+  const onLine = (socket: Socket): void => lines.accept(socket)
+  const paths = await installPaths({ node, desk, connections, counters, options, wanted, door, onLine })
+  const { punch, punchLine } = paths
   const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({
     node,
@@ -224,6 +229,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
           node,
           connections,
           counters,
+          punchLine,
           patienceMs: options.linePatienceMs ?? LINE_PATIENCE_MS,
           onTunnel: tunnels.serve,
         })

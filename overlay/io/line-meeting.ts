@@ -47,14 +47,17 @@ export function reachOf(connection: Connection): Reach | null {
 export const isTcp = ({ direct, remoteAddr }: Connection): boolean =>
   direct && /^\/(?:ip4|ip6|dns|dns4|dns6)\/[^/]+\/tcp\/\d+(?:\/p2p\/[^/]+)?$/.test(remoteAddr.toString())
 
+/** Makes a connection other than to an address, and begins the line on it. */
+export type Way = (begin: (socket: Socket) => Promise<TLSSocket>) => Promise<TLSSocket>
+
 export interface Agreed {
   readonly peer: NodeId
   readonly key: Uint8Array
 }
 
 export interface Meeting {
-  /** Agrees on a line and connects it: to an address, or through a relay. Rejects when that fails. */
-  dial(connection: Connection, reach: Reach | (() => Promise<Socket>), signal: AbortSignal): Promise<TLSSocket>
+  /** Agrees on a line and connects it. Rejects when that fails. */
+  dial(connection: Connection, way: Reach | Way, signal: AbortSignal): Promise<TLSSocket>
   /** Asks the peer to connect a line. Rejects when it cannot. */
   askToCall(connection: Connection, signal: AbortSignal): Promise<void>
   /** What was agreed for a ticket; null for none, or the second time. */
@@ -91,12 +94,14 @@ export async function arrangeMeetings(node: Libp2pNode, onCall: (peer: NodeId) =
   )
 
   return {
-    dial: async (connection, reach, signal) => {
+    dial: async (connection, way, signal) => {
       const secret = randomBytes(LINE_SECRET_BYTES)
       const answer = await ask(connection, { kind: 'line', secret }, signal)
       if (answer.kind !== 'line') throw new Error('the peer did not answer with a line')
-      const at = typeof reach === 'function' ? { socket: await reach() } : reach
-      return await dialTls(at, answer.ticket, lineKey(answer.ticket, [secret, answer.secret]), signal)
+      const { ticket } = answer
+      const key = lineKey(ticket, [secret, answer.secret])
+      const begin = (at: Reach | { readonly socket: Socket }) => dialTls(at, ticket, key, signal)
+      return await (typeof way === 'function' ? way((socket) => begin({ socket })) : begin(way))
     },
     askToCall: async (connection, signal) => {
       await ask(connection, { kind: 'call' }, signal)

@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
+import type { Connection } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
 import { chooseLine, LINES_PER_PEER_MAX, wantsAnother } from '../line-choice.ts'
 import { GROWTH_BYTES_MAX, type Purse } from '../line-window.ts'
@@ -15,6 +16,7 @@ import { within } from './deadline.ts'
 import { Line } from './line.ts'
 import { arrangeMeetings, isTcp, type Meeting, reachOf } from './line-meeting.ts'
 import { openLineDoor } from './line-tls.ts'
+import type { PunchLine } from './punched-line.ts'
 
 /**
  * How long the first tunnel to a peer waits for a line before it takes a libp2p stream; the line is made all the same.
@@ -36,6 +38,7 @@ export interface LinesSetup {
   readonly node: Libp2pNode
   readonly connections: Connections
   readonly counters: Counters
+  readonly punchLine: PunchLine
   /** How long a tunnel waits for the first line to a peer. */
   readonly patienceMs: number
   /** The peer opened a tunnel. */
@@ -172,16 +175,22 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
   }
   const open = async (id: NodeId, peer: Peer, signal: AbortSignal): Promise<void> => {
     const direct = connections.all(id).filter(isTcp)
-    const outbound = direct.find((connection) => reachOf(connection) !== null)
-    const [inbound] = direct
+    const [punched] = direct.filter((connection) => node.punched.has(connection))
+    const dialled = direct.filter((connection) => !node.punched.has(connection))
+    const outbound = dialled.find((connection) => reachOf(connection) !== null)
+    const [inbound] = dialled
     if (outbound !== undefined) {
       const reach = reachOf(outbound)
       if (reach === null) throw new Error('the connection has no address')
       return attach(id, await meeting.dial(outbound, reach, signal), true)
     }
+    if (inbound === undefined && punched !== undefined) return attach(id, await dialPunched(punched, signal), true)
     if (inbound === undefined) return attach(id, await dialCarried(id, signal), true)
     await Promise.all([awaited(peer.waiting, signal), meeting.askToCall(inbound, signal)])
   }
+  /** Through a hole of its own in the NATs on both sides. */
+  const dialPunched = (over: Connection, signal: AbortSignal): Promise<TLSSocket> =>
+    meeting.dial(over, (begin) => setup.punchLine(over, begin, signal), signal)
   /** Over the relay by which the peer is connected, where we can connect to that. */
   const dialCarried = async (id: NodeId, signal: AbortSignal): Promise<TLSSocket> => {
     const relayed = connections.all(id).find(({ direct }) => !direct)
@@ -189,7 +198,12 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     if (relayed === undefined || via === null) throw new Error('there is no connection')
     for (const relay of connections.all(via)) {
       const reach = reachOf(relay)
-      if (reach !== null) return await meeting.dial(relayed, () => carriage.dial(relay, reach, id, signal), signal)
+      if (reach !== null)
+        return await meeting.dial(
+          relayed,
+          async (begin) => begin(await carriage.dial(relay, reach, id, signal)),
+          signal,
+        )
     }
     throw new Error('the relay cannot be connected to')
   }

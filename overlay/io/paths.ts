@@ -2,10 +2,12 @@
 // itself, and holes through NATs.
 
 import { randomInt } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { Connection } from '@libp2p/interface'
 import type { NodeId } from '../kernel/ids.ts'
 import { type NotDirect, whyNotDirect } from '../not-direct.ts'
 import { type Connections, peerOf } from './connections.ts'
+import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { serveDialBacks } from './dial-back.ts'
 import type { HelloDesk } from './hello.ts'
@@ -13,6 +15,8 @@ import type { KnockDoor } from './knocks.ts'
 import type { NetworkOptions } from './libp2p-transport.ts'
 import { serveObservations } from './observe.ts'
 import { installPunching } from './punch.ts'
+import type { PunchMeans } from './punch-agreement.ts'
+import { installLinePunching, type PunchLine } from './punched-line.ts'
 import { keepReach, type ReachKeeper } from './reach.ts'
 import { LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
 
@@ -23,17 +27,21 @@ export interface PathsSetup {
   readonly node: Libp2pNode
   readonly desk: HelloDesk
   readonly connections: Connections
+  readonly counters: Counters
   readonly options: NetworkOptions
   /** The peers whose round trips are told of. */
   readonly wanted: ReadonlySet<NodeId>
   /** Where members knock. */
   readonly door: KnockDoor
+  /** A line begins on this connection, which both ends made through their NATs because the peer asked for it. */
+  onLine(socket: Socket): void
 }
 
 export interface Paths {
   readonly roundTrips: RoundTrips
   /** A direct connection besides a relayed one, by both ends dialling at once. Rejects with the reason why not. */
   punch(peer: NodeId, signal: AbortSignal): Promise<Connection>
+  readonly punchLine: PunchLine
   /** There is no direct connection to the peer any more. */
   onNotDirect(peer: NodeId): void
   /** Once the node listens. */
@@ -41,7 +49,8 @@ export interface Paths {
   close(): void
 }
 
-export async function installPaths({ node, desk, connections, options, wanted, door }: PathsSetup): Promise<Paths> {
+export async function installPaths(setup: PathsSetup): Promise<Paths> {
+  const { node, desk, connections, counters, options, wanted, door } = setup
   const { events } = options
   let reach: ReachKeeper | null = null
   const roundTrips = measureRoundTrips({
@@ -58,18 +67,14 @@ export async function installPaths({ node, desk, connections, options, wanted, d
   const tellWhy = (peer: NodeId, reason: NotDirect): void => {
     if (reason.code !== 'trying') events.onNotDirect(peer, reason)
   }
-  const puncher = await installPunching({
-    node,
-    desk,
-    connections,
-    observers: () => reach?.observers() ?? [],
-    roundTripMs: roundTrips.measure,
-    onFailed: tellWhy,
-  })
+  const means: PunchMeans = { node, observers: () => reach?.observers() ?? [], roundTripMs: roundTrips.measure }
+  const puncher = await installPunching({ ...means, desk, connections, onFailed: tellWhy })
+  const punchLine = await installLinePunching(means, setup.onLine)
   await serveDialBacks(node)
   await serveObservations(node, door)
   return {
     roundTrips,
+    punchLine,
     punch: async (peer, signal) => {
       try {
         return await puncher.punch(peer, signal)
@@ -83,6 +88,7 @@ export async function installPaths({ node, desk, connections, options, wanted, d
       reach = keepReach({
         node,
         connections,
+        counters,
         door,
         relay: options.relay ?? null,
         isRelayed: options.listen.includes(RELAYED),

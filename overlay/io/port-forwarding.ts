@@ -1,8 +1,11 @@
 // Keeps a port of the router forwarded to this node while members cannot dial it without. When to ask is decided in
 // forwarding.ts, how in gateways.ts.
 
+import { randomBytes } from 'node:crypto'
 import * as forwarding from '../forwarding.ts'
 import type { StepContext } from '../kernel/machine.ts'
+import { PCP_NONCE_BYTES } from '../pcp-messages.ts'
+import type { Counters } from './counters.ts'
 import { type Forwarding, forwardPort } from './gateways.ts'
 
 export interface ForwardingKeeper {
@@ -17,15 +20,17 @@ export interface ForwardingKeeper {
 
 export interface ForwardingSetup {
   readonly random: StepContext['random']
+  readonly counters: Counters
   /** A port under this address leads to this node now, or no longer does. */
   onChanged(host: string): void
   onNotice(code: string, detail: string): void
 }
 
-export function keepForwarding({ random, onChanged, onNotice }: ForwardingSetup): ForwardingKeeper {
+export function keepForwarding({ random, counters, onChanged, onNotice }: ForwardingSetup): ForwardingKeeper {
   let state = forwarding.createForwarding()
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
+  const nonce = randomBytes(PCP_NONCE_BYTES)
   /** What the router does for us now, with how to end that. */
   let held: Forwarding | null = null
 
@@ -42,11 +47,14 @@ export function keepForwarding({ random, onChanged, onNotice }: ForwardingSetup)
     for (const host of new Set([before?.host, after?.host])) if (host !== undefined) onChanged(host)
   }
   const ask = async (round: number, port: number, external: number): Promise<void> => {
-    const forwarded = await forwardPort(port, external).catch(() => null)
+    const forwarded = await forwardPort(port, external, nonce).catch(() => null)
     if (isClosed) return void forwarded?.giveBack()
     const isNews = forwarded !== null && forwarded.port !== held?.port
     if (forwarded !== null && round === state.round) held = forwarded
-    if (isNews) onNotice('port-forwarded', `${forwarded.host}:${forwarded.port} by ${forwarded.by}`)
+    if (isNews) {
+      counters.add(`ports-forwarded-${forwarded.by.toLowerCase()}`)
+      onNotice('port-forwarded', `${forwarded.host}:${forwarded.port} by ${forwarded.by}`)
+    }
     tell({ kind: 'answered', round, forwarded })
   }
   const wakeLater = (): void => {

@@ -12,6 +12,7 @@ export const CARRY_PROTOCOL = '/coppice/carry/1.0.0'
 export const DIAL_BACK_PROTOCOL = '/coppice/dial-back/2.0.0'
 export const OBSERVE_PROTOCOL = '/coppice/observe/1.0.0'
 export const PUNCH_PROTOCOL = '/coppice/punch/1.0.0'
+export const PUNCH_LINE_PROTOCOL = '/coppice/punch-line/1.0.0'
 /** libp2p's own. */
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0'
 export const RELAY_HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop'

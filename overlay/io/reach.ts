@@ -10,6 +10,7 @@ import { earlier } from '../kernel/time.ts'
 import * as reachability from '../reachability.ts'
 import * as choice from '../relay-choice.ts'
 import type { Connections } from './connections.ts'
+import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { askForDialBack, type HostAndPort, hostAndPortOf } from './dial-back.ts'
 import type { KnockDoor } from './knocks.ts'
@@ -29,6 +30,7 @@ export interface Reach {
 export interface ReachSetup {
   readonly node: Libp2pNode
   readonly connections: Connections
+  readonly counters: Counters
   readonly door: KnockDoor
   /** Always a relay, never, or (null) whenever it can be reached. */
   readonly relay: boolean | null
@@ -77,6 +79,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
 
   const forwarding = keepForwarding({
     random,
+    counters: setup.counters,
     onChanged: (address) => {
       unconfirm(address)
       tellReach({ kind: 'forwarding-changed', address })

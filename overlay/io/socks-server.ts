@@ -15,6 +15,7 @@ import {
   writeMethod,
   writeReply,
 } from '../socks.ts'
+import { takeIpv6Loopback } from './both-loopbacks.ts'
 import { serveAssociation } from './socks-datagrams.ts'
 import { splice } from './splice.ts'
 import { type Connect, type ConnectProblem, callOver, goneSignal, type Listener, listenOn } from './way-in.ts'
@@ -34,12 +35,14 @@ const LOOPBACK = '127.0.0.1'
 const REQUEST_MS_MAX = 10_000
 
 /** Starts the proxy on loopback. Rejects with the operating system's error when the port is taken. */
-export function openSocksServer(options: SocksServerOptions): Promise<Listener> {
+export async function openSocksServer(options: SocksServerOptions): Promise<Listener> {
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     socket.on('error', () => {})
     void serve(socket, options)
   })
-  return listenOn(server, { host: LOOPBACK, port: options.port })
+  const listener = await listenOn(server, { host: LOOPBACK, port: options.port })
+  await takeIpv6Loopback(server, listener.port)
+  return listener
 }
 
 async function serve(socket: Socket, options: SocksServerOptions): Promise<void> {

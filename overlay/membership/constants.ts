@@ -176,6 +176,11 @@ export const ENTRIES_ITEMS_MAX = 256
  * guess.
  */
 export const FETCHES_AT_ONCE_MAX = 3
+/**
+ * After a newcomer was heard of, the next comparison is due within this share of `syncMs`: where many come at once,
+ * not everybody hears of each. A guess.
+ */
+export const NEWCOMER_SYNC_SHARE = 1 / 6
 /** So few facts of a part of the digest are fetched from any number of members. A guess. */
 export const FETCHED_FREELY_MAX = 16
 /** To how many connected members news is handed on directly, besides gossip (rumour mongering, Demers et al. 1987). */

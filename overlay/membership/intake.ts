@@ -3,14 +3,14 @@
 
 import type { NodeId } from '../kernel/ids.ts'
 import type { Opened } from '../wire/envelope.ts'
-import { NEWS_HEARD_MAX } from './constants.ts'
+import { NEWCOMER_SYNC_SHARE, NEWS_HEARD_MAX } from './constants.ts'
 import { judge, judgeAll } from './judge.ts'
 import type { Entries, MembershipMessage, SealedReport, SealedStatement } from './messages.ts'
 import { onDoubt, renewWatch, shareReport } from './probing.ts'
 import { admitReport, admitStatement, countRefused } from './roster.ts'
 import { onOwnStatement, refute, sayWhatIsDue } from './self.ts'
 import { announce, become, persistStatement, type Turn } from './state.ts'
-import { spread } from './sync.ts'
+import { hurrySync, spread } from './sync.ts'
 
 /** A statement by gossip, or this node's own, freshly sealed. */
 export function onStatementHeard(turn: Turn, opened: SealedStatement): void {
@@ -68,6 +68,7 @@ function onStatement(turn: Turn, opened: SealedStatement): boolean {
   if (connected.has(node)) table.heardAt.set(node, turn.context.now)
   persistStatement(turn, node, opened.bytes)
   announce(turn, entry, previous?.state ?? null, 'said by the node itself')
+  if (previous === null) hurrySync(turn, turn.state.timing.syncMs * NEWCOMER_SYNC_SHARE)
   if (previous === null || previous.incarnation !== entry.incarnation) renewWatch(turn, node)
   judge(turn, node)
   return true

@@ -6,11 +6,13 @@ import { benchDocker } from './docker.ts'
 import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './election.ts'
 import { benchFailover } from './failover.ts'
 import { benchFederation, FEDERATION_PARTS } from './federation.ts'
-import { isMet, lineOf } from './figures.ts'
+import { type Figure, isMet, lineOf } from './figures.ts'
 import { BUNDLED, BUNDLED_ENVIRONMENT, benchIdle, buildBundle } from './idle.ts'
 import { benchOverlay, OVERLAY_PARTS } from './overlay.ts'
 import { measureCore } from './placement.ts'
 import { benchSubmit } from './submit.ts'
+
+const PLACEMENT_PARTS = ['core', 'process', 'docker']
 
 const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')}]
                           (${ELECTION_PARTS_DEFAULT.join(',')})
@@ -23,93 +25,111 @@ const USAGE = `npm run bench -- election [--parts all|${ELECTION_PARTS.join(',')
   --seconds N   idle, links: how long to measure (300; links of metered twice as long)
 npm run bench -- failover [--runs N]
 npm run bench -- federation [--parts charter,join,revoke] [--runs N] [--nodes N]
-npm run bench -- placement --parts core,process,docker [--runs N]  (docker: under testnet/lab/with-docker.sh)
-npm run bench -- idle [--sizes 1,3] [--seconds N] [--bundled]
-npm run bench -- overlay [--parts ${OVERLAY_PARTS.join(',')}] [--runs N] [--mebibytes N] [--bundled]`
+npm run bench -- placement [--parts ${PLACEMENT_PARTS.join(',')}] [--runs N]
+                          (core,process; docker: under testnet/lab/with-docker.sh)
+npm run bench -- idle [--sizes 1,3] [--seconds N] [--no-bundled]
+npm run bench -- overlay [--parts ${OVERLAY_PARTS.join(',')}] [--runs N] [--mebibytes N] [--no-bundled]
+  --no-bundled  idle, overlay: the sources of this checkout instead of the bundle that ships`
 
-const { positionals, values } = parseArgs({
-  allowPositionals: true,
-  options: {
-    parts: { type: 'string', default: ELECTION_PARTS_DEFAULT.join() },
-    runs: { type: 'string' },
-    nodes: { type: 'string' },
-    minutes: { type: 'string', default: '30' },
-    seconds: { type: 'string' },
-    sizes: { type: 'string', default: '1,3' },
-    hours: { type: 'string', default: '24' },
-    loss: { type: 'string', default: '0.05' },
-    mebibytes: { type: 'string', default: '512' },
-    bundled: { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-  },
-})
+const refuse = (problem: string): never => {
+  console.error(`bench: ${problem}\n${USAGE}`)
+  process.exit(2)
+}
 
-async function election(): Promise<boolean> {
-  const parts = values.parts === 'all' ? ELECTION_PARTS : values.parts.split(',')
-  const unknown = parts.filter((part) => !ELECTION_PARTS.includes(part))
-  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}`)
-  return await benchElection({
-    parts,
-    runs: Number(values.runs ?? 50),
-    nodes: Number(values.nodes ?? 5),
-    minutes: Number(values.minutes),
-    hours: Number(values.hours),
-    loss: Number(values.loss),
-    seconds: Number(values.seconds ?? 300),
+const readWords = () => {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      allowNegative: true,
+      options: {
+        parts: { type: 'string' },
+        runs: { type: 'string' },
+        nodes: { type: 'string' },
+        minutes: { type: 'string' },
+        seconds: { type: 'string' },
+        sizes: { type: 'string', default: '1,3' },
+        hours: { type: 'string' },
+        loss: { type: 'string' },
+        mebibytes: { type: 'string' },
+        bundled: { type: 'boolean', default: true },
+        verbose: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+  } catch (problem) {
+    return refuse((problem as Error).message)
+  }
+}
+
+const { positionals, values } = readWords()
+if (values.help) {
+  console.log(USAGE)
+  process.exit()
+}
+
+/** A number above 0 that was asked for by name, or what is taken where nobody asked. */
+function numberOf(name: 'runs' | 'nodes' | 'minutes' | 'seconds' | 'hours' | 'loss' | 'mebibytes', otherwise: number) {
+  const number = Number(values[name] ?? otherwise)
+  return number > 0 && Number.isFinite(number) ? number : refuse(`--${name} takes a number above 0`)
+}
+
+/** The parts that were asked for, or all, or those that are taken where nobody asked. */
+function partsOf(known: readonly string[], otherwise = known): readonly string[] {
+  if (values.parts === undefined) return otherwise
+  if (values.parts === 'all') return known
+  const parts = values.parts.split(',')
+  const unknown = parts.filter((part) => !known.includes(part))
+  return unknown.length === 0 ? parts : refuse(`no such part: ${unknown.join(', ')}; there are ${known.join(', ')}`)
+}
+
+const election = (): Promise<boolean> =>
+  benchElection({
+    parts: partsOf(ELECTION_PARTS, ELECTION_PARTS_DEFAULT),
+    runs: numberOf('runs', 50),
+    nodes: numberOf('nodes', 5),
+    minutes: numberOf('minutes', 30),
+    hours: numberOf('hours', 24),
+    loss: numberOf('loss', 0.05),
+    seconds: numberOf('seconds', 300),
     verbose: values.verbose,
   })
-}
 
-async function failover(): Promise<boolean> {
-  const figures = await benchFailover(Number(values.runs ?? 20))
-  for (const figure of figures) console.log(lineOf(figure))
-  return figures.every(isMet)
-}
+const failover = async (): Promise<boolean> => tell(await benchFailover(numberOf('runs', 20)))
 
-async function idle(): Promise<boolean> {
+const idle = async (): Promise<boolean> => {
   const sizes = values.sizes.split(',').map(Number)
-  const figures = await benchIdle({ seconds: Number(values.seconds ?? 60), sizes, isBundled: values.bundled })
-  for (const figure of figures) console.log(lineOf(figure))
-  return figures.every(isMet)
+  return tell(await benchIdle({ seconds: numberOf('seconds', 60), sizes, isBundled: values.bundled }))
 }
-
-const PLACEMENT_PARTS: readonly string[] = ['core', 'process', 'docker']
 
 async function placement(): Promise<boolean> {
-  const parts = values.parts.split(',')
-  const unknown = parts.filter((part) => !PLACEMENT_PARTS.includes(part))
-  if (unknown.length > 0)
-    throw new Error(`no such part: ${unknown.join(', ')}; there are ${PLACEMENT_PARTS.join(', ')}`)
-  const figures = [
+  const parts = partsOf(PLACEMENT_PARTS, ['core', 'process'])
+  return tell([
     ...(parts.includes('core') ? measureCore() : []),
-    ...(parts.includes('process') ? await benchSubmit(Number(values.runs ?? 20)) : []),
-    ...(parts.includes('docker') ? await benchDocker(Number(values.runs ?? 10)) : []),
-  ]
-  for (const figure of figures) console.log(lineOf(figure))
-  return figures.every(isMet)
+    ...(parts.includes('process') ? await benchSubmit(numberOf('runs', 20)) : []),
+    ...(parts.includes('docker') ? await benchDocker(numberOf('runs', 10)) : []),
+  ])
 }
 
 async function overlay(): Promise<boolean> {
-  const parts = values.parts === ELECTION_PARTS_DEFAULT.join() ? OVERLAY_PARTS : values.parts.split(',')
-  const unknown = parts.filter((part) => !OVERLAY_PARTS.includes(part))
-  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}; there are ${OVERLAY_PARTS.join(', ')}`)
+  const parts = partsOf(OVERLAY_PARTS)
   if (values.bundled) buildBundle()
-  const figures = await benchOverlay({
-    parts,
-    runs: Number(values.runs ?? 5),
-    mebibytes: Number(values.mebibytes),
-    ...(values.bundled && { program: BUNDLED, environment: BUNDLED_ENVIRONMENT }),
-  })
-  console.log('')
-  for (const figure of figures) console.log(lineOf(figure))
-  return figures.every(isMet)
+  const started = values.bundled && { program: BUNDLED, environment: BUNDLED_ENVIRONMENT }
+  const [runs, mebibytes] = [numberOf('runs', 5), numberOf('mebibytes', 512)]
+  return tell(await benchOverlay({ parts, runs, mebibytes, ...started }))
 }
 
-async function federation(): Promise<boolean> {
-  const parts = values.parts === ELECTION_PARTS_DEFAULT.join() ? FEDERATION_PARTS : values.parts.split(',')
-  const unknown = parts.filter((part) => !FEDERATION_PARTS.some((known) => known === part))
-  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(', ')}`)
-  const figures = await benchFederation({ parts, runs: Number(values.runs ?? 10), nodes: Number(values.nodes ?? 50) })
+const federation = async (): Promise<boolean> =>
+  tell(
+    await benchFederation({
+      parts: partsOf(FEDERATION_PARTS),
+      runs: numberOf('runs', 10),
+      nodes: numberOf('nodes', 50),
+    }),
+  )
+
+/** Prints each figure beside its target, and returns whether all are met. */
+function tell(figures: readonly Figure[]): boolean {
+  console.log('')
   for (const figure of figures) console.log(lineOf(figure))
   return figures.every(isMet)
 }
@@ -122,10 +142,6 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
   overlay,
   placement,
 }
-const bench = benches[positionals[0] ?? '']
-if (bench === undefined) {
-  console.error(USAGE)
-  process.exitCode = 2
-} else {
-  process.exit((await bench()) ? 0 : 1)
-}
+const [name = ''] = positionals
+const bench = benches[name] ?? refuse(name === '' ? 'say what to measure' : `there is no bench ${name}`)
+process.exit((await bench()) ? 0 : 1)

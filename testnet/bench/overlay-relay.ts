@@ -39,10 +39,10 @@ export async function benchRelay({ runs, mebibytes, program }: RelayBenchOptions
   })
   try {
     await fleet.start()
-    const near = named(fleet.nodes, 'near')
+    const near = fleet.named('near')
     const isReady = async () => (await Promise.all(fleet.nodes.map(({ control }) => control.status()))).every(isUp)
     await until('all are ready', isReady, READY_MS_MAX, fleet.nodes)
-    const { node: far } = await named(fleet.nodes, 'far').control.status()
+    const { node: far } = await fleet.named('far').control.status()
     const direct = await deployEnds(near, folder, { name: 'direct', cluster: 'open', port: 7_001 })
     const relayed = await deployEnds(near, folder, { name: 'relayed', cluster: 'far', port: 7_002 })
     const rates = await measure({ direct, relayed }, runs, mebibytes)
@@ -62,12 +62,6 @@ export async function benchRelay({ runs, mebibytes, program }: RelayBenchOptions
 
 const isUp = ({ ready, domains }: Awaited<ReturnType<FleetNode['control']['status']>>): boolean =>
   ready && domains.every(({ leader }) => leader !== null)
-
-const named = (nodes: readonly FleetNode[], name: string): FleetNode => {
-  const node = nodes.find((one) => one.name === name)
-  if (node === undefined) throw new Error(`no node ${name}`)
-  return node
-}
 
 /** In turn, so that each ratio is of one moment. */
 async function measure(ways: Readonly<Record<string, Way>>, runs: number, mebibytes: number) {

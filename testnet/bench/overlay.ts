@@ -14,7 +14,7 @@ import { benchRelay } from './overlay-relay.ts'
 import type { Latencies, Way } from './traffic-ends.ts'
 import { openTwoPlaces, type Place, type TwoPlaces } from './two-places.ts'
 
-export const OVERLAY_PARTS: readonly string[] = ['memory', 'throughput', 'latency', 'names', 'cold', 'relay']
+export const OVERLAY_PARTS: readonly string[] = ['memory', 'throughput', 'latency', 'names', 'tunnels', 'cold', 'relay']
 
 export interface OverlayBenchOptions {
   readonly parts: readonly string[]
@@ -34,7 +34,8 @@ const RELAYS = 'two plain relays'
 const TLS_RELAYS = 'two relays, TLS between'
 const READY_MS_MAX = 60_000
 const STREAMS = [1, 8] as const
-const LATENCY = { openings: 100, requests: 2_000 }
+/** Enough openings for both ends to have compiled what they run: the tunnel is to be warm. */
+const LATENCY = { openings: 1_000, requests: 2_000 }
 const QUESTIONS = 20_000
 const TUNNELS_IDLE = 1_000
 const MEMORY_BYTES = 1_000_000_000
@@ -114,8 +115,7 @@ async function measure(stage: Stage, options: OverlayBenchOptions): Promise<read
 }
 
 async function readyNode(fleet: Fleet, name: string): Promise<FleetNode> {
-  const node = fleet.nodes.find((one) => one.name === name)
-  if (node === undefined) throw new Error(`no node ${name}`)
+  const node = fleet.named(name)
   await until(`${name} is ready`, async () => (await node.control.status()).ready, READY_MS_MAX, [node])
   return node
 }
@@ -142,8 +142,7 @@ async function throughput(
   { runs, mebibytes }: OverlayBenchOptions,
 ): Promise<readonly Figure[]> {
   const rates = new Map<string, number[]>()
-  const far = fleet.nodes.find(({ name }) => name === 'far')
-  const farId = (await far?.control.status())?.node ?? ''
+  const { node: farId } = await fleet.named('far').control.status()
   const pings: number[] = []
   const termOf = async () => (await near.control.status()).domains.find(({ path }) => path === '/')?.term ?? Number.NaN
   const term = await termOf()

@@ -44,6 +44,7 @@ import {
   LINE_SECRET_BYTES,
   LINE_TICKET_CHARS,
 } from '../../overlay/line-request.ts'
+import { PCP_NONCE_BYTES, readPcpAnswer } from '../../overlay/pcp-messages.ts'
 import { decodeOffer, encodeExcuse, encodeOffer } from '../../overlay/punch.ts'
 import { readGreeting, readSocksDatagram, readSocksRequest } from '../../overlay/socks.ts'
 import { TICKET_CHARS, ticketIn } from '../../overlay/tickets.ts'
@@ -81,6 +82,7 @@ const MEMBERS = JSON.stringify({
 const latin = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'latin1'))
 const latinOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 const SERVICE = 'shop.sim.web.sim' as ServiceId
+const PCP_NONCE = new Uint8Array(PCP_NONCE_BYTES).fill(7)
 const LAN_TAG = '_coppice-ab._udp.local'
 const nothingInside = () => err('no envelope belongs here')
 
@@ -252,6 +254,17 @@ const READERS: readonly Reader[] = [
       Uint8Array.of(0, 130, 0, 0, 0, 0, 0, 1, 15, 161, 15, 161, 0, 0, 14, 16),
     ],
     read: (bytes) => readNatPmpAnswer(bytes) === null,
+  },
+  {
+    name: 'pcp',
+    samples: () => [
+      Uint8Array.of(
+        ...[2, 129, 0, 0, 0, 0, 28, 32, 0, 0, 0, 7, ...new Uint8Array(12), ...PCP_NONCE],
+        ...[6, 0, 0, 0, 15, 161, 19, 136, ...new Uint8Array(10), 255, 255, 192, 0, 2, 1],
+      ),
+      Uint8Array.of(2, 129, 0, 8, 0, 0, 0, 30, ...new Uint8Array(16)),
+    ],
+    read: (bytes) => readPcpAnswer(bytes, PCP_NONCE) === null,
   },
   {
     name: 'socks',

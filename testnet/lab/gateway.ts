@@ -6,7 +6,8 @@ import { writeFile } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 
-export type GatewayKind = 'nat-pmp' | 'upnp'
+/** miniupnpd speaks PCP wherever it speaks NAT-PMP; a router of the kind `nat-pmp` drops the questions of PCP. */
+export type GatewayKind = 'pcp' | 'nat-pmp' | 'upnp'
 
 const PROGRAM = '/usr/sbin/miniupnpd'
 const HTTP_PORT = 5_000
@@ -14,7 +15,7 @@ const HTTP_PORT = 5_000
 const READY = /Listening for NAT-PMP|HTTP listening/
 
 /** The table and chains in which miniupnpd keeps its rules, as its own `nft_init.sh` makes them, but for the policy. */
-export const GATEWAY_RULES = `
+export const gatewayRules = (kind: GatewayKind): string => `
 table inet filter {
   chain forward { type filter hook forward priority 0; policy accept; jump miniupnpd; }
   chain miniupnpd { }
@@ -23,13 +24,20 @@ table inet filter {
   chain prerouting_miniupnpd { }
   chain postrouting_miniupnpd { }
 }
+${kind === 'nat-pmp' ? WITHOUT_PCP : ''}`
+
+/** The first byte of a question is the protocol's version: 0 of NAT-PMP, 2 of PCP. */
+const WITHOUT_PCP = `
+table inet older {
+  chain input { type filter hook input priority -10; udp dport 5351 @th,64,8 2 drop; }
+}
 `
 
 const configOf = (lan: string, kind: GatewayKind): string => `
 ext_ifname=wan
 listening_ip=lan
 http_port=${HTTP_PORT}
-enable_natpmp=${kind === 'nat-pmp' ? 'yes' : 'no'}
+enable_natpmp=${kind === 'upnp' ? 'no' : 'yes'}
 enable_upnp=${kind === 'upnp' ? 'yes' : 'no'}
 secure_mode=yes
 uuid=00000000-0000-4000-8000-000000000001

@@ -3,7 +3,7 @@
 
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { GATEWAY_RULES, type GatewayKind, startGateway } from './gateway.ts'
+import { type GatewayKind, gatewayRules, startGateway } from './gateway.ts'
 import { type NatKind, natRules } from './nat.ts'
 
 /** Where a device stands: on the public segment, behind one router or two, or on the public segment without IPv4. */
@@ -121,7 +121,7 @@ async function connect(plan: Plan, name: string, place: Place): Promise<void> {
       const site = await siteOf(plan, place.site, place.nat, null)
       plan.siteOfDevice.set(name, site)
       if (place.gateway !== undefined) {
-        await feed(['netns', 'exec', site.router, 'nft', '-f', '-'], GATEWAY_RULES)
+        await feed(['netns', 'exec', site.router, 'nft', '-f', '-'], gatewayRules(place.gateway))
         await startGateway(site.router, `${site.net}.1/24`, place.gateway)
       }
       return joinSite(name, 'eth0', site)

@@ -70,10 +70,11 @@ test('a device joins with an invite of one that only a relay reaches', () => {
   assert.ok(report.join.isKnown)
 })
 
-for (const [index, device] of ['nat-pmp', 'upnp'].entries()) {
-  test(`a router asked by ${device} forwards a port, and even from behind a symmetric NAT the path is direct`, (t) => {
+for (const [index, device] of ['nat-pmp', 'upnp', 'pcp'].entries()) {
+  test(`a router asked by ${device} forwards a port, and a symmetric NAT is no hindrance any more`, (t) => {
     const forwarded = report.forwarded[index]
     t.diagnostic(`direct after ${forwarded?.directS} s`)
+    assert.deepEqual(forwarded?.by, [`ports-forwarded-${device}`])
     assert.deepEqual([forwarded?.device, forwarded?.standing, forwarded?.path], [device, 'open', 'direct'])
   })
 }
@@ -82,6 +83,12 @@ test('a transfer that began over a relay is whole when the path became direct in
   const { began, ended, mib, isSame } = report.upgrade
   t.diagnostic(`${mib.toFixed(0)} MiB`)
   assert.deepEqual([began, ended, isSame], ['relay', 'direct', true])
+})
+
+test('two whose NATs are dialled through carry a transfer on a line through another hole, and it is whole', (t) => {
+  const { path, mib, isSame } = report.overHole
+  t.diagnostic(`${mib.toFixed(0)} MiB`)
+  assert.deepEqual([path, isSame], ['direct', true])
 })
 
 test('when a relay dies, another one carries what it carried', (t) => {

@@ -25,6 +25,7 @@ const LATE: Device = { name: 'late', place: { kind: 'behind', nat: 'port-restric
 const FORWARDED: readonly Device[] = [
   { name: 'nat-pmp', place: { kind: 'behind', nat: 'symmetric', site: 'e', gateway: 'nat-pmp' } },
   { name: 'upnp', place: { kind: 'behind', nat: 'symmetric', site: 'f', gateway: 'upnp' } },
+  { name: 'pcp', place: { kind: 'behind', nat: 'symmetric', site: 'g', gateway: 'pcp' } },
 ]
 /** All that the network has to have. */
 export const STORY_PLACES: readonly Device[] = [...STORY_DEVICES, LATE, ...FORWARDED]
@@ -46,6 +47,8 @@ export interface StoriesReport {
   readonly forwarded: readonly ForwardedReport[]
   /** A transfer that began over a relay, and whether the path had become direct before it ended. */
   readonly upgrade: { readonly began: string; readonly ended: string; readonly mib: number; readonly isSame: boolean }
+  /** A transfer between two whose connection goes through a hole, on a line through another one. */
+  readonly overHole: { readonly path: string; readonly mib: number; readonly isSame: boolean }
   /** From the end of the relay to the next path between the two, in s. */
   readonly relayReplacedS: number
   /** Once that relay, a leader perhaps, was gone: whom each of the others knows as leader of the cluster. */
@@ -59,6 +62,8 @@ export interface ForwardedReport {
   /** What the node found out about itself. */
   readonly standing: string
   readonly path: string
+  /** The counters of the protocols by which a router forwards it a port. */
+  readonly by: readonly string[]
   /** From its first hello to that path, in s. */
   readonly directS: number
 }
@@ -74,6 +79,7 @@ const UNREACHABLE: readonly (readonly [string, string, NotDirectCode])[] = [
 const INVITE_MS = 600_000
 /** Slow enough to last until the path is direct, which takes some seconds on a free machine. */
 const TRANSFER_S = 40
+const TRANSFER_ON_LINE_S = 2
 
 const SERVER = `const { createServer } = require('net'), { createHash } = require('crypto')
 createServer({ allowHalfOpen: true }, (socket) => {
@@ -130,19 +136,22 @@ export async function tellStories(
   const meet = await network.part('port', 'no-udp')
   await untilPath('port', 'no-udp', 'relay')
   const began = String(await pathBetween('port', 'no-udp'))
-  const sending = send(fleet, network, 'no-udp')
+  const sending = send(fleet, network, 'no-udp', TRANSFER_S)
   await meet()
   await untilPath('port', 'no-udp', 'direct')
   const ended = String(await pathBetween('port', 'no-udp'))
   say('the path became direct in the middle of a transfer')
   const upgrade = { began, ended, ...(await sending) }
+  const sent = await sendOnLine(fleet, network)
+  const overHole = { path: String(await pathBetween('port', 'no-udp')), ...sent }
+  say('a line went through a hole')
 
   const relayReplacedS = await loseRelay(fleet, 'port', 'symmetric')
   say('a relay was replaced')
   const elected = await agreeOnLeader(fleet)
   say('all agree on a leader')
   const movedS = await move(fleet, network)
-  return { pairs, overRelay, join, forwarded, upgrade, relayReplacedS, elected, movedS }
+  return { pairs, overRelay, join, forwarded, upgrade, overHole, relayReplacedS, elected, movedS }
 }
 
 /** The pairs, once no two devices are without a path, and those that cannot be direct say why. */
@@ -235,8 +244,9 @@ async function askRouters(
     await fleet.join(device, network, invite)
     await untilPath('symmetric', device, 'direct')
     const directS = (Date.now() - fleet.node(device).memberAtMs) / 1_000
-    const { reach } = await fleet.node(device).control.status()
-    reports.push({ device, standing: reach.standing, path: 'direct', directS })
+    const { reach, counters } = await fleet.node(device).control.status()
+    const by = Object.keys(counters).filter((name) => name.startsWith('ports-forwarded-'))
+    reports.push({ device, standing: reach.standing, path: 'direct', by, directS })
     await fleet.kill(device)
   }
   return reports
@@ -246,14 +256,27 @@ async function send(
   fleet: LabFleet,
   network: LabNetwork,
   to: string,
+  seconds: number,
 ): Promise<{ readonly mib: number; readonly isSame: boolean }> {
   const done = new AbortController()
   const { port } = await fleet
     .node('port')
     .control.forward({ address: addressOn(to), localPort: 0, protocol: 'tcp' }, done.signal)
-  const said = await run(network, 'port', [process.execPath, '-e', SENDER, `${port}`, `${TRANSFER_S}`])
+  const said = await run(network, 'port', [process.execPath, '-e', SENDER, `${port}`, `${seconds}`])
   done.abort()
   return JSON.parse(said || '{"mib":0,"isSame":false}')
+}
+
+/** Sends from `port` to `no-udp` until a transfer went over a line: the first tunnels may not wait for one. */
+async function sendOnLine(fleet: LabFleet, network: LabNetwork): Promise<Omit<StoriesReport['overHole'], 'path'>> {
+  const onLines = async (): Promise<number> =>
+    (await fleet.node('port').control.status()).counters['tunnels-on-lines'] ?? 0
+  const attempt = async () => {
+    const before = await onLines()
+    const sent = await send(fleet, network, 'no-udp', TRANSFER_ON_LINE_S)
+    return (await onLines()) > before ? sent : null
+  }
+  return (await until('a line goes through a hole', attempt, PATIENCE_MS)) ?? { mib: 0, isSame: false }
 }
 
 /** Kills the relay between two nodes; seconds until either tells of another path between them. */
@@ -308,7 +331,11 @@ async function move(fleet: LabFleet, network: LabNetwork): Promise<number> {
     .node('port')
     .control.forward({ address: addressOn('no-udp'), localPort: 0, protocol: 'tcp' }, done.signal)
   const isAnswered = async () => (await run(network, 'port', [process.execPath, '-e', ASKER, `${port}`])).length > 0
-  await until('the service answers from its new network', isAnswered, PATIENCE_MS)
-  done.abort()
+  try {
+    await until('the service answers from its new network', isAnswered, PATIENCE_MS)
+  } finally {
+    // Or the end of the node would be told instead of what was waited for.
+    done.abort()
+  }
   return (Date.now() - movedAtMs) / 1_000
 }

@@ -119,7 +119,7 @@ function rootLeader(fleet: Fleet): Promise<FleetNode> {
   return until('a living node leads the root', find, PATIENCE_MS)
 }
 
-/** The device that an instance runs on: with several operators, other clusters are told its id and not its name. */
+/** The device that an instance runs on: another operator's people are told its id and not its name. */
 const deviceOf = (fleet: Fleet, { node: id }: InstanceView): FleetNode | undefined =>
   fleet.nodes.find(({ name }) => nodeIds.get(name) === id)
 
@@ -132,8 +132,7 @@ async function agree(fleet: Fleet): Promise<void> {
   ]
   await timed('both operators signed policies, and all their devices have them', async () => {
     for (const { at, policy } of policies) {
-      const node = fleet.nodes.find(({ name }) => name === at)
-      await node?.control.setPolicy(JSON.stringify(policy))
+      await fleet.named(at).control.setPolicy(JSON.stringify(policy))
     }
     const hasOne = async ({ control }: FleetNode): Promise<boolean> => (await control.policy()).version > 0
     await until('every device has its policy', () => everyone(fleet, hasOne), PATIENCE_MS)

@@ -50,7 +50,7 @@ before(async () => {
   const flagsOf = (name: string) => (name === 'b1' ? ['--virtual-network'] : ['--no-virtual-listeners'])
   fleet = await readyFleet({ baseDir, clusters, flagsOf })
   ids = await Promise.all(fleet.nodes.map(async ({ control }) => (await control.status()).node))
-  caller = fleet.nodes.find(({ name }) => name === 'b1') as FleetNode
+  caller = fleet.named('b1')
   const hello = {
     microservice_name: 'hello',
     microservice_namespace: 'web',

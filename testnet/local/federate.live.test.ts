@@ -17,12 +17,6 @@ let baseDir = ''
 let here: Fleet
 let there: Fleet
 
-const named = (fleet: Fleet, name: string): FleetNode => {
-  const found = fleet.nodes.find((node) => node.name === name)
-  assert.ok(found, name)
-  return found
-}
-
 const allReady = (fleet: Fleet): Promise<boolean> =>
   Promise.all(fleet.living().map(({ control }) => control.status())).then((all) => all.every(({ ready }) => ready))
 
@@ -42,7 +36,7 @@ async function processesOf(fleet: Fleet): Promise<readonly string[]> {
 }
 
 const invited = (): Promise<string> =>
-  named(there, 'berlin-1').control.invite({ domain: null, uses: 1, ttlMs: 3_600_000 })
+  there.named('berlin-1').control.invite({ domain: null, uses: 1, ttlMs: 3_600_000 })
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'federate-'))
@@ -71,7 +65,7 @@ after(async () => {
 })
 
 test('a service that both have is told of before anything changes', async () => {
-  const [rome, berlin] = [named(here, 'rome-1'), named(there, 'berlin-1')]
+  const [rome, berlin] = [here.named('rome-1'), there.named('berlin-1')]
   const descriptor = await readFile(DESCRIPTOR, 'utf8')
   await berlin.control.deploy(descriptor, { domain: null })
   await rome.control.deploy(descriptor, { domain: null })
@@ -92,7 +86,7 @@ test('a service that both have is told of before anything changes', async () => 
 })
 
 test('the devices go over as who they are, and what they run runs on in the same processes', async () => {
-  const [rome, berlin] = [named(here, 'rome-1'), named(there, 'berlin-1')]
+  const [rome, berlin] = [here.named('rome-1'), there.named('berlin-1')]
   await berlin.control.remove(SERVICE)
   await until('its own is gone there', async () => (await runningIn(berlin)).length === 0, PATIENCE_MS)
   const ids = await Promise.all(here.nodes.map(async ({ control }) => (await control.status()).node))
@@ -122,7 +116,7 @@ test('the devices go over as who they are, and what they run runs on in the same
 })
 
 test('orders of the new federation are obeyed: the service is scaled and removed from over there', async () => {
-  const berlin = named(there, 'berlin-1')
+  const berlin = there.named('berlin-1')
   const before = await processesOf(here)
   await berlin.control.scale(SERVICE, 3)
   await until('a third one runs', async () => (await runningIn(berlin)).length === 3, PATIENCE_MS)
@@ -133,8 +127,8 @@ test('orders of the new federation are obeyed: the service is scaled and removed
 })
 
 test('a device that went over is that federation’s after a restart, too', async () => {
-  const rome = named(here, 'rome-2')
-  const { federation } = await named(there, 'berlin-1').control.status()
+  const rome = here.named('rome-2')
+  const { federation } = await there.named('berlin-1').control.status()
   await here.terminate(rome)
   const again = here.restart(rome)
   await until('it is back', async () => (await again.control.status()).ready, PATIENCE_MS, [again])

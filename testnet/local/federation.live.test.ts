@@ -15,7 +15,7 @@ import { joinNode } from '../../node/index.ts'
 import { exchangeJoin, JoinUnreachableError } from '../../overlay/io/join.ts'
 import type { FederationId } from '../../overlay/kernel/ids.ts'
 import { answer, coppice, ON_LOOPBACK, WAITING } from './command-fixture.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.hello.web'
 const ADDRESS = `${SERVICE}.0.rr.local:8080`
@@ -24,12 +24,7 @@ const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
 let baseDir = ''
 let fleet: Fleet
 
-const node = (name: string): FleetNode => {
-  const found = fleet.nodes.find((one) => one.name === name)
-  assert.ok(found, name)
-  return found
-}
-const at = (name: string): readonly string[] => ['--data', node(name).dataDir]
+const at = (name: string): readonly string[] => ['--data', fleet.named(name).dataDir]
 const instances = (name: string): Promise<readonly InstanceView[]> => answer('ps', ...at(name))
 const status = (name: string): Promise<StatusView> => answer('status', ...at(name))
 const eventually = async (what: string, isSo: () => Promise<boolean>): Promise<void> => {
@@ -126,10 +121,9 @@ test('the same service answers on a loopback address of its own and on a forward
   assert.ok(resolved.virtualAddress)
   assert.match((await fetched(`http://${resolved.virtualAddress}:8080/`)).body, /^hello from instance/)
   const stop = new AbortController()
-  const { host, port } = await node('b2').control.forward(
-    { address: ADDRESS, localPort: 0, protocol: 'tcp' },
-    stop.signal,
-  )
+  const { host, port } = await fleet
+    .named('b2')
+    .control.forward({ address: ADDRESS, localPort: 0, protocol: 'tcp' }, stop.signal)
   assert.match((await fetched(`http://${host}:${port}/`)).body, /^hello from instance/)
   stop.abort()
 })
@@ -156,11 +150,11 @@ test('an instance whose node is killed is adopted, not started again, when the n
   const isHere = (one: InstanceView): boolean => one.state === 'running' && (one.name === 'b1' || one.name === 'b2')
   const before = await until('one runs in /b', async () => (await instances('b1')).find(isHere), PATIENCE_MS)
   assert.ok(before.name)
-  const owner = node(before.name)
+  const owner = fleet.named(before.name)
   const { incarnation } = await status(before.name)
   const gone = new Promise((resolve) => owner.process.once('exit', resolve))
   // Its neighbour too, so that nobody has the quorum to place the instance elsewhere meanwhile.
-  const other = node(before.name === 'b1' ? 'b2' : 'b1')
+  const other = fleet.named(before.name === 'b1' ? 'b2' : 'b1')
   const otherGone = new Promise((resolve) => other.process.once('exit', resolve))
   other.process.kill('SIGKILL')
   owner.process.kill('SIGKILL')
@@ -228,7 +222,7 @@ test('a revoked node is cut, refused as revoked, and its work runs elsewhere', a
     const { counters } = await status(victim.name ?? '')
     return Object.keys(counters).some((name) => /^hello-refused-by-.*-revoked$/.test(name))
   })
-  await fleet.cutDown(node(victim.name))
+  await fleet.cutDown(fleet.named(victim.name))
 })
 
 test('a removed service is gone everywhere', async () => {
@@ -248,7 +242,7 @@ test('a device that reboots with no network starts again what it was running', a
   const isRunning = ({ state, name }: InstanceView): boolean => state === 'running' && name !== null
   const host = await until('one runs', async () => (await instances('a1')).find(isRunning), PATIENCE_MS)
   assert.ok(host.name)
-  const device = node(host.name)
+  const device = fleet.named(host.name)
   for (const one of [...fleet.living()]) await fleet.cutDown(one)
   fleet.restart(device)
   await eventually('it runs again', async () => {

@@ -76,6 +76,8 @@ export interface Fleet {
   readonly nodes: readonly FleetNode[]
   /** Starts the founder, hands out invites, and starts all others; resolves when each process runs, not yet ready. */
   start(): Promise<void>
+  /** Throws where none is called so. */
+  named(name: string): FleetNode
   /** The nodes that were not cut down. */
   living(): readonly FleetNode[]
   /** Cuts a device down: the node's process and everything that it ran, at once and without a word (SIGKILL). */
@@ -154,6 +156,12 @@ export function createFleet(plan: FleetPlan): Fleet {
     return dataDir
   }
 
+  const named = (name: string): FleetNode => {
+    const node = nodes.find((one) => one.name === name)
+    if (node === undefined) throw new Error(`no node is called ${name}`)
+    return node
+  }
+
   const living = (): readonly FleetNode[] => nodes.filter((node) => !dead.has(node))
 
   const killLiving = (): void => {
@@ -211,6 +219,7 @@ export function createFleet(plan: FleetPlan): Fleet {
   return {
     nodes,
     start,
+    named,
     living,
     cutDown: async (node) => {
       dead.add(node)

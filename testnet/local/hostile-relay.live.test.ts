@@ -12,7 +12,7 @@ import { buffer } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import type { PeerView, StatusView } from '../../node/control.ts'
 import { coppice } from './command-fixture.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { MEDDLING_DELAY_MS, meddle, meddledWith, meddlingBy } from './hostile-relay.ts'
 
 const MIB = 1_048_576
@@ -55,12 +55,7 @@ let fleet: Fleet
 const carriers = new Set(['mallory'])
 let residentBefore: readonly number[]
 
-const node = (name: string): FleetNode => {
-  const found = fleet.nodes.find((one) => one.name === name)
-  assert.ok(found, name)
-  return found
-}
-const status = (name: string): Promise<StatusView> => node(name).control.status()
+const status = (name: string): Promise<StatusView> => fleet.named(name).control.status()
 
 /** How near sees far. */
 async function pathToFar(): Promise<PeerView | undefined> {
@@ -123,7 +118,7 @@ const answers = (): Promise<true> => until('the service answers', async () => (a
 const fails = (): Promise<true> => until('a call fails', async () => !(await isAnswered()) && true, PATIENCE_MS)
 
 async function residentMb(name: string): Promise<number> {
-  const text = await readFile(`/proc/${node(name).process.pid}/status`, 'utf8')
+  const text = await readFile(`/proc/${fleet.named(name).process.pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(text)?.[1]) / 1_024
 }
 
@@ -139,7 +134,7 @@ before(async () => {
     flagsOf: (name) => (carriers.has(name) ? ['--relay'] : ['--no-relay']),
     environmentOf: (name) => (name === 'mallory' ? meddlingBy(meddling) : {}),
   })
-  await node('near').control.deploy(DESCRIPTOR, { domain: null })
+  await fleet.named('near').control.deploy(DESCRIPTOR, { domain: null })
   await answers()
   residentBefore = await Promise.all(listensNowhere.map(residentMb))
 })
@@ -186,14 +181,14 @@ test('a relay that loses everything is found out: the caller is told, and the pa
     return true
   }
   await until('near finds that it does not reach far', isApart, PATIENCE_MS)
-  const { stderr } = await coppice('ping', (await status('far')).node, '--data', node('near').dataDir)
+  const { stderr } = await coppice('ping', (await status('far')).node, '--data', fleet.named('near').dataDir)
   assert.notEqual(stderr, '', 'and says so')
 })
 
 test('as soon as another member carries, the calls go over it, whatever the first one does', async () => {
-  await fleet.terminate(node('spare'))
+  await fleet.terminate(fleet.named('spare'))
   carriers.add('spare')
-  fleet.restart(node('spare'))
+  fleet.restart(fleet.named('spare'))
   await answers()
   await goesOver('spare')
 })

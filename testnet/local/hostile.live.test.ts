@@ -23,7 +23,7 @@ import { encodeHeader } from '../../overlay/tunnel.ts'
 import { encodeSpec, serviceIdOf } from '../../placement/spec.ts'
 import { simpleSpec } from '../sim/workload.ts'
 import { coppice, ON_LOOPBACK, WAITING } from './command-fixture.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { bareNode, framed, type HostileMember, openStream, takeFolder } from './hostile-member.ts'
 
 const DESCRIPTOR = join(import.meta.dirname, 'hello.json')
@@ -42,13 +42,8 @@ let mallory: HostileMember
 /** What mallory said and the fleet has got rid of since. */
 let said: Uint8Array
 
-const node = (name: string): FleetNode => {
-  const found = fleet.nodes.find((one) => one.name === name)
-  assert.ok(found, name)
-  return found
-}
-const status = (name: string): Promise<StatusView> => node(name).control.status()
-const instances = (): Promise<readonly InstanceView[]> => node('a1').control.instances()
+const status = (name: string): Promise<StatusView> => fleet.named(name).control.status()
+const instances = (): Promise<readonly InstanceView[]> => fleet.named('a1').control.instances()
 const copiesOf = async (id: string): Promise<readonly InstanceView[]> =>
   (await instances()).filter(({ service }) => service === id)
 const isEnding = ({ state }: InstanceView): boolean => state === 'stopping' || state === 'stopped'
@@ -56,7 +51,7 @@ const addressOf = async (name: string): Promise<string> => (await status(name)).
 const counted = async (name: string, counter: string): Promise<number> => (await status(name)).counters[counter] ?? 0
 
 async function residentMb(name: string): Promise<number> {
-  const stat = await readFile(`/proc/${node(name).process.pid}/status`, 'utf8')
+  const stat = await readFile(`/proc/${fleet.named(name).process.pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+)/.exec(stat)?.[1]) / 1_024
 }
 
@@ -118,7 +113,7 @@ before(async () => {
     baseDir,
     clusters: [{ path: '/a', names: ['a1', 'a2', 'a3'] }],
   })
-  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, ...WAITING, '--data', node('a1').dataDir)
+  const { exitCode, stderr } = await coppice('deploy', DESCRIPTOR, ...WAITING, '--data', fleet.named('a1').dataDir)
   assert.equal(exitCode, 0, stderr)
 })
 
@@ -156,7 +151,7 @@ test('a stranger gets no handshake, and one that knows the federation’s id is 
 })
 
 test('an invite that was used is worth nothing to whoever finds it', async () => {
-  const invite = await node('a1').control.invite({ domain: '/a', uses: 1, ttlMs: DAY_MS })
+  const invite = await fleet.named('a1').control.invite({ domain: '/a', uses: 1, ttlMs: DAY_MS })
   const guest = await joinNode({ ...QUIET, dataDir: join(baseDir, 'guest'), invite })
   await guest.stop()
   const thief = await coppice('join', invite, '--data', join(baseDir, 'thief'), ...ON_LOOPBACK, '--json')
@@ -166,8 +161,8 @@ test('an invite that was used is worth nothing to whoever finds it', async () =>
 })
 
 test('a member that floods, sends giants, halves and thousands of streams harms nobody', async () => {
-  await fleet.terminate(node('a3'))
-  mallory = await takeFolder(node('a3').dataDir)
+  await fleet.terminate(fleet.named('a3'))
+  mallory = await takeFolder(fleet.named('a3').dataDir)
   await unharmed(async () => {
     const isHonest = ({ name, state }: InstanceView): boolean => state === 'running' && name !== null && name !== 'a3'
     const victim = await until(
@@ -265,7 +260,7 @@ test('a spec that nobody’s descriptor would become puts no file outside of its
     await assert.rejects(readFile(target))
     await connection.close()
   })
-  await node('a1').control.remove(serviceIdOf(spec))
+  await fleet.named('a1').control.remove(serviceIdOf(spec))
   const isOver = async (): Promise<boolean> => (await copiesOf(serviceIdOf(spec))).every(isEnding)
   await until('it is removed', isOver, PATIENCE_MS)
 })
@@ -281,7 +276,7 @@ test('what was said before, a spec of another day, and the charter of before cha
   const future = specOf('future', Date.now() + 3 * DAY_MS)
   const marker = specOf('marker', Date.now())
   const before = mallory.gate.newsFor([])
-  const grown = await node('a1').control.setThreshold('all')
+  const grown = await fleet.named('a1').control.setThreshold('all')
   await unharmed(async () => {
     const connection = await malloryAt('a1')
     const put = framed()
@@ -293,10 +288,10 @@ test('what was said before, a spec of another day, and the charter of before cha
     assert.deepEqual(await copiesOf(future.service), [])
     const evil = await copiesOf(serviceIdOf(simpleSpec('evil')))
     assert.ok(evil.every(isEnding), `what was removed stays removed: ${JSON.stringify(evil)}`)
-    assert.equal((await node('a1').control.charterLog()).head, grown.entry)
+    assert.equal((await fleet.named('a1').control.charterLog()).head, grown.entry)
     await connection.close()
   })
-  await node('a1').control.remove(marker.service)
+  await fleet.named('a1').control.remove(marker.service)
 })
 
 test('keys of a device that was put out open no door, whatever charter is shown with them', async () => {
@@ -305,11 +300,15 @@ test('keys of a device that was put out open no door, whatever charter is shown 
   const doors = ['a1', 'a2']
   await unharmed(async () => {
     const connections = await Promise.all(doors.map(malloryAt))
-    const { charterHead } = await node('a1').control.revoke(stolen)
+    const { charterHead } = await fleet.named('a1').control.revoke(stolen)
     const isCut = async (): Promise<boolean> => connections.every(({ status }) => status !== 'open')
     await until('it is cut everywhere', isCut, CUT_MS_MAX)
     for (const name of doors) {
-      await until(`${name} knows`, async () => (await node(name).control.charterLog()).head === charterHead, CUT_MS_MAX)
+      await until(
+        `${name} knows`,
+        async () => (await fleet.named(name).control.charterLog()).head === charterHead,
+        CUT_MS_MAX,
+      )
       // Who is too slow with its hello, on a busy machine, is dropped before it hears what it is.
       const isJudged = async () => {
         const connection = await mallory.dial(await addressOf(name))
@@ -321,7 +320,7 @@ test('keys of a device that was put out open no door, whatever charter is shown 
       await until('it is dropped', async () => connection.status !== 'open', PATIENCE_MS)
       assert.equal(tunnel?.readableLength ?? 0, 0, 'nobody served it')
       assert.ok((await counted(name, 'hello-refused-by-us-revoked')) > 0)
-      assert.equal((await node(name).control.charterLog()).head, charterHead)
+      assert.equal((await fleet.named(name).control.charterLog()).head, charterHead)
     }
   })
   const isApart = async (): Promise<boolean> =>
@@ -339,7 +338,7 @@ test('descriptors that lead out, and one that is too long, are refused with the 
       file,
       JSON.stringify({ sla_version: 'v2.0', customerID: 'x', applications: [{ ...plain, microservices }] }),
     )
-    const refused = await coppice('deploy', file, '--data', node('a1').dataDir, '--json')
+    const refused = await coppice('deploy', file, '--data', fleet.named('a1').dataDir, '--json')
     assert.equal(refused.exitCode, 1, JSON.stringify(fields))
     return refused.stderr
   }

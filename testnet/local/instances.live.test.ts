@@ -120,8 +120,7 @@ test('logs are read from each device: of all instances with their numbers, of on
 test('a log that is followed goes on with the new copies of the instances', async () => {
   const reading = new AbortController()
   const request = { service: SERVICE, number: null, follow: true, tail: 1, sinceMs: null }
-  const client = fleet.nodes.find(({ name }) => name === 'b1')?.control
-  assert.ok(client !== undefined)
+  const client = fleet.named('b1').control
   let said = ''
   const following = (async () => {
     for await (const piece of client.logs(request, reading.signal)) said += Buffer.from(piece).toString()

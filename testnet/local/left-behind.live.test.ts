@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { OPERATOR_KEY_FILE } from '../../bootstrap/io/key-file.ts'
 import { joinNode, type RunningNode } from '../../node/index.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.hello.web'
 
@@ -17,18 +17,12 @@ let here: Fleet
 let there: Fleet
 let late: RunningNode | null = null
 
-const named = (fleet: Fleet, name: string): FleetNode => {
-  const found = fleet.nodes.find((node) => node.name === name)
-  assert.ok(found, name)
-  return found
-}
-
 const invited = (domain: string | null): Promise<string> =>
-  named(there, 'berlin-1').control.invite({ domain, uses: 1, ttlMs: 3_600_000 })
+  there.named('berlin-1').control.invite({ domain, uses: 1, ttlMs: 3_600_000 })
 
 /** The device, started in this process; what it waits for goes nowhere. */
 const come = (invite: string, leave: boolean): Promise<RunningNode> =>
-  joinNode({ dataDir: named(here, 'rome-2').dataDir, name: 'rome-2', invite, leave, mdns: false, pressure: null })
+  joinNode({ dataDir: here.named('rome-2').dataDir, name: 'rome-2', invite, leave, mdns: false, pressure: null })
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'left-behind-'))
@@ -53,7 +47,7 @@ after(async () => {
 })
 
 test('without being told to leave, a folder of another federation is refused, with what to do', async () => {
-  const [rome, away] = [named(here, 'rome-1'), named(here, 'rome-2')]
+  const [rome, away] = [here.named('rome-1'), here.named('rome-2')]
   await rome.control.deploy(await readFile(join(import.meta.dirname, 'hello.json'), 'utf8'), { domain: null })
   const runsThere = async (): Promise<boolean> => {
     const all = await rome.control.instances()
@@ -65,7 +59,7 @@ test('without being told to leave, a folder of another federation is refused, wi
     (await rome.control.nodes()).every(({ name, state }) => name !== 'rome-2' || state === 'dead' || state === 'left')
   await until('it is known to be away', isAway, PATIENCE_MS)
   await rome.control.federate({ invite: await invited(null), isCheck: false, isAllowed: true })
-  const { federation } = await named(there, 'berlin-1').control.status()
+  const { federation } = await there.named('berlin-1').control.status()
   const isOver = async (): Promise<boolean> => {
     const status = await rome.control.status()
     return status.ready && status.federation === federation
@@ -84,8 +78,8 @@ test('an invite for another cluster is refused before anything changes', async (
 })
 
 test('told to leave it comes after the others as the same device, and ends what they do not want of it', async () => {
-  const { federation } = await named(there, 'berlin-1').control.status()
-  const before = await named(here, 'rome-1').control.nodes()
+  const { federation } = await there.named('berlin-1').control.status()
+  const before = await here.named('rome-1').control.nodes()
   assert.ok(before.every(({ name }) => name !== 'rome-2'))
   late = await come(await invited('/rome'), true)
   const running = late
@@ -93,13 +87,13 @@ test('told to leave it comes after the others as the same device, and ends what 
   const status = await running.control.status()
   assert.deepEqual([status.federation, status.domain], [federation, '/rome'])
   const isKnown = async (): Promise<boolean> => {
-    const all = await named(here, 'rome-1').control.nodes()
+    const all = await here.named('rome-1').control.nodes()
     return all.some(({ node, state }) => node === status.node && state === 'alive')
   }
   await until('its cluster has it', isKnown, PATIENCE_MS)
-  const instances = join(named(here, 'rome-2').dataDir, 'instances')
+  const instances = join(here.named('rome-2').dataDir, 'instances')
   const wanted = async (): Promise<number> => {
-    const all = await named(here, 'rome-1').control.instances()
+    const all = await here.named('rome-1').control.instances()
     return all.filter(({ service, state, node }) => service === SERVICE && state === 'running' && node === status.node)
       .length
   }

@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { InstanceView, IntakeView, MoveView, NodeView } from '../../node/control.ts'
 import { answer, coppice, WAITING } from './command-fixture.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
 const SERVICE = 'shop.demo.hello.web'
 const URL_BY_NAME = `http://${SERVICE}.0.rr.local:8080/`
@@ -29,14 +29,9 @@ const WRK_S = 240
 let baseDir = ''
 let fleet: Fleet
 
-const node = (name: string): FleetNode => {
-  const found = fleet.nodes.find((one) => one.name === name)
-  assert.ok(found, name)
-  return found
-}
-const at = (name: string): readonly string[] => ['--data', node(name).dataDir]
+const at = (name: string): readonly string[] => ['--data', fleet.named(name).dataDir]
 const running = async (name: string): Promise<readonly InstanceView[]> =>
-  (await node(name).control.instances()).filter((one) => one.service === SERVICE && one.state === 'running')
+  (await fleet.named(name).control.instances()).filter((one) => one.service === SERVICE && one.state === 'running')
 const home = (name: string): Promise<string> =>
   until('it runs on a device', async () => (await running(name))[0]?.name, PATIENCE_MS)
 const runsOnce = async (name: string, isGood: (home: string) => boolean): Promise<boolean> => {
@@ -114,7 +109,7 @@ test('an instance that is migrated inside its cluster fails no call', async () =
 })
 
 test('wrk, which calls through the proxy all the while, has no call that failed while an instance moves', async (t) => {
-  const { http } = (await node('b2').control.status()).proxies
+  const { http } = (await fleet.named('b2').control.status()).proxies
   const script = join(baseDir, 'by-name.lua')
   await writeFile(script, `wrk.path = "${URL_BY_NAME}"\nwrk.headers["Host"] = "${new URL(URL_BY_NAME).host}"\n`)
   const words = ['-t', '1', '-c', '8', '-d', `${WRK_S}s`, '--timeout', '60s', '-s', script, `${http}/`]
@@ -165,7 +160,7 @@ test('a device that is drained is empty in the end, leads nothing, and fails no 
   const { calls, failed } = await underLoad(async () => {
     await answer<IntakeView>('drain', from, ...at(other))
     const isEmpty = async (): Promise<boolean> => {
-      const { instances, leads } = await node(other).control.intake(from, null)
+      const { instances, leads } = await fleet.named(other).control.intake(from, null)
       return instances === 0 && leads.length === 0
     }
     await until('it is empty', isEmpty, PATIENCE_MS)
@@ -176,7 +171,7 @@ test('a device that is drained is empty in the end, leads nothing, and fails no 
   })
   assert.deepEqual(failed, [], `of ${calls} calls`)
   const isTold = async (): Promise<boolean> =>
-    (await node(from).control.nodes()).find(({ name }) => name === from)?.summary?.intake === 'draining'
+    (await fleet.named(from).control.nodes()).find(({ name }) => name === from)?.summary?.intake === 'draining'
   await until('it says of itself that it is drained', isTold, PATIENCE_MS)
 })
 
@@ -185,7 +180,7 @@ test('a closed device stays closed over a restart, and takes work again when it 
     ({ intake }) => intake === 'draining',
   )
   assert.ok(closed !== undefined)
-  const before = node(closed.name)
+  const before = fleet.named(closed.name)
   await fleet.terminate(before)
   const again = fleet.restart(before)
   await until('it is back', async () => (await again.control.status()).ready, PATIENCE_MS)

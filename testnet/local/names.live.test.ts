@@ -131,7 +131,7 @@ before(async () => {
   await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
   const file = join(baseDir, 'names.json')
   await writeFile(file, descriptor(key, `${key}.pub`))
-  caller = fleet.nodes.find(({ name }) => name === 'b1') as FleetNode
+  caller = fleet.named('b1')
   const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, '--data', caller.dataDir)
   assert.equal(exitCode, 0, stderr)
   proxies = (await caller.control.status()).proxies

@@ -6,23 +6,18 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1', 'berlin-2'] },
   { path: '/rome', names: ['rome-1'], operator: 'Tiber Farms' },
+  { path: '/hamburg', names: ['hamburg-1'] },
 ]
 
 const NAMES = ['berlin-1', 'Tiber Farms']
 
 let baseDir = ''
 let fleet: Fleet
-
-const named = (name: string): FleetNode => {
-  const found = fleet.nodes.find((node) => node.name === name)
-  assert.ok(found)
-  return found
-}
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'operators-'))
@@ -43,8 +38,18 @@ test('every node holds the same charter, which names both operators', async () =
   await until('all charters name both', areSame, PATIENCE_MS)
 })
 
+test('an operator’s people see the names of its devices in other clusters, and another’s people do not', async () => {
+  const { node } = await fleet.named('hamburg-1').control.status()
+  const nameAt = async (name: string): Promise<string | undefined> =>
+    (await fleet.named(name).control.status()).peers.find((peer) => peer.node === node)?.name
+  await until('its name is known', async () => (await nameAt('berlin-1')) === 'hamburg-1', PATIENCE_MS)
+  const isMet = async (): Promise<boolean> => (await nameAt('rome-1')) !== undefined
+  await until('the other operator’s device has met it', isMet, PATIENCE_MS)
+  assert.equal(await nameAt('rome-1'), '')
+})
+
 test('a draft of one operator reaches the other by gossip, and is in force everywhere once it signed', async () => {
-  const [berlin, rome] = [named('berlin-1'), named('rome-1')]
+  const [berlin, rome] = [fleet.named('berlin-1'), fleet.named('rome-1')]
   const proposed = await rome.control.setThreshold('all')
   assert.deepEqual([proposed.state, proposed.missing], ['waiting', 1])
   const isHere = async (): Promise<boolean> =>
@@ -60,7 +65,7 @@ test('a draft of one operator reaches the other by gossip, and is in force every
 })
 
 test('an operator changes its key while its nodes run, and goes on inviting with the new one', async () => {
-  const rome = named('rome-1')
+  const rome = fleet.named('rome-1')
   assert.equal((await rome.control.rotateOperator(false)).state, 'in-force')
   const invite = await rome.control.invite({ domain: null, uses: 1, ttlMs: 3_600_000 })
   assert.match(invite, /^coppice1:/)
@@ -70,21 +75,24 @@ test('an operator changes its key while its nodes run, and goes on inviting with
   }
   const isConnected = async (): Promise<boolean> => {
     const { node } = await rome.control.status()
-    const { peers } = await named('berlin-1').control.status()
+    const { peers } = await fleet.named('berlin-1').control.status()
     return peers.some((peer) => peer.node === node && peer.path !== null)
   }
   await until('the other operator’s node is connected to it', isConnected, PATIENCE_MS)
 })
 
 test('an operator that is made to leave is cut off everywhere, and its node runs on', async () => {
-  const { node } = await named('rome-1').control.status()
-  assert.equal((await named('berlin-1').control.removeOperator('Tiber Farms', 'the season is over')).state, 'in-force')
+  const { node } = await fleet.named('rome-1').control.status()
+  assert.equal(
+    (await fleet.named('berlin-1').control.removeOperator('Tiber Farms', 'the season is over')).state,
+    'in-force',
+  )
   const isCut = async (): Promise<boolean> => {
     const all = await Promise.all(
-      ['berlin-1', 'berlin-2'].map(async (name) => (await named(name).control.status()).peers),
+      ['berlin-1', 'berlin-2'].map(async (name) => (await fleet.named(name).control.status()).peers),
     )
     return all.every((peers) => peers.every((peer) => peer.node !== node || peer.path === null))
   }
   await until('nobody is connected to it', isCut, PATIENCE_MS)
-  assert.equal((await named('rome-1').control.status()).domain, '/rome')
+  assert.equal((await fleet.named('rome-1').control.status()).domain, '/rome')
 })

@@ -6,7 +6,7 @@ import { mkdtemp, readdir, readFile, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -37,14 +37,8 @@ const DESCRIPTOR = JSON.stringify({
 let baseDir = ''
 let fleet: Fleet
 
-const named = (name: string): FleetNode => {
-  const found = fleet.nodes.find((node) => node.name === name)
-  assert.ok(found)
-  return found
-}
-
 async function instanceState(name: string): Promise<string> {
-  const all = await named(name).control.instances()
+  const all = await fleet.named(name).control.instances()
   return all
     .filter(({ service }) => service === SERVICE)
     .map(({ state, reason }) => `${state}: ${reason}`)
@@ -62,7 +56,7 @@ after(async () => {
 })
 
 test('a secret is set and listed, and the service that needs it is refused by the owner of the device', async () => {
-  const berlin = named('berlin-1')
+  const berlin = fleet.named('berlin-1')
   const kept = await berlin.control.setSecret('db', Buffer.from(SECRET).toString('base64'))
   assert.deepEqual(kept, { name: 'db', devices: 1 })
   assert.deepEqual(
@@ -79,14 +73,15 @@ test('a secret is set and listed, and the service that needs it is refused by th
 
 test('once the owner lets it, it runs there with its secret, which no file but its own holds in clear', async () => {
   const policy = { rules: [{ operators: ['berlin-1'], namespaces: ['demo'], runtimes: ['process'] }] }
-  const held = await named('rome-1').control.setPolicy(JSON.stringify(policy))
+  const held = await fleet.named('rome-1').control.setPolicy(JSON.stringify(policy))
   assert.equal(held.version, 1)
   await until('it runs', async () => /^running/.test(await instanceState('rome-1')), PATIENCE_MS)
   const wrote = async (): Promise<boolean> => {
     let text = ''
     const signal = AbortSignal.timeout(PATIENCE_MS)
     const request = { service: SERVICE, number: 0, follow: false, tail: null, sinceMs: null }
-    for await (const piece of named('berlin-1').control.logs(request, signal)) text += Buffer.from(piece).toString()
+    for await (const piece of fleet.named('berlin-1').control.logs(request, signal))
+      text += Buffer.from(piece).toString()
     return text.trim() === `${SECRET.length}\n${SECRET.length + 1}`
   }
   await until('it has read its secret', wrote, PATIENCE_MS)
@@ -98,20 +93,20 @@ test('once the owner lets it, it runs there with its secret, which no file but i
     holders.join(),
   )
   assert.equal(holders.length, 1)
-  const inspected = JSON.stringify(await named('berlin-1').control.inspect(SERVICE))
+  const inspected = JSON.stringify(await fleet.named('berlin-1').control.inspect(SERVICE))
   assert.ok(inspected.includes('"db"') && !inspected.includes(SECRET))
 })
 
 test('both sides can say who asked, who decided and who accepted, and come to the same usage', async () => {
   const isTold = async (): Promise<boolean> => {
-    const steps = (await named('rome-1').control.audit(SERVICE)).map(({ step }) => step)
+    const steps = (await fleet.named('rome-1').control.audit(SERVICE)).map(({ step }) => step)
     return (['asked', 'decided', 'accepted', 'runs'] as const).every((step) => steps.includes(step))
   }
   await until('each step is told', isTold, PATIENCE_MS)
   const pair = ({ operator, owner }: { readonly operator: string; readonly owner: string }) => `${operator} ${owner}`
   const agree = async () => {
     const [berlin = [], rome = []] = await Promise.all(
-      ['berlin-1', 'rome-1'].map((name) => named(name).control.usage()),
+      ['berlin-1', 'rome-1'].map((name) => fleet.named(name).control.usage()),
     )
     return berlin.map(pair).join() === rome.map(pair).join() && rome
   }
@@ -121,7 +116,7 @@ test('both sides can say who asked, who decided and who accepted, and come to th
 })
 
 test('when the owner takes it back the instance goes, and so does what it was given', async () => {
-  await named('rome-1').control.setPolicy('{}')
+  await fleet.named('rome-1').control.setPolicy('{}')
   const isGone = async (): Promise<boolean> => (await filesWith(baseDir, SECRET)).length === 0
   await until('its secret is gone', isGone, PATIENCE_MS)
 })

@@ -8,15 +8,14 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { DomainView, RecoveryView } from '../../node/control.ts'
 import { coppice } from './command-fixture.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
 
 let baseDir = ''
 let fleet: Fleet
 
-const node = (name: string): FleetNode => fleet.nodes.find((one) => one.name === name) ?? assert.fail(name)
-const at = (name: string): readonly string[] => ['--data', node(name).dataDir]
+const at = (name: string): readonly string[] => ['--data', fleet.named(name).dataDir]
 const domainAt = async (name: string, path: string): Promise<DomainView> =>
-  (await node(name).control.status()).domains.find((domain) => domain.path === path) ?? assert.fail(path)
+  (await fleet.named(name).control.status()).domains.find((domain) => domain.path === path) ?? assert.fail(path)
 
 /** A busy machine may cost a leader its lease; meanwhile it is refused all the same, for another reason. */
 async function refusedAsLed(path: string): Promise<void> {
@@ -56,7 +55,7 @@ test('a domain that has a leader is not recovered', async () => {
 })
 
 test('a site of two that loses one goes on by the grant of its parent, though nothing else may', async () => {
-  await fleet.cutDown(node('a2'))
+  await fleet.cutDown(fleet.named('a2'))
   const leads = async (): Promise<boolean> => {
     const { role, lineBegan } = await domainAt('a1', '/a')
     return role === 'leader' && lineBegan === 'grant'
@@ -67,8 +66,8 @@ test('a site of two that loses one goes on by the grant of its parent, though no
 
 test('a root that lost its majority waits for its operator, and goes on by a signed order', async () => {
   await until('the root has three electors', async () => (await domainAt('a1', '/')).electors.length === 3, PATIENCE_MS)
-  await fleet.cutDown(node('b1'))
-  await fleet.cutDown(node('c1'))
+  await fleet.cutDown(fleet.named('b1'))
+  await fleet.cutDown(fleet.named('c1'))
   const wrong = await coppice('domain', 'recover', '/', '--order', 'nonsense', '--json', ...at('a1'))
   assert.match(wrong.stderr, /"code":"order-refused"/)
   const order = (await coppice('domain', 'recover', '/', '--sign', ...at('a1'))).stdout.trim()

@@ -17,12 +17,6 @@ let baseDir = ''
 let fleet: Fleet
 let back: RunningNode | null = null
 
-const named = (name: string): FleetNode => {
-  const found = fleet.nodes.find((node) => node.name === name)
-  assert.ok(found, name)
-  return found
-}
-
 /** How a node is connected to another one; null where it is not. */
 const pathTo = async (from: FleetNode, node: string): Promise<string | null> =>
   (await from.control.status()).peers.find((peer) => peer.node === node)?.path ?? null
@@ -39,30 +33,30 @@ after(async () => {
 })
 
 test('the device is cut off by all, and hears why', async () => {
-  const { node } = await named('a2').control.status()
-  const done = await coppice('revoke', 'a2', '--credential', '--data', named('a1').dataDir)
+  const { node } = await fleet.named('a2').control.status()
+  const done = await coppice('revoke', 'a2', '--credential', '--data', fleet.named('a1').dataDir)
   assert.equal(done.exitCode, 0, done.stderr)
   assert.match(done.stdout, /A new invite lets it in again/)
   for (const name of ['a1', 'a3']) {
-    await until(`${name} has cut it`, async () => (await pathTo(named(name), node)) === null, PATIENCE_MS)
+    await until(`${name} has cut it`, async () => (await pathTo(fleet.named(name), node)) === null, PATIENCE_MS)
   }
-  const { head } = await named('a1').control.charterLog()
-  const hasHeard = async (): Promise<boolean> => (await named('a2').control.charterLog()).head === head
+  const { head } = await fleet.named('a1').control.charterLog()
+  const hasHeard = async (): Promise<boolean> => (await fleet.named('a2').control.charterLog()).head === head
   await until('it has heard', hasHeard, PATIENCE_MS)
 })
 
 test('a new invite lets it in again, as the same device, for those too who did not invite it', async () => {
-  const old = named('a2')
+  const old = fleet.named('a2')
   const { node } = await old.control.status()
   await fleet.terminate(old)
-  const invite = await named('a1').control.invite({ domain: null, uses: 1, ttlMs: 3_600_000 })
+  const invite = await fleet.named('a1').control.invite({ domain: null, uses: 1, ttlMs: 3_600_000 })
   const running = await joinNode({ dataDir: old.dataDir, name: 'a2', invite, mdns: false, pressure: null })
   back = running
   await until('it can take work', async () => (await running.control.status()).ready, PATIENCE_MS)
   assert.equal((await running.control.status()).node, node)
   for (const name of ['a1', 'a3']) {
     const isBack = async (): Promise<boolean> => {
-      const all = await named(name).control.nodes()
+      const all = await fleet.named(name).control.nodes()
       return all.some((one) => one.node === node && one.state === 'alive')
     }
     await until(`${name} counts it in again`, isBack, PATIENCE_MS)

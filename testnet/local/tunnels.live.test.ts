@@ -13,7 +13,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ResolveView } from '../../node/control.ts'
 import { answer, coppice, WAITING } from './command-fixture.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
 const MIB = 1_048_576
 const PIECE_BYTES = 256 * 1_024
@@ -74,7 +74,7 @@ before(async () => {
   const file = join(baseDir, 'bulk.json')
   const applications = [{ application_name: 'bulk', application_namespace: 'demo', microservices }]
   await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
-  const data = ['--data', node('b1').dataDir]
+  const data = ['--data', fleet.named('b1').dataDir]
   const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, ...data)
   assert.equal(exitCode, 0, stderr)
   const addresses = await Promise.all(
@@ -90,12 +90,6 @@ after(async () => {
   await fleet?.stop()
   await removeFolder(baseDir)
 })
-
-const node = (name: string): FleetNode => {
-  const found = fleet.nodes.find((one) => one.name === name)
-  assert.ok(found, name)
-  return found
-}
 
 async function dial(service: string): Promise<Socket> {
   const socket = connect({ host: hosts[service] ?? '', port: 7_000, allowHalfOpen: true })
@@ -148,7 +142,7 @@ test('what a caller ends is answered to its end, with the hash of all that was s
 })
 
 test('control is not held up by bulk: whoever is asked answers soon', async (t) => {
-  const [a, b] = [node('a1'), node('b1')]
+  const [a, b] = [fleet.named('a1'), fleet.named('b1')]
   const id = (await a.control.status()).node
   const piece = Buffer.alloc(PIECE_BYTES, 3)
   const bulk = Array.from({ length: BULK_STREAMS }, async () => {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { UsageView } from '../../node/control.ts'
-import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -51,12 +51,6 @@ const USED = ['operator', 'owner', 'usedCpuSeconds', 'usedGbHours', 'carriedByte
 let baseDir = ''
 let fleet: Fleet
 
-const named = (name: string): FleetNode => {
-  const found = fleet.nodes.find((node) => node.name === name)
-  assert.ok(found)
-  return found
-}
-
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'usage-'))
   fleet = await readyFleet({ baseDir, clusters: CLUSTERS })
@@ -69,14 +63,14 @@ after(async () => {
 
 /** As many bytes as the service answered; 0 where it could not be called. */
 async function call(): Promise<number> {
-  const { proxies } = await named('berlin-1').control.status()
+  const { proxies } = await fleet.named('berlin-1').control.status()
   const words = ['-sS', '--max-time', '60', '--proxy', proxies.http ?? '', `http://${SERVICE}.any.rr.local:8080/`]
   return await new Promise((resolve) => {
     execFile('curl', words, { maxBuffer: 2 * ANSWER_BYTES }, (problem, out) => resolve(problem ? 0 : out.length))
   })
 }
 
-const usageAt = async (name: string): Promise<readonly UsageView[]> => await named(name).control.usage()
+const usageAt = async (name: string): Promise<readonly UsageView[]> => await fleet.named(name).control.usage()
 
 /** What both sides say was used, once they say the same. */
 function agreed(): Promise<Pick<UsageView, (typeof USED)[number]>> {
@@ -95,17 +89,17 @@ function agreed(): Promise<Pick<UsageView, (typeof USED)[number]>> {
 
 async function untilEnded(service: string): Promise<void> {
   const hasLastWord = async (name: string): Promise<boolean> =>
-    (await named(name).control.audit(service)).some(({ step }) => step === 'ended')
+    (await fleet.named(name).control.audit(service)).some(({ step }) => step === 'ended')
   for (const { name } of fleet.nodes) await until('the last word has come', () => hasLastWord(name), PATIENCE_MS)
 }
 
 test('a service of one operator that worked on a device of another leaves both with the same signed sums', async () => {
-  await named('rome-1').control.setPolicy(JSON.stringify({ rules: [{ runtimes: ['process'] }] }))
-  await named('berlin-1').control.deploy(descriptor('worker', { cmd: ['node', '-e', PROGRAM], port: '8080' }), {
+  await fleet.named('rome-1').control.setPolicy(JSON.stringify({ rules: [{ runtimes: ['process'] }] }))
+  await fleet.named('berlin-1').control.deploy(descriptor('worker', { cmd: ['node', '-e', PROGRAM], port: '8080' }), {
     domain: null,
   })
   await until('it answers', async () => (await call()) === ANSWER_BYTES, PATIENCE_MS)
-  await named('berlin-1').control.remove(SERVICE)
+  await fleet.named('berlin-1').control.remove(SERVICE)
   await untilEnded(SERVICE)
   const sum = await agreed()
   assert.notEqual(sum.operator, sum.owner)
@@ -116,7 +110,9 @@ test('a service of one operator that worked on a device of another leaves both w
 
 test('a job that is over before anybody looked is counted by both as well', async () => {
   const before = await agreed()
-  await named('berlin-1').control.deploy(descriptor('sum', { cmd: ['sh', '-c', LOOP], kind: 'job' }), { domain: null })
+  await fleet
+    .named('berlin-1')
+    .control.deploy(descriptor('sum', { cmd: ['sh', '-c', LOOP], kind: 'job' }), { domain: null })
   await untilEnded(JOB)
   const { usedCpuSeconds } = await agreed()
   const more = usedCpuSeconds - before.usedCpuSeconds

@@ -6,6 +6,7 @@ import { CANARIES } from './canaries.ts'
 import { huntAll } from './canary-hunt.ts'
 import { FAULT_KINDS } from './fault-plan.ts'
 import type { FaultKind } from './faults.ts'
+import { idleLines } from './idle.ts'
 import { runSeeds } from './pool.ts'
 import { createTally, failureLine } from './report.ts'
 import { FAULTS_MS_DEFAULT, type RunOptions } from './run.ts'
@@ -26,6 +27,7 @@ npm run sim -- --seeds N [--from M]     many, from seed M (1) on
   --preset P     lan, wan or metered; slower places have faults for longer
   --electors N   electors of a domain: 3, 5 or 7
   --seconds N    virtual seconds of faults (${FAULTS_MS_DEFAULT / 1_000})
+  --idle N       with --seed: N virtual seconds more once all agree, and what a node hears in one of them, by kind
   --jobs N       threads for many seeds (${availableParallelism()}: the cores of this machine); changes no result
   --trace        prints what happens, also of many
   --kinds K,L    plans only faults of these kinds: ${FAULT_KINDS.join(', ')}
@@ -42,6 +44,7 @@ interface Asked {
   readonly nodes: number | null
   readonly clusters: number | null
   readonly faultsMs: number
+  readonly idleMs: number | null
   readonly jobs: number
   readonly trace: boolean
   readonly setting: Partial<Setting>
@@ -59,6 +62,7 @@ function read(): Asked {
       nodes: { type: 'string' },
       clusters: { type: 'string' },
       seconds: { type: 'string' },
+      idle: { type: 'string' },
       jobs: { type: 'string' },
       trace: { type: 'boolean' },
       levels: { type: 'string' },
@@ -77,6 +81,7 @@ function read(): Asked {
     nodes: whole('nodes', values.nodes, NODES_MAX),
     clusters: whole('clusters', values.clusters, NODES_MAX),
     faultsMs: (whole('seconds', values.seconds) ?? FAULTS_MS_DEFAULT / 1_000) * 1_000,
+    idleMs: values.idle === undefined ? null : (whole('idle', values.idle) ?? 0) * 1_000,
     jobs: whole('jobs', values.jobs, JOBS_MAX) ?? availableParallelism(),
     trace: values.trace ?? (values.seed !== undefined && !values.minimise),
     setting: settingAsked(values),
@@ -113,7 +118,7 @@ function whole(name: string, text: string | undefined, max = Number.MAX_SAFE_INT
 }
 
 function optionsFor(seed: number, asked: Asked): RunOptions {
-  const { nodes = null, faultsMs, trace, kept, kinds } = asked
+  const { nodes = null, idleMs, faultsMs, trace, kept, kinds } = asked
   const size = nodes === null ? sizeOf(seed) : { nodes, clusters: clustersFor(nodes) }
   const clusters = Math.min(size.nodes, asked.clusters ?? size.clusters)
   const setting = { ...settingOf(seed), ...asked.setting }
@@ -123,6 +128,7 @@ function optionsFor(seed: number, asked: Asked): RunOptions {
     clusters,
     faultsMs,
     setting,
+    ...(idleMs !== null && { idleMs }),
     ...(kept !== null && { kept }),
     ...(kinds && { kinds }),
   }
@@ -148,6 +154,8 @@ async function run(asked: Asked): Promise<number> {
     tally.add(result)
     if (result.failure !== null) console.log(failureLine(options, result))
     if (asked.count === 1) console.log(`trace hash   ${result.hash}`)
+    if (asked.count === 1) console.log(`processor    ${(result.cpuMs / 1_000).toFixed(1)} s until all agreed`)
+    if (result.idle !== null) for (const line of idleLines(result.idle, result.nodes)) console.log(line)
   }
   for (const line of tally.lines(performance.now() - began)) console.log(line)
   return tally.failures.length === 0 ? 0 : 1

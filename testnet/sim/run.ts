@@ -7,6 +7,7 @@ import { BrokenRule } from './checkers/checker.ts'
 import { settledMsMax, unsettled } from './checkers/liveness.ts'
 import { planFaults } from './fault-plan.ts'
 import { calm, type FaultKind, type FaultWorld, inflict, mendAll, type PlannedFault, springAmbush } from './faults.ts'
+import { type Idle, idle, threadCpuMs } from './idle.ts'
 import { operate, planOperations } from './operations.ts'
 import { paceOf, type Setting, settingOf } from './setting.ts'
 import { planStrains, relax, relaxAll, strain } from './strains.ts'
@@ -27,6 +28,8 @@ export interface RunOptions {
   /** What may go wrong; everything where nothing is said. */
   readonly kinds?: readonly FaultKind[]
   readonly defects?: Defects
+  /** How long the world goes on after all agree, so that it can be said what that costs. */
+  readonly idleMs?: Millis
   readonly onLine?: (line: string) => void
   /** Looks at the world when the run is over. */
   readonly onEnd?: (world: World) => void
@@ -53,6 +56,10 @@ export interface RunResult {
   readonly specs: number
   /** Instances that devices ended because they were short of something. */
   readonly evictions: number
+  /** Processor time in ms until all agreed. */
+  readonly cpuMs: number
+  /** What came after, where it was asked for. */
+  readonly idle: Idle | null
   readonly messages: number
   readonly bytes: number
   readonly hash: string
@@ -90,12 +97,17 @@ export function runSeed(options: RunOptions): RunResult {
   }
   let settledMs: Millis | null = null
   let failure: Failure | null = null
+  let idled: Idle | null = null
+  const began = threadCpuMs()
+  let cpuMs = 0
   try {
     disturb(world, faulty, { seed, faultsMs, kept: options.kept, kinds: options.kinds })
     mendAll(faulty)
     relaxAll(world.devices)
     world.trace.note(world.agenda.now(), 'peace', 0, () => 'all faults are over')
     settledMs = awaitAgreement(world, settledMsMax(setting.preset))
+    cpuMs = threadCpuMs() - began
+    if (options.idleMs !== undefined) idled = idle(world, options.idleMs)
     world.end()
   } catch (problem) {
     failure = failureOf(problem, world.agenda.now())
@@ -113,6 +125,8 @@ export function runSeed(options: RunOptions): RunResult {
     nodes,
     specs: world.specs.accepted(),
     evictions: world.evictions.count(),
+    cpuMs,
+    idle: idled,
     messages: counts.sent,
     bytes: counts.bytes,
     hash: world.trace.hash(),

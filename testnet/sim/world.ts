@@ -82,6 +82,8 @@ export interface World {
   readonly evictions: Evictions
   /** Carries out everything that is due until a moment. */
   run(until: Millis): void
+  /** Counts from now on by kind what reaches the devices; gossip's kinds say so. The counts grow in place. */
+  countArrivals(): ReadonlyMap<string, { readonly messages: number; readonly bytes: number }>
   /** Asks the checkers for their last word. */
   end(): void
 }
@@ -136,11 +138,21 @@ export function createWorld(options: WorldOptions): World {
     told('onEvent'),
   ]
   const seatsOf = watchSeats()
+  const arrivals = new Map<string, { messages: number; bytes: number }>()
+  /** The kinds of what was sealed since arrivals are counted; null before. */
+  let kinds: WeakMap<Uint8Array, string> | null = null
+  const countArrival = (bytes: Uint8Array, topic: string | null): void => {
+    const kind = kinds?.get(bytes) ?? hearOrNull(bytes)?.kind ?? 'unknown'
+    const name = topic === null ? kind : `${kind} (gossip)`
+    const count = arrivals.get(name) ?? { messages: 0, bytes: 0 }
+    arrivals.set(name, { messages: count.messages + 1, bytes: count.bytes + bytes.length })
+  }
   const swallows = new Set<string>(defects.network.swallows)
   const now = (): Millis => agenda.now()
 
   const events: DeviceEvents = {
     onSealed: (device, opened) => {
+      kinds?.set(opened.bytes, opened.message.kind)
       for (const checker of onSealed) checker.onSealed?.(device, opened)
       if (opened.message.kind === 'election/vote') onVote(device, opened.message.candidate)
     },
@@ -166,6 +178,7 @@ export function createWorld(options: WorldOptions): World {
         `${from} > ${device.node} ${topic === null ? '' : 'gossip '}${describe(hearOrNull(bytes))}`
       trace.note(now(), 'received', isSpokenFrame(bytes) ? hashBytes(bytes, 0).low : tailOf(bytes), text)
       options.onFrame?.(device, bytes, topic)
+      if (kinds !== null) countArrival(bytes, topic)
       return swallows.size === 0 || !swallows.has(hearOrNull(bytes)?.kind ?? '')
     },
     onDropped: (device, problem, detail) => {
@@ -210,6 +223,11 @@ export function createWorld(options: WorldOptions): World {
     run: (until) => {
       while (agenda.next(until));
       agenda.advance(until)
+    },
+    countArrivals: () => {
+      kinds = new WeakMap()
+      arrivals.clear()
+      return arrivals
     },
     end: () => {
       for (const checker of checkers) checker.onEnd?.(devices)

@@ -1,0 +1,57 @@
+// What many nodes and many domains cost each of them, in messages and in virtual time.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { DomainPath } from '../../overlay/kernel/ids.ts'
+import { createWorld, type World } from './world.test-kit.ts'
+
+const FORMING_MS = 40_000
+const ROOT = '/' as DomainPath
+
+const rootLeaderOf = (world: World): string | undefined =>
+  world.nodes[0]?.core.view.leaders().leaderOf(ROOT)?.announcement.node
+
+/** How many messages of a kind a node received since it had received so many. */
+function heardBy(world: World, index: number, kind: string, since: number): number {
+  const bytes = new Set(world.sealed.filter(({ message }) => message.kind === kind).map((said) => said.bytes))
+  return world.nodes[index]?.received.slice(since).filter((frame) => bytes.has(frame)).length ?? 0
+}
+
+test('of twelve domains all hear one aggregate a second together, and the leader each at the pace of few', () => {
+  const world = createWorld(Array.from({ length: 12 }, (_, index) => [`n${index}`, `/c${index}`] as const))
+  world.run(FORMING_MS)
+  const leader = world.nodes.findIndex(({ facts }) => facts.node === rootLeaderOf(world))
+  const marks = world.nodes.map(({ received }) => received.length)
+  world.run(60_000)
+  assert.ok(leader >= 0)
+  for (const [index, mark] of marks.entries()) {
+    const heard = heardBy(world, index, 'placement/aggregate', mark)
+    // Eleven others, each every five seconds, or every twelve.
+    if (index === leader) assert.ok(heard >= 11 * 11, `the leader heard ${heard}`)
+    else assert.ok(heard <= 66, `another one heard ${heard}`)
+  }
+})
+
+test('of five domains everybody hears each aggregate', () => {
+  const world = createWorld(Array.from({ length: 5 }, (_, index) => [`n${index}`, `/c${index}`] as const))
+  world.run(FORMING_MS)
+  const marks = world.nodes.map(({ received }) => received.length)
+  world.run(60_000)
+  for (const [index, mark] of marks.entries()) {
+    const heard = heardBy(world, index, 'placement/aggregate', mark)
+    assert.ok(heard >= 4 * 11, `${heard} aggregates`)
+  }
+})
+
+test('news of another cluster’s leader that gossip brings is not passed on by hand as well', () => {
+  const names = Array.from({ length: 12 }, (_, index) => [`n${index}`, index % 2 === 0 ? '/a' : '/b'] as const)
+  const world = createWorld(names)
+  world.run(FORMING_MS)
+  const [before] = [world.sealed.length]
+  const leader = world.nodes[1]?.core.view.leaders().leaderOf('/b' as DomainPath)?.announcement.name ?? ''
+  world.kill(leader)
+  world.run(5_000)
+  const proofs = world.sealed.slice(before).filter(({ message }) => message.kind === 'election/proof')
+  assert.notEqual(world.nodes[0]?.core.view.leaders().leaderOf('/b' as DomainPath)?.announcement.name, leader)
+  assert.ok(proofs.length <= 24, `${proofs.length} proofs were sent by hand`)
+})
