@@ -24,7 +24,7 @@ import { metricsOf } from './io/metrics.ts'
 import { logsOf } from './logs.ts'
 import { lostVersionWarning } from './lost-version.ts'
 import { membershipAnswers } from './membership-answers.ts'
-import { migrate, setIntake } from './moving.ts'
+import { migrate, reach, setIntake } from './moving.ts'
 import type { Member } from './node.ts'
 import { ownerControl } from './owner-answers.ts'
 import { recoverDomain, signRecovery } from './recover.ts'
@@ -216,6 +216,7 @@ export function createControl(member: Member): NodeControl {
   const ping = async (who: string, signal: AbortSignal): Promise<PingView> => {
     const node = findNode(member, who)
     try {
+      if (!view.roster().has(node)) await reach(member, node)
       const rttMs = await network.ping(node, signal)
       const path = member.paths.get(node) ?? null
       return { node, name: nameOf(view, node), path: path?.path ?? null, via: path?.via ?? null, rttMs }
@@ -292,7 +293,9 @@ function findNode(member: Member, who: string): NodeId {
   }
   const named = [...known].filter((node) => node === who || (nameOf(view, node) ?? member.names.get(node)) === who)
   const begun = [...known].filter((node) => node.startsWith(who))
-  const found = named.length > 0 ? named : begun
+  // Clusters may use the same names: those that are met come first.
+  const elsewhere = [...view.ownElsewhere()].filter((node) => view.statedName(node) === who)
+  const found = [named, begun, elsewhere].find((nodes) => nodes.length > 0) ?? []
   const [only] = found
   if (only !== undefined && found.length === 1) return only
   // A revocation may name a node that nobody here has met.

@@ -57,7 +57,8 @@ export async function setIntake(member: Member, node: NodeId, set: Intake | null
   return { node, name, intake, instances, leads, elects, stuck }
 }
 
-async function reach({ core, host, until, stopping }: Member, node: NodeId): Promise<void> {
+/** Connects to a device of another cluster, where that is known. */
+export async function reach({ core, host, until, stopping }: Member, node: NodeId): Promise<void> {
   const { view } = core
   const isThere = (): boolean => node === view.self.node || view.isConnected(node)
   const domain = view.roster().has(node) ? view.self.domain : view.domainOf(node)

@@ -32,7 +32,7 @@ export interface CoreView {
   /** Grows whenever another spec may count in one of the stores. */
   specRevision(): number
   isConnected(peer: NodeId): boolean
-  /** The cluster of a connected peer, by its credential. */
+  /** The cluster of a connected peer, by its credential; of this operator's others, as was told with their names. */
   domainOf(peer: NodeId): DomainPath | null
   roundTripMs(peer: NodeId): Millis | null
   summaryOf(node: NodeId): NodeSummary | null
@@ -47,6 +47,8 @@ export interface CoreView {
   addressesOf(peer: NodeId): readonly string[]
   /** The name that a node of another cluster gives itself, or that others of this operator's devices have for it. */
   statedName(peer: NodeId): string | null
+  /** Devices of this operator in other clusters, as far as their names were told. */
+  ownElsewhere(): Iterable<NodeId>
 }
 
 /** The parts that it looks into. */
@@ -81,7 +83,7 @@ export const coreView = (
   stores,
   specRevision: parts.records.specRevision,
   isConnected: parts.neighbours.isConnected,
-  domainOf,
+  domainOf: (peer) => domainOf(peer) ?? parts.names.domainOf(peer),
   roundTripMs: (peer) => parts.roundTrips.get(peer) ?? null,
   summaryOf: parts.inventories.summaryOf,
   pending: parts.placing.pending,
@@ -90,4 +92,5 @@ export const coreView = (
   unaccepted: parts.requests.pending,
   addressesOf: parts.neighbours.addressesOf,
   statedName: (peer) => parts.neighbours.statementOf(peer)?.message.name || parts.names.nameOf(peer),
+  ownElsewhere: parts.names.nodes,
 })

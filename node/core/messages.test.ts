@@ -166,7 +166,7 @@ function byHand(record: SealedRecord): readonly CoreMessage[] {
     { kind: 'registry/lookup', domain: cluster, service, requestId: 1 },
     { kind: 'registry/answer', domain: cluster, service: other, requestId: 1, records: [], found: false },
     { kind: 'node/where', domain: cluster, node },
-    { kind: 'node/names', names: [{ node, name: 'pi-3', incarnation: 7 }] },
+    { kind: 'node/names', names: [{ node, name: 'pi-3', domain: cluster, incarnation: 7 }] },
   ]
 }
 

@@ -47,12 +47,17 @@ const intakeStateSchema = object({
 })
 export type IntakeStateMessage = Infer<typeof intakeStateSchema>
 
-/** With ids and names at their bounds, half of what a message may have. */
-export const NAMES_PER_MESSAGE_MAX = 128
+/** A message of so many fits its bound, also where each field is as long as it may be. */
+export const NAMES_PER_MESSAGE_MAX = 100
 
-const calledSchema = object({ node: text<NodeId>(128), name: text(128), incarnation: whole() })
+const calledSchema = object({
+  node: text<NodeId>(128),
+  name: text(128),
+  domain: text<DomainPath>(256),
+  incarnation: whole(),
+})
 const namesSchema = object({ kind: literal('node/names'), names: list(calledSchema, NAMES_PER_MESSAGE_MAX) })
-/** What devices of other clusters are called: said to devices of the same operator only. */
+/** What devices of other clusters are called, and where they are: said to devices of the same operator only. */
 export type NamesMessage = Infer<typeof namesSchema>
 
 const coreSchemas: MessageSchemas<CoreMessage> = {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { NodeId } from '../../overlay/kernel/ids.ts'
+import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { nameOf } from '../view.ts'
 import type { CoreEffect } from './effects.ts'
 import { NAMES_PER_MESSAGE_MAX } from './messages.ts'
@@ -69,7 +69,12 @@ function alone() {
   names.onShared(true, [])
   const hear = (from: NodeId, all: readonly (readonly [string, string, number])[]): CoreEffect[] => {
     const out: CoreEffect[] = []
-    const named = all.map(([id, name, incarnation]) => ({ node: idOf(id), name, incarnation }))
+    const named = all.map(([id, name, incarnation]) => ({
+      node: idOf(id),
+      name,
+      domain: '/b' as DomainPath,
+      incarnation,
+    }))
     const signer = connected.get(from)
     assert.ok(signer)
     names.onMessage({ from, signer, message: { kind: 'node/names', names: named }, bytes: new Uint8Array() }, out)
@@ -88,6 +93,8 @@ test('what is news is handed on to the others of the operator, once; a later sta
   assert.equal(names.nameOf(idOf('b7')), 'pi')
   hear(kin, [['b7', 'new', 3]])
   assert.equal(names.nameOf(idOf('b7')), 'new')
+  assert.deepEqual([...names.nodes()], [idOf('b7')], 'people may call it by its name')
+  assert.equal(names.domainOf(idOf('b7')), '/b')
 })
 
 test('a device of another operator names nobody, and nobody names this one', () => {

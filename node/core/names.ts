@@ -2,7 +2,7 @@
 // leaves its cluster in what others hear (discretion.ts); but devices of one operator tell each other the names of
 // theirs, and hand on what they hear. Whose device a name is for is that operator's word.
 
-import type { ChildId, NodeId } from '../../overlay/kernel/ids.ts'
+import type { ChildId, DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { CoreEffect } from './effects.ts'
 import type { Inventories } from './inventories.ts'
@@ -33,6 +33,10 @@ export interface Names {
   onMessage(opened: Opened<NamesMessage>, out: CoreEffect[]): void
   /** Null where nobody said one. */
   nameOf(node: NodeId): string | null
+  /** The cluster of a device that was told of. */
+  domainOf(node: NodeId): DomainPath | null
+  /** Those of other clusters that were told of. */
+  nodes(): Iterable<NodeId>
 }
 
 export function createNames({ self, name, incarnation, roster, inventories, neighbours }: NamesOptions): Names {
@@ -52,11 +56,12 @@ export function createNames({ self, name, incarnation, roster, inventories, neig
   }
 
   const calledHere = (node: NodeId): Called | null => {
-    if (node === self.node) return { node, name, incarnation }
+    const { domain } = self
+    if (node === self.node) return { node, name, domain, incarnation }
     const entry = roster.view().get(node)
     const its = inventories.summaryOf(node)?.name
     if (entry === undefined || entry.facts.operator !== self.operator || its === undefined) return null
-    return { node, name: its, incarnation: entry.incarnation }
+    return { node, name: its, domain, incarnation: entry.incarnation }
   }
 
   const sayAll = (peer: NodeId, facts: SignerFacts, out: CoreEffect[]): void => {
@@ -94,5 +99,7 @@ export function createNames({ self, name, incarnation, roster, inventories, neig
       for (const [peer] of kin()) if (peer !== from) say(peer, fresh, out)
     },
     nameOf: (node) => heard.get(node)?.name ?? null,
+    domainOf: (node) => heard.get(node)?.domain ?? null,
+    nodes: () => heard.keys(),
   }
 }

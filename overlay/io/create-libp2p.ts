@@ -75,7 +75,19 @@ const GOSSIP_FRAMING_BYTES_MAX = 2_048
 const GOSSIP_TOPIC_BYTES_PER_PEER_MAX = 262_144
 const GOSSIP_MESSAGE_ID_BYTES = 20
 /** From this size on "I have it" (27 bytes) is worth saying where bytes are paid for. */
-const GOSSIP_KNOWN_BYTES_MIN = 256
+const GOSSIP_KNOWN_BYTES_MIN_METERED = 256
+/**
+ * Elsewhere it costs its hearer as much to read as a second copy of a small message, and it is said to the whole mesh
+ * for each message that comes. libp2p says it from 512 bytes on, and idle nodes of 24 read ten pieces of gossip and
+ * more for each message that was new to them.
+ */
+const GOSSIP_KNOWN_BYTES_MIN = 16_384
+/**
+ * Whom a node hands gossip on to: fewer than libp2p's 6 (4 to 12), which are for networks of strangers, thousands and
+ * lost messages. Who publishes tells everybody it is connected to, and what was missed comes by anti-entropy; in a
+ * cluster of 100 four copies of each message reach everybody in four hops. A guess.
+ */
+const GOSSIP_PEERS = { D: 4, Dlo: 3, Dhi: 6, Dscore: 3, Dout: 1, Dlazy: 3 } as const
 const DAY_MS = 86_400_000
 /** libp2p forgets addresses after an hour; a device that slept a week should still find its cluster. */
 const ADDRESS_AGE_MS_MAX = 7 * DAY_MS
@@ -198,8 +210,9 @@ interface InnerParts {
 /** One that waits hands a message on when it is told to: who has it by then, and said so, is passed over. */
 const gossip = (waits: boolean) =>
   gossipsub({
+    ...GOSSIP_PEERS,
     asyncValidation: waits,
-    ...(waits ? { idontwantMinDataSize: GOSSIP_KNOWN_BYTES_MIN } : {}),
+    idontwantMinDataSize: waits ? GOSSIP_KNOWN_BYTES_MIN_METERED : GOSSIP_KNOWN_BYTES_MIN,
     // Nodes behind one address (NAT, relay, one machine) are no attack here; the default silences a mesh of them.
     scoreParams: { IPColocationFactorWeight: 0 },
     // What is carried is a signed envelope: a second signature would add a quarter to the bytes and prove nothing more.

@@ -175,7 +175,7 @@ export function createFleet(plan: FleetPlan): Fleet {
     const gone = living().map((node) => exited(node.process))
     killLiving()
     await Promise.all(gone)
-    for (const node of nodes) for (const group of await instanceGroups(node)) killGroup(group)
+    for (const node of nodes) await killInstances(node.dataDir)
   }
 
   /** An operator makes its key, asks, is admitted, and puts the key on its devices, which it vouches for itself. */
@@ -225,7 +225,7 @@ export function createFleet(plan: FleetPlan): Fleet {
       dead.add(node)
       const gone = exited(node.process)
       node.process.kill('SIGKILL')
-      for (const group of await instanceGroups(node)) killGroup(group)
+      await killInstances(node.dataDir)
       await gone
     },
     pause: async (node, ms) => {
@@ -289,11 +289,16 @@ export async function tailOf(node: FleetNode, lines = 5): Promise<string> {
 }
 
 /** The process groups of what a node runs: each instance's folder notes its watcher, which leads a group of its own. */
-async function instanceGroups(node: FleetNode): Promise<readonly number[]> {
-  const folder = join(node.dataDir, 'instances')
+async function instanceGroups(dataDir: string): Promise<readonly number[]> {
+  const folder = join(dataDir, 'instances')
   const names = await readdir(folder).catch(() => [])
   const noted = await Promise.all(names.map((name) => readFile(join(folder, name, 'process'), 'utf8').catch(() => '')))
   return noted.map((stat) => Number.parseInt(stat, 10)).filter((pid) => pid > 1)
+}
+
+/** Ends what a node runs, at once: it would outlive the node. */
+export async function killInstances(dataDir: string): Promise<void> {
+  for (const group of await instanceGroups(dataDir)) killGroup(group)
 }
 
 function killGroup(group: number): void {

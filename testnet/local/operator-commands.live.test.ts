@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import type { AuditView, InstanceView, PolicyExplanation, StatusView } from '../../node/control.ts'
 import type { ProposalView } from '../../node/control-membership.ts'
 import { answer, COPPICE, coppice, coppiceReading, ON_LOOPBACK, type Outcome, WAITING } from './command-fixture.ts'
-import { PATIENCE_MS, removeFolder, until } from './fleet.ts'
+import { killInstances, PATIENCE_MS, removeFolder, until } from './fleet.ts'
 
 interface Log {
   readonly head: string
@@ -44,6 +44,12 @@ const DESCRIPTOR = JSON.stringify({
 
 let baseDir = ''
 const running: ChildProcess[] = []
+
+const killAll = (): void => {
+  for (const child of running) child.kill('SIGKILL')
+}
+// Whoever started them may be ended before the last chapter.
+process.once('exit', killAll)
 
 const file = (name: string): string => join(baseDir, name)
 const at = (name: string): readonly string[] => ['--data', file(name)]
@@ -85,8 +91,9 @@ before(async () => {
 
 after(async () => {
   const gone = running.map((child) => (child.exitCode === null ? once(child, 'exit') : null))
-  for (const child of running) child.kill('SIGTERM')
+  killAll()
   await Promise.all(gone)
+  for (const name of ['berlin', 'rome', 'rome-2']) await killInstances(file(name))
   await removeFolder(baseDir)
 })
 

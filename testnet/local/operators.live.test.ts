@@ -43,6 +43,8 @@ test('an operator’s people see the names of its devices in other clusters, and
   const nameAt = async (name: string): Promise<string | undefined> =>
     (await fleet.named(name).control.status()).peers.find((peer) => peer.node === node)?.name
   await until('its name is known', async () => (await nameAt('berlin-1')) === 'hamburg-1', PATIENCE_MS)
+  const pinged = async (): Promise<boolean> => (await fleet.named('berlin-2').control.ping('hamburg-1')).node === node
+  await until('who is not connected to it finds it by its name, too', pinged, PATIENCE_MS)
   const isMet = async (): Promise<boolean> => (await nameAt('rome-1')) !== undefined
   await until('the other operator’s device has met it', isMet, PATIENCE_MS)
   assert.equal(await nameAt('rome-1'), '')

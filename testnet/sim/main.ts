@@ -154,7 +154,6 @@ async function run(asked: Asked): Promise<number> {
     tally.add(result)
     if (result.failure !== null) console.log(failureLine(options, result))
     if (asked.count === 1) console.log(`trace hash   ${result.hash}`)
-    if (asked.count === 1) console.log(`processor    ${(result.cpuMs / 1_000).toFixed(1)} s until all agreed`)
     if (result.idle !== null) for (const line of idleLines(result.idle, result.nodes)) console.log(line)
   }
   for (const line of tally.lines(performance.now() - began)) console.log(line)
