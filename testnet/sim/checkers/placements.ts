@@ -120,15 +120,18 @@ function problemOf(
     if (open !== undefined && isClosedOut(stage, domain, spec, instanceKey(service, open))) return null
     return open === undefined ? null : `${instanceKey(service, open)} is not done${whyNot(live, service, open)}`
   }
+  const isNowhere = (key: InstanceKey): boolean => !running.has(key) && isClosedOut(stage, domain, spec, key)
+  // A new version waits for each instance before it goes on to the next.
+  const isHeldUp = numbers.some((number) => isNowhere(instanceKey(service, number)))
   for (const number of numbers) {
     const key = instanceKey(service, number)
     wanted.add(key)
     const [run] = running.get(key) ?? []
-    if (run === undefined && isClosedOut(stage, domain, spec, key)) continue
+    if (isNowhere(key)) continue
     if (run === undefined) return `${key} runs nowhere${whyNot(live, service, number)}`
     const version = spec.environment.VERSION ?? ''
     const isKept = isDrained(live, run) && !hasRoom(stage, domain, spec, key)
-    if (run.instance.version !== version && !isKept)
+    if (run.instance.version !== version && !isKept && !isHeldUp)
       return `${key} runs in version "${run.instance.version}", not "${version}"`
     const left = drainProblem(stage, domain, spec, run)
     if (left !== null) return left
