@@ -210,14 +210,19 @@ const hasForgotten = (before: Progress, message: HeartbeatAnswer): boolean =>
 function renewLease(state: ElectionState, now: Millis): ElectionState {
   const { role, register } = state
   if (role.kind !== 'leader' || register === null) return state
-  const promised = register.electors.map(({ child, ticket }) => {
-    if (child === state.self) return now + leaseOf(patienceOf(state))
-    const progress = role.progress.get(child)
-    return progress?.ticket === ticket ? progress.leaseUntil : NEVER
+  const byMajority = promisedUntil(role, register, state.self, now + leaseOf(patienceOf(state)))
+  return { ...state, role: { ...role, leaseUntil: Math.max(role.leaseUntil, byMajority) } }
+}
+
+/** Until when a majority has promised to help nobody else, this elector itself until `own`. */
+function promisedUntil({ progress }: Leading, { electors }: Register, self: ChildId, own: Millis): Millis {
+  const promised = electors.map(({ child, ticket }) => {
+    if (child === self) return own
+    const known = progress.get(child)
+    return known?.ticket === ticket ? known.leaseUntil : NEVER
   })
   promised.sort((a, b) => b - a)
-  const byMajority = promised[majorityOf(promised.length) - 1] ?? NEVER
-  return { ...state, role: { ...role, leaseUntil: Math.max(role.leaseUntil, byMajority) } }
+  return promised[majorityOf(promised.length) - 1] ?? NEVER
 }
 
 /** Counts who durably holds the register of this term; what a majority holds is committed. */
@@ -236,13 +241,16 @@ export function commit(state: ElectionState, out: ElectionEffect[]): ElectionSta
     const fence = { epoch: state.epoch, term: state.term }
     out.push({ kind: 'lead', fence })
   }
+  // Until here it had the time of its own estimate to be heard in. Its orders count on what was promised.
+  const byMajority = promisedUntil(role, register, state.self, Number.POSITIVE_INFINITY)
+  const leaseUntil = role.established ? role.leaseUntil : Math.min(role.leaseUntil, byMajority)
   for (const proposal of role.proposals) {
     if (proposal.index <= committedIndex) out.push({ kind: 'committed', token: proposal.token }, ...proposal.then)
   }
   const proposals = role.proposals.filter((proposal) => proposal.index > committedIndex)
   // Others hear at once that it may give orders now.
   const announceAt = role.established ? role.announceAt : NEVER
-  return { ...state, role: { ...role, established: true, announceAt, committedIndex, proposals } }
+  return { ...state, role: { ...role, established: true, announceAt, leaseUntil, committedIndex, proposals } }
 }
 
 /** Replaces one key of the domain's memory, and tells the electors at once. */
