@@ -63,7 +63,6 @@ export type StoreInput =
   /** A record of this node (`from` null) or by gossip from a neighbour. */
   | { readonly kind: 'record'; readonly opened: SealedRecord; readonly from: NodeId | null }
   | { readonly kind: 'message'; readonly opened: Opened<RegistryMessage> }
-  /** Who else holds this store. */
   /** All others who hold these records. */
   | { readonly kind: 'holders'; readonly nodes: readonly NodeId[] }
   /** One of them came or went. */

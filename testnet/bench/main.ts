@@ -98,6 +98,7 @@ const failover = async (): Promise<boolean> => tell(await benchFailover(numberOf
 
 const idle = async (): Promise<boolean> => {
   const sizes = values.sizes.split(',').map(Number)
+  if (!sizes.every((size) => Number.isInteger(size) && size > 0)) refuse('--sizes takes numbers of nodes, as in 1,3')
   return tell(await benchIdle({ seconds: numberOf('seconds', 60), sizes, isBundled: values.bundled }))
 }
 

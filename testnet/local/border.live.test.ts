@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { coppice } from './command-fixture.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -18,24 +19,10 @@ const CLUSTERS = [
 const [SERVICE, NOBODYS] = ['shop.demo.hello.web', 'shop.demo.other.web']
 const PROGRAM = `console.log('a line of the log')
 require('http').createServer((_, response) => response.end('hello')).listen(process.env.PORT, '127.0.0.1')`
-const DESCRIPTOR = JSON.stringify({
-  sla_version: 'v2.0',
-  applications: [
-    {
-      application_name: 'shop',
-      application_namespace: 'demo',
-      microservices: [
-        {
-          microservice_name: 'hello',
-          microservice_namespace: 'web',
-          virtualization: 'process',
-          cmd: ['node', '-e', PROGRAM],
-          port: '8080',
-          constraints: [{ type: 'clusters', allowed: ['/berlin'] }],
-        },
-      ],
-    },
-  ],
+const DESCRIPTOR = processDescriptor(SERVICE, {
+  cmd: ['node', '-e', PROGRAM],
+  port: '8080',
+  constraints: [{ type: 'clusters', allowed: ['/berlin'] }],
 })
 /** What somebody of the other operator would try, each for a service. */
 const DEEDS: readonly ((service: string) => readonly string[])[] = [

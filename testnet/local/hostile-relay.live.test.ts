@@ -14,6 +14,7 @@ import type { PeerView, StatusView } from '../../node/control.ts'
 import { coppice } from './command-fixture.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { MEDDLING_DELAY_MS, meddle, meddledWith, meddlingBy } from './hostile-relay.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const MIB = 1_048_576
 /** Enough for dozens of pieces on the way, each of which may be changed. */
@@ -28,24 +29,10 @@ const ADDRESS = `${SERVICE}.any.rr.local:8080`
 const PROGRAM = `const bytes = Buffer.alloc(${ANSWER_BYTES})
 for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32BE((at * 2654435761) >>> 0, at)
 require('http').createServer((_, response) => response.end(bytes)).listen(process.env.PORT, '127.0.0.1')`
-const DESCRIPTOR = JSON.stringify({
-  sla_version: 'v2.0',
-  applications: [
-    {
-      application_name: 'shop',
-      application_namespace: 'demo',
-      microservices: [
-        {
-          microservice_name: 'bulk',
-          microservice_namespace: 'web',
-          virtualization: 'process',
-          cmd: ['node', '-e', PROGRAM],
-          port: '8080',
-          constraints: [{ type: 'direct', node: 'far' }],
-        },
-      ],
-    },
-  ],
+const DESCRIPTOR = processDescriptor(SERVICE, {
+  cmd: ['node', '-e', PROGRAM],
+  port: '8080',
+  constraints: [{ type: 'direct', node: 'far' }],
 })
 
 let baseDir = ''

@@ -13,6 +13,7 @@ import type { AuditView, InstanceView, PolicyExplanation, StatusView } from '../
 import type { ProposalView } from '../../node/control-membership.ts'
 import { answer, COPPICE, coppice, coppiceReading, ON_LOOPBACK, type Outcome, WAITING } from './command-fixture.ts'
 import { killInstances, PATIENCE_MS, removeFolder, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 interface Log {
   readonly head: string
@@ -22,24 +23,10 @@ interface Log {
 
 const SERVICE = 'vault.demo.reader.demo'
 const SECRET = 'correct horse battery staple'
-const DESCRIPTOR = JSON.stringify({
-  sla_version: 'v2.0',
-  applications: [
-    {
-      application_name: 'vault',
-      application_namespace: 'demo',
-      microservices: [
-        {
-          microservice_name: 'reader',
-          microservice_namespace: 'demo',
-          virtualization: 'process',
-          cmd: ['sh', '-c', 'wc -c < "$COPPICE_SECRETS/db"; sleep 3600'],
-          secrets: ['db'],
-          constraints: [{ type: 'clusters', allowed: ['/rome'] }],
-        },
-      ],
-    },
-  ],
+const DESCRIPTOR = processDescriptor(SERVICE, {
+  cmd: ['sh', '-c', 'wc -c < "$COPPICE_SECRETS/db"; sleep 3600'],
+  secrets: ['db'],
+  constraints: [{ type: 'clusters', allowed: ['/rome'] }],
 })
 
 let baseDir = ''

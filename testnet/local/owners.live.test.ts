@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -14,24 +15,10 @@ const CLUSTERS = [
 ]
 const SERVICE = 'vault.demo.reader.demo'
 const SECRET = 'correct horse battery staple'
-const DESCRIPTOR = JSON.stringify({
-  sla_version: 'v2.0',
-  applications: [
-    {
-      application_name: 'vault',
-      application_namespace: 'demo',
-      microservices: [
-        {
-          microservice_name: 'reader',
-          microservice_namespace: 'demo',
-          virtualization: 'process',
-          cmd: ['sh', '-c', 'wc -c < "$COPPICE_SECRETS/db"; echo "$API" | wc -c; sleep 3600'],
-          secrets: ['db', { name: 'db', environment: 'API' }],
-          constraints: [{ type: 'clusters', allowed: ['/rome'] }],
-        },
-      ],
-    },
-  ],
+const DESCRIPTOR = processDescriptor(SERVICE, {
+  cmd: ['sh', '-c', 'wc -c < "$COPPICE_SECRETS/db"; echo "$API" | wc -c; sleep 3600'],
+  secrets: ['db', { name: 'db', environment: 'API' }],
+  constraints: [{ type: 'clusters', allowed: ['/rome'] }],
 })
 
 let baseDir = ''

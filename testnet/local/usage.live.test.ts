@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { UsageView } from '../../node/control.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -26,25 +27,7 @@ const PROGRAM = `require('http').createServer((_, response) => {
 /** Over in less than a second on a free machine: before anybody would have read what it uses. */
 const LOOP = 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'
 const JOB = 'shop.demo.sum.web'
-const descriptor = (name: string, fields: object): string =>
-  JSON.stringify({
-    sla_version: 'v2.0',
-    applications: [
-      {
-        application_name: 'shop',
-        application_namespace: 'demo',
-        microservices: [
-          {
-            microservice_name: name,
-            microservice_namespace: 'web',
-            virtualization: 'process',
-            constraints: [{ type: 'clusters', allowed: ['/rome'] }],
-            ...fields,
-          },
-        ],
-      },
-    ],
-  })
+const AT_ROME = { constraints: [{ type: 'clusters', allowed: ['/rome'] }] }
 
 const USED = ['operator', 'owner', 'usedCpuSeconds', 'usedGbHours', 'carriedBytes'] as const
 
@@ -95,9 +78,11 @@ async function untilEnded(service: string): Promise<void> {
 
 test('a service of one operator that worked on a device of another leaves both with the same signed sums', async () => {
   await fleet.named('rome-1').control.setPolicy(JSON.stringify({ rules: [{ runtimes: ['process'] }] }))
-  await fleet.named('berlin-1').control.deploy(descriptor('worker', { cmd: ['node', '-e', PROGRAM], port: '8080' }), {
-    domain: null,
-  })
+  await fleet
+    .named('berlin-1')
+    .control.deploy(processDescriptor(SERVICE, { ...AT_ROME, cmd: ['node', '-e', PROGRAM], port: '8080' }), {
+      domain: null,
+    })
   await until('it answers', async () => (await call()) === ANSWER_BYTES, PATIENCE_MS)
   await fleet.named('berlin-1').control.remove(SERVICE)
   await untilEnded(SERVICE)
@@ -112,7 +97,7 @@ test('a job that is over before anybody looked is counted by both as well', asyn
   const before = await agreed()
   await fleet
     .named('berlin-1')
-    .control.deploy(descriptor('sum', { cmd: ['sh', '-c', LOOP], kind: 'job' }), { domain: null })
+    .control.deploy(processDescriptor(JOB, { ...AT_ROME, cmd: ['sh', '-c', LOOP], kind: 'job' }), { domain: null })
   await untilEnded(JOB)
   const { usedCpuSeconds } = await agreed()
   const more = usedCpuSeconds - before.usedCpuSeconds
