@@ -4,7 +4,6 @@
 
 import {
   type Announcement,
-  addressed,
   type ChildFact,
   childrenFrom,
   createElection,
@@ -15,7 +14,6 @@ import {
   isTwinOf,
   isWitnessMessage,
   mayOpenAbove,
-  type OwnAnnouncement,
   objectionTo,
   seatKey,
   senderOf,
@@ -23,7 +21,7 @@ import {
   type WitnessMessage,
   wakeAt,
 } from '../../election/index.ts'
-import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
+import { invariant } from '../../overlay/kernel/assert.ts'
 import { emit } from '../../overlay/kernel/effect.ts'
 import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
@@ -34,7 +32,8 @@ import { createChildDomains } from './child-domains.ts'
 import type { CoreEffect } from './effects.ts'
 import { areSucceeded, createHandOver } from './hand-over.ts'
 import type { Sink } from './news.ts'
-import { type Hierarchy, type HierarchyEvent, type HierarchyOptions, type Seat, saidOrHeld } from './seats.ts'
+import type { Hierarchy, HierarchyEvent, HierarchyOptions, Seat } from './seats.ts'
+import { translated } from './speech.ts'
 
 export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const { book, self } = options
@@ -57,7 +56,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** When a child domain may stop counting as alive. */
   let reviewAt: Millis | null = null
 
-  const topicsFor = createAnnouncer()
+  const speech = { self, book, face: options.face, topicsFor: createAnnouncer() }
   const seatIn = (domain: DomainPath): Seat | undefined => seats.find((one) => one.domain === domain)
   const aboveOf = (seat: Seat): Seat | undefined => seats.find((other) => other.below === seat)
 
@@ -119,54 +118,20 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       case 'committed': {
         const waited = seat.waiting.get(effect.token)
         seat.waiting.delete(effect.token)
-        if (waited !== undefined && seats.includes(waited.of)) out.push(...translated(waited.of, waited.then))
+        if (waited !== undefined && seats.includes(waited.of)) out.push(...sayAll(waited.of, waited.then))
         return
       }
       case 'persist':
         if (seat.below !== null) proposeBelow(seat, seat.below, effect.value, effect.then, ...turn)
-        else out.push({ ...effect, then: translated(seat, effect.then) })
+        else out.push({ ...effect, then: sayAll(seat, effect.then) })
         return
       default:
-        out.push(...translated(seat, [effect]))
+        out.push(...sayAll(seat, [effect]))
     }
   }
 
-  /** Effects that need nothing but a change of names; those that wait for a write are always such. */
-  const translated = (seat: Seat, effects: readonly ElectionEffect[]): CoreEffect[] =>
-    effects.flatMap((effect): CoreEffect[] => {
-      switch (effect.kind) {
-        case 'send': {
-          const to = effect.to === seat.self ? self : book.nodeOf(effect.to)
-          return to === null ? [] : saidOrHeld(seat, to, effect.message)
-        }
-        case 'again':
-          return [
-            { kind: 'again', input: { kind: 'election', domain: seat.domain, seat: seat.id, input: effect.input } },
-          ]
-        case 'announce':
-          return [announce(effect.announcement)]
-        case 'ask-parent':
-        case 'roll-call': {
-          const known = addressed(effect, book)
-          return known === null || known.to === self ? [] : [{ kind: 'send', ...known }]
-        }
-        case 'emit':
-          return [{ kind: 'emit', event: { ...effect.event, domain: seat.domain } }]
-        case 'persist':
-        case 'lead':
-        case 'unlead':
-        case 'committed':
-          invariant(false, `an election effect ${effect.kind} does not wait for a write`)
-          return []
-        default:
-          return unreachable(effect)
-      }
-    })
-
-  const announce = (own: OwnAnnouncement): CoreEffect => {
-    const message: Announcement = { kind: 'election/announcement', ...own, node: self, ...options.face() }
-    return { kind: 'author', message, topics: topicsFor(message) }
-  }
+  const sayAll = (seat: Seat, effects: readonly ElectionEffect[]): CoreEffect[] =>
+    effects.flatMap((effect) => translated(seat, effect, speech))
 
   const proposeBelow = (
     seat: Seat,
