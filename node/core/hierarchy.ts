@@ -11,6 +11,7 @@ import {
   type ElectionInput,
   type ElectorMessage,
   heardAs,
+  isTied,
   isTwinOf,
   isWitnessMessage,
   mayOpenAbove,
@@ -28,6 +29,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import { createAnnouncer } from './announcing.ts'
+import { createArrival } from './arrival.ts'
 import { createChildDomains } from './child-domains.ts'
 import type { CoreEffect } from './effects.ts'
 import { areSucceeded, createHandOver } from './hand-over.ts'
@@ -43,6 +45,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const childDomains = createChildDomains(book, timing, options.face)
   const feeds: { readonly seat: Seat; readonly input: ElectionInput }[] = []
   const handOver = createHandOver(timing)
+  const arrival = createArrival(book, options.cluster, timing.quorumLossMs.cluster)
   /**
    * Seats that were handed over and are still led under their old fence, until the heir leads: it stands above this one
    * in every fence, so what both say at once is in order. No longer than a lease, which is what was promised for it.
@@ -185,11 +188,11 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const hearOf = (seat: Seat, announcement: Announcement, ...turn: Turn): void =>
     feed(seat, { kind: 'announced', announcement, granted: book.grantedLineOf(seat.domain) }, ...turn)
 
-  /**
-   * The seat in the cluster. A newcomer takes it once it met a member: before that it cannot know of a line that
-   * exists, and would only begin another.
-   */
   const takeSeat = (...turn: Turn): void => addSeat(options.cluster, self, null, options.saved, ...turn)
+
+  const takeSeatIfDue = (...turn: Turn): void => {
+    if (seats.length === 0 && arrival.isOver(turn[0].now)) takeSeat(...turn)
+  }
 
   const openSeatAbove = (seat: Seat, ...turn: Turn): void => {
     const parent = parentOf(seat.domain)
@@ -251,6 +254,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     }
     childDomains.onProven(domain, context.now)
     if (learned.value.isNews) events.push({ kind: 'leader-news', domain })
+    takeSeatIfDue(...turn)
     if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
     else if (own !== undefined) hearOf(own, announcement, ...turn)
     onSpeaker(domain, speakerBefore, ...turn)
@@ -288,7 +292,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   return {
     start: (...turn) => {
-      if (options.saved !== null || options.isFounding) takeSeat(...turn)
+      if (options.isFounding || isTied(options.saved)) takeSeat(...turn)
+      else takeSeatIfDue(...turn)
     },
     onMessage: (opened, ...turn) => {
       const { message } = opened
@@ -321,12 +326,17 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (seat !== undefined) feed(seat, input, ...turn)
     },
     onConnection: (peer, isOpen, ...turn) => {
-      if (isOpen && seats.length === 0) takeSeat(...turn)
+      if (!isOpen) arrival.onClosed(peer)
       const kind = isOpen ? 'connection-open' : 'connection-closed'
       for (const seat of [...seats]) {
         if (!isDomain(seat.self)) feed(seat, { kind, child: peer }, ...turn)
         else for (const child of childDomains.spokenForBy(peer, seat.domain)) feed(seat, { kind, child }, ...turn)
       }
+    },
+    onHeard: (peer, ...turn) => {
+      if (seats.length > 0) return
+      arrival.onHeard(peer, turn[0].now)
+      takeSeatIfDue(...turn)
     },
     onMembers: (...turn) => {
       const { fitness } = options.face()
@@ -345,6 +355,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     isHandedOver: () => handOver.isDone && lingering.size === 0,
     onWake: (...turn) => {
       const { now } = turn[0]
+      takeSeatIfDue(...turn)
       for (const seat of [...seats]) {
         const due = wakeAt(seat.state)
         if (due !== null && due <= now) feed(seat, { kind: 'wake' }, ...turn)
@@ -355,6 +366,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     },
     wakeAt: () => {
       let at = earlier(reviewAt, handOver.wakeAt())
+      if (seats.length === 0) at = earlier(at, arrival.wakeAt())
       for (const until of lingering.values()) at = earlier(at, until)
       for (const seat of seats) at = earlier(at, wakeAt(seat.state))
       return at
