@@ -62,6 +62,7 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
       if (connection.direct) reach?.onRoundTrip(peer, ms)
       if (wanted.has(peer)) events.onRoundTrip(peer, ms)
     },
+    onDoubt: connections.doubt,
   })
   /** While the other side tries there is nothing to tell yet. */
   const tellWhy = (peer: NodeId, reason: NotDirect): void => {
@@ -96,7 +97,9 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
         seed: randomInt(2 ** 32),
         onChanged: events.onReachChanged,
         onNotice: events.onNotice,
-        onMoved: () => node.getConnections().forEach(roundTrips.doubt),
+        onMoved: () => {
+          for (const connection of node.getConnections()) roundTrips.doubt(connection, 'moved')
+        },
       })
       return reach
     },

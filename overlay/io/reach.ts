@@ -106,9 +106,13 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     relays = stepped.state
     for (const effect of stepped.effects) {
       if (effect.kind === 'release') relayClient.release(effect.peer)
-      else relayClient.reserve(effect.peer).catch(() => tellChoice({ kind: 'refused', peer: effect.peer }))
+      else void reserve(effect.peer)
     }
     wakeLater()
+  }
+  const reserve = async (peer: NodeId): Promise<void> => {
+    await relayClient.reserve(peer).catch(() => {})
+    tellChoice({ kind: 'answered', peer, isHeld: relayClient.held().includes(peer) })
   }
   const ask = async ({ peer, question, address }: reachability.ReachabilityEffect): Promise<void> => {
     const connection = connections.best(peer)
