@@ -204,7 +204,18 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   desk.guard(guardedProtocols(federation))
   const wanted = new Set<NodeId>()
   const onLine = (socket: Socket): void => lines.accept(socket)
-  const paths = await installPaths({ node, desk, connections, counters, options, wanted, door, onLine })
+  const onAddressGained = (): void => manager.tell({ kind: 'address-gained' })
+  const paths = await installPaths({
+    node,
+    desk,
+    connections,
+    counters,
+    options,
+    wanted,
+    door,
+    onLine,
+    onAddressGained,
+  })
   const { punch, punchLine } = paths
   const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({

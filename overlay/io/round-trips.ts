@@ -18,9 +18,7 @@ export interface Liveness {
 export const LIVENESS: Liveness = { intervalMs: 5_000, answerMsMax: 5_000 }
 /** Where each byte is paid for: a third of the pings, and 10 s more until a cut shows. A guess. */
 export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
-/** The time to answer where the peer opened a second connection, as one does that moved. A guess. */
-const DOUBTED_MS_MAX = 3_000
-/** The same where this device has lost an address: most likely nothing will answer, and a wrong cut costs a dial. */
+/** The time to answer where this device has lost an address: most likely nothing will, and a wrong cut costs a dial. */
 const MOVED_MS_MAX = 1_000
 /** What has not answered after so long is waited for, and others are preferred. A guess, above most round trips. */
 const DOUBT_FELT_MS = 300
@@ -97,7 +95,7 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const timer = setInterval(sweep, SWEEP_INTERVAL_MS)
   timer.unref()
   const doubt: RoundTrips['doubt'] = async (connection, reason) => {
-    const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : DOUBTED_MS_MAX)
+    const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : answerMsMax)
     const felt = setTimeout(() => onDoubt(connection, true), DOUBT_FELT_MS)
     try {
       await measure(connection, signal)
