@@ -7,6 +7,7 @@ import type { Connection } from '@libp2p/interface'
 import { spareWindowUpdates } from './multiplexer.ts'
 import { PING_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
+import { wakes } from './wakes.ts'
 
 const PING_BYTES = 32
 /** How often each connection is asked, and how long an answer may take: after both a silent power cut is noticed. */
@@ -87,15 +88,14 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
       void ask(connection)
     }
   }
-  const timer = setInterval(sweep, SWEEP_INTERVAL_MS)
-  timer.unref()
+  const close = wakes.every(SWEEP_INTERVAL_MS, sweep)
   const doubt = (connection: Connection): void => {
     const { signal, clear } = patience(DOUBTED_MS_MAX)
     measure(connection, signal)
       .catch((problem) => cutIfSilent(connection, signal, problem as Error))
       .finally(clear)
   }
-  return { measure, doubt, close: () => clearInterval(timer) }
+  return { measure, doubt, close }
 }
 
 /** Only silence says that nobody is there: a stream that was lost is opened again. True where it was cut. */
