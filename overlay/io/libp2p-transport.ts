@@ -214,6 +214,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       if (connections.best(peer) === null && quiet.holds(peer)) throw new Error('its connection closed a moment ago')
       return await manager.connect(peer, signal)
     },
+    onHeard: paths.roundTrips.heard,
     onMessage: (bytes, from) => events.onMessage(bytes, from, null),
   })
   const tunnels: TunnelServer = await serveTunnels({

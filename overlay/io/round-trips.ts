@@ -10,7 +10,8 @@ import { libp2pDuplex } from './stream-duplex.ts'
 import { wakes } from './wakes.ts'
 
 const PING_BYTES = 32
-/** How often each connection is asked, and how long an answer may take: after both a silent power cut is noticed. */
+/** How long a connection may be silent until it is asked, and how long an answer may take: after both a silent power
+ *  cut is noticed. */
 export interface Liveness {
   readonly intervalMs: number
   readonly answerMsMax: number
@@ -19,6 +20,11 @@ export interface Liveness {
 export const LIVENESS: Liveness = { intervalMs: 5_000, answerMsMax: 5_000 }
 /** Where each byte is paid for: a third of the pings, and 10 s more until a cut shows. A guess. */
 export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
+/**
+ * So many intervals may pass until a connection is asked over which something else is heard: then it is not asked
+ * whether anybody is there, but how far away. A guess.
+ */
+const INTERVALS_WHERE_HEARD = 3
 /** The time to answer where one end moved to another network, or opened a second connection. A guess. */
 const DOUBTED_MS_MAX = 3_000
 /** What came while this process itself stood still is read before the peer is given up. */
@@ -39,6 +45,8 @@ export interface RoundTrips {
   measure(connection: Connection, signal: AbortSignal): Promise<number>
   /** Cuts a connection that there is reason to doubt, unless it answers soon. */
   doubt(connection: Connection): void
+  /** Something came from the peer over it just now. */
+  heard(connection: Connection): void
   close(): void
 }
 
@@ -49,13 +57,14 @@ interface Line {
 }
 
 /**
- * Measures each connection soon after it appears and then at the interval. One that does not answer is aborted: nothing
- * else would notice a peer that lost its power.
+ * Measures each connection soon after it appears, and again where it was silent for an interval. One that does not
+ * answer is aborted: nothing else would notice a peer that lost its power.
  */
 export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundTripSetup): RoundTrips {
   const { intervalMs, answerMsMax } = liveness
   const lines = new WeakMap<Connection, Promise<Line>>()
   const askedAt = new WeakMap<Connection, number>()
+  const heardAt = new WeakMap<Connection, number>()
 
   const measure = async (connection: Connection, signal: AbortSignal): Promise<number> => {
     const known = lines.get(connection)
@@ -80,8 +89,9 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
   const sweep = (): void => {
     const now = performance.now()
     const open = connections()
-    const since = (connection: Connection): number => now - (askedAt.get(connection) ?? Number.NEGATIVE_INFINITY)
-    const due = open.filter((connection) => since(connection) >= intervalMs)
+    const due = open.filter((connection) =>
+      isAskedNow({ askedAt: askedAt.get(connection), heardAt: heardAt.get(connection) }, intervalMs, now),
+    )
     const share = Math.ceil((open.length * SWEEP_INTERVAL_MS) / intervalMs)
     for (const connection of due.slice(0, Math.max(ASKED_PER_SWEEP_MIN, share))) {
       askedAt.set(connection, now)
@@ -95,7 +105,21 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
       .catch((problem) => cutIfSilent(connection, signal, problem as Error))
       .finally(clear)
   }
-  return { measure, doubt, close }
+  const heard = (connection: Connection): void => void heardAt.set(connection, performance.now())
+  return { measure, doubt, heard, close }
+}
+
+/** When a connection was asked last, and when something else came over it. */
+export interface Attention {
+  readonly askedAt: number | undefined
+  readonly heardAt: number | undefined
+}
+
+/** Whether it is asked now: at once, where it was silent for an interval, and now and then in any case. */
+export function isAskedNow({ askedAt, heardAt }: Attention, intervalMs: number, now: number): boolean {
+  if (askedAt === undefined) return true
+  const isSilent = heardAt === undefined || now - heardAt >= intervalMs
+  return now - askedAt >= (isSilent ? 1 : INTERVALS_WHERE_HEARD) * intervalMs
 }
 
 /** Only silence says that nobody is there: a stream that was lost is opened again. True where it was cut. */
