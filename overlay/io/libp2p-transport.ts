@@ -172,10 +172,9 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
   const connections = trackConnections({
-    onConnected: (peer, isNew) => {
+    onConnected: (peer) => {
       manager.tell({ kind: 'connected', peer: peer.peer, path: peer.path })
       if (peer.path === 'relay') paths.onNotDirect(peer.peer)
-      if (!isNew) control.move(peer.peer)
       events.onConnected(peer)
     },
     onDisconnected: (peer) => {
@@ -185,6 +184,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       paths.onNotDirect(peer)
       events.onDisconnected(peer)
     },
+    onBestChanged: (peer) => control.move(peer),
     onLeaned: (peer, remaining) => {
       lines.doubt(peer)
       void introduce(node, remaining)
@@ -194,7 +194,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     onAdmitted: (connection, member) => {
       // Whoever comes again may have lost the other connection: a device that moved, a restart.
       const others = node.getConnections(connection.remotePeer).filter((other) => other !== connection)
-      others.forEach(paths.roundTrips.doubt)
+      for (const other of others) paths.roundTrips.doubt(other, 'peer-came-again')
       if (others.length > 0) lines.doubt(peerOf(connection))
       connections.add(connection, member)
       void introduce(node, connection)
@@ -204,7 +204,18 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   desk.guard(guardedProtocols(federation))
   const wanted = new Set<NodeId>()
   const onLine = (socket: Socket): void => lines.accept(socket)
-  const paths = await installPaths({ node, desk, connections, counters, options, wanted, door, onLine })
+  const onAddressGained = (): void => manager.tell({ kind: 'address-gained' })
+  const paths = await installPaths({
+    node,
+    desk,
+    connections,
+    counters,
+    options,
+    wanted,
+    door,
+    onLine,
+    onAddressGained,
+  })
   const { punch, punchLine } = paths
   const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({

@@ -35,6 +35,8 @@ export interface PathsSetup {
   readonly door: KnockDoor
   /** A line begins on this connection, which both ends made through their NATs because the peer asked for it. */
   onLine(socket: Socket): void
+  /** The device has an address that it had not. */
+  onAddressGained(): void
 }
 
 export interface Paths {
@@ -62,6 +64,7 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
       if (connection.direct) reach?.onRoundTrip(peer, ms)
       if (wanted.has(peer)) events.onRoundTrip(peer, ms)
     },
+    onDoubt: connections.doubt,
   })
   /** While the other side tries there is nothing to tell yet. */
   const tellWhy = (peer: NodeId, reason: NotDirect): void => {
@@ -96,7 +99,10 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
         seed: randomInt(2 ** 32),
         onChanged: events.onReachChanged,
         onNotice: events.onNotice,
-        onMoved: () => node.getConnections().forEach(roundTrips.doubt),
+        onAddressLost: () => {
+          for (const connection of node.getConnections()) roundTrips.doubt(connection, 'moved')
+        },
+        onAddressGained: setup.onAddressGained,
       })
       return reach
     },

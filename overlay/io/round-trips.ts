@@ -25,8 +25,10 @@ export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
  * whether anybody is there, but how far away. A guess.
  */
 const INTERVALS_WHERE_HEARD = 3
-/** The time to answer where one end moved to another network, or opened a second connection. A guess. */
-const DOUBTED_MS_MAX = 3_000
+/** The time to answer where this device has lost an address: most likely nothing will, and a wrong cut costs a dial. */
+const MOVED_MS_MAX = 1_000
+/** What has not answered after so long is waited for, and others are preferred. A guess, above most round trips. */
+const DOUBT_FELT_MS = 300
 /** What came while this process itself stood still is read before the peer is given up. */
 const LAST_LOOK_MS = 250
 /** How often it is looked who is due, so that a fleet is asked one after the other and not in one burst. */
@@ -38,13 +40,15 @@ export interface RoundTripSetup {
   connections(): readonly Connection[]
   readonly liveness: Liveness
   onRoundTrip(connection: Connection, ms: number): void
+  /** A connection that is doubted has not answered for a while, or does again. */
+  onDoubt(connection: Connection, isDoubted: boolean): void
 }
 
 export interface RoundTrips {
   /** One round trip in ms; rejects when there is no answer. */
   measure(connection: Connection, signal: AbortSignal): Promise<number>
-  /** Cuts a connection that there is reason to doubt, unless it answers soon. */
-  doubt(connection: Connection): void
+  /** Cuts a connection unless it answers soon: the peer came again over another one, or this node moved. */
+  doubt(connection: Connection, reason: 'peer-came-again' | 'moved'): void
   /** Something came from the peer over it just now. */
   heard(connection: Connection): void
   close(): void
@@ -60,7 +64,8 @@ interface Line {
  * Measures each connection soon after it appears, and again where it was silent for an interval. One that does not
  * answer is aborted: nothing else would notice a peer that lost its power.
  */
-export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundTripSetup): RoundTrips {
+export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
+  const { connections, liveness, onRoundTrip, onDoubt } = setup
   const { intervalMs, answerMsMax } = liveness
   const lines = new WeakMap<Connection, Promise<Line>>()
   const askedAt = new WeakMap<Connection, number>()
@@ -99,11 +104,18 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
     }
   }
   const close = wakes.every(SWEEP_INTERVAL_MS, sweep)
-  const doubt = (connection: Connection): void => {
-    const { signal, clear } = patience(DOUBTED_MS_MAX)
-    measure(connection, signal)
-      .catch((problem) => cutIfSilent(connection, signal, problem as Error))
-      .finally(clear)
+  const doubt: RoundTrips['doubt'] = async (connection, reason) => {
+    const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : answerMsMax)
+    const felt = setTimeout(() => onDoubt(connection, true), DOUBT_FELT_MS)
+    try {
+      await measure(connection, signal)
+      onDoubt(connection, false)
+    } catch (problem) {
+      cutIfSilent(connection, signal, problem as Error)
+    } finally {
+      clearTimeout(felt)
+      clear()
+    }
   }
   const heard = (connection: Connection): void => void heardAt.set(connection, performance.now())
   return { measure, doubt, heard, close }
