@@ -8,7 +8,6 @@ import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
-import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
@@ -44,6 +43,7 @@ import {
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
+import { createQuiet } from './quiet.ts'
 import type { ReachKeeper } from './reach.ts'
 import { type Liveness, METERED_LIVENESS } from './round-trips.ts'
 import { follow, paceOfGossip } from './topics.ts'
@@ -130,12 +130,6 @@ const LONELY_BELOW = 4
  */
 const GOSSIP_NONCE_BYTES = 8
 const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
-/**
- * For so long after its last connection closed a peer is not dialled for the sake of a message: its process has most
- * likely ended, and dialling it is work at the very moment when those who are left elect another leader. After that
- * the dial plan tries by itself (DIAL_BACKOFF_MS_MIN).
- */
-const CLOSED_QUIET_MS = DIAL_BACKOFF_MS_MIN
 const IDENTIFY_TIMEOUT_MS = 5_000
 
 interface Parts {
@@ -251,18 +245,6 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   await serveRenewals(node, gate)
   await serveCredentials(node, gate)
   return await start(parts)
-}
-
-/** The peers whose last connection closed a moment ago. */
-function createQuiet(): { begin(peer: NodeId): void; holds(peer: NodeId): boolean } {
-  const closedAt = new Map<NodeId, number>()
-  return {
-    begin: (peer) => {
-      for (const [other, at] of closedAt) if (performance.now() - at >= CLOSED_QUIET_MS) closedAt.delete(other)
-      closedAt.set(peer, performance.now())
-    },
-    holds: (peer) => performance.now() - (closedAt.get(peer) ?? Number.NEGATIVE_INFINITY) < CLOSED_QUIET_MS,
-  }
 }
 
 async function start(parts: Parts): Promise<NetworkPort> {
