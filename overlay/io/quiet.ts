@@ -1,4 +1,4 @@
-// Peers that are left alone for a moment, because their last connection closed just now.
+// The peers whose last connection closed a moment ago, whom no message makes us dial.
 
 import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import type { NodeId } from '../kernel/ids.ts'
@@ -10,8 +10,12 @@ import type { NodeId } from '../kernel/ids.ts'
  */
 const CLOSED_QUIET_MS = DIAL_BACKOFF_MS_MIN
 
-/** The peers whose last connection closed a moment ago. */
-export function createQuiet(): { begin(peer: NodeId): void; holds(peer: NodeId): boolean } {
+export interface Quiet {
+  begin(peer: NodeId): void
+  holds(peer: NodeId): boolean
+}
+
+export function createQuiet(): Quiet {
   const closedAt = new Map<NodeId, number>()
   return {
     begin: (peer) => {
