@@ -3,7 +3,8 @@
 // libp2p's own milliseconds, because `closest` has to tell 0.3 ms from 0.9.
 
 import type { Duplex } from 'node:stream'
-import type { Connection } from '@libp2p/interface'
+import type { Connection, StreamMiddleware } from '@libp2p/interface'
+import type { Libp2pNode } from './create-libp2p.ts'
 import { spareWindowUpdates } from './multiplexer.ts'
 import { PING_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
@@ -119,6 +120,21 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   }
   const heard = (connection: Connection): void => void heardAt.set(connection, performance.now())
   return { measure, doubt, heard, close }
+}
+
+/**
+ * Whoever asks is there, and need not be asked; what it asks costs no window updates. libp2p appends each inbound
+ * stream's handler to the very list of middleware that was registered, so this registers itself anew whenever it runs.
+ */
+export function heedPings(node: Libp2pNode, onHeard: (connection: Connection) => void): void {
+  const heed: StreamMiddleware = (stream, connection, next) => {
+    node.use(PING_PROTOCOL, heed)
+    next(stream, connection)
+    if (stream.direction !== 'inbound') return
+    if (connection.direct) spareWindowUpdates(stream)
+    stream.addEventListener('message', () => onHeard(connection))
+  }
+  node.use(PING_PROTOCOL, heed)
 }
 
 /** When a connection was asked last, and when something else came over it. */
