@@ -83,6 +83,8 @@ export interface Leading {
   readonly progress: ReadonlyMap<ChildId, Progress>
   readonly proposals: readonly Proposal[]
   readonly heartbeatAt: Millis
+  /** When it last spoke to all electors; negative infinity before it did. */
+  readonly spokeAt: Millis
   /** Heartbeats so far; each carries the number of its own. */
   readonly heartbeats: number
   readonly announceAt: Millis

@@ -219,6 +219,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       if (connections.best(peer) === null && quiet.holds(peer)) throw new Error('its connection closed a moment ago')
       return await manager.connect(peer, signal)
     },
+    onHeard: paths.roundTrips.heard,
     onMessage: (bytes, from) => events.onMessage(bytes, from, null),
   })
   const tunnels: TunnelServer = await serveTunnels({
@@ -261,6 +262,8 @@ async function start(parts: Parts): Promise<NetworkPort> {
   const unguarded = node.getProtocols().filter((protocol) => !served.has(protocol))
   invariant(unguarded.length === 0, `protocols that nothing guards: ${unguarded.join(', ')}`)
   node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
+    const [only, another] = node.getConnections(propagationSource)
+    if (only !== undefined && another === undefined) parts.paths.roundTrips.heard(only)
     if (patienceMs > 0) handOnLater(node, msgId, propagationSource.toString(), patienceMs)
     if (msg.data.length <= GOSSIP_NONCE_BYTES) return counters.add('gossip-malformed')
     const bytes = msg.data.subarray(GOSSIP_NONCE_BYTES)

@@ -18,7 +18,7 @@ import { installPunching } from './punch.ts'
 import type { PunchMeans } from './punch-agreement.ts'
 import { installLinePunching, type PunchLine } from './punched-line.ts'
 import { keepReach, type ReachKeeper } from './reach.ts'
-import { LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
+import { heedPings, LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
 
 /** Among the addresses to listen on: a place on a relay is wanted whatever members see. */
 export const RELAYED = '/p2p-circuit'
@@ -66,6 +66,7 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
     },
     onDoubt: connections.doubt,
   })
+  heedPings(node, roundTrips.heard)
   /** While the other side tries there is nothing to tell yet. */
   const tellWhy = (peer: NodeId, reason: NotDirect): void => {
     if (reason.code !== 'trying') events.onNotDirect(peer, reason)
