@@ -119,7 +119,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     domain === self.domain && roster.isGone(child as NodeId)
   const inventories = createInventories({
     self,
-    incarnation,
+    incarnation: () => roster.view().get(self.node)?.incarnation ?? incarnation,
     timing: PLACEMENT_TIMING[preset],
     book,
     isGone,

@@ -30,7 +30,8 @@ import type { Sink } from './news.ts'
 
 export interface InventoriesOptions {
   readonly self: SignerFacts
-  readonly incarnation: number
+  /** This node's as it stands: one that lost its disk goes above what it once said as soon as it hears of it. */
+  readonly incarnation: () => number
   readonly timing: PlacementTiming
   readonly book: LeaderBookView
   /** Whether a child of a domain is known to be gone. */
@@ -135,7 +136,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
 
   const nextSummary = (summary: NodeSummary): SummaryMessage => {
     sequence += 1
-    const from = { domain: self.domain, child: self.node, incarnation, sequence }
+    const from = { domain: self.domain, child: self.node, incarnation: incarnation(), sequence }
     return { kind: 'placement/summary', ...from, summary, batches: true }
   }
 

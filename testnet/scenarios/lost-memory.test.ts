@@ -75,3 +75,24 @@ test('a device whose vote file is damaged comes back as a learner with a higher 
 test('a device whose whole store is gone comes back as a learner', () => {
   comesBack(3, (device) => device.wipe())
 })
+
+test('what a device says it has is believed again after it lost its disk', () => {
+  const stage = setStage({ nodes: 3, clusters: 1 })
+  stage.run(20_000)
+  const leader = stage.device(stage.leaderSeenBy('a1', ROOT) ?? '')
+  const lost = stage.devices.find((device) => device !== leader) ?? assert.fail('there are three')
+  const usedAsTold = (): number | undefined => leader.core?.view.summaryOf(lost.node)?.cpuUsed
+  for (const used of [0.2, 0.6]) {
+    // It was started twice before, so that what it said then was said in a later life than its first.
+    lost.killProcess()
+    lost.strain(() => used)
+    lost.start()
+    stage.run(12_000)
+  }
+  assert.equal(usedAsTold(), 0.6)
+  lost.wipe()
+  lost.strain(() => 0.3)
+  lost.start()
+  stage.run(12_000)
+  assert.equal(usedAsTold(), 0.3)
+})
