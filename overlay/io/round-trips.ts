@@ -84,13 +84,21 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   }
   const ask = async (connection: Connection): Promise<void> => {
     const { signal, clear } = patience(answerMsMax)
+    const since = performance.now()
     try {
       onRoundTrip(connection, await measure(connection, signal))
     } catch (problem) {
-      if (!cutIfSilent(connection, signal, problem as Error)) askedAt.delete(connection)
+      if (signal.aborted) cutIfSilent(connection, since, problem as Error)
+      else askedAt.delete(connection)
     } finally {
       clear()
     }
+  }
+  /** Whoever says something is there, however late he answers: where devices are too busy a cut makes more work. */
+  const cutIfSilent = (connection: Connection, since: number, problem: Error): boolean => {
+    const isSilent = (heardAt.get(connection) ?? Number.NEGATIVE_INFINITY) < since
+    if (isSilent && connection.status === 'open') connection.abort(problem)
+    return isSilent
   }
   const sweep = (): void => {
     const now = performance.now()
@@ -107,12 +115,13 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const close = wakes.every(SWEEP_INTERVAL_MS, sweep)
   const doubt: RoundTrips['doubt'] = async (connection, reason) => {
     const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : answerMsMax)
+    const since = performance.now()
     const felt = setTimeout(() => onDoubt(connection, true), DOUBT_FELT_MS)
     try {
       await measure(connection, signal)
       onDoubt(connection, false)
     } catch (problem) {
-      cutIfSilent(connection, signal, problem as Error)
+      if (signal.aborted && !cutIfSilent(connection, since, problem as Error)) onDoubt(connection, false)
     } finally {
       clearTimeout(felt)
       clear()
@@ -148,13 +157,6 @@ export function isAskedNow({ askedAt, heardAt }: Attention, intervalMs: number, 
   if (askedAt === undefined) return true
   const isSilent = heardAt === undefined || now - heardAt >= intervalMs
   return now - askedAt >= (isSilent ? 1 : INTERVALS_WHERE_HEARD) * intervalMs
-}
-
-/** Only silence says that nobody is there: a stream that was lost is opened again. True where it was cut. */
-function cutIfSilent(connection: Connection, signal: AbortSignal, problem: Error): boolean {
-  const isSilent = signal.aborted && connection.status === 'open'
-  if (isSilent) connection.abort(problem)
-  return isSilent
 }
 
 async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {
