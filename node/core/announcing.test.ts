@@ -47,14 +47,8 @@ test('where nobody knows who votes above, whoever deals with the siblings hears 
   assert.deepEqual(shown(topicsFor(announcement(RETOLD_EVERY + 2))), ['/a leader', '/ summary'])
 })
 
-test('everybody hears at once of another term, other electors, other addresses and another line', () => {
-  for (const changes of [
-    { term: 2 },
-    { epoch: 2 },
-    { electors: [] },
-    { addresses: ['/ip4/192.0.2.1'] },
-    { line: 'b' },
-  ]) {
+test('everybody hears at once of another term, other addresses and another line', () => {
+  for (const changes of [{ term: 2 }, { epoch: 2 }, { addresses: ['/ip4/192.0.2.1'] }, { line: 'b' }]) {
     const { topicsFor } = announcerWith(createLeaderBook())
     topicsFor(announcement(1))
     assert.deepEqual(shown(topicsFor(announcement(2, changes))), ['/a leader', '/ leader'])
@@ -98,4 +92,14 @@ test('of many children each is told again less often, and twice while it is beli
     assert.ok(most === RETOLD_EVERY || 2 * most * timing.announceMs <= timing.quorumLossMs.above, `${most}`)
   }
   assert.equal(retoldEvery(50, lan), 10)
+})
+
+test('everybody hears of electors once no more of them came, and of a leader once it may give orders', () => {
+  const { topicsFor } = announcerWith(createLeaderBook())
+  assert.deepEqual(shown(topicsFor(announcement(1, { established: false }))), ['/a leader', '/ summary'])
+  assert.deepEqual(shown(topicsFor(announcement(2))), ['/a leader', '/ leader'])
+  const [two, three] = [{ electors: [node, factsOf('a2', '/a').node] }, { electors: [] }]
+  assert.deepEqual(shown(topicsFor(announcement(3, two))), ['/a leader', '/ summary'])
+  assert.deepEqual(shown(topicsFor(announcement(4, three))), ['/a leader', '/ summary'])
+  assert.deepEqual(shown(topicsFor(announcement(5, three))), ['/a leader', '/ leader'])
 })

@@ -40,6 +40,8 @@ export interface Announcer {
 
 export function createAnnouncer(self: NodeId, book: LeaderBookView, timing: ElectionTiming): Announcer {
   const told = new Map<DomainPath, Announcement>()
+  /** The latest, whoever heard it. */
+  const said = new Map<DomainPath, Announcement>()
 
   const siblingsOf = (parent: DomainPath): number =>
     [...book.domains()].filter((domain) => parentOf(domain) === parent).length
@@ -59,7 +61,10 @@ export function createAnnouncer(self: NodeId, book: LeaderBookView, timing: Elec
       const own: Topic = { domain, topic: 'leader' }
       if (parent === null) return [own]
       const before = told.get(domain)
-      const isForAll = before === undefined || isNews(before, message, retoldEvery(siblingsOf(parent), timing))
+      const retoldWith = retoldEvery(siblingsOf(parent), timing)
+      const isSteady = said.get(domain)?.electors.join() === message.electors.join()
+      const isForAll = message.established && (before === undefined || isNews(before, message, isSteady, retoldWith))
+      said.set(domain, message)
       if (isForAll) told.set(domain, message)
       if (isForAll) return [own, { domain: parent, topic: 'leader' }]
       // Who has a seat in the parent follows its summaries.
@@ -88,13 +93,16 @@ export const leaderFields = ({ node, name, epoch, term, electors }: Announcement
   electors: electors.length,
 })
 
-const isNews = (before: Announcement, after: Announcement, retoldWith: number): boolean =>
+/**
+ * Who may give no order yet is no news for those who only look for the way. Electors come one after the other: they
+ * hear of them once no more came since the announcement before.
+ */
+const isNews = (before: Announcement, after: Announcement, isSteady: boolean, retoldWith: number): boolean =>
   after.sequence >= before.sequence + retoldWith ||
   after.sequence < before.sequence ||
   after.line !== before.line ||
   after.epoch !== before.epoch ||
-  after.established !== before.established ||
   after.term !== before.term ||
-  after.electors.join() !== before.electors.join() ||
+  (isSteady && after.electors.join() !== before.electors.join()) ||
   after.addresses.join() !== before.addresses.join() ||
   JSON.stringify(after.grants) !== JSON.stringify(before.grants)
