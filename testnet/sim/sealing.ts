@@ -97,8 +97,8 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
         const message = said.get(bytes)
         // Spoken to one, who mostly hears it once; what is doubled on the way is decoded.
         said.delete(bytes)
-        if (message === undefined || speaker === null || isForDecoding())
-          return agreed(sealer.hear(bytes, speaker), message)
+        if (speaker === null) return sealer.hear(bytes, null)
+        if (message === undefined || isForDecoding()) return agreed(sealer.hear(bytes, speaker), message)
         return ok({ from: speaker.node, signer: speaker, message, bytes })
       }
       return {
