@@ -86,6 +86,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     progress: new Map(progress),
     proposals: [],
     heartbeatAt: NOW,
+    spokeAt: NOW,
     heartbeats: 1,
     announceAt: NOW,
     leaseUntil: NOW,

@@ -36,7 +36,7 @@ import {
   patienceOf,
   save,
 } from './state.ts'
-import { leaseOf, type RoundTrip, UNANSWERED, withAnswer } from './timing.ts'
+import { isQuick, leaseOf, type RoundTrip, UNANSWERED, withAnswer } from './timing.ts'
 
 /**
  * So many beats pass at once where nobody hears them: as many as a lease outlasts (constants.ts), since the lease is
@@ -76,6 +76,7 @@ export function beginLeading(
     progress: new Map(),
     proposals: [],
     heartbeatAt: now,
+    spokeAt: NEVER,
     heartbeats: 0,
     announceAt: now,
     leaseUntil: now + leaseOf(patienceOf(state)),
@@ -128,7 +129,8 @@ function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[])
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
   askForVotes(state, out)
   const beats = hearers.length === 0 ? BEATS_UNHEARD : 1
-  return renewLease({ ...state, role: { ...role, heartbeatAt: nextBeat(now, beats * state.timing.heartbeatMs) } }, now)
+  const heartbeatAt = nextBeat(now, beats * state.timing.heartbeatMs)
+  return renewLease({ ...state, role: { ...role, heartbeatAt, spokeAt: now } }, now)
 }
 
 /** On the next full interval of this node's clock: whoever leads several domains wakes up once for all of them. */
@@ -142,8 +144,9 @@ export function greet(state: ElectionState, child: ChildId, { now }: StepContext
 
 function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: Millis): Heartbeat {
   const version = versionOf(state.register)
-  const { held, roundTrip } = role.progress.get(child) ?? NO_PROGRESS
+  const { held, roundTrip, heardOf } = role.progress.get(child) ?? NO_PROGRESS
   const { domain, epoch, term } = state
+  const spared = heardOf >= role.spokeAt && heardOf > NEVER && isQuick(state.timing, roundTrip)
   return {
     kind: 'election/heartbeat',
     domain,
@@ -156,6 +159,7 @@ function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: 
     sentAt: now,
     sequence: role.heartbeats,
     roundTrip: roundTrip === null ? null : inWholeMs(roundTrip),
+    ...(spared && { spared }),
   }
 }
 

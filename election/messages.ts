@@ -125,6 +125,8 @@ const heartbeatSchema = object({
   sequence: whole(),
   /** What the leader measured between itself and the hearer; null before it did. */
   roundTrip: nullable(object({ meanMs: number(0), deviationMs: number(0) })),
+  /** Whether the leader has no need of an answer: where nothing gets lost, the hearer may leave it at that. */
+  spared: optional(flag),
 })
 export type Heartbeat = Infer<typeof heartbeatSchema>
 

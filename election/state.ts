@@ -83,6 +83,8 @@ export interface Leading {
   readonly progress: ReadonlyMap<ChildId, Progress>
   readonly proposals: readonly Proposal[]
   readonly heartbeatAt: Millis
+  /** When it last spoke to all electors; negative infinity before it did. */
+  readonly spokeAt: Millis
   /** Heartbeats so far; each carries the number of its own. */
   readonly heartbeats: number
   readonly announceAt: Millis
@@ -294,6 +296,15 @@ export function createElection(
     refused: null,
   }
   return { state, damaged: read.ok ? null : read.error }
+}
+
+/**
+ * Whether what was saved ties this elector to a line: it holds a register, or heard of a line at least. Who was ended
+ * before it did, or cannot read what it knew, is as new to the domain as one that saved nothing.
+ */
+export function isTied(saved: Uint8Array | null): boolean {
+  const read = saved === null ? null : readSaved(saved)
+  return read?.ok === true && (read.value.register !== null || read.value.epoch > 0)
 }
 
 function readSaved(saved: Uint8Array): Result<ReturnType<typeof savedSchema.read>, string> {

@@ -149,6 +149,33 @@ test('ten minutes at 5 % loss changes no leader', () => {
   assert.equal(elections(world), before)
 })
 
+/** How many heartbeats are answered in a minute, of each hundred that an elector was sent. */
+function answeredInAMinute(world: World): readonly number[] {
+  const seen = new Map<string, Set<number>>()
+  const end = world.now() + 60_000
+  const look = (): boolean => {
+    const role = world.all.map((id) => world.seat(id)?.state.role).find((one) => one?.kind === 'leader')
+    for (const [child, { heardOf }] of role?.kind === 'leader' ? role.progress : [])
+      seen.set(child, (seen.get(child) ?? new Set()).add(heardOf))
+    return world.now() >= end
+  }
+  world.until('a minute is over', look, 61_000)
+  return [...seen.values()].map(({ size }) => (size * lan.heartbeatMs) / 600)
+}
+
+test('of two heartbeats one is answered where nothing gets lost and answers are quick, and else each', () => {
+  const world = grown(6)
+  world.run(20_000)
+  for (const share of answeredInAMinute(world)) assert.ok(share > 45 && share < 56, `${share} % on a good network`)
+  world.setWeather({ loss: 0.05 })
+  world.run(20_000)
+  for (const share of answeredInAMinute(world)) assert.ok(share > 75, `${share} % where some get lost`)
+  world.setWeather({ loss: 0, latencyMs: { min: 5, max: 60 } })
+  world.run(20_000)
+  for (const share of answeredInAMinute(world)) assert.ok(share > 80, `${share} % where answers take their time`)
+  assert.equal(elections(world), 1)
+})
+
 test('at no moment do two leaders hold a lease, however bad the network is and whatever was measured of it', () => {
   for (let seed = 1; seed <= 5; seed++) {
     const random = seededRandom(seed)

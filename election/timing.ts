@@ -54,6 +54,8 @@ const WINDOW_BEATS = 64
 const TOGETHER_SHARE = 1 / 2
 /** Before so many of a new leader are due, what was measured before it counts. A guess. */
 const COUNTED_MIN = 16
+/** The share of an interval that a round trip takes at most where answers are spared. A guess. */
+const QUICK_SHARE = 1 / 10
 /** So many missing in a row are an outage and not loss; by chance that is one in 65,536 where half get lost. */
 const OUTAGE_BEATS = 16
 
@@ -115,6 +117,13 @@ export function shortestTimeoutMs(timing: ElectionTiming, { roundTrip, loss }: P
  */
 export const stretchedMsMax = ({ electionTimeoutMsMin, quorumLossMs }: ElectionTiming): Millis =>
   Math.max(electionTimeoutMsMin, Math.min(STRETCH_MAX * electionTimeoutMsMin, quorumLossMs.cluster / 2))
+
+/** Whether answers come so soon, and so evenly, that the next one may be waited for. */
+export const isQuick = ({ heartbeatMs }: ElectionTiming, roundTrip: RoundTrip | null): boolean =>
+  roundTrip !== null && roundTripMsMost(roundTrip) <= heartbeatMs * QUICK_SHARE
+
+/** Whether all of so many heartbeats arrived that a loss of one in twenty would have shown. */
+export const isWhole = ({ loss, arrived }: Pace): boolean => loss === 0 && arrived.length >= WINDOW_BEATS
 
 /** How many heartbeats are due until all of them were lost in no more than MISSED_SHARE of all cases. */
 function beatsFor(loss: number): number {

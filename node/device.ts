@@ -1,5 +1,6 @@
 // The device under the node, read at a steady pace: how it is, and how much of it is left.
 
+import { wakes } from '../overlay/io/wakes.ts'
 import { createHostProbe } from '../placement/io/host-summary.ts'
 import { createLoopDelayMonitor } from '../placement/io/loop-delay.ts'
 import type { Host } from './host.ts'
@@ -11,19 +12,20 @@ const READING_MS = 5_000
 export function readDevice(dataDir: string, host: Host): () => Promise<void> {
   const probe = createHostProbe({ dataDir })
   const loop = createLoopDelayMonitor()
-  let timer: NodeJS.Timeout | null = null
+  let isReading = false
   let isStopped = false
   const read = async (): Promise<void> => {
+    if (isReading) return
+    isReading = true
     const reading = await probe.read()
-    if (isStopped) return
-    host.input({ kind: 'reading', reading, loopDelayMs: loop.read() })
-    timer = setTimeout(() => void read(), READING_MS)
-    timer.unref()
+    isReading = false
+    if (!isStopped) host.input({ kind: 'reading', reading, loopDelayMs: loop.read() })
   }
   void read()
+  const stopReading = wakes.every(READING_MS, () => void read())
   return async () => {
     isStopped = true
-    if (timer !== null) clearTimeout(timer)
+    stopReading()
     loop.stop()
   }
 }

@@ -114,6 +114,27 @@ test('a lost peer is dialled again; one that nobody wants is not', () => {
   assert.equal(plan.due(), null)
 })
 
+test('when the device gains an address, whoever has no direct path is dialled anew, and no wait counts', () => {
+  const plan = planFor()
+  plan.want(ADDRESS)
+  for (let failures = 0; failures < 8; failures++) {
+    plan.fail()
+    plan.next()
+  }
+  plan.fail()
+  plan.tell({ kind: 'address-gained' })
+  assert.equal(plan.next().waited, UPGRADE_FIRST_MS)
+  const besides = plan.tell({ kind: 'address-gained' })
+  assert.deepEqual(
+    besides.map(({ addresses, besides }) => ({ addresses, besides })),
+    [{ addresses: [ADDRESS], besides: true }],
+    'the dial that runs began where nothing may answer',
+  )
+  plan.connect()
+  plan.tell({ kind: 'address-gained' })
+  assert.equal(plan.due(), null)
+})
+
 test('a peer that refused us is left alone for long', () => {
   const plan = planFor()
   plan.want(ADDRESS)

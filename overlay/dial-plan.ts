@@ -49,6 +49,8 @@ export type DialPlanInput =
   | { readonly kind: 'discovered'; readonly target: DialTarget }
   | { readonly kind: 'connected'; readonly peer: NodeId; readonly path: 'direct' | 'relay' }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
+  /** The device has an address that it had not: what failed before may succeed now. */
+  | { readonly kind: 'address-gained' }
   | { readonly kind: 'dialled'; readonly peer: NodeId; readonly attempt: number; readonly outcome: DialOutcome }
   | { readonly kind: 'wake' }
 
@@ -115,6 +117,8 @@ function told(state: DialPlanState, input: DialPlanInput, context: StepContext):
       return onDisconnected(state, input.peer, context)
     case 'dialled':
       return onDialled(state, input, context)
+    case 'address-gained':
+      return onAddressGained(state, context)
     case 'wake':
       return state
     default:
@@ -213,6 +217,18 @@ function onDisconnected(state: DialPlanState, peer: NodeId, context: StepContext
   const target = state.targets.get(peer)
   if (target === undefined) return unlinked
   return withTarget(unlinked, peer, { ...target, failures: 0, unready: 0, dialAt: context.now + backoff(0, context) })
+}
+
+/** Dials that run are not waited for: they began where nothing answers any more. */
+function onAddressGained(state: DialPlanState, { now, random }: StepContext): DialPlanState {
+  const targets = new Map<NodeId, Target>()
+  for (const [peer, target] of state.targets) {
+    const link = state.links.get(peer)
+    const dialAt = now + UPGRADE_FIRST_MS * (0.5 + random.next())
+    const fresh = target.isDialling ? target.addresses : target.fresh
+    targets.set(peer, needsDial(link) ? { ...target, failures: 0, unready: 0, dialAt, fresh } : target)
+  }
+  return { ...state, targets }
 }
 
 function onDialled(

@@ -6,7 +6,8 @@ import { type NodeId, nodeId } from './kernel/ids.ts'
 import {
   createRelayChoice,
   KEPT_MS_MIN,
-  REFUSED_RETRY_MS,
+  REFUSED_RETRY_MS_MAX,
+  REFUSED_RETRY_MS_MIN,
   type RelayChoiceInput,
   step,
   wakeAt,
@@ -67,14 +68,30 @@ test('when a relay goes, the next takes its place at once', () => {
   assert.deepEqual(relays.tell({ kind: 'offer', peer: A, isOffered: false }), ['+c'])
 })
 
-test('who refuses is passed over and asked again later', () => {
+test('who refuses is passed over and asked again soon, then less and less often', () => {
   const relays = choice()
   relays.offer(A, 10)
   relays.need()
-  assert.deepEqual(relays.tell({ kind: 'refused', peer: A }), [])
-  assert.equal(relays.due(), REFUSED_RETRY_MS)
+  assert.deepEqual(relays.tell({ kind: 'answered', peer: A, isHeld: false }), [])
+  assert.equal(relays.due(), REFUSED_RETRY_MS_MIN)
   assert.deepEqual(relays.offer(B, 20), ['+b'])
-  assert.deepEqual(relays.pass(REFUSED_RETRY_MS), ['+a'])
+  assert.deepEqual(relays.pass(REFUSED_RETRY_MS_MIN), ['+a'])
+  for (let asked = 2; asked < 10; asked++) {
+    relays.tell({ kind: 'answered', peer: A, isHeld: false })
+    const wait = Math.min(REFUSED_RETRY_MS_MAX, REFUSED_RETRY_MS_MIN * 2 ** (asked - 1))
+    assert.deepEqual([relays.pass(wait - 1), relays.pass(1)], [[], ['+a']])
+  }
+})
+
+test('a place that was lost before it was told of is asked for again', () => {
+  const relays = choice()
+  relays.offer(A, 10)
+  assert.deepEqual(relays.need(), ['+a'])
+  relays.hold()
+  assert.deepEqual(relays.tell({ kind: 'answered', peer: A, isHeld: false }), [])
+  assert.deepEqual(relays.pass(REFUSED_RETRY_MS_MIN), ['+a'])
+  relays.tell({ kind: 'answered', peer: A, isHeld: true })
+  assert.deepEqual(relays.hold(), ['+a'])
 })
 
 test('a much nearer relay takes the place of the farther one, but not at once and not for little', () => {

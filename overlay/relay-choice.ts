@@ -8,8 +8,9 @@ import { earlier, type Millis } from './kernel/time.ts'
 
 /** One to be reached over, and one for the moment in which that one dies. */
 export const RELAYS_HELD = 2
-/** Who had no place for us is asked again after this long. */
-export const REFUSED_RETRY_MS: Millis = 15_000
+/** Who gave no place is asked again after this long, doubling up to the second: its connection may just have died. */
+export const REFUSED_RETRY_MS_MIN: Millis = 1_000
+export const REFUSED_RETRY_MS_MAX: Millis = 15_000
 /** Another relay takes the place of one that is twice as far and 10 ms farther: less is noise. A guess. */
 export const NEARER_RATIO = 0.5
 export const NEARER_MS_MIN = 10
@@ -24,11 +25,12 @@ export type RelayChoiceInput =
   | { readonly kind: 'round-trip'; readonly peer: NodeId; readonly ms: number }
   /** Which relays carry us now. */
   | { readonly kind: 'held'; readonly peers: readonly NodeId[] }
-  | { readonly kind: 'refused'; readonly peer: NodeId }
+  /** What came of asking: a place that is held now, or none. */
+  | { readonly kind: 'answered'; readonly peer: NodeId; readonly isHeld: boolean }
   | { readonly kind: 'wake' }
 
 export type RelayChoiceEffect =
-  /** Answer: `held` with it, or `refused`. */
+  /** Answer: `answered`. */
   { readonly kind: 'reserve'; readonly peer: NodeId } | { readonly kind: 'release'; readonly peer: NodeId }
 
 interface Offer {
@@ -36,6 +38,8 @@ interface Offer {
   readonly heldSince: Millis | null
   readonly isAsked: boolean
   readonly askAt: Millis
+  /** Questions in a row that gave no place. */
+  readonly refusals: number
 }
 
 export interface RelayChoiceState {
@@ -63,23 +67,35 @@ function told(state: RelayChoiceState, input: RelayChoiceInput, { now }: StepCon
       return change(state, input.peer, (offer) => ({ ...offer, rttMs: input.ms }))
     case 'held':
       return { ...state, offers: new Map([...state.offers].map(([peer, offer]) => [peer, heldNow(peer, offer)])) }
-    case 'refused':
-      return change(state, input.peer, (offer) => ({ ...offer, isAsked: false, askAt: now + REFUSED_RETRY_MS }))
+    case 'answered':
+      return change(state, input.peer, (offer) => (input.isHeld ? heldSince(offer, now) : refused(offer, now)))
     case 'wake':
       return state
     default:
       return unreachable(input)
   }
   function heldNow(peer: NodeId, offer: Offer): Offer {
-    if (!(input.kind === 'held' && input.peers.includes(peer))) return { ...offer, heldSince: null }
-    return { ...offer, heldSince: offer.heldSince ?? now, isAsked: false }
+    const isHeld = input.kind === 'held' && input.peers.includes(peer)
+    return isHeld ? heldSince(offer, now) : { ...offer, heldSince: null }
   }
+}
+
+const heldSince = (offer: Offer, now: Millis): Offer => ({
+  ...offer,
+  heldSince: offer.heldSince ?? now,
+  isAsked: false,
+  refusals: 0,
+})
+
+function refused(offer: Offer, now: Millis): Offer {
+  const wait = Math.min(REFUSED_RETRY_MS_MAX, REFUSED_RETRY_MS_MIN * 2 ** Math.min(offer.refusals, 16))
+  return { ...offer, isAsked: false, askAt: now + wait, refusals: offer.refusals + 1 }
 }
 
 function onOffer(state: RelayChoiceState, peer: NodeId, isOffered: boolean, now: Millis): RelayChoiceState {
   if (isOffered === state.offers.has(peer)) return state
   const offers = new Map(state.offers)
-  if (isOffered) offers.set(peer, { rttMs: null, heldSince: null, isAsked: false, askAt: now })
+  if (isOffered) offers.set(peer, { rttMs: null, heldSince: null, isAsked: false, askAt: now, refusals: 0 })
   else offers.delete(peer)
   return { ...state, offers }
 }

@@ -1,5 +1,6 @@
 // The connections that passed hello, by peer. Two nodes that dial each other at once get two; both are kept and used as
-// one, and the peer is gone when the last is.
+// one, and the peer is gone when the last is. One that is doubted is used only where there is no other: of a device
+// that moved the older connections are dead, and it takes seconds to be sure.
 
 import type { Connection } from '@libp2p/interface'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
@@ -7,16 +8,20 @@ import type { Member } from './hello.ts'
 import type { PathKind, PeerConnected } from './network.ts'
 
 export interface ConnectionEvents {
-  /** The first connection to a peer (`isNew`), or a change of its best path. */
-  onConnected(peer: PeerConnected, isNew: boolean): void
+  /** The first connection to a peer, or a change of its best path. */
+  onConnected(peer: PeerConnected): void
   onDisconnected(peer: NodeId): void
+  /** Another connection is the best from now on. */
+  onBestChanged(peer: NodeId): void
   /** One of several connections closed: whatever ran over it alone has to be set up anew on the one given. */
   onLeaned(peer: NodeId, remaining: Connection): void
 }
 
 export interface Connections {
   add(connection: Connection, member: Member): void
-  /** The best open connection: a direct one before a relayed one, the oldest first. */
+  /** Whether there is reason to think that a connection is dead. */
+  doubt(connection: Connection, isDoubted: boolean): void
+  /** The best open connection: none that is doubted, a direct one before a relayed one, the oldest first. */
   best(peer: NodeId): Connection | null
   /** All open connections. */
   all(peer: NodeId): readonly Connection[]
@@ -26,44 +31,59 @@ export interface Connections {
 
 interface Entry {
   readonly member: Member
+  /** The oldest first. */
   readonly connections: readonly Connection[]
 }
 
 export function trackConnections(events: ConnectionEvents): Connections {
   const entries = new Map<NodeId, Entry>()
+  const doubted = new WeakSet<Connection>()
+  const best = (peer: NodeId): Connection | null => {
+    const all = entries.get(peer)?.connections ?? []
+    const trusted = all.filter((connection) => connection.status === 'open' && !doubted.has(connection))
+    const usable = trusted.length > 0 ? trusted : all
+    return usable.find(({ direct }) => direct) ?? usable[0] ?? null
+  }
   const tell = (peer: NodeId, before: Connection | null): void => {
     const entry = entries.get(peer)
-    const now = bestOf(entry)
+    const now = best(peer)
     if (entry === undefined || now === null) {
       if (before !== null) events.onDisconnected(peer)
       return
     }
+    if (before !== null && before !== now) events.onBestChanged(peer)
     if (before !== null && pathOf(before) === pathOf(now) && viaOf(before) === viaOf(now)) return
     const { facts, name } = entry.member
-    events.onConnected({ peer, facts, name, path: pathOf(now), via: viaOf(now) }, before === null)
+    events.onConnected({ peer, facts, name, path: pathOf(now), via: viaOf(now) })
   }
   const remove = (connection: Connection): void => {
     const peer = peerOf(connection)
     const entry = entries.get(peer)
     if (entry === undefined || !entry.connections.includes(connection)) return
-    const before = bestOf(entry)
+    const before = best(peer)
     const connections = entry.connections.filter((other) => other !== connection)
     if (connections.length === 0) entries.delete(peer)
     else entries.set(peer, { ...entry, connections })
     tell(peer, before)
-    const remaining = bestOf(entries.get(peer))
+    const remaining = best(peer)
     if (remaining !== null) events.onLeaned(peer, remaining)
   }
   return {
     add: (connection, member) => {
       if (connection.status !== 'open') return
       const peer = peerOf(connection)
-      const entry = entries.get(peer)
-      entries.set(peer, { member, connections: [...(entry?.connections ?? []), connection] })
+      const before = best(peer)
+      entries.set(peer, { member, connections: [...(entries.get(peer)?.connections ?? []), connection] })
       connection.addEventListener('close', () => remove(connection))
-      tell(peer, bestOf(entry))
+      tell(peer, before)
     },
-    best: (peer) => bestOf(entries.get(peer)),
+    doubt: (connection, isDoubted) => {
+      const before = best(peerOf(connection))
+      if (isDoubted) doubted.add(connection)
+      else doubted.delete(connection)
+      tell(peerOf(connection), before)
+    },
+    best,
     all: (peer) => entries.get(peer)?.connections ?? [],
     member: (peer) => entries.get(peer)?.member ?? null,
     peers: () => [...entries.keys()],
@@ -80,9 +100,4 @@ export function viaOf(connection: Connection): NodeId | null {
   const before = connection.remoteAddr.toString().split('/p2p-circuit')[0] ?? ''
   const id = before.slice(before.lastIndexOf('/p2p/') + '/p2p/'.length)
   return id === '' ? null : nodeId(id)
-}
-
-function bestOf(entry: Entry | undefined): Connection | null {
-  const connections = entry?.connections ?? []
-  return connections.find((connection) => connection.direct) ?? connections[0] ?? null
 }

@@ -34,12 +34,14 @@ export const createPace = (): Pace => ({
 
 export interface ReceiverSetup {
   readonly counters: Counters
+  /** The peer at the other end of this connection is there. */
+  onHeard(connection: Connection): void
   onMessage(bytes: Uint8Array, from: NodeId): void
 }
 
 /** Hands up what comes on a stream until it ends. */
 export function receiveControl(
-  { counters, onMessage }: ReceiverSetup,
+  { counters, onHeard, onMessage }: ReceiverSetup,
   pace: Pace,
   stream: Stream,
   connection: Connection,
@@ -103,6 +105,7 @@ export function receiveControl(
 
   stream.addEventListener('message', ({ data }) => {
     frames.add(data)
+    onHeard(connection)
     if (!isHeldUp && !isOver) handUp()
     // Not here and now: a pause made while resume() hands out what was buffered is undone below, in yamux.
     if (isHeldUp && frames.size > WAITING_BYTES_MAX) queueMicrotask(pause)

@@ -8,7 +8,7 @@ import { pipe } from 'it-pipe'
 import { createPacker } from '../frame-delta.ts'
 import type { NodeId } from '../kernel/ids.ts'
 import { createOutbox, OUTBOX_AGE_MS_MAX, type Outbox } from '../outbox.ts'
-import { createPace, receiveControl } from './control-receiver.ts'
+import { createPace, type ReceiverSetup, receiveControl } from './control-receiver.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { CONTROL_PROTOCOL } from './protocols.ts'
@@ -25,12 +25,10 @@ export interface ControlStreams {
   close(): void
 }
 
-export interface ControlSetup {
+export interface ControlSetup extends ReceiverSetup {
   readonly node: Libp2pNode
-  readonly counters: Counters
   /** A connection that passed hello, dialled if there is none. */
   connect(peer: NodeId, signal: AbortSignal): Promise<Connection>
-  onMessage(bytes: Uint8Array, from: NodeId): void
 }
 
 interface Link {

@@ -88,6 +88,11 @@ const GOSSIP_KNOWN_BYTES_MIN = 16_384
  * cluster of 100 four copies of each message reach everybody in four hops. A guess.
  */
 const GOSSIP_PEERS = { D: 4, Dlo: 3, Dhi: 6, Dscore: 3, Dout: 1, Dlazy: 3 } as const
+/**
+ * How often gossipsub takes back what it holds against peers: as much as in five of its own steps of a second, of which
+ * each wakes the process.
+ */
+const GOSSIP_DECAY = { decayInterval: 5_000, behaviourPenaltyDecay: 0.2 ** 5 } as const
 const DAY_MS = 86_400_000
 /** libp2p forgets addresses after an hour; a device that slept a week should still find its cluster. */
 const ADDRESS_AGE_MS_MAX = 7 * DAY_MS
@@ -214,7 +219,7 @@ const gossip = (waits: boolean) =>
     asyncValidation: waits,
     idontwantMinDataSize: waits ? GOSSIP_KNOWN_BYTES_MIN_METERED : GOSSIP_KNOWN_BYTES_MIN,
     // Nodes behind one address (NAT, relay, one machine) are no attack here; the default silences a mesh of them.
-    scoreParams: { IPColocationFactorWeight: 0 },
+    scoreParams: { ...GOSSIP_DECAY, IPColocationFactorWeight: 0 },
     // What is carried is a signed envelope: a second signature would add a quarter to the bytes and prove nothing more.
     globalSignaturePolicy: 'StrictNoSign',
     msgIdFn: (message) => gossipId(message.topic, message.data),

@@ -1,10 +1,16 @@
-// What libp2p's relay code is shown of the connections to a peer: the direct ones, the oldest first. It takes the first
-// that there is, and over a relayed one it would carry connections through two relays, of which libp2p thinks that they
-// are direct.
+// What libp2p's relay code is shown of the connections to a peer: the direct ones, the newest first. It takes the first
+// that there is: of a device that moved the older ones are dead, and over a relayed one it would carry connections
+// through two relays, of which libp2p thinks that they are direct.
 
 /** Of libp2p's connection manager, what is changed. */
 interface ConnectionLister {
-  getConnections(...peer: unknown[]): readonly { readonly remoteAddr: { toString(): string } }[]
+  getConnections(...peer: unknown[]): readonly Listed[]
+  openConnection(peer: unknown, ...options: unknown[]): Promise<Listed>
+}
+
+interface Listed {
+  readonly remoteAddr: { toString(): string }
+  readonly direction: 'inbound' | 'outbound'
 }
 
 const RELAYED = '/p2p-circuit'
@@ -16,8 +22,19 @@ export const relaysIn = (address: { toString(): string }): number => address.toS
 export function directOnly<C extends { readonly connectionManager: object }>(components: C): C {
   const lister = components.connectionManager as ConnectionLister
   const direct: ConnectionLister['getConnections'] = (...peer) =>
-    lister.getConnections(...peer).filter(({ remoteAddr }) => relaysIn(remoteAddr) === 0)
-  return overlaid(components, { connectionManager: overlaid(lister, { getConnections: direct }) })
+    lister
+      .getConnections(...peer)
+      .filter(({ remoteAddr }) => relaysIn(remoteAddr) === 0)
+      .toReversed()
+  // What a place on a relay is asked over: its address becomes this node's, and who was dialled by it knows none.
+  const open: ConnectionLister['openConnection'] = async (peer, ...options) => {
+    const there = direct(peer)
+    return (
+      there.find(({ direction }) => direction === 'outbound') ?? there[0] ?? lister.openConnection(peer, ...options)
+    )
+  }
+  const changed = { getConnections: direct, openConnection: open }
+  return overlaid(components, { connectionManager: overlaid(lister, changed) })
 }
 
 /** An object with some of its properties replaced; what else it has is asked of itself. */

@@ -8,7 +8,6 @@ import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
 import { concat } from 'uint8arrays/concat'
-import { DIAL_BACKOFF_MS_MIN } from '../dial-plan.ts'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
@@ -44,6 +43,7 @@ import {
   RENEWAL_PROTOCOL,
   TUNNEL_PROTOCOL,
 } from './protocols.ts'
+import { createQuiet } from './quiet.ts'
 import type { ReachKeeper } from './reach.ts'
 import { type Liveness, METERED_LIVENESS } from './round-trips.ts'
 import { follow, paceOfGossip } from './topics.ts'
@@ -130,12 +130,6 @@ const LONELY_BELOW = 4
  */
 const GOSSIP_NONCE_BYTES = 8
 const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
-/**
- * For so long after its last connection closed a peer is not dialled for the sake of a message: its process has most
- * likely ended, and dialling it is work at the very moment when those who are left elect another leader. After that
- * the dial plan tries by itself (DIAL_BACKOFF_MS_MIN).
- */
-const CLOSED_QUIET_MS = DIAL_BACKOFF_MS_MIN
 const IDENTIFY_TIMEOUT_MS = 5_000
 
 interface Parts {
@@ -172,10 +166,9 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   const self = nodeId(node.peerId.toString())
   const quiet = createQuiet()
   const connections = trackConnections({
-    onConnected: (peer, isNew) => {
+    onConnected: (peer) => {
       manager.tell({ kind: 'connected', peer: peer.peer, path: peer.path })
       if (peer.path === 'relay') paths.onNotDirect(peer.peer)
-      if (!isNew) control.move(peer.peer)
       events.onConnected(peer)
     },
     onDisconnected: (peer) => {
@@ -185,6 +178,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       paths.onNotDirect(peer)
       events.onDisconnected(peer)
     },
+    onBestChanged: (peer) => control.move(peer),
     onLeaned: (peer, remaining) => {
       lines.doubt(peer)
       void introduce(node, remaining)
@@ -194,7 +188,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     onAdmitted: (connection, member) => {
       // Whoever comes again may have lost the other connection: a device that moved, a restart.
       const others = node.getConnections(connection.remotePeer).filter((other) => other !== connection)
-      others.forEach(paths.roundTrips.doubt)
+      for (const other of others) paths.roundTrips.doubt(other, 'peer-came-again')
       if (others.length > 0) lines.doubt(peerOf(connection))
       connections.add(connection, member)
       void introduce(node, connection)
@@ -204,7 +198,18 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   desk.guard(guardedProtocols(federation))
   const wanted = new Set<NodeId>()
   const onLine = (socket: Socket): void => lines.accept(socket)
-  const paths = await installPaths({ node, desk, connections, counters, options, wanted, door, onLine })
+  const onAddressGained = (): void => manager.tell({ kind: 'address-gained' })
+  const paths = await installPaths({
+    node,
+    desk,
+    connections,
+    counters,
+    options,
+    wanted,
+    door,
+    onLine,
+    onAddressGained,
+  })
   const { punch, punchLine } = paths
   const manager = managePeers({ node, self, desk, connections, counters, seed: randomInt(2 ** 32), punch })
   const control = await openControlStreams({
@@ -214,6 +219,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
       if (connections.best(peer) === null && quiet.holds(peer)) throw new Error('its connection closed a moment ago')
       return await manager.connect(peer, signal)
     },
+    onHeard: paths.roundTrips.heard,
     onMessage: (bytes, from) => events.onMessage(bytes, from, null),
   })
   const tunnels: TunnelServer = await serveTunnels({
@@ -241,18 +247,6 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
   return await start(parts)
 }
 
-/** The peers whose last connection closed a moment ago. */
-function createQuiet(): { begin(peer: NodeId): void; holds(peer: NodeId): boolean } {
-  const closedAt = new Map<NodeId, number>()
-  return {
-    begin: (peer) => {
-      for (const [other, at] of closedAt) if (performance.now() - at >= CLOSED_QUIET_MS) closedAt.delete(other)
-      closedAt.set(peer, performance.now())
-    },
-    holds: (peer) => performance.now() - (closedAt.get(peer) ?? Number.NEGATIVE_INFINITY) < CLOSED_QUIET_MS,
-  }
-}
-
 async function start(parts: Parts): Promise<NetworkPort> {
   const { node, options, counters } = parts
   const patienceMs = options.gossipPatienceMs ?? 0
@@ -268,6 +262,8 @@ async function start(parts: Parts): Promise<NetworkPort> {
   const unguarded = node.getProtocols().filter((protocol) => !served.has(protocol))
   invariant(unguarded.length === 0, `protocols that nothing guards: ${unguarded.join(', ')}`)
   node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
+    const [only, another] = node.getConnections(propagationSource)
+    if (only !== undefined && another === undefined) parts.paths.roundTrips.heard(only)
     if (patienceMs > 0) handOnLater(node, msgId, propagationSource.toString(), patienceMs)
     if (msg.data.length <= GOSSIP_NONCE_BYTES) return counters.add('gossip-malformed')
     const bytes = msg.data.subarray(GOSSIP_NONCE_BYTES)

@@ -18,7 +18,7 @@ import { installPunching } from './punch.ts'
 import type { PunchMeans } from './punch-agreement.ts'
 import { installLinePunching, type PunchLine } from './punched-line.ts'
 import { keepReach, type ReachKeeper } from './reach.ts'
-import { LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
+import { heedPings, LIVENESS, measureRoundTrips, type RoundTrips } from './round-trips.ts'
 
 /** Among the addresses to listen on: a place on a relay is wanted whatever members see. */
 export const RELAYED = '/p2p-circuit'
@@ -35,6 +35,8 @@ export interface PathsSetup {
   readonly door: KnockDoor
   /** A line begins on this connection, which both ends made through their NATs because the peer asked for it. */
   onLine(socket: Socket): void
+  /** The device has an address that it had not. */
+  onAddressGained(): void
 }
 
 export interface Paths {
@@ -62,7 +64,9 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
       if (connection.direct) reach?.onRoundTrip(peer, ms)
       if (wanted.has(peer)) events.onRoundTrip(peer, ms)
     },
+    onDoubt: connections.doubt,
   })
+  heedPings(node, roundTrips.heard)
   /** While the other side tries there is nothing to tell yet. */
   const tellWhy = (peer: NodeId, reason: NotDirect): void => {
     if (reason.code !== 'trying') events.onNotDirect(peer, reason)
@@ -96,7 +100,10 @@ export async function installPaths(setup: PathsSetup): Promise<Paths> {
         seed: randomInt(2 ** 32),
         onChanged: events.onReachChanged,
         onNotice: events.onNotice,
-        onMoved: () => node.getConnections().forEach(roundTrips.doubt),
+        onAddressLost: () => {
+          for (const connection of node.getConnections()) roundTrips.doubt(connection, 'moved')
+        },
+        onAddressGained: setup.onAddressGained,
       })
       return reach
     },

@@ -41,8 +41,10 @@ export interface ReachSetup {
   readonly seed: number
   /** Something about the reach, or the addresses, changed. */
   onChanged(): void
-  /** The device has other addresses than before: connections from the old ones are dead and do not know it. */
-  onMoved(): void
+  /** The device lost an address: connections from there are dead and do not know it. */
+  onAddressLost(): void
+  /** It has one that it had not: who could not be reached may be reached now. */
+  onAddressGained(): void
   onNotice(code: string, detail: string): void
 }
 
@@ -106,9 +108,13 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     relays = stepped.state
     for (const effect of stepped.effects) {
       if (effect.kind === 'release') relayClient.release(effect.peer)
-      else relayClient.reserve(effect.peer).catch(() => tellChoice({ kind: 'refused', peer: effect.peer }))
+      else void reserve(effect.peer)
     }
     wakeLater()
+  }
+  const reserve = async (peer: NodeId): Promise<void> => {
+    await relayClient.reserve(peer).catch(() => {})
+    tellChoice({ kind: 'answered', peer, isHeld: relayClient.held().includes(peer) })
   }
   const ask = async ({ peer, question, address }: reachability.ReachabilityEffect): Promise<void> => {
     const connection = connections.best(peer)
@@ -171,11 +177,13 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
       (host) => !isLinkLocalIp(host),
     )
     if (hosts.join() !== reach.own.join()) {
-      const isMove = reach.own.some((host) => !hosts.includes(host))
+      const isLost = reach.own.some((host) => !hosts.includes(host))
+      const isGained = hosts.some((host) => !reach.own.includes(host))
       for (const host of confirmed.keys()) unconfirm(host)
       forwarding.onMoved()
       tellReach({ kind: 'own-addresses', addresses: hosts })
-      if (isMove) setup.onMoved()
+      if (isLost) setup.onAddressLost()
+      if (isGained) setup.onAddressGained()
     }
     settled()
   }

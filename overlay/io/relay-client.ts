@@ -20,6 +20,12 @@ export interface RelayClient {
   onChanged(listener: () => void): void
 }
 
+/**
+ * libp2p asks one relay at a time by default, and where all places are taken it forgets who still waits for a turn,
+ * without an answer: of two places that are renewed at once the second ran out. So none waits.
+ */
+const ASKED_AT_ONCE_MAX = 64
+
 /** Of libp2p's reservation store (@libp2p/circuit-relay-v2 4), what is used. */
 interface ReservationStore {
   readonly reservations: Iterable<readonly [{ toString(): string }, Reservation]> & {
@@ -27,6 +33,7 @@ interface ReservationStore {
     delete(peer: unknown): boolean
   }
   readonly pendingReservations: string[]
+  hasReservation(peer: unknown): boolean
   relayFilter: { has(id: Uint8Array): boolean; add(id: Uint8Array): boolean }
   addRelay(peer: unknown, type: 'discovered'): Promise<unknown>
   addEventListener(name: string, listener: () => void): void
@@ -53,7 +60,7 @@ export function createRelayTransport(
   options: NonNullable<Parameters<typeof circuitRelayTransport>[0]>,
 ): RelayTransport {
   let store: ReservationStore | null = null
-  const make = circuitRelayTransport(options)
+  const make = circuitRelayTransport({ ...options, reservationConcurrency: ASKED_AT_ONCE_MAX })
   return {
     transport: (components) => {
       const transport = make(directOnly(components))
@@ -66,6 +73,8 @@ export function createRelayTransport(
       inner.discovery.start = async () => {}
       inner.discovery.startDiscovery = () => {}
       inner.reservationStore.relayFilter = { has: () => false, add: () => true }
+      // Whoever carries a connection to us without a place would be asked for one, where it may not listen.
+      inner.reservationStore.hasReservation = () => true
       store = inner.reservationStore
       return transport
     },

@@ -3,13 +3,16 @@
 // libp2p's own milliseconds, because `closest` has to tell 0.3 ms from 0.9.
 
 import type { Duplex } from 'node:stream'
-import type { Connection } from '@libp2p/interface'
+import type { Connection, StreamMiddleware } from '@libp2p/interface'
+import type { Libp2pNode } from './create-libp2p.ts'
 import { spareWindowUpdates } from './multiplexer.ts'
 import { PING_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
+import { wakes } from './wakes.ts'
 
 const PING_BYTES = 32
-/** How often each connection is asked, and how long an answer may take: after both a silent power cut is noticed. */
+/** How long a connection may be silent until it is asked, and how long an answer may take: after both a silent power
+ *  cut is noticed. */
 export interface Liveness {
   readonly intervalMs: number
   readonly answerMsMax: number
@@ -18,10 +21,22 @@ export interface Liveness {
 export const LIVENESS: Liveness = { intervalMs: 5_000, answerMsMax: 5_000 }
 /** Where each byte is paid for: a third of the pings, and 10 s more until a cut shows. A guess. */
 export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
-/** The time to answer where one end moved to another network, or opened a second connection. A guess. */
-const DOUBTED_MS_MAX = 3_000
+/**
+ * So many intervals may pass until a connection is asked over which something else is heard: then it is not asked
+ * whether anybody is there, but how far away. A guess.
+ */
+const INTERVALS_WHERE_HEARD = 3
+/** The time to answer where this device has lost an address: most likely nothing will, and a wrong cut costs a dial. */
+const MOVED_MS_MAX = 1_000
+/** What has not answered after so long is waited for, and others are preferred. A guess, above most round trips. */
+const DOUBT_FELT_MS = 300
 /** What came while this process itself stood still is read before the peer is given up. */
 const LAST_LOOK_MS = 250
+/**
+ * A connection on which so many streams in a row could not be opened, or broke, is of no use, even if somebody is
+ * there: one end closes it and does not come to an end, say. A guess; streams that break do not come in threes.
+ */
+const BROKEN_MAX = 3
 /** How often it is looked who is due, so that a fleet is asked one after the other and not in one burst. */
 const SWEEP_INTERVAL_MS = 1_000
 const ASKED_PER_SWEEP_MIN = 8
@@ -31,13 +46,17 @@ export interface RoundTripSetup {
   connections(): readonly Connection[]
   readonly liveness: Liveness
   onRoundTrip(connection: Connection, ms: number): void
+  /** A connection that is doubted has not answered for a while, or does again. */
+  onDoubt(connection: Connection, isDoubted: boolean): void
 }
 
 export interface RoundTrips {
   /** One round trip in ms; rejects when there is no answer. */
   measure(connection: Connection, signal: AbortSignal): Promise<number>
-  /** Cuts a connection that there is reason to doubt, unless it answers soon. */
-  doubt(connection: Connection): void
+  /** Cuts a connection unless it answers soon: the peer came again over another one, or this node moved. */
+  doubt(connection: Connection, reason: 'peer-came-again' | 'moved'): void
+  /** Something came from the peer over it just now. */
+  heard(connection: Connection): void
   close(): void
 }
 
@@ -48,13 +67,23 @@ interface Line {
 }
 
 /**
- * Measures each connection soon after it appears and then at the interval. One that does not answer is aborted: nothing
- * else would notice a peer that lost its power.
+ * Measures each connection soon after it appears, and again where it was silent for an interval. One that does not
+ * answer is aborted: nothing else would notice a peer that lost its power.
  */
-export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundTripSetup): RoundTrips {
+export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
+  const { connections, liveness, onRoundTrip, onDoubt } = setup
   const { intervalMs, answerMsMax } = liveness
   const lines = new WeakMap<Connection, Promise<Line>>()
   const askedAt = new WeakMap<Connection, number>()
+  const broken = new WeakMap<Connection, number>()
+  const doubted = new WeakSet<Connection>()
+  const note = (connection: Connection, isDoubted: boolean): void => {
+    if (doubted.has(connection) === isDoubted) return
+    if (isDoubted) doubted.add(connection)
+    else doubted.delete(connection)
+    onDoubt(connection, isDoubted)
+  }
+  const heardAt = new WeakMap<Connection, number>()
 
   const measure = async (connection: Connection, signal: AbortSignal): Promise<number> => {
     const known = lines.get(connection)
@@ -70,8 +99,13 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
     const { signal, clear } = patience(answerMsMax)
     try {
       onRoundTrip(connection, await measure(connection, signal))
+      broken.delete(connection)
+      note(connection, false)
     } catch (problem) {
-      if (!cutIfSilent(connection, signal, problem as Error)) askedAt.delete(connection)
+      const times = (broken.get(connection) ?? 0) + 1
+      broken.set(connection, times)
+      if (signal.aborted || times >= BROKEN_MAX) connection.abort(problem as Error)
+      else askedAt.delete(connection)
     } finally {
       clear()
     }
@@ -79,30 +113,60 @@ export function measureRoundTrips({ connections, liveness, onRoundTrip }: RoundT
   const sweep = (): void => {
     const now = performance.now()
     const open = connections()
-    const since = (connection: Connection): number => now - (askedAt.get(connection) ?? Number.NEGATIVE_INFINITY)
-    const due = open.filter((connection) => since(connection) >= intervalMs)
+    const due = open.filter((connection) =>
+      isAskedNow({ askedAt: askedAt.get(connection), heardAt: heardAt.get(connection) }, intervalMs, now),
+    )
     const share = Math.ceil((open.length * SWEEP_INTERVAL_MS) / intervalMs)
     for (const connection of due.slice(0, Math.max(ASKED_PER_SWEEP_MIN, share))) {
       askedAt.set(connection, now)
       void ask(connection)
     }
   }
-  const timer = setInterval(sweep, SWEEP_INTERVAL_MS)
-  timer.unref()
-  const doubt = (connection: Connection): void => {
-    const { signal, clear } = patience(DOUBTED_MS_MAX)
-    measure(connection, signal)
-      .catch((problem) => cutIfSilent(connection, signal, problem as Error))
-      .finally(clear)
+  const close = wakes.every(SWEEP_INTERVAL_MS, sweep)
+  const doubt: RoundTrips['doubt'] = async (connection, reason) => {
+    const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : answerMsMax)
+    const felt = setTimeout(() => note(connection, true), DOUBT_FELT_MS)
+    try {
+      await measure(connection, signal)
+      note(connection, false)
+    } catch (problem) {
+      note(connection, true)
+      if (signal.aborted) connection.abort(problem as Error)
+    } finally {
+      clearTimeout(felt)
+      clear()
+    }
   }
-  return { measure, doubt, close: () => clearInterval(timer) }
+  const heard = (connection: Connection): void => void heardAt.set(connection, performance.now())
+  return { measure, doubt, heard, close }
 }
 
-/** Only silence says that nobody is there: a stream that was lost is opened again. True where it was cut. */
-function cutIfSilent(connection: Connection, signal: AbortSignal, problem: Error): boolean {
-  const isSilent = signal.aborted && connection.status === 'open'
-  if (isSilent) connection.abort(problem)
-  return isSilent
+/**
+ * Whoever asks is there, and need not be asked; what it asks costs no window updates. libp2p appends each inbound
+ * stream's handler to the very list of middleware that was registered, so this registers itself anew whenever it runs.
+ */
+export function heedPings(node: Libp2pNode, onHeard: (connection: Connection) => void): void {
+  const heed: StreamMiddleware = (stream, connection, next) => {
+    node.use(PING_PROTOCOL, heed)
+    next(stream, connection)
+    if (stream.direction !== 'inbound') return
+    if (connection.direct) spareWindowUpdates(stream)
+    stream.addEventListener('message', () => onHeard(connection))
+  }
+  node.use(PING_PROTOCOL, heed)
+}
+
+/** When a connection was asked last, and when something else came over it. */
+export interface Attention {
+  readonly askedAt: number | undefined
+  readonly heardAt: number | undefined
+}
+
+/** Whether it is asked now: at once, where it was silent for an interval, and now and then in any case. */
+export function isAskedNow({ askedAt, heardAt }: Attention, intervalMs: number, now: number): boolean {
+  if (askedAt === undefined) return true
+  const isSilent = heardAt === undefined || now - heardAt >= intervalMs
+  return now - askedAt >= (isSilent ? 1 : INTERVALS_WHERE_HEARD) * intervalMs
 }
 
 async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {

@@ -1,5 +1,7 @@
 // How late this process is: a device that is too busy to run its own timers must doubt itself before it doubts others.
 
+import { nextFull, wakes } from '../../overlay/io/wakes.ts'
+
 export interface LoopDelayMonitor {
   /** The longest delay since the last reading, in ms, the one in progress included. */
   read(): number
@@ -21,16 +23,15 @@ const SAMPLE_INTERVAL_MS = 500
  */
 export function createLoopDelayMonitor(): LoopDelayMonitor {
   let longestMs = 0
-  let dueMs = performance.now() + SAMPLE_INTERVAL_MS
+  let dueMs = nextFull(performance.now(), SAMPLE_INTERVAL_MS)
   const note = (nowMs: number): void => {
     longestMs = Math.max(longestMs, nowMs - dueMs)
   }
-  const timer = setInterval(() => {
+  const stop = wakes.every(SAMPLE_INTERVAL_MS, () => {
     const nowMs = performance.now()
     note(nowMs)
-    dueMs = nowMs + SAMPLE_INTERVAL_MS
-  }, SAMPLE_INTERVAL_MS)
-  timer.unref()
+    dueMs = nextFull(nowMs, SAMPLE_INTERVAL_MS)
+  })
   return {
     read() {
       note(performance.now())
@@ -38,6 +39,6 @@ export function createLoopDelayMonitor(): LoopDelayMonitor {
       longestMs = 0
       return readMs
     },
-    stop: () => clearInterval(timer),
+    stop,
   }
 }

@@ -1,0 +1,79 @@
+// Which of several connections to a peer is used, and what is told of it. The connections are libp2p's in shape only.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Connection } from '@libp2p/interface'
+import type { NodeId } from '../kernel/ids.ts'
+import { trackConnections } from './connections.ts'
+import { directOnly } from './direct-only.ts'
+import { factsOf } from './fixtures.ts'
+
+const PEER = '12D3KooWPeer' as NodeId
+const MEMBER = { facts: factsOf(PEER), name: 'peer' }
+const DIRECT = '/ip4/192.0.2.1/tcp/4001'
+const OVER_RELAY = '/ip4/192.0.2.9/tcp/4001/p2p/12D3KooWRelay/p2p-circuit'
+
+const connectionAt = (address: string, direction: 'inbound' | 'outbound' = 'outbound'): Connection =>
+  Object.assign(new EventTarget(), {
+    status: 'open',
+    direction,
+    direct: address === DIRECT,
+    remoteAddr: { toString: () => address },
+    remotePeer: { toString: () => PEER },
+  }) as unknown as Connection
+
+function track() {
+  const told: string[] = []
+  const connections = trackConnections({
+    onConnected: ({ path }) => told.push(path),
+    onDisconnected: () => told.push('gone'),
+    onBestChanged: () => told.push('another'),
+    onLeaned: () => told.push('leaned'),
+  })
+  return { connections, told }
+}
+
+test('of two direct connections the older one is used, until it is doubted', () => {
+  const { connections, told } = track()
+  const [older, newer] = [connectionAt(DIRECT), connectionAt(DIRECT)]
+  connections.add(older, MEMBER)
+  connections.add(newer, MEMBER)
+  assert.equal(connections.best(PEER), older)
+  connections.doubt(older, true)
+  assert.equal(connections.best(PEER), newer)
+  connections.doubt(older, false)
+  assert.equal(connections.best(PEER), older)
+  assert.deepEqual(told, ['direct', 'another', 'another'])
+})
+
+test('a relayed connection is better than a direct one that is doubted, and the change of path is told', () => {
+  const { connections, told } = track()
+  const direct = connectionAt(DIRECT)
+  connections.add(direct, MEMBER)
+  connections.add(connectionAt(OVER_RELAY), MEMBER)
+  connections.doubt(direct, true)
+  direct.dispatchEvent(new Event('close'))
+  assert.deepEqual(told, ['direct', 'another', 'relay', 'leaned'])
+})
+
+test('a connection that is doubted is used where there is no other, and its end is the end of the peer', () => {
+  const { connections, told } = track()
+  const only = connectionAt(DIRECT)
+  connections.add(only, MEMBER)
+  connections.doubt(only, true)
+  assert.equal(connections.best(PEER), only)
+  only.dispatchEvent(new Event('close'))
+  assert.deepEqual(told, ['direct', 'gone'])
+})
+
+test('a relay carries to the newest direct connection; a place on it is asked over one that was dialled', async () => {
+  const [older, relayed, newer] = [connectionAt(DIRECT), connectionAt(OVER_RELAY), connectionAt(DIRECT, 'inbound')]
+  const { connectionManager } = directOnly({
+    connectionManager: {
+      getConnections: (_peer: string) => [older, relayed, newer],
+      openConnection: async (_peer: string) => relayed,
+    },
+  })
+  assert.deepEqual(connectionManager.getConnections(PEER), [newer, older])
+  assert.equal(await connectionManager.openConnection(PEER), older)
+})

@@ -1,0 +1,88 @@
+// When a connection is asked whether anybody is there, by what came over it otherwise.
+
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import type { Connection } from '@libp2p/interface'
+import { createNode, type Libp2pNode } from './create-libp2p.ts'
+import { FEDERATION, newKey } from './fixtures.ts'
+import { heedPings, isAskedNow, LIVENESS, measureRoundTrips } from './round-trips.ts'
+
+const PATIENCE_MS = 30_000
+const nodes: Libp2pNode[] = []
+after(async () => {
+  for (const node of nodes) await node.stop()
+})
+
+/** A node that heeds who asks it. */
+async function addNode(): Promise<{ readonly node: Libp2pNode; readonly heard: Connection[] }> {
+  const node = await createNode({
+    privateKey: await newKey(),
+    federation: FEDERATION,
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    announce: [],
+    mdns: false,
+    clientMode: true,
+  })
+  const heard: Connection[] = []
+  heedPings(node, (connection) => heard.push(connection))
+  await node.start()
+  nodes.push(node)
+  return { node, heard }
+}
+
+const INTERVAL_MS = 5_000
+
+/** When it is asked in a minute, looked at each second; `hears` says at which moments something comes otherwise. */
+function asked(hears: (ms: number) => boolean): readonly number[] {
+  const at: number[] = []
+  let heardAt: number | undefined
+  for (let now = 0; now < 60_000; now += 1_000) {
+    if (hears(now)) heardAt = now
+    if (isAskedNow({ askedAt: at.at(-1), heardAt }, INTERVAL_MS, now)) at.push(now)
+  }
+  return at.map((ms) => ms / 1_000)
+}
+
+test('a connection that says nothing is asked at once and at the interval', () => {
+  assert.deepEqual(
+    asked(() => false),
+    [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55],
+  )
+})
+
+test('one over which something comes is asked a third as often', () => {
+  assert.deepEqual(
+    asked(() => true),
+    [0, 15, 30, 45],
+  )
+})
+
+test('one that falls silent is asked an interval later, however it was before', () => {
+  assert.deepEqual(asked((ms) => ms < 22_000).slice(0, 4), [0, 15, 26, 31])
+  assert.deepEqual(asked((ms) => ms < 16_000).slice(0, 4), [0, 15, 20, 25])
+})
+
+test('who is asked hears that somebody is there, over which connection, and answers; who asks does not', async () => {
+  const [near, far] = [await addNode(), await addNode()]
+  const connection = await near.node.dial(far.node.getMultiaddrs())
+  const nobody = { connections: () => [], liveness: LIVENESS, onRoundTrip: () => {}, onDoubt: () => {} }
+  const { measure, close } = measureRoundTrips(nobody)
+  for (let count = 0; count < 3; count++) assert.ok((await measure(connection, AbortSignal.timeout(PATIENCE_MS))) > 0)
+  close()
+  assert.equal(far.heard.length, 3)
+  assert.deepEqual([...new Set(far.heard)], far.node.getConnections(near.node.peerId))
+  assert.deepEqual(near.heard, [])
+})
+
+test('a connection that lets no stream be opened is cut, although its socket is open', async () => {
+  const [near, far] = [await addNode(), await addNode()]
+  const connection = await near.node.dial(far.node.getMultiaddrs())
+  // As libp2p leaves it where a stream that is to be closed gets no answer in time.
+  Object.assign((connection as unknown as { readonly muxer: object }).muxer, { status: 'closing' })
+  const cut = new Promise((resolve) => connection.addEventListener('close', resolve))
+  const told = { onRoundTrip: () => assert.fail('nothing can be measured'), onDoubt: () => {} }
+  const { close } = measureRoundTrips({ connections: () => [connection], liveness: LIVENESS, ...told })
+  await cut
+  close()
+  assert.equal(connection.status, 'aborted')
+})
