@@ -17,7 +17,7 @@ export interface PlannedStrain {
 }
 
 const WORLDS = 0.9
-/** Shares of these worlds in which a single strain goes round, and in which each comes early and lasts. The rest: late. */
+/** Shares of these worlds in which a single strain goes round, and in which each is early and long. The rest: late. */
 const GOES_ROUND = 0.4
 const EARLY = 0.15
 const STRAINS_MAX = 4
