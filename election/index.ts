@@ -46,6 +46,7 @@ export {
   type ElectionState,
   type Fence,
   isElector,
+  isTied,
   type Meeting,
   type OwnAnnouncement,
   seatKey,

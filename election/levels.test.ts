@@ -231,6 +231,6 @@ function foundAfter(electors: readonly string[]): number | null {
 
 test('a root whose only elector was a line of this very cluster that is gone is founded again, and no other', () => {
   const ms = foundAfter(['/berlin'])
-  assert.ok(ms !== null && ms <= 4 * lan.announceMs, `after ${ms} ms`)
+  assert.ok(ms !== null && ms <= 1 + 2 * lan.formationMs, `after ${ms} ms`)
   assert.equal(foundAfter(['/berlin', '/paris']), null)
 })

@@ -4,9 +4,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { ChildId, NodeId } from '../overlay/kernel/ids.ts'
+import type { StepContext } from '../overlay/kernel/machine.ts'
+import { seededRandom } from '../overlay/kernel/random.ts'
+import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
+import { ELECTION_TIMINGS } from './constants.ts'
+import { step, wakeAt } from './election.ts'
 import { type LineSide, survives } from './recovery.ts'
 import { electorIds } from './register.ts'
-import type { ElectionState } from './state.ts'
+import { childrenFrom, createElection, type ElectionState } from './state.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 const berlin = domainOf('/berlin')
@@ -124,6 +129,33 @@ test('a learner that misses the leader does not found a line beside the one it k
   world.run(5_000)
   assert.equal(stateOf(world, leader).register?.line, line)
   assert.equal(world.agreed(berlin), leader)
+})
+
+/** When a newcomer that hears of nobody founds a cluster, if each of its wake-ups comes so late. */
+function foundedAfter(lateMs: Millis): Millis | null {
+  const self = 'berlin-1' as NodeId
+  const { lan } = ELECTION_TIMINGS
+  const random = seededRandom(8)
+  const seat = { domain: berlin, self, timing: lan, electorsMax: 5, autonomy: 'automatic' as const, fitness: 0.5 }
+  const from = (now: Millis): StepContext => ({ now, wall: now as number as UnixMillis, random })
+  const fact = { child: self, alive: true, steadySince: 0, fitness: 0.5, canLead: true }
+  let { state } = createElection({ ...seat, speaker: null, saved: null }, from(0))
+  state = step(state, { kind: 'start' }, from(0)).state
+  state = step(state, { kind: 'children', children: childrenFrom([fact]) }, from(0)).state
+  for (let due = wakeAt(state); due !== null && due < 10 * lan.quorumLossMs.cluster; due = wakeAt(state)) {
+    const { state: next, effects } = step(state, { kind: 'wake' }, from(due + lateMs))
+    state = next
+    if (effects.some((one) => one.kind === 'emit' && one.event.name === 'domain-founded')) return due + lateMs
+  }
+  return null
+}
+
+test('who hears of no line founds one, but not because it stood still for as long as it meant to listen', () => {
+  const { formationMs, heartbeatMs, quorumLossMs } = ELECTION_TIMINGS.lan
+  const inTime = foundedAfter(heartbeatMs / 2)
+  assert.ok(inTime !== null && inTime <= 2 * formationMs + heartbeatMs, `after ${inTime} ms`)
+  const late = foundedAfter(4 * heartbeatMs)
+  assert.ok(late !== null && late >= quorumLossMs.cluster, `after ${late} ms`)
 })
 
 const side = fc.record({

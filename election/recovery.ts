@@ -31,12 +31,20 @@ export function onSilence(state: ElectionState, context: StepContext, out: Elect
   // The roster learns of this very child a moment after the start; a whole timeout would be long on a slow preset.
   const isKnown = state.children.has(state.self)
   if (state.register === null && !isKnown) return { ...state, standAt: now + state.timing.hintDelayMsMax }
-  if (state.register === null) return mayFound(state, now) ? found(state, context, out) : waitOn(state, context)
+  if (state.register === null)
+    return mayFound(state, now) && hasListened(state, now) ? found(state, context, out) : waitOn(state, context)
   if (!isElector(state)) return isOrphaned(state, now) ? onSilently(state, context, out) : waitOn(state, context)
   if (isQuorumLost(state, now)) return onSilently(state, context, out)
   plead(state, context, out)
   return canvass(state, context, out)
 }
+
+/**
+ * Whether this node was awake as it waited for word of a line. If it looks late, what was said may still wait to be
+ * read. On a machine where it always does, one that never hears of anybody founds all the same.
+ */
+const hasListened = ({ standAt, leaderlessSince, timing, quorumLossMs }: ElectionState, now: Millis): boolean =>
+  now - (standAt ?? now) < timing.heartbeatMs || now - leaderlessSince >= quorumLossMs
 
 /** Begins the first line of a domain: with this child as its only elector, the others join as learners. */
 function found(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
@@ -111,12 +119,15 @@ function goOn(
  * hears of itself has lost its disk, and is in no hurry.)
  */
 function mayFound(state: ElectionState, now: Millis): boolean {
-  const isOwn = isDomain(state.self) && state.heardOf.length === 1 && state.heardOf[0] === state.self
-  if (isOwn) return true
+  if (isOwnLine(state.self, state.heardOf)) return true
   const isFirst = state.epoch === 0
   const isGivenUp = state.autonomy === 'automatic' && now - state.leaderlessSince >= 2 * state.quorumLossMs
   return isLowestToLead(state) && (isFirst || isGivenUp)
 }
+
+/** Whether nobody but this child domain, as another line of its own, could ever lead that line. */
+const isOwnLine = (self: ChildId, electors: readonly ChildId[]): boolean =>
+  isDomain(self) && electors.length === 1 && electors[0] === self
 
 /**
  * For a learner: the line that it knows has neither leader nor living elector, and of all others it is the lowest.
@@ -269,13 +280,17 @@ function heardOfLeader(
 }
 
 /** Never back to a lower epoch: what was voted there once is forgotten by now. */
-function withLeader(state: ElectionState, announcement: Announcement, { now }: StepContext): ElectionState {
-  const { epoch, term, leader } = announcement
+function withLeader(state: ElectionState, announcement: Announcement, { now, random }: StepContext): ElectionState {
+  const { epoch, term, leader, electors } = announcement
+  const { announceMs, formationMs } = state.timing
+  // One that only this child could lead on, for which somebody else speaks no more: it is no line to wait for.
+  const isLeft = state.register === null && isOwnLine(state.self, electors)
+  const patienceMs = isLeft ? formationMs * (1 + random.next()) : 3 * announceMs
   const heard: ElectionState = {
     ...state,
     leader: { child: leader, honouredUntil: now },
     leaderlessSince: now,
-    standAt: now + 3 * state.timing.announceMs,
+    standAt: now + patienceMs,
   }
   return epoch > state.epoch ? { ...heard, epoch, term, votedFor: null } : heard
 }

@@ -298,6 +298,15 @@ export function createElection(
   return { state, damaged: read.ok ? null : read.error }
 }
 
+/**
+ * Whether what was saved ties this elector to a line: it holds a register, or heard of a line at least. Who was ended
+ * before it did, or cannot read what it knew, is as new to the domain as one that saved nothing.
+ */
+export function isTied(saved: Uint8Array | null): boolean {
+  const read = saved === null ? null : readSaved(saved)
+  return read?.ok === true && (read.value.register !== null || read.value.epoch > 0)
+}
+
 function readSaved(saved: Uint8Array): Result<ReturnType<typeof savedSchema.read>, string> {
   const body = checkedBody(saved)
   if (!body.ok) return body
@@ -378,10 +387,7 @@ export const drawRetry = (state: ElectionState, random: Random): Millis => retry
 export const retryMsMin = (state: ElectionState): Millis =>
   Math.max(state.timing.electionTimeoutMsMin / 5, roundTripMsMost(state.pace.roundTrip))
 
-/**
- * How long a candidate waits that lost its term: until who may have won it was heard, and then drawn anew, so that of
- * those who share a split vote one asks first.
- */
+/** How long a candidate that lost its term waits: until a winner was heard, then as drawn, so that one asks first. */
 export const drawSplit = (state: ElectionState, random: Random): Millis =>
   Math.max(state.timing.hintDelayMsMax, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
 

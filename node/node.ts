@@ -3,7 +3,7 @@
 
 import { randomInt } from 'node:crypto'
 import { createGate, type GateOptions, type Membership, type MembershipGate } from '../bootstrap/index.ts'
-import { ELECTORS_MAX_DEFAULT } from '../election/index.ts'
+import { ELECTORS_MAX_DEFAULT, isTied } from '../election/index.ts'
 import { createNetwork, METERED_NETWORK } from '../overlay/io/libp2p-transport.ts'
 import { ListenError } from '../overlay/io/listen-check.ts'
 import type { NetworkPort } from '../overlay/io/network.ts'
@@ -165,7 +165,7 @@ async function assemble(
   const seeds = wantedFrom(await loadSeeds(disk, self, memory.members), self)
   // Also a founder whose first start came to nothing, or that lost its memory before it met anybody: who else should
   // begin?
-  const isAlone = memory.election === null && seeds.length === 0
+  const isAlone = !isTied(memory.election) && seeds.length === 0
   const scheduler = await loadScheduler(options.scheduler, (detail) =>
     observers.tell({ name: 'scheduler-failed', level: 'warn', fields: { detail } }),
   )

@@ -7,6 +7,11 @@ import { err, ok, type Result } from './kernel/result.ts'
 export const FRAME_HEAD_BYTES = 8
 /** As much as a socket hands out at once: more would wait for its end, less would cost more calls. */
 export const FRAME_BYTES_MAX = 65_536
+/**
+ * What one frame of a tunnel's bytes carries: with its head it fills four records of TLS (16 KiB, RFC 8446, section
+ * 5.1). A few bytes more would be a record of their own, and at the other end a piece of their own to be carried on.
+ */
+export const DATA_BYTES_MAX = FRAME_BYTES_MAX - FRAME_HEAD_BYTES
 const CREDIT_BYTES = 4
 /** Also the number's bound on the wire. */
 export const TUNNEL_NUMBER_MAX = 0xffff_ffff

@@ -55,3 +55,24 @@ test('news of another cluster’s leader that gossip brings is not passed on by 
   assert.notEqual(world.nodes[0]?.core.view.leaders().leaderOf('/b' as DomainPath)?.announcement.name, leader)
   assert.ok(proofs.length <= 24, `${proofs.length} proofs were sent by hand`)
 })
+
+const bytesOf = ({ bytes }: { readonly bytes: Uint8Array }): Uint8Array => bytes
+
+test('of forty nodes that were switched on together all hear each summary, and not all of them at once', () => {
+  const world = createWorld(Array.from({ length: 40 }, (_, index) => [`n${index}`, '/a'] as const))
+  world.run(FORMING_MS)
+  // The first time they were told together, so it shows in the next.
+  const marks = [world.nodes[0]?.received.length ?? 0]
+  for (let second = 0; second < 60; second++) {
+    world.run(1_000)
+    marks.push(world.nodes[0]?.received.length ?? 0)
+  }
+  const summaries = new Set(world.sealed.filter(({ message }) => message.kind === 'placement/summary').map(bytesOf))
+  const heardIn = marks.slice(1).map((end, second) => {
+    const frames = world.nodes[0]?.received.slice(marks[second], end) ?? []
+    return frames.filter((frame) => summaries.has(frame)).length
+  })
+  const heard = heardIn.reduce((sum, count) => sum + count, 0)
+  assert.ok(heard >= 30 && heard <= 90, `${heard} summaries in 60 seconds`)
+  assert.ok(Math.max(...heardIn) <= 8, `${Math.max(...heardIn)} summaries in one second`)
+})

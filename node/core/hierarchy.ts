@@ -4,7 +4,6 @@
 
 import {
   type Announcement,
-  addressed,
   type ChildFact,
   childrenFrom,
   createElection,
@@ -12,10 +11,10 @@ import {
   type ElectionInput,
   type ElectorMessage,
   heardAs,
+  isTied,
   isTwinOf,
   isWitnessMessage,
   mayOpenAbove,
-  type OwnAnnouncement,
   objectionTo,
   seatKey,
   senderOf,
@@ -23,18 +22,20 @@ import {
   type WitnessMessage,
   wakeAt,
 } from '../../election/index.ts'
-import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
+import { invariant } from '../../overlay/kernel/assert.ts'
 import { emit } from '../../overlay/kernel/effect.ts'
 import { type ChildId, type DomainPath, isDomain, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened } from '../../overlay/wire/envelope.ts'
 import { createAnnouncer } from './announcing.ts'
+import { createArrival } from './arrival.ts'
 import { createChildDomains } from './child-domains.ts'
 import type { CoreEffect } from './effects.ts'
 import { areSucceeded, createHandOver } from './hand-over.ts'
 import type { Sink } from './news.ts'
-import { type Hierarchy, type HierarchyEvent, type HierarchyOptions, type Seat, saidOrHeld } from './seats.ts'
+import type { Hierarchy, HierarchyEvent, HierarchyOptions, Seat } from './seats.ts'
+import { translated } from './speech.ts'
 
 export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const { book, self } = options
@@ -44,6 +45,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const childDomains = createChildDomains(book, timing, options.face)
   const feeds: { readonly seat: Seat; readonly input: ElectionInput }[] = []
   const handOver = createHandOver(timing)
+  const arrival = createArrival(book, options.cluster, timing.quorumLossMs.cluster)
   /**
    * Seats that were handed over and are still led under their old fence, until the heir leads: it stands above this one
    * in every fence, so what both say at once is in order. No longer than a lease, which is what was promised for it.
@@ -57,7 +59,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** When a child domain may stop counting as alive. */
   let reviewAt: Millis | null = null
 
-  const topicsFor = createAnnouncer()
+  const speech = { self, book, face: options.face, topicsFor: createAnnouncer() }
   const seatIn = (domain: DomainPath): Seat | undefined => seats.find((one) => one.domain === domain)
   const aboveOf = (seat: Seat): Seat | undefined => seats.find((other) => other.below === seat)
 
@@ -119,54 +121,20 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       case 'committed': {
         const waited = seat.waiting.get(effect.token)
         seat.waiting.delete(effect.token)
-        if (waited !== undefined && seats.includes(waited.of)) out.push(...translated(waited.of, waited.then))
+        if (waited !== undefined && seats.includes(waited.of)) out.push(...sayAll(waited.of, waited.then))
         return
       }
       case 'persist':
         if (seat.below !== null) proposeBelow(seat, seat.below, effect.value, effect.then, ...turn)
-        else out.push({ ...effect, then: translated(seat, effect.then) })
+        else out.push({ ...effect, then: sayAll(seat, effect.then) })
         return
       default:
-        out.push(...translated(seat, [effect]))
+        out.push(...sayAll(seat, [effect]))
     }
   }
 
-  /** Effects that need nothing but a change of names; those that wait for a write are always such. */
-  const translated = (seat: Seat, effects: readonly ElectionEffect[]): CoreEffect[] =>
-    effects.flatMap((effect): CoreEffect[] => {
-      switch (effect.kind) {
-        case 'send': {
-          const to = effect.to === seat.self ? self : book.nodeOf(effect.to)
-          return to === null ? [] : saidOrHeld(seat, to, effect.message)
-        }
-        case 'again':
-          return [
-            { kind: 'again', input: { kind: 'election', domain: seat.domain, seat: seat.id, input: effect.input } },
-          ]
-        case 'announce':
-          return [announce(effect.announcement)]
-        case 'ask-parent':
-        case 'roll-call': {
-          const known = addressed(effect, book)
-          return known === null || known.to === self ? [] : [{ kind: 'send', ...known }]
-        }
-        case 'emit':
-          return [{ kind: 'emit', event: { ...effect.event, domain: seat.domain } }]
-        case 'persist':
-        case 'lead':
-        case 'unlead':
-        case 'committed':
-          invariant(false, `an election effect ${effect.kind} does not wait for a write`)
-          return []
-        default:
-          return unreachable(effect)
-      }
-    })
-
-  const announce = (own: OwnAnnouncement): CoreEffect => {
-    const message: Announcement = { kind: 'election/announcement', ...own, node: self, ...options.face() }
-    return { kind: 'author', message, topics: topicsFor(message) }
-  }
+  const sayAll = (seat: Seat, effects: readonly ElectionEffect[]): CoreEffect[] =>
+    effects.flatMap((effect) => translated(seat, effect, speech))
 
   const proposeBelow = (
     seat: Seat,
@@ -220,11 +188,11 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   const hearOf = (seat: Seat, announcement: Announcement, ...turn: Turn): void =>
     feed(seat, { kind: 'announced', announcement, granted: book.grantedLineOf(seat.domain) }, ...turn)
 
-  /**
-   * The seat in the cluster. A newcomer takes it once it met a member: before that it cannot know of a line that
-   * exists, and would only begin another.
-   */
   const takeSeat = (...turn: Turn): void => addSeat(options.cluster, self, null, options.saved, ...turn)
+
+  const takeSeatIfDue = (...turn: Turn): void => {
+    if (seats.length === 0 && arrival.isOver(turn[0].now)) takeSeat(...turn)
+  }
 
   const openSeatAbove = (seat: Seat, ...turn: Turn): void => {
     const parent = parentOf(seat.domain)
@@ -286,6 +254,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     }
     childDomains.onProven(domain, context.now)
     if (learned.value.isNews) events.push({ kind: 'leader-news', domain })
+    takeSeatIfDue(...turn)
     if (own !== undefined && opened.from === self) showProof(own, opened, ...turn)
     else if (own !== undefined) hearOf(own, announcement, ...turn)
     onSpeaker(domain, speakerBefore, ...turn)
@@ -323,7 +292,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   return {
     start: (...turn) => {
-      if (options.saved !== null || options.isFounding) takeSeat(...turn)
+      if (options.isFounding || isTied(options.saved)) takeSeat(...turn)
+      else takeSeatIfDue(...turn)
     },
     onMessage: (opened, ...turn) => {
       const { message } = opened
@@ -356,12 +326,17 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (seat !== undefined) feed(seat, input, ...turn)
     },
     onConnection: (peer, isOpen, ...turn) => {
-      if (isOpen && seats.length === 0) takeSeat(...turn)
+      if (!isOpen) arrival.onClosed(peer)
       const kind = isOpen ? 'connection-open' : 'connection-closed'
       for (const seat of [...seats]) {
         if (!isDomain(seat.self)) feed(seat, { kind, child: peer }, ...turn)
         else for (const child of childDomains.spokenForBy(peer, seat.domain)) feed(seat, { kind, child }, ...turn)
       }
+    },
+    onHeard: (peer, ...turn) => {
+      if (seats.length > 0) return
+      arrival.onHeard(peer, turn[0].now)
+      takeSeatIfDue(...turn)
     },
     onMembers: (...turn) => {
       const { fitness } = options.face()
@@ -380,6 +355,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     isHandedOver: () => handOver.isDone && lingering.size === 0,
     onWake: (...turn) => {
       const { now } = turn[0]
+      takeSeatIfDue(...turn)
       for (const seat of [...seats]) {
         const due = wakeAt(seat.state)
         if (due !== null && due <= now) feed(seat, { kind: 'wake' }, ...turn)
@@ -390,6 +366,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     },
     wakeAt: () => {
       let at = earlier(reviewAt, handOver.wakeAt())
+      if (seats.length === 0) at = earlier(at, arrival.wakeAt())
       for (const until of lingering.values()) at = earlier(at, until)
       for (const seat of seats) at = earlier(at, wakeAt(seat.state))
       return at

@@ -4,6 +4,7 @@
 import type { Fence, LeaderBookView } from '../../election/index.ts'
 import { type ChildId, chainOf, type DomainPath, type NodeId, parentOf, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
+import type { Random } from '../../overlay/kernel/random.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
 import {
@@ -82,11 +83,19 @@ interface Said<T> {
 interface Lead {
   readonly fence: Fence
   said: Said<DomainAggregate>
+  /** As for summaries. */
+  share: number
   /** Whom it was said to besides, where the domain has many children; the same as `said` where it has few. */
   told: { readonly leader: NodeId; readonly at: Millis; readonly value: DomainAggregate } | null
   /** Whether the aggregate would say enough new; null where that has to be looked at again. */
   isNews: boolean | null
 }
+
+/**
+ * Crowds wait between half as long and half as long again, drawn each time: those who were switched on together would
+ * otherwise speak together for ever.
+ */
+const SPREAD_JITTER = 0.5
 
 const NOTHING_SAID = { at: null, value: null, sequence: 0 }
 
@@ -100,12 +109,18 @@ export function createInventories(options: InventoriesOptions): Inventories {
   let latest: NodeSummary | null = null
   let sequence = 0
   let spreadAt: Millis | null = null
+  /** Of how long it is until the next one in a crowd: around 1. */
+  let share = 1
   /** Whether the latest says enough that the leader was not told; null where that has to be looked at again. */
   let isUntold: boolean | null = null
   let told: { readonly leader: NodeId; readonly at: Millis; readonly summary: NodeSummary } | null = null
 
-  const spreadDue = (): Millis =>
-    publishAt(spreadAt, false, 0, 0, Math.max(timing.summaryMsMax, options.members() * SPREAD_INTERVAL_MS))
+  const spreadDue = (): Millis => {
+    const crowdedMs = options.members() * SPREAD_INTERVAL_MS
+    return publishAt(spreadAt, false, 0, 0, crowdedMs > timing.summaryMsMax ? crowdedMs * share : timing.summaryMsMax)
+  }
+
+  const drawShare = (random: Random): number => 1 - SPREAD_JITTER + 2 * SPREAD_JITTER * random.next()
 
   /** The leader is who places by it, so it hears of each change, and the others in their time. */
   const tellDue = (summary: NodeSummary): Millis | null => {
@@ -124,7 +139,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
     return { kind: 'placement/summary', ...from, summary, batches: true }
   }
 
-  const saySummary = ({ now }: StepContext, out: CoreEffect[]): void => {
+  const saySummary = ({ now, random }: StepContext, out: CoreEffect[]): void => {
     if (latest === null) return
     const leader = book.nodeOf(self.domain)
     const due = tellDue(latest)
@@ -136,6 +151,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
     }
     if (spreadDue() > now) return
     spreadAt = now
+    share = drawShare(random)
     out.push({ kind: 'author', message: nextSummary(latest), topics: [{ domain: self.domain, topic: 'summary' }] })
   }
 
@@ -157,7 +173,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
   const aggregateSpreadDue = (domain: DomainPath, lead: Lead): Millis => {
     const { at, value } = lead.said
     const crowdedMs = siblingsOf(domain) * SPREAD_INTERVAL_MS
-    if (crowdedMs > timing.aggregateMsMax) return publishAt(at, false, 0, 0, crowdedMs)
+    if (crowdedMs > timing.aggregateMsMax) return publishAt(at, false, 0, 0, crowdedMs * lead.share)
     return publishAt(at, isNewsOf(domain, lead, value), 0, timing.aggregateMsMin, timing.aggregateMsMax)
   }
 
@@ -182,7 +198,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
     for (const lead of leads.values()) lead.isNews = null
   }
 
-  const sayAggregates = ({ now }: StepContext, out: CoreEffect[]): void => {
+  const sayAggregates = ({ now, random }: StepContext, out: CoreEffect[]): void => {
     for (const [child, lead] of leads) {
       const domain = parentOf(child)
       if (domain === null || (lead.said.at !== null && aggregateDue(child, lead) > now)) continue
@@ -190,6 +206,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
       const leader = book.nodeOf(domain)
       const aggregate = foldedOf(child)
       const sequence = lead.said.sequence + 1
+      if (isForAll) lead.share = drawShare(random)
       lead.said = isForAll ? { at: now, value: aggregate, sequence } : { ...lead.said, sequence }
       lead.told = leader === null ? null : { leader, at: now, value: aggregate }
       lead.isNews = null
@@ -225,7 +242,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
       if (latest !== null) out.push({ kind: 'send', to: peer, message: nextSummary(latest) })
     },
     onLead: (domain, fence) => {
-      leads.set(domain, { fence, said: NOTHING_SAID, told: null, isNews: null })
+      leads.set(domain, { fence, said: NOTHING_SAID, share: 1, told: null, isNews: null })
     },
     onUnlead: (domain) => {
       leads.delete(domain)

@@ -2,7 +2,7 @@
 
 import type { LeaderBookView } from '../../election/index.ts'
 import type { ElectionMessage } from '../../election/messages.ts'
-import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
+import { type DomainPath, isWithin, type NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { MembershipMessage, SealedStatement } from '../../overlay/membership/index.ts'
 import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
@@ -53,6 +53,7 @@ export function receive(
   // the roster it hears itself.
   const isForRoster = folder === 'membership' && (message as MembershipMessage).domain === parts.self.domain
   if (opened.from !== parts.self.node && folder !== 'record' && !isForRoster) parts.roster.onHeard(opened.from, ...turn)
+  if (gossipedIn === null && deliveredBy !== parts.self.node) parts.hierarchy.onHeard(deliveredBy, ...turn)
   switch (folder) {
     case 'election':
       return onElection(parts, opened as Opened<ElectionMessage>, { deliveredBy, gossipedIn }, ...turn)
@@ -79,8 +80,10 @@ function onPlacement(parts: ReceptionParts, opened: Opened<PlacementMessage>, ..
 }
 
 /**
- * News of a leader that came from outside the cluster is passed on inside, where it came by hand: to who was linked
- * when gossip brought it, gossip brought it.
+ * News of a leader that came by hand is passed on: from outside to the own cluster, and what concerns a domain that
+ * other clusters belong to as well, to who is linked of those. To who was linked when gossip brought it, gossip brought
+ * it; but when many start at once most links come later than that, and who is linked to nobody who heard it in time
+ * would wait for the next announcement.
  */
 function onElection(
   { self, book, hierarchy, neighbours }: ReceptionParts,
@@ -91,14 +94,17 @@ function onElection(
   const learned: HierarchyEvent[] = []
   hierarchy.onMessage(opened, context, out, learned)
   news.push(...learned)
+  if (gossipedIn !== null || deliveredBy === self.node) return
   const isFromInside = (neighbours.connected().get(deliveredBy)?.domain ?? self.domain) === self.domain
-  if (isFromInside || gossipedIn !== null) return
   for (const event of learned) {
     const known = event.kind === 'leader-news' ? book.leaderOf(event.domain) : null
     if (known === null) continue
     const message = { kind: 'election/proof', announcement: known.opened } as const
-    for (const [peer, facts] of neighbours.connected()) {
-      if (facts.domain === self.domain) out.push({ kind: 'send', to: peer, message })
+    for (const [peer, { domain }] of neighbours.connected()) {
+      const isInside = domain === self.domain
+      const isConcerned = isInside ? !isFromInside : isWithin(domain, event.domain)
+      const isTold = peer === deliveredBy || peer === known.announcement.node
+      if (isConcerned && !isTold) out.push({ kind: 'send', to: peer, message })
     }
   }
 }

@@ -40,7 +40,7 @@ export function trackConnections(events: ConnectionEvents): Connections {
   const doubted = new WeakSet<Connection>()
   const best = (peer: NodeId): Connection | null => {
     const all = entries.get(peer)?.connections ?? []
-    const trusted = all.filter((connection) => !doubted.has(connection))
+    const trusted = all.filter((connection) => connection.status === 'open' && !doubted.has(connection))
     const usable = trusted.length > 0 ? trusted : all
     return usable.find(({ direct }) => direct) ?? usable[0] ?? null
   }

@@ -93,6 +93,9 @@ export function openLineDoor<R extends Redeemed>(
       return redeemed.key
     },
   })
+  // Nothing is resumed here. But Node reads into what it set aside for the first bytes, over and over: that is what the
+  // hello took, 1.5 KB, as it was read before, unless somebody may want to look at the hello; then it is 16 KiB.
+  server.on('resumeSession', (_id, done) => done(null, null))
   server.on('tlsClientError', (_problem, socket) => {
     on.onRefused()
     socket.destroy()

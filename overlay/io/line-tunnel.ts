@@ -2,7 +2,7 @@
 // for the reader and is acknowledged by credit.
 
 import { Duplex } from 'node:stream'
-import { FRAME_BYTES_MAX } from '../line-frames.ts'
+import { DATA_BYTES_MAX } from '../line-frames.ts'
 import { closeWindow, onRead, openWindow, type Purse, WINDOW_BYTES_MIN } from '../line-window.ts'
 import { ownsItsBytes } from './spent-bytes.ts'
 import { StreamLostError } from './stream-duplex.ts'
@@ -187,7 +187,7 @@ function createWriter(carrier: TunnelCarrier, count: (bytes: number) => void) {
       return bytes > 0
     },
     sendOne: (): boolean => {
-      const length = Math.min(bytes, credit, FRAME_BYTES_MAX)
+      const length = Math.min(bytes, credit, DATA_BYTES_MAX)
       if (length === 0) return false
       bytes -= length
       credit -= length

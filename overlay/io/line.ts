@@ -41,6 +41,7 @@ export class Line {
   #heard = 0
   #heardAt = performance.now()
   #problem: Error | null = null
+  #isCorked = false
 
   constructor(setup: LineSetup) {
     this.#setup = setup
@@ -102,10 +103,21 @@ export class Line {
     const { socket } = this.#setup
     if (socket.destroyed) return
     const length = parts.reduce((sum, part) => sum + part.length, 0)
-    socket.cork()
+    this.#cork()
     socket.write(writeHead(kind, number, length))
     for (const [index, part] of parts.entries()) socket.write(part, index === parts.length - 1 ? written : undefined)
-    socket.uncork()
+  }
+
+  /** What is sent in one callback is one write: TLS begins a record with each, and the system is called for each. */
+  #cork(): void {
+    if (this.#isCorked) return
+    const { socket } = this.#setup
+    this.#isCorked = true
+    socket.cork()
+    process.nextTick(() => {
+      this.#isCorked = false
+      socket.uncork()
+    })
   }
 
   #hasRoom(): boolean {

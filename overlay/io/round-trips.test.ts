@@ -100,3 +100,16 @@ test('whoever says something while he is waited for is not cut, and who says not
   await cut
   close()
 })
+
+test('a connection that lets no stream be opened is cut, although its socket is open', async () => {
+  const [near, far] = [await addNode(), await addNode()]
+  const connection = await near.node.dial(far.node.getMultiaddrs())
+  // As libp2p leaves it where a stream that is to be closed gets no answer in time.
+  Object.assign((connection as unknown as { readonly muxer: object }).muxer, { status: 'closing' })
+  const cut = new Promise((resolve) => connection.addEventListener('close', resolve))
+  const told = { onRoundTrip: () => assert.fail('nothing can be measured'), onDoubt: () => {} }
+  const { close } = measureRoundTrips({ connections: () => [connection], liveness: LIVENESS, ...told })
+  await cut
+  close()
+  assert.equal(connection.status, 'aborted')
+})

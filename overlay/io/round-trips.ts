@@ -32,6 +32,11 @@ const MOVED_MS_MAX = 1_000
 const DOUBT_FELT_MS = 300
 /** What came while this process itself stood still is read before the peer is given up. */
 const LAST_LOOK_MS = 250
+/**
+ * A connection on which so many streams in a row could not be opened, or broke, is of no use, even if somebody is
+ * there: one end closes it and does not come to an end, say. A guess; streams that break do not come in threes.
+ */
+const BROKEN_MAX = 3
 /** How often it is looked who is due, so that a fleet is asked one after the other and not in one burst. */
 const SWEEP_INTERVAL_MS = 1_000
 const ASKED_PER_SWEEP_MIN = 8
@@ -70,7 +75,18 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const { intervalMs, answerMsMax } = liveness
   const lines = new WeakMap<Connection, Promise<Line>>()
   const askedAt = new WeakMap<Connection, number>()
+  const broken = new WeakMap<Connection, number>()
+  const doubted = new WeakSet<Connection>()
+  const note = (connection: Connection, isDoubted: boolean): void => {
+    if (doubted.has(connection) === isDoubted) return
+    if (isDoubted) doubted.add(connection)
+    else doubted.delete(connection)
+    onDoubt(connection, isDoubted)
+  }
   const heardAt = new WeakMap<Connection, number>()
+  /** Whoever says something is there, however late he answers: where devices are too busy a cut makes more work. */
+  const isSilentSince = (connection: Connection, since: number): boolean =>
+    (heardAt.get(connection) ?? Number.NEGATIVE_INFINITY) < since
 
   const measure = async (connection: Connection, signal: AbortSignal): Promise<number> => {
     const known = lines.get(connection)
@@ -87,18 +103,17 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
     const since = performance.now()
     try {
       onRoundTrip(connection, await measure(connection, signal))
+      broken.delete(connection)
+      note(connection, false)
     } catch (problem) {
-      if (signal.aborted) cutIfSilent(connection, since, problem as Error)
-      else askedAt.delete(connection)
+      const times = (broken.get(connection) ?? 0) + 1
+      broken.set(connection, times)
+      const isGone = signal.aborted && isSilentSince(connection, since)
+      if (isGone || times >= BROKEN_MAX) connection.abort(problem as Error)
+      else if (!signal.aborted) askedAt.delete(connection)
     } finally {
       clear()
     }
-  }
-  /** Whoever says something is there, however late he answers: where devices are too busy a cut makes more work. */
-  const cutIfSilent = (connection: Connection, since: number, problem: Error): boolean => {
-    const isSilent = (heardAt.get(connection) ?? Number.NEGATIVE_INFINITY) < since
-    if (isSilent && connection.status === 'open') connection.abort(problem)
-    return isSilent
   }
   const sweep = (): void => {
     const now = performance.now()
@@ -116,12 +131,14 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const doubt: RoundTrips['doubt'] = async (connection, reason) => {
     const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : answerMsMax)
     const since = performance.now()
-    const felt = setTimeout(() => onDoubt(connection, true), DOUBT_FELT_MS)
+    const felt = setTimeout(() => note(connection, true), DOUBT_FELT_MS)
     try {
       await measure(connection, signal)
-      onDoubt(connection, false)
+      note(connection, false)
     } catch (problem) {
-      if (signal.aborted && !cutIfSilent(connection, since, problem as Error)) onDoubt(connection, false)
+      const isGone = signal.aborted && isSilentSince(connection, since)
+      if (isGone) connection.abort(problem as Error)
+      note(connection, isGone || !signal.aborted)
     } finally {
       clearTimeout(felt)
       clear()

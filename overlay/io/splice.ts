@@ -12,13 +12,17 @@ export function splice(a: Duplex, b: Duplex): void {
 }
 
 /** What is written at once at most; a guess between few system calls and little memory. */
-const BATCH_BYTES_MAX = 262_144
+export const BATCH_BYTES_MAX = 262_144
 
-/** As `pipe()`, but what comes at once is written at once: one system call instead of one for each piece. */
+/**
+ * As `pipe()`, but what comes in one turn of the event loop is written at once: each piece that a socket hands out is a
+ * callback of its own, behind which even the next tick comes too early for a second one.
+ */
 function carry(from: Duplex, to: Duplex): void {
   const areSpent = maySpend(from, to)
   let isCorked = false
   const flush = (): void => {
+    if (!isCorked) return
     isCorked = false
     to.uncork()
     if (to.writableNeedDrain) from.pause()
@@ -27,10 +31,11 @@ function carry(from: Duplex, to: Duplex): void {
     if (!isCorked) {
       isCorked = true
       to.cork()
-      process.nextTick(flush)
+      setImmediate(flush)
     }
-    const hasRoom = areSpent ? to.write(bytes, (problem) => problem || freeSpent(bytes)) : to.write(bytes)
-    if (!hasRoom && to.writableLength >= BATCH_BYTES_MAX) from.pause()
+    if (areSpent) to.write(bytes, (problem) => problem || freeSpent(bytes))
+    else to.write(bytes)
+    if (to.writableLength >= BATCH_BYTES_MAX) flush()
   })
   to.on('drain', () => from.resume())
   from.on('end', () => to.end())

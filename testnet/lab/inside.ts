@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { until } from '../local/fleet.ts'
 import { readMatrix, renderMatrix } from './matrix.ts'
 import { createLabNetwork, type Device } from './network.ts'
-import { createLabFleet } from './nodes.ts'
+import { createLabFleet, lastWords } from './nodes.ts'
 import { STORY_DEVICES, STORY_PLACES, tellStories } from './stories.ts'
 
 /** The devices of the matrix; the first founds the federation. */
@@ -49,6 +49,9 @@ try {
   await fleet.start(devices, network, say)
   if (part === 'stories') process.stdout.write(`${JSON.stringify(await tellStories(fleet, network, say))}\n`)
   else await showMatrix()
+} catch (problem) {
+  say(await lastWords(fleet))
+  throw problem
 } finally {
   await writeFile(join(baseDir, 'events.json'), JSON.stringify(fleet.watch.since(0)))
   await fleet.stop()

@@ -137,3 +137,27 @@ export const pathsTold = (seen: readonly Seen[]): readonly PathTold[] =>
         ]
       : [],
   )
+
+/** How far back, and how many lines of it at most. */
+const LAST_WORDS_MS = 130_000
+const LAST_WORDS_MAX = 80
+/** What comes in numbers and says little of paths. */
+const UNTOLD: readonly string[] = ['election-canvass', 'node-suspect', 'suspicion-refuted']
+
+/** What the nodes say of their paths and services, and what they told lately: for whoever asks why a story failed. */
+export async function lastWords({ nodes, watch }: LabFleet): Promise<string> {
+  const statuses = [...nodes.values()].map(async ({ name, control }) => {
+    const { peers, reach, domains } = await control.status()
+    const paths = peers.map((peer) => `${peer.name} ${peer.path ?? 'none'}`).join(', ')
+    const leaders = domains.map(({ path, leader }) => `${path} ${leader?.slice(-6) ?? 'none'}`).join(', ')
+    const instances = (await control.instances()).map(({ service, number, state }) => `${service}#${number} ${state}`)
+    return `${name}: ${paths}; reach ${reach.standing}, relays ${reach.relays.length}; ${leaders}; ${instances.join(', ')}`
+  })
+  const told = watch
+    .since(Date.now() - LAST_WORDS_MS)
+    .filter(({ name }) => !UNTOLD.includes(name))
+    .slice(-LAST_WORDS_MAX)
+    .map(({ at, teller, name, fields }) => `${at} ${teller} ${name} ${JSON.stringify(fields)}`)
+  const said = await Promise.allSettled(statuses)
+  return [...said.map((one) => (one.status === 'fulfilled' ? one.value : String(one.reason))), ...told].join('\n')
+}

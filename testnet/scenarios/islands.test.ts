@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ELECTION_TIMINGS } from '../../election/index.ts'
 import { type DomainPath, instanceKey, ROOT } from '../../overlay/kernel/ids.ts'
 import { serviceIdOf } from '../../placement/spec.ts'
 import { serviceOf, setStage } from './stage.ts'
@@ -74,7 +75,8 @@ test('what both halves had placed runs once after they met', () => {
     const stage = setStage({ nodes: 4, clusters: 2, seed })
     const service = serviceOf('twice', 2)
     stage.cutOff('b1', 'b2')
-    stage.run(15_000)
+    // For as long newcomers wait for somebody who would know of a line (node/core/arrival.ts).
+    stage.run(ELECTION_TIMINGS.lan.quorumLossMs.cluster + 15_000)
     for (const at of ['a1', 'b1']) stage.deploy(at, service)
     stage.run(10_000)
     assert.equal(stage.whoRuns(instanceKey(serviceIdOf(service), 0)).length, 2, 'one copy on each side')

@@ -1,6 +1,7 @@
 // One simulated device: a disk and a runtime that outlive the node's process, and that process, which is the shipping
 // core on the shipping host with every port simulated.
 
+import { isTied } from '../../election/index.ts'
 import { type Core, createCore } from '../../node/core/core.ts'
 import type { CoreInput, CoreMessage } from '../../node/core/effects.ts'
 import { readMemory } from '../../node/core/memory.ts'
@@ -13,6 +14,7 @@ import { PRESSURE_DEFAULTS } from '../../placement/pressure.ts'
 import type { Agenda } from './agenda.ts'
 import type { DeviceView } from './checkers/checker.ts'
 import { createAlarm, createLocalClock } from './clock.ts'
+import { createDesk, type Desk, type Load } from './desk.ts'
 import { createDisk, type DiskDefects, type SimDisk } from './disk.ts'
 import type { Endpoint } from './links.ts'
 import type { SimNetwork } from './network.ts'
@@ -82,6 +84,8 @@ export interface DeviceParts {
   readonly network: () => SimNetwork
   readonly nodeOf: (index: number) => DeviceFacts
   readonly setting: Setting
+  /** How slow its processes are; null where nothing takes any time. */
+  readonly load: Load | null
   readonly defects: DeviceDefects
   readonly events: DeviceEvents
 }
@@ -99,6 +103,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
   const { node } = facts
   const domain = facts.facts.domain
   let process: Process | null = null
+  let desk: Desk | null = null
   let boot = 0
   let hasPower = false
   let isLost = false
@@ -120,17 +125,19 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
   )
 
   /** Brings something to the process of that start, later if it is paused. */
-  const deliver = (to: number, act: () => void): void => {
+  const deliver = (to: number, act: () => void, isTimer = false): void => {
     if (process === null || boot !== to) return
-    if (pausedUntil > agenda.now()) agenda.at(pausedUntil, () => deliver(to, act))
-    else act()
+    if (pausedUntil > agenda.now()) agenda.at(pausedUntil, () => deliver(to, act, isTimer))
+    else if (desk === null) act()
+    else desk.take(() => boot === to && process !== null && act(), isTimer)
   }
 
   const readDevice = (startedAs: number): void => {
     deliver(startedAs, () => {
       const running = [...runtime.instances.values()].filter(({ isRunning }) => isRunning).length
+      const loopDelayMs = Math.max(1, desk?.delayMs() ?? 0)
       const use = cpuUsed === null ? {} : { cpuUsed: cpuUsed(running) }
-      process?.host.input({ kind: 'reading', reading: { ...readingOf(facts), ...use }, loopDelayMs: 1 })
+      process?.host.input({ kind: 'reading', reading: { ...readingOf(facts), ...use }, loopDelayMs })
       if (facts.isNewer) for (const peer of process?.core.view.roster().keys() ?? []) process?.greet(peer)
       agenda.at(agenda.now() + READING_MS, () => readDevice(startedAs))
     })
@@ -161,11 +168,13 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
     const { preset, electorsMax } = parts.setting
     const clock = createLocalClock(agenda, offset, facts.clockRate)
     const wall = (): number => Math.floor(WALL_START + agenda.now() + wallSkewMs)
-    const alarm = createAlarm(agenda, clock, (ring) => deliver(startedAs, ring))
+    const alarm = createAlarm(agenda, clock, (ring) => deliver(startedAs, ring, true))
     const network = parts.network().attach(endpoint, streamOf(seed, `dials ${node} ${boot}`))
     const sealer = parts.notary.sealerOf(facts, (opened) => events.onSealed(device, opened))
     const { memory, raised } = readMemory(disk.read(), domain, sealer)
     disk.writeNow(raised.key, raised.value)
+    // A founder that was ended before it had founded anything, or met anybody, begins again (node/node.ts).
+    const isAlone = !isTied(memory.election) && memory.members.every(({ from }) => from === node)
     const core = createCore(
       {
         self: facts.facts,
@@ -175,7 +184,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
         labels: {},
         seeds: facts.seeds,
         placing: { pressure: { ...PRESSURE_DEFAULTS, readings: parts.setting.pressureReadings } },
-        isFounding: facts.isFounder && memory.incarnation === 1 && wipes === 0,
+        isFounding: facts.isFounder && wipes === 0 && (memory.incarnation === 1 || isAlone),
       },
       memory,
       { now: clock.now(), wall: wall(), random },
@@ -254,6 +263,7 @@ export function createDevice(facts: DeviceFacts, parts: DeviceParts): Device {
       boot += 1
       hasPower = true
       process = assemble()
+      desk = parts.load === null ? null : createDesk(agenda, streamOf(seed, `desk ${node} ${boot}`), parts.load)
       const { host } = process
       const startedAs = boot
       host.input({ kind: 'addresses', addresses: addressesOf(node), isRelay: false })

@@ -188,17 +188,19 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
 
   const connect = (a: number, b: number): void => {
     const connection = links.open()
-    for (const [near, far] of [
+    const ends = [
       [a, b],
       [b, a],
-    ] as const) {
-      const isNew = links.believed(near, far) === 0
-      links.believe(near, far, connection)
+    ] as const
+    const isNew = ends.map(([near, far]) => links.believed(near, far) === 0)
+    // Both ends first: what the one says as soon as it is told would not reach the other otherwise.
+    for (const [near, far] of ends) links.believe(near, far, connection)
+    for (const [end, [near, far]] of ends.entries()) {
       const one = attached[near] ?? null
       if (one === null) continue
       one.addressed.add(far)
       // Who still believes in an older connection notices nothing: one more came, and soon the dead one goes.
-      if (!isNew) continue
+      if (isNew[end] !== true) continue
       tellPlan(one, { kind: 'connected', peer: (endpoints[far] as Endpoint).node, path: 'direct' })
       one.endpoint.onConnected(far)
       flushWaiting(one, far)

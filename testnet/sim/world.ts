@@ -23,13 +23,14 @@ import { checkRegisters } from './checkers/registers.ts'
 import { checkSilence } from './checkers/silence.ts'
 import { checkSpecs, type Specs } from './checkers/specs.ts'
 import { checkVotes } from './checkers/votes.ts'
+import type { Load } from './desk.ts'
 import { createDevice, type Device, type DeviceDefects, type DeviceEvents } from './device.ts'
 import { hashBytes, hashText } from './hash.ts'
 import { createNetwork, type SimNetwork } from './network.ts'
 import { createNotary, type Notary } from './sealing.ts'
 import { watchSeats } from './seats-watch.ts'
 import { PLAIN, type Setting } from './setting.ts'
-import { streamOf } from './streams.ts'
+import { between, streamOf } from './streams.ts'
 import { type DeviceFacts, drawTopology } from './topology.ts'
 import { createTrace, type Trace } from './trace.ts'
 
@@ -54,6 +55,10 @@ export interface WorldOptions {
   readonly nodes: number
   readonly clusters: number
   readonly setting?: Setting
+  /** All devices are switched on within so long, in any order; by default one after whoever invited it. */
+  readonly switchedOnWithinMs?: Millis
+  /** How slow their processes are; by default nothing takes any time. */
+  readonly load?: Load
   readonly defects: Defects
   readonly onLine: ((line: string) => void) | null
   /** A device signed a vote. */
@@ -198,6 +203,7 @@ export function createWorld(options: WorldOptions): World {
     seed,
     agenda,
     setting,
+    load: options.load ?? null,
     notary,
     network: (): SimNetwork => network,
     nodeOf: (index: number): DeviceFacts => topology.devices[index] as DeviceFacts,
@@ -207,7 +213,10 @@ export function createWorld(options: WorldOptions): World {
   const devices = topology.devices.map((facts) => createDevice(facts, parts))
   const endpoints = devices.map(({ endpoint }) => endpoint)
   const network: SimNetwork = createNetwork(agenda, streamOf(seed, 'network'), endpoints)
-  for (const device of devices) agenda.at(device.facts.startsAt, () => device.start())
+  const storm = streamOf(seed, 'storm')
+  const startOf = ({ facts }: Device): Millis =>
+    options.switchedOnWithinMs === undefined ? facts.startsAt : between(storm, 0, options.switchedOnWithinMs)
+  for (const device of devices) agenda.at(startOf(device), () => device.start())
 
   return {
     agenda,
