@@ -76,6 +76,19 @@ test('who is asked hears that somebody is there, over which connection, and answ
   assert.deepEqual(near.heard, [])
 })
 
+test('a connection that lets no stream be opened is cut, although its socket is open', async () => {
+  const [near, far] = [await addNode(), await addNode()]
+  const connection = await near.node.dial(far.node.getMultiaddrs())
+  // As libp2p leaves it where a stream that is to be closed gets no answer in time.
+  Object.assign((connection as unknown as { readonly muxer: object }).muxer, { status: 'closing' })
+  const cut = new Promise((resolve) => connection.addEventListener('close', resolve))
+  const told = { onRoundTrip: () => assert.fail('nothing can be measured'), onDoubt: () => {} }
+  const { close } = measureRoundTrips({ connections: () => [connection], liveness: LIVENESS, ...told })
+  await cut
+  close()
+  assert.equal(connection.status, 'aborted')
+})
+
 test('whoever says something while he is waited for is not cut, and who says nothing is', async () => {
   const [near, far] = [await addNode(), await addNode()]
   await far.node.unhandle(PING_PROTOCOL)
@@ -99,17 +112,4 @@ test('whoever says something while he is waited for is not cut, and who says not
   assert.equal(connection.status, 'open')
   await cut
   close()
-})
-
-test('a connection that lets no stream be opened is cut, although its socket is open', async () => {
-  const [near, far] = [await addNode(), await addNode()]
-  const connection = await near.node.dial(far.node.getMultiaddrs())
-  // As libp2p leaves it where a stream that is to be closed gets no answer in time.
-  Object.assign((connection as unknown as { readonly muxer: object }).muxer, { status: 'closing' })
-  const cut = new Promise((resolve) => connection.addEventListener('close', resolve))
-  const told = { onRoundTrip: () => assert.fail('nothing can be measured'), onDoubt: () => {} }
-  const { close } = measureRoundTrips({ connections: () => [connection], liveness: LIVENESS, ...told })
-  await cut
-  close()
-  assert.equal(connection.status, 'aborted')
 })

@@ -75,19 +75,16 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const { intervalMs, answerMsMax } = liveness
   const lines = new WeakMap<Connection, Promise<Line>>()
   const askedAt = new WeakMap<Connection, number>()
+  const heardAt = new WeakMap<Connection, number>()
   const broken = new WeakMap<Connection, number>()
   const doubted = new WeakSet<Connection>()
+
   const note = (connection: Connection, isDoubted: boolean): void => {
     if (doubted.has(connection) === isDoubted) return
     if (isDoubted) doubted.add(connection)
     else doubted.delete(connection)
     onDoubt(connection, isDoubted)
   }
-  const heardAt = new WeakMap<Connection, number>()
-  /** Whoever says something is there, however late he answers: where devices are too busy a cut makes more work. */
-  const isSilentSince = (connection: Connection, since: number): boolean =>
-    (heardAt.get(connection) ?? Number.NEGATIVE_INFINITY) < since
-
   const measure = async (connection: Connection, signal: AbortSignal): Promise<number> => {
     const known = lines.get(connection)
     const line = known ?? openLine(connection, signal)
@@ -106,14 +103,23 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
       broken.delete(connection)
       note(connection, false)
     } catch (problem) {
-      const times = (broken.get(connection) ?? 0) + 1
-      broken.set(connection, times)
-      const isGone = signal.aborted && isSilentSince(connection, since)
-      if (isGone || times >= BROKEN_MAX) connection.abort(problem as Error)
-      else if (!signal.aborted) askedAt.delete(connection)
+      if (signal.aborted) cutIfSilent(connection, since, problem as Error)
+      else askAgain(connection, problem as Error)
     } finally {
       clear()
     }
+  }
+  /** Whoever says something is there, however late he answers: where devices are too busy a cut makes more work. */
+  const cutIfSilent = (connection: Connection, since: number, problem: Error): boolean => {
+    const isSilent = (heardAt.get(connection) ?? Number.NEGATIVE_INFINITY) < since
+    if (isSilent) connection.abort(problem)
+    return isSilent
+  }
+  const askAgain = (connection: Connection, problem: Error): void => {
+    const times = (broken.get(connection) ?? 0) + 1
+    broken.set(connection, times)
+    if (times < BROKEN_MAX) askedAt.delete(connection)
+    else connection.abort(problem)
   }
   const sweep = (): void => {
     const now = performance.now()
@@ -136,9 +142,8 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
       await measure(connection, signal)
       note(connection, false)
     } catch (problem) {
-      const isGone = signal.aborted && isSilentSince(connection, since)
-      if (isGone) connection.abort(problem as Error)
-      note(connection, isGone || !signal.aborted)
+      const isHeard = signal.aborted && !cutIfSilent(connection, since, problem as Error)
+      note(connection, !isHeard)
     } finally {
       clearTimeout(felt)
       clear()
