@@ -384,10 +384,7 @@ export const drawRetry = (state: ElectionState, random: Random): Millis => retry
 export const retryMsMin = (state: ElectionState): Millis =>
   Math.max(state.timing.electionTimeoutMsMin / 5, roundTripMsMost(state.pace.roundTrip))
 
-/**
- * How long a candidate waits that lost its term: until who may have won it was heard, and then drawn anew, so that of
- * those who share a split vote one asks first.
- */
+/** How long a candidate that lost its term waits: until a winner was heard, then as drawn, so that one asks first. */
 export const drawSplit = (state: ElectionState, random: Random): Millis =>
   Math.max(state.timing.hintDelayMsMax, roundTripMsMost(state.pace.roundTrip)) * (1 + random.next())
 

@@ -4,6 +4,9 @@
 import { spawnSync } from 'node:child_process'
 import type { FleetNode } from '../local/fleet.ts'
 
+/** Of what `ss` says about all connections of a machine on which other fleets may run. */
+const SS_BYTES_MAX = 67_108_864
+
 /** IPv4 and TCP headers of a segment with timestamps, as Linux sends them: 20 + 20 + 12 bytes. */
 export const SEGMENT_HEADER_BYTES = 52
 
@@ -66,7 +69,7 @@ export function meterLinks(nodes: readonly FleetNode[]): LinkMeter {
 /** The open TCP connections of the fleet's processes; each between two of them is there twice, once per end. */
 function socketsOf(nodes: readonly FleetNode[]): readonly Socket[] {
   const names = new Map(nodes.map((node) => [`${node.process.pid}`, node.name]))
-  const { stdout, status, error } = spawnSync('ss', ['-tinpHO'], { encoding: 'utf8' })
+  const { stdout, status, error } = spawnSync('ss', ['-tinpHO'], { encoding: 'utf8', maxBuffer: SS_BYTES_MAX })
   if (status !== 0)
     throw new Error('links are measured with `ss` (iproute2), which does not run here', { cause: error })
   return stdout.split('\n').flatMap((line) => {
