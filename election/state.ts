@@ -298,10 +298,7 @@ export function createElection(
   return { state, damaged: read.ok ? null : read.error }
 }
 
-/**
- * Whether what was saved ties this elector to a line: it holds a register, or heard of a line at least. Who was ended
- * before it did, or cannot read what it knew, is as new to the domain as one that saved nothing.
- */
+/** Whether it holds a register or heard of a line; who did neither is as new to the domain as who saved nothing. */
 export function isTied(saved: Uint8Array | null): boolean {
   const read = saved === null ? null : readSaved(saved)
   return read?.ok === true && (read.value.register !== null || read.value.epoch > 0)

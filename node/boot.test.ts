@@ -16,7 +16,7 @@ import {
   openFolder,
   unanswered,
 } from './boot.ts'
-import { factsOf, trustingSealer } from './core/world.test-kit.ts'
+import { factsOf, statementBy, trustingSealer } from './core/world.test-kit.ts'
 import { CoppiceError } from './errors.ts'
 import type { NodeOptions } from './options.ts'
 
@@ -76,23 +76,11 @@ test('a founder remembers where those are who joined, so that a lost memory is n
   const dataDir = await folder(t)
   const facts = factsOf('n2', '/home')
   const address = `/ip4/192.0.2.7/tcp/7/p2p/${facts.node}`
-  const statement = trustingSealer(facts, [facts]).seal({
-    kind: 'membership/member',
-    domain: facts.domain,
-    node: facts.node,
-    incarnation: 1,
-    version: 1,
-    state: 'alive',
-    name: 'n2',
-    addresses: [address],
-    fitness: 1,
-    canLead: true,
-    isRelay: false,
-  })
+  const statement = statementBy(facts, 'n2', [address])
   await admitted({ dataDir }, async ({ folder: { disk, nodeKey } }) => {
     assert.deepEqual(await loadSeeds(disk, nodeKey.node, []), [])
-    assert.deepEqual(await loadSeeds(disk, facts.node as NodeId, [statement as never]), [], 'not where it is itself')
-    assert.deepEqual(await loadSeeds(disk, nodeKey.node, [statement as never]), [address])
+    assert.deepEqual(await loadSeeds(disk, facts.node as NodeId, [statement]), [], 'not where it is itself')
+    assert.deepEqual(await loadSeeds(disk, nodeKey.node, [statement]), [address])
     assert.deepEqual(await loadSeeds(disk, nodeKey.node, []), [address])
   })
 })

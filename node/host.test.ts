@@ -7,12 +7,12 @@ import { seededRandom } from '../overlay/kernel/random.ts'
 import { err, ok } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
 import { MESSAGE_BYTES_MAX } from '../overlay/wire/codec.ts'
-import { createSealer, type Opened, type Verifier } from '../overlay/wire/envelope.ts'
+import { createSealer, type Verifier } from '../overlay/wire/envelope.ts'
 import { isSpokenFrame } from '../overlay/wire/frame.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage } from './core/effects.ts'
 import { coreCodec } from './core/messages.ts'
-import { FEDERATION, factsOf, trustingSealer } from './core/world.test-kit.ts'
+import { FEDERATION, factsOf, statementBy, trustingSealer } from './core/world.test-kit.ts'
 import {
   CREDENTIALS_ASKED_AT_ONCE_MAX,
   createHost,
@@ -121,23 +121,7 @@ const fromPeer = (name: string): Uint8Array => trustingSealer(PEER, [SELF, PEER]
 
 /** What a member says to somebody new: the sealed statements of all. */
 function rosterOf(names: readonly string[]): CoreMessage {
-  const members = names.map((name) => {
-    const facts = factsOf(name, '/a')
-    const statement = {
-      kind: 'membership/member',
-      domain: facts.domain,
-      node: facts.node,
-      incarnation: 1,
-      version: 1,
-      state: 'alive',
-      name,
-      addresses: [],
-      fitness: 1,
-      canLead: true,
-      isRelay: false,
-    } as const
-    return trustingSealer(facts, [facts]).seal(statement) as Opened<typeof statement>
-  })
+  const members = names.map((name) => statementBy(factsOf(name, '/a'), name))
   return { kind: 'membership/entries', domain: PEER.domain, members, reports: [] }
 }
 

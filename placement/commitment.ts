@@ -173,6 +173,11 @@ export function renew(turn: Turn, key: InstanceKey, placed: PlacementRecord | nu
   if (placed !== null && placed.fence.epoch < epoch) repeatOrder(turn, key, placed)
 }
 
+/** As long as there is no other place the order stands, and all of this line have to know of it. */
+export function renewPending(turn: Turn, key: InstanceKey, placed: PlacementRecord | null): void {
+  if (turn.state.work.get(key)?.phase.kind === 'pending') renew(turn, key, placed)
+}
+
 /** Gives the same order in a new record, which reaches also those whom the old one missed. */
 export function repeatOrder(turn: Turn, key: InstanceKey, placed: PlacementRecord): void {
   author(turn, key, termsOf(placed))

@@ -23,7 +23,7 @@ import { createAsks, mayAsk, mayServe } from './asks.ts'
 import { foldSends, unfold } from './batch.ts'
 import { besideOf, returnToOld } from './beside.ts'
 import { enterInBooks, nextSilence } from './books.ts'
-import { noteFailure, renew, takeAway } from './commitment.ts'
+import { noteFailure, renew, renewPending, takeAway } from './commitment.ts'
 import { AUTHORED_MS_MAX, type PlacementTiming, RETRY_GAP_MS } from './constants.ts'
 import { watchConstraints } from './constraint-watch.ts'
 import { askForDaemon, giveNumbers } from './daemon.ts'
@@ -341,7 +341,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
   if (followMove(turn, key, placed, verdict, placed !== null && isOutdated(placed, wish))) return
   switch (verdict.kind) {
     case 'good':
-      if (reunite(turn, key, placed, wish.known) || depart(turn, key, wish)) return
+      if (reunite(turn, key, placed, wish.known) || depart(turn, key, wish)) return renewPending(turn, key, placed)
       renew(turn, key, placed)
       settle(turn, key, work)
       announce(turn, key, placed)
@@ -354,7 +354,7 @@ export function examine(turn: Turn, key: InstanceKey): void {
       return
     case 'replace':
       if (!adopt(turn, key, wish)) replace(turn, key, work, wish, verdict.failed)
-      return
+      return renewPending(turn, key, placed)
   }
 }
 

@@ -32,6 +32,30 @@ test('of twelve domains all hear one aggregate a second together, and the leader
   }
 })
 
+test('of twelve domains those hear each leader’s signs of life who vote above, the others what is new', () => {
+  const names = Array.from({ length: 24 }, (_, index) => [`n${index}`, `/c${index % 12}`] as const)
+  const world = createWorld(names)
+  world.run(2 * FORMING_MS)
+  const marks = world.nodes.map(({ received }) => received.length)
+  const root = world.nodes[0]?.core.view.leaders().leaderOf(ROOT)?.announcement
+  const leaderOf = (domain: DomainPath) => world.nodes[0]?.core.view.leaders().leaderOf(domain)?.announcement.node
+  const speakers = root?.electors.map((child) => leaderOf(child as DomainPath)) ?? []
+  world.run(60_000)
+  assert.equal(speakers.length, 5)
+  for (const [index, mark] of marks.entries()) {
+    const [told, handed] = [
+      heardBy(world, index, 'election/announcement', mark),
+      heardBy(world, index, 'election/proof', mark),
+    ]
+    const { node } = world.nodes[index]?.facts ?? {}
+    // Eleven others, each every ten seconds.
+    if (speakers.includes(node)) assert.ok(handed >= 11 * 5, `${node} votes above and heard ${handed}`)
+    else assert.equal(handed, 0, `${node} does not vote above`)
+    // The leaders of its own cluster and of the root every ten seconds, each other one once in that time at most.
+    assert.ok(told <= 6 + 6 + 12, `${node} was told ${told} times`)
+  }
+})
+
 test('of five domains everybody hears each aggregate', () => {
   const world = createWorld(Array.from({ length: 5 }, (_, index) => [`n${index}`, `/c${index}`] as const))
   world.run(FORMING_MS)

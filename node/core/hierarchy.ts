@@ -59,7 +59,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
   /** When a child domain may stop counting as alive. */
   let reviewAt: Millis | null = null
 
-  const speech = { self, book, face: options.face, topicsFor: createAnnouncer() }
+  const announcer = createAnnouncer(self, book, timing)
+  const speech = { self, book, face: options.face, topicsFor: announcer.topicsFor }
   const seatIn = (domain: DomainPath): Seat | undefined => seats.find((one) => one.domain === domain)
   const aboveOf = (seat: Seat): Seat | undefined => seats.find((other) => other.below === seat)
 
@@ -263,6 +264,7 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
 
   const showProof = (seat: Seat, opened: Opened<Announcement>, ...turn: Turn): void => {
     seat.announced = opened
+    turn[1].push(...announcer.handed(opened))
     const above = aboveOf(seat)
     if (above === undefined) openSeatAbove(seat, ...turn)
     else feed(above, { kind: 'speaker', speaker: opened }, ...turn)
@@ -300,9 +302,8 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (message.kind === 'election/announcement') return learn(opened as Opened<Announcement>, ...turn)
       if (message.kind === 'election/proof') return learn(message.announcement, ...turn)
       if (message.kind === 'election/proof-wanted') {
-        const isForNewest = message.epoch === 0
         const newest = book.leaderOf(message.domain)?.opened ?? null
-        const proof = isForNewest ? newest : book.proofAt(message.domain, message)
+        const proof = message.epoch === 0 ? newest : book.proofAt(message.domain, message)
         if (proof !== null)
           turn[1].push({ kind: 'send', to: opened.from, message: { kind: 'election/proof', announcement: proof } })
         return

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { nameOf } from '../view.ts'
 import type { CoreEffect } from './effects.ts'
@@ -57,7 +58,10 @@ test('where there is one operator nothing is said of names, until another one is
 function alone() {
   const self = factsOf('a1', '/a')
   const [kin, other, stranger] = [factsOf('b1', '/b'), factsOf('b2', '/b'), { ...factsOf('c1', '/c') }]
-  const connected = new Map([kin, other, { ...stranger, operator: 'another' as never }].map((one) => [one.node, one]))
+  const elsewhere = factsOf('d1', '/d')
+  const connected = new Map(
+    [kin, other, elsewhere, { ...stranger, operator: 'another' as never }].map((one) => [one.node, one]),
+  )
   const names = createNames({
     self,
     name: 'a1',
@@ -80,14 +84,14 @@ function alone() {
     names.onMessage({ from, signer, message: { kind: 'node/names', names: named }, bytes: new Uint8Array() }, out)
     return out
   }
-  return { names, kin: kin.node, other: other.node, stranger: stranger.node, hear }
+  return { names, kin: kin.node, other: other.node, elsewhere: elsewhere.node, stranger: stranger.node, hear }
 }
 
 test('what is news is handed on to the others of the operator, once; a later start has the last word', () => {
-  const { names, kin, other, hear } = alone()
+  const { names, kin, other, elsewhere, hear } = alone()
   const handedTo = (out: readonly CoreEffect[]): readonly string[] =>
     out.flatMap((effect) => (effect.kind === 'send' ? [effect.to] : []))
-  assert.deepEqual(handedTo(hear(kin, [['b7', 'pi', 2]])), [other])
+  assert.deepEqual(handedTo(hear(kin, [['b7', 'pi', 2]])), [other, elsewhere])
   assert.deepEqual(handedTo(hear(kin, [['b7', 'pi', 2]])), [])
   assert.deepEqual(handedTo(hear(kin, [['b7', 'old', 1]])), [])
   assert.equal(names.nameOf(idOf('b7')), 'pi')
@@ -108,8 +112,9 @@ test('a device of another operator names nobody, and nobody names this one', () 
 test('so many names are kept, and they are told in messages that fit', () => {
   const { names, kin, other, hear } = alone()
   for (let number = 0; number < NAMES_MAX + 10; number++) hear(kin, [[`x${number}`, 'n', 1]])
-  assert.equal(names.nameOf(idOf(`x${NAMES_MAX - 1}`)), 'n')
-  assert.equal(names.nameOf(idOf(`x${NAMES_MAX}`)), null)
+  assert.equal(names.nameOf(idOf('x9')), null)
+  assert.equal(names.nameOf(idOf('x10')), 'n')
+  assert.equal(names.nameOf(idOf(`x${NAMES_MAX + 9}`)), 'n')
   const out: CoreEffect[] = []
   names.onConnected(other, factsOf('b2', '/b'), out)
   const sizes = out.map((effect) =>
@@ -121,3 +126,33 @@ test('so many names are kept, and they are told in messages that fit', () => {
     NAMES_MAX + 1,
   )
 })
+
+/** The names of `all`, said by a device of `/b`, whose they are, or by one of elsewhere that only heard of them. */
+const saying = fc.record({
+  all: fc.uniqueArray(fc.integer({ min: 0, max: NAMES_MAX + 200 }), { minLength: 100, maxLength: NAMES_MAX + 200 }),
+  isFirstHand: fc.boolean(),
+})
+
+test('the names are kept of those that their own cluster named last, whatever others remember', () => {
+  fc.assert(
+    fc.property(fc.array(saying, { minLength: 2, maxLength: 6 }), (sayings) => {
+      const { names, kin, elsewhere, hear } = alone()
+      let kept: number[] = []
+      for (const { all, isFirstHand } of sayings) {
+        const wasFull = kept.length === NAMES_MAX
+        const out = hear(
+          isFirstHand ? kin : elsewhere,
+          all.map((number) => [`x${number}`, 'n', 1]),
+        )
+        if (isFirstHand) kept = [...kept.filter((number) => !all.includes(number)), ...all].slice(-NAMES_MAX)
+        else kept = [...new Set([...kept, ...all])].slice(0, NAMES_MAX)
+        if (wasFull) assert.deepEqual(out.flatMap(namesIn), [], 'among more than are kept nothing goes round')
+      }
+      assert.deepEqual([...names.nodes()].toSorted(), kept.map((number) => idOf(`x${number}`)).toSorted())
+    }),
+    { seed: 20261122, numRuns: 30 },
+  )
+})
+
+const namesIn = (effect: CoreEffect): readonly unknown[] =>
+  effect.kind === 'send' && effect.message.kind === 'node/names' ? effect.message.names : []

@@ -10,7 +10,10 @@ import { NAMES_PER_MESSAGE_MAX, type NamesMessage } from './messages.ts'
 import type { Neighbours } from './neighbours.ts'
 import type { RosterKeeper } from './roster-keeper.ts'
 
-/** Devices of other clusters whose names are kept; further ones are shown by their ids. A guess. */
+/**
+ * Devices of other clusters whose names are kept; further ones are shown by their ids. At the limit one that is named
+ * by a device of its own cluster takes the place of the one for which that was longest ago. A guess.
+ */
 export const NAMES_MAX = 1_000
 
 type Called = NamesMessage['names'][number]
@@ -40,6 +43,7 @@ export interface Names {
 }
 
 export function createNames({ self, name, incarnation, roster, inventories, neighbours }: NamesOptions): Names {
+  /** Whose cluster named it longest ago comes first. */
   const heard = new Map<NodeId, Called>()
   /** Of this cluster, as it was last said: the name and the incarnation. */
   const told = new Map<NodeId, string>()
@@ -70,6 +74,25 @@ export function createNames({ self, name, incarnation, roster, inventories, neig
     say(peer, [...here, ...heard.values()], out)
   }
 
+  /**
+   * Notes a name, and returns whether it is news to hand on. Whoever is gone for good is named by others as long as
+   * they remember it, so that only its own cluster's word keeps a name, or makes room for one. What took another's
+   * place is not handed on: among more devices than are kept it would go round for ever.
+   */
+  const hear = (one: Called, isFirstHand: boolean): boolean => {
+    const before = heard.get(one.node)
+    if (one.node === self.node || roster.view().has(one.node)) return false
+    const isFull = before === undefined && heard.size >= NAMES_MAX
+    if (isFull && !isFirstHand) return false
+    const isNews = before === undefined || before.incarnation < one.incarnation
+    if (isFirstHand) heard.delete(one.node)
+    if (isNews) heard.set(one.node, one)
+    else if (isFirstHand) heard.set(one.node, before)
+    const oldest = heard.keys().next().value
+    if (heard.size > NAMES_MAX && oldest !== undefined) heard.delete(oldest)
+    return isNews && !isFull
+  }
+
   return {
     onShared: (next, out) => {
       const isNew = next && !isShared
@@ -89,13 +112,7 @@ export function createNames({ self, name, incarnation, roster, inventories, neig
     },
     onMessage: ({ from, signer, message }, out) => {
       if (signer.operator !== self.operator || from === self.node) return
-      const fresh = message.names.filter((one) => {
-        const before = heard.get(one.node)
-        if (one.node === self.node || roster.view().has(one.node)) return false
-        if (before === undefined ? heard.size >= NAMES_MAX : before.incarnation >= one.incarnation) return false
-        heard.set(one.node, one)
-        return true
-      })
+      const fresh = message.names.filter((one) => hear(one, signer.domain === one.domain))
       for (const [peer] of kin()) if (peer !== from) say(peer, fresh, out)
     },
     nameOf: (node) => heard.get(node)?.name ?? null,

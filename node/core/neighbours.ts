@@ -67,11 +67,16 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   const connected = new Map<NodeId, SignerFacts>()
   const acquaintances = new Map<NodeId, SealedStatement>()
   const reached = new Map<NodeId, Millis>()
+  /** How many of the connected are of other clusters. */
+  let strangers = 0
   /** Grows with whatever is noted in this file. */
   let revision = 0
   let settled: Outlook | null = null
   let shownWants = ''
-  let shownPeers: ReadonlySet<NodeId> = new Set()
+  /** Each with its addresses. */
+  let shownPeers: ReadonlyMap<NodeId, string> = new Map()
+  /** Who led each domain then whose leader is wanted, as far as that was known. */
+  let shownLeaders: ReadonlyMap<DomainPath, NodeId> = new Map()
   /** Whether all members were wanted then, being few. */
   let shownMesh = true
   /** What leaders of other clusters are about to be asked: after it is said that they are wanted. */
@@ -89,6 +94,10 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     return [...new Set([...stated, ...led, ...(seed?.addresses ?? [])])]
   }
 
+  /** Whether what is known of a node may be part of the wants. */
+  const isClose = (node: NodeId): boolean =>
+    shownPeers.has(node) || reached.has(node) || seeds.some(({ peer }) => peer === node)
+
   const membersKnownIn = (domain: DomainPath): readonly SealedStatement[] =>
     domain === self.domain
       ? presentNodes(roster()).flatMap((node) => roster().get(node)?.opened ?? [])
@@ -101,19 +110,26 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     out.push({ kind: 'send', to, message: { kind: 'membership/entries', domain, members: others, reports: [] } })
   }
 
+  /** Who leads the domains whose leaders this node deals with. */
+  const leadersOfMine = (seats: readonly DomainPath[]): ReadonlyMap<DomainPath, NodeId> => {
+    const leaders = new Map<DomainPath, NodeId>()
+    for (const domain of seats.length > 1 ? book.domains() : chain) {
+      const leader = book.leaderOf(domain)
+      if (leader !== null && isMine(domain, self.domain, seats)) leaders.set(domain, leader.announcement.node)
+    }
+    return leaders
+  }
+
   const wanted = (now: Millis, seats: readonly DomainPath[]): readonly WantedNode[] => {
     const wanted = new Set<NodeId>()
     for (const node of membersOfMesh(roster()) ?? watchPartners()) wanted.add(node)
-    for (const domain of seats.length > 1 ? book.domains() : chain) {
-      const leader = book.leaderOf(domain)
-      if (leader !== null && isMine(domain, self.domain, seats)) wanted.add(leader.announcement.node)
-    }
+    for (const leader of leadersOfMine(seats).values()) wanted.add(leader)
     // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
     for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
     const isLost = book.leaderOf(self.domain) === null || connected.size === 0
     // A cluster that formed out of sight of the others would never look for them: whoever was invited from outside
     // keeps in touch. Whom it invited itself may be as lost, so it looks until it has met its own host once.
-    const isIsland = [...connected.values()].every(({ domain }) => domain === self.domain)
+    const isIsland = strangers === 0
     for (const { peer } of seeds) {
       const mayBeApart = isIsland || !acquaintances.has(peer)
       if (isLost || (mayBeApart && !roster().has(peer))) wanted.add(peer)
@@ -131,16 +147,11 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
    */
   const isConcernedBy = (domain: DomainPath, seats: readonly { readonly domain: DomainPath }[]): boolean => {
     const leader = book.leaderOf(domain)?.announcement.node
-    return (
-      leader === undefined ||
-      shownPeers.has(leader) ||
-      reached.has(leader) ||
-      isMine(
-        domain,
-        self.domain,
-        seats.map((seat) => seat.domain),
-      )
-    )
+    // Its electors are wanted in the cluster; elsewhere only who leads.
+    if (leader === undefined || domain === self.domain) return true
+    if (shownLeaders.get(domain) !== leader && isMine(domain, self.domain, pathsOf(seats))) return true
+    if (reached.has(leader)) return true
+    return shownPeers.has(leader) && shownPeers.get(leader) !== addressesOf(leader).join(' ')
   }
 
   const isAsSettled = (
@@ -156,15 +167,25 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   }
 
   const showWants = (now: Millis, seats: readonly { readonly domain: DomainPath }[], out: CoreEffect[]): void => {
-    const peers = wanted(
-      now,
-      seats.map((seat) => seat.domain),
-    )
+    const peers = wanted(now, pathsOf(seats))
     const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
     if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
     shownWants = wantsNow
     shownMesh = membersOfMesh(roster()) !== null
-    shownPeers = new Set(peers.map(({ peer }) => peer))
+    shownPeers = new Map(peers.map(({ peer, addresses }) => [peer, addresses.join(' ')]))
+    shownLeaders = leadersOfMine(pathsOf(seats))
+  }
+
+  /** Whom one is connected to changes the wants only where it is nobody, or nobody from outside the cluster. */
+  const noteConnection = (peer: NodeId, facts: SignerFacts | null): void => {
+    const before = [connected.size === 0, strangers === 0]
+    const known = connected.get(peer)
+    if (known !== undefined && known.domain !== self.domain) strangers -= 1
+    if (facts !== null && facts.domain !== self.domain) strangers += 1
+    if (facts === null) connected.delete(peer)
+    else connected.set(peer, facts)
+    const isAsBefore = before[0] === (connected.size === 0) && before[1] === (strangers === 0)
+    if (!isAsBefore) revision += 1
   }
 
   const noteReached = (peer: NodeId, now: Millis): void => {
@@ -177,22 +198,17 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
 
   return {
     onConnected: (peer, facts, out) => {
-      revision += 1
-      connected.set(peer, facts)
+      noteConnection(peer, facts)
       if (facts.domain === self.domain) return
       const own = statementOf(self.node)
       if (own !== null) introduce(peer, self.domain, [own], out)
       introduce(peer, facts.domain, membersKnownIn(facts.domain).slice(0, FULL_MESH_NODES_MAX), out)
     },
-    onDisconnected: (peer) => {
-      revision += 1
-      connected.delete(peer)
-    },
+    onDisconnected: (peer) => noteConnection(peer, null),
     onMember: (node) => {
       // In a large cluster most have nothing to do with this node, and all of them may come at once.
       const isMeshed = shownMesh || membersOfMesh(roster()) !== null
-      const isClose = shownPeers.has(node) || reached.has(node) || seeds.some(({ peer }) => peer === node)
-      if (isMeshed || isClose || node === self.node) revision += 1
+      if (isMeshed || isClose(node) || node === self.node) revision += 1
     },
     onStatement: (opened, out) => {
       const { node, domain, incarnation, version } = opened.message
@@ -204,7 +220,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
         incarnation > known.incarnation ||
         (incarnation === known.incarnation && version > known.version)
       if (!isNewer) return
-      revision += 1
+      if (isClose(node)) revision += 1
       acquaintances.delete(node)
       acquaintances.set(node, opened)
       const oldest = acquaintances.keys().next().value
@@ -241,6 +257,9 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     },
   }
 }
+
+const pathsOf = (seats: readonly { readonly domain: DomainPath }[]): readonly DomainPath[] =>
+  seats.map(({ domain }) => domain)
 
 /** Whether this node deals with a domain's leader: on its own chain, or a sibling of a domain that it speaks for. */
 function isMine(domain: DomainPath, cluster: DomainPath, seats: readonly DomainPath[]): boolean {

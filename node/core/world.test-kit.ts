@@ -6,6 +6,7 @@ import type { DomainPath, FederationId, NodeId, OperatorId } from '../../overlay
 import { seededRandom } from '../../overlay/kernel/random.ts'
 import { ok } from '../../overlay/kernel/result.ts'
 import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
+import type { SealedStatement } from '../../overlay/membership/index.ts'
 import { createSealer, type Opened, type Sealer, type SignerFacts } from '../../overlay/wire/envelope.ts'
 import type { HostReading } from '../../placement/host-reading.ts'
 import type { RuntimeOperation } from '../../placement/index.ts'
@@ -41,6 +42,15 @@ export function trustingSealer(self: SignerFacts, members: readonly SignerFacts[
   return createSealer(coreCodec, FEDERATION, signer, {
     verify: (from) => ok(byNode.get(from) ?? { ...self, node: from }),
   })
+}
+
+/** What a member says of itself, sealed. */
+export function statementBy(facts: SignerFacts, name: string, addresses: readonly string[] = []): SealedStatement {
+  const { domain, node } = facts
+  const first = { incarnation: 1, version: 1, state: 'alive' } as const
+  const more = { name, addresses, fitness: 1, canLead: true, isRelay: false }
+  const statement = { kind: 'membership/member', domain, node, ...first, ...more } as const
+  return trustingSealer(facts, [facts]).seal(statement) as SealedStatement
 }
 
 export const READING: HostReading = {

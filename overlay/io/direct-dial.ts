@@ -8,6 +8,7 @@ import type { Multiaddr } from '@multiformats/multiaddr'
 import { dialRank, type Libp2pNode } from './create-libp2p.ts'
 import { within } from './deadline.ts'
 import { hostAndPortOf } from './dial-back.ts'
+import { closeQuietly } from './hello.ts'
 
 /** For one address; as long as libp2p tries one (create-libp2p.ts). */
 const ADDRESS_MS_MAX = 5_000
@@ -60,7 +61,7 @@ export function createDirectDial(node: Libp2pNode, stop: AbortSignal): DirectDia
       if (isWon) break
     }
     const first = await Promise.any(attempts)
-    const closeIfLater = (one: Connection): void => void (one !== first && one.close())
+    const closeIfLater = (one: Connection): void => void (one !== first && closeQuietly(one))
     for (const one of attempts) one.then(closeIfLater, () => {})
     return first
   }

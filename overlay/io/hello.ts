@@ -245,6 +245,7 @@ const asRefusal = (problem: unknown): HelloRefused =>
 
 const messageOf = (problem: unknown): string => (problem instanceof Error ? problem.message : String(problem))
 
+/** Closes a connection, and cuts it where the other end does not go along: libp2p leaves it half closed for ever. */
 export async function closeQuietly(connection: Connection): Promise<void> {
   try {
     await connection.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) })

@@ -32,6 +32,11 @@ const MOVED_MS_MAX = 1_000
 const DOUBT_FELT_MS = 300
 /** What came while this process itself stood still is read before the peer is given up. */
 const LAST_LOOK_MS = 250
+/**
+ * A connection on which so many streams in a row could not be opened, or broke, is of no use, even if somebody is
+ * there: one end closes it and does not come to an end, say. A guess; streams that break do not come in threes.
+ */
+const BROKEN_MAX = 3
 /** How often it is looked who is due, so that a fleet is asked one after the other and not in one burst. */
 const SWEEP_INTERVAL_MS = 1_000
 const ASKED_PER_SWEEP_MIN = 8
@@ -71,7 +76,15 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const lines = new WeakMap<Connection, Promise<Line>>()
   const askedAt = new WeakMap<Connection, number>()
   const heardAt = new WeakMap<Connection, number>()
+  const broken = new WeakMap<Connection, number>()
+  const doubted = new WeakSet<Connection>()
 
+  const note = (connection: Connection, isDoubted: boolean): void => {
+    if (doubted.has(connection) === isDoubted) return
+    if (isDoubted) doubted.add(connection)
+    else doubted.delete(connection)
+    onDoubt(connection, isDoubted)
+  }
   const measure = async (connection: Connection, signal: AbortSignal): Promise<number> => {
     const known = lines.get(connection)
     const line = known ?? openLine(connection, signal)
@@ -84,13 +97,29 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   }
   const ask = async (connection: Connection): Promise<void> => {
     const { signal, clear } = patience(answerMsMax)
+    const since = performance.now()
     try {
       onRoundTrip(connection, await measure(connection, signal))
+      broken.delete(connection)
+      note(connection, false)
     } catch (problem) {
-      if (!cutIfSilent(connection, signal, problem as Error)) askedAt.delete(connection)
+      if (signal.aborted) cutIfSilent(connection, since, problem as Error)
+      else askAgain(connection, problem as Error)
     } finally {
       clear()
     }
+  }
+  /** Whoever says something is there, however late he answers: where devices are too busy a cut makes more work. */
+  const cutIfSilent = (connection: Connection, since: number, problem: Error): boolean => {
+    const isSilent = (heardAt.get(connection) ?? Number.NEGATIVE_INFINITY) < since
+    if (isSilent) connection.abort(problem)
+    return isSilent
+  }
+  const askAgain = (connection: Connection, problem: Error): void => {
+    const times = (broken.get(connection) ?? 0) + 1
+    broken.set(connection, times)
+    if (times < BROKEN_MAX) askedAt.delete(connection)
+    else connection.abort(problem)
   }
   const sweep = (): void => {
     const now = performance.now()
@@ -107,12 +136,14 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const close = wakes.every(SWEEP_INTERVAL_MS, sweep)
   const doubt: RoundTrips['doubt'] = async (connection, reason) => {
     const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : answerMsMax)
-    const felt = setTimeout(() => onDoubt(connection, true), DOUBT_FELT_MS)
+    const since = performance.now()
+    const felt = setTimeout(() => note(connection, true), DOUBT_FELT_MS)
     try {
       await measure(connection, signal)
-      onDoubt(connection, false)
+      note(connection, false)
     } catch (problem) {
-      cutIfSilent(connection, signal, problem as Error)
+      const isHeard = signal.aborted && !cutIfSilent(connection, since, problem as Error)
+      note(connection, !isHeard)
     } finally {
       clearTimeout(felt)
       clear()
@@ -148,13 +179,6 @@ export function isAskedNow({ askedAt, heardAt }: Attention, intervalMs: number, 
   if (askedAt === undefined) return true
   const isSilent = heardAt === undefined || now - heardAt >= intervalMs
   return now - askedAt >= (isSilent ? 1 : INTERVALS_WHERE_HEARD) * intervalMs
-}
-
-/** Only silence says that nobody is there: a stream that was lost is opened again. True where it was cut. */
-function cutIfSilent(connection: Connection, signal: AbortSignal, problem: Error): boolean {
-  const isSilent = signal.aborted && connection.status === 'open'
-  if (isSilent) connection.abort(problem)
-  return isSilent
 }
 
 async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {

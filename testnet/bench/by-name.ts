@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { StatusView } from '../../node/control.ts'
 import type { Fleet, FleetNode } from '../local/fleet.ts'
 import { until } from '../local/fleet.ts'
+import { processDescriptor } from '../local/service-fixture.ts'
 
 export const CLUSTERS = ['berlin', 'paris', 'rome'].map((city) => ({
   path: `/${city}`,
@@ -25,20 +26,14 @@ export const SERVER = `require('http').createServer((_, response) => response.en
 
 export const idOf = (name: string): string => `shop.bench.${name}.web`
 
-export const descriptorOf = (name: string): string => {
-  const service = {
-    microservice_name: name,
-    microservice_namespace: 'web',
-    virtualization: 'process',
+export const descriptorOf = (name: string): string =>
+  processDescriptor(idOf(name), {
     cmd: ['node', '-e', SERVER],
     memory: 64,
     // No limit of cores: with a tenth of one the program alone takes a second to start.
     vcpus: 0,
     port: PORT,
-  }
-  const application = { application_name: 'shop', application_namespace: 'bench', microservices: [service] }
-  return JSON.stringify({ sla_version: 'v2.0', customerID: 'bench', applications: [application] })
-}
+  })
 
 /** One call through a node's proxy; null where nobody answers, or somebody who cannot. */
 function call(proxy: string, service: string): Promise<string | null> {

@@ -10,6 +10,7 @@ import Docker from 'dockerode'
 import type { InstanceView } from '../../node/control.ts'
 import type { ControlClient } from '../../node/io/control-client.ts'
 import { type FleetNode, startFleet, until } from '../local/fleet.ts'
+import { processDescriptor } from '../local/service-fixture.ts'
 import { BENCH_IMAGE, engineStartMs, swarmScaleMs } from './docker-engine.ts'
 import { type Figure, loadNow, median, medianAndWorst } from './figures.ts'
 
@@ -25,27 +26,13 @@ const ADDED_MS_MAX = 100
 const AGAIN_MS_MAX = 1_000
 
 const descriptor = (name: string): string =>
-  JSON.stringify({
-    sla_version: 'v2.0',
-    customerID: 'bench',
-    applications: [
-      {
-        application_name: 'bench',
-        application_namespace: 'docker',
-        microservices: [
-          {
-            microservice_name: name,
-            microservice_namespace: 'bench',
-            virtualization: 'docker',
-            code: BENCH_IMAGE,
-            cmd: ['sleep', '3600'],
-            memory: 16,
-            vcpus: 0,
-            stop_grace: 0,
-          },
-        ],
-      },
-    ],
+  processDescriptor(`bench.docker.${name}.bench`, {
+    virtualization: 'docker',
+    code: BENCH_IMAGE,
+    cmd: ['sleep', '3600'],
+    memory: 16,
+    vcpus: 0,
+    stop_grace: 0,
   })
 const idOf = (name: string): string => `bench.docker.${name}.bench`
 

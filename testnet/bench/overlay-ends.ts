@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { ResolveView } from '../../node/control.ts'
 import { answer, coppice } from '../local/command-fixture.ts'
 import type { FleetNode } from '../local/fleet.ts'
+import { processDescriptor } from '../local/service-fixture.ts'
 import { TRAFFIC_ENDS } from './carriers.ts'
 import type { Way } from './traffic-ends.ts'
 
@@ -19,18 +20,14 @@ export const addressOfEnds = (name: string): string => `bench.demo.${name}.web.a
 
 /** Runs the server in a cluster; resolves to the way to it from a node, by its loopback address. */
 export async function deployEnds(node: FleetNode, folder: string, { name, cluster, port }: Ends): Promise<Way> {
-  const microservice = {
-    microservice_name: name,
-    microservice_namespace: 'web',
-    virtualization: 'process',
+  const descriptor = processDescriptor(`bench.demo.${name}.web`, {
     cmd: [process.execPath, TRAFFIC_ENDS, 'serve'],
     memory: 512,
     port: String(port),
     constraints: [{ type: 'clusters', allowed: [cluster] }],
-  }
-  const application = { application_name: 'bench', application_namespace: 'demo', microservices: [microservice] }
+  })
   const file = join(folder, `${name}.json`)
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [application] }))
+  await writeFile(file, descriptor)
   const { exitCode, stderr } = await coppice('deploy', file, '--wait', '--data', node.dataDir)
   if (exitCode !== 0) throw new Error(stderr)
   const { virtualAddress }: ResolveView = await answer('resolve', addressOfEnds(name), '--data', node.dataDir)

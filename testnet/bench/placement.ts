@@ -24,6 +24,7 @@ import {
 import { NOTHING } from '../../placement/need.ts'
 import type { InstanceRecord, PlacementRecord, SpecRecord } from '../../services-registry/record.ts'
 import { createTable, putRecord, type RecordTable, viewOf } from '../../services-registry/table.ts'
+import { processDescriptor } from '../local/service-fixture.ts'
 import type { Figure } from './figures.ts'
 
 const DEVICES = 1_000
@@ -185,19 +186,8 @@ function createLeader(table: RecordTable, fence: typeof FENCE) {
 }
 
 function specOf(index: number): ServiceSpec {
-  const service = {
-    microservice_name: `web-${index}`,
-    microservice_namespace: 'bench',
-    virtualization: 'process',
-    cmd: ['serve'],
-    memory: 64,
-    vcpus: 0.1,
-    replicas: REPLICAS,
-  }
-  const application = { application_name: 'shop', application_namespace: 'bench', microservices: [service] }
-  const [spec] = parseDescriptor(
-    JSON.stringify({ sla_version: 'v2.0', customerID: 'x', applications: [application] }),
-  ).services
+  const fields = { cmd: ['serve'], memory: 64, vcpus: 0.1, replicas: REPLICAS }
+  const [spec] = parseDescriptor(processDescriptor(`shop.bench.web-${index}.bench`, fields)).services
   if (spec === undefined) throw new Error('the descriptor of the bench is not read')
   return spec
 }

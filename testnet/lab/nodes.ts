@@ -151,7 +151,8 @@ export async function lastWords({ nodes, watch }: LabFleet): Promise<string> {
     const paths = peers.map((peer) => `${peer.name} ${peer.path ?? 'none'}`).join(', ')
     const leaders = domains.map(({ path, leader }) => `${path} ${leader?.slice(-6) ?? 'none'}`).join(', ')
     const instances = (await control.instances()).map(({ service, number, state }) => `${service}#${number} ${state}`)
-    return `${name}: ${paths}; reach ${reach.standing}, relays ${reach.relays.length}; ${leaders}; ${instances.join(', ')}`
+    const itself = `${reach.standing}, on ${reach.relays.length} relays`
+    return `${name}: ${paths}; ${itself}; ${leaders}; ${instances.join(', ')}`
   })
   const told = watch
     .since(Date.now() - LAST_WORDS_MS)

@@ -11,6 +11,7 @@ import { coppice, WAITING } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { type SecondEngine, startSecondEngine } from './second-engine.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const IMAGE = `only/here-${process.pid}:1`
 const SERVICE = 'shop.demo.copied.web'
@@ -59,19 +60,16 @@ async function imageOfFirst(): Promise<string> {
 test('a device whose engine lacks an image gets it from the device that has it, and runs it', async () => {
   const id = await imageOfFirst()
   assert.deepEqual(await engine.docker.listImages(), [])
-  const microservice = {
-    microservice_name: 'copied',
-    microservice_namespace: 'web',
+  const descriptor = processDescriptor('shop.demo.copied.web', {
     virtualization: 'docker',
     code: IMAGE,
     cmd: ['sh', '-c', 'echo copied and running; exec sleep 600'],
     memory: 16,
     constraints: [{ type: 'direct', node: 'a2' }],
     stop_grace: 0,
-  }
-  const application = { application_name: 'shop', application_namespace: 'demo', microservices: [microservice] }
+  })
   const file = join(baseDir, 'copied.json')
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [application] }))
+  await writeFile(file, descriptor)
   const [first, second] = nodes as [FleetNode, FleetNode]
   const deployed = await coppice('deploy', file, ...WAITING, '--data', first.dataDir)
   assert.equal(deployed.exitCode, 0, deployed.stderr)

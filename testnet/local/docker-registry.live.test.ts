@@ -16,6 +16,7 @@ import { REGISTRIES_FILE } from '../../node/io/registry-file.ts'
 import { answer, coppice, coppiceReading } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const USERNAME = 'shop'
 const PASSWORD = 'open-sesame-of-the-tests'
@@ -106,19 +107,16 @@ after(async () => {
 })
 
 async function deployOn(node: string, name: string): Promise<void> {
-  const microservice = {
-    microservice_name: name,
-    microservice_namespace: 'web',
+  const descriptor = processDescriptor(`shop.demo.${name}.web`, {
     virtualization: 'docker',
     code: image,
     cmd: ['sh', '-c', 'exec sleep 600'],
     memory: 16,
     constraints: [{ type: 'direct', node }],
     stop_grace: 0,
-  }
-  const application = { application_name: 'shop', application_namespace: 'demo', microservices: [microservice] }
+  })
   const file = join(baseDir, `${name}.json`)
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [application] }))
+  await writeFile(file, descriptor)
   const { exitCode, stderr } = await coppice('deploy', file, '--data', submitter.dataDir)
   assert.equal(exitCode, 0, stderr)
 }

@@ -20,31 +20,18 @@ import { createSealer } from '../../overlay/wire/envelope.ts'
 import { encodeSpec, parseDescriptor, serviceIdOf } from '../../placement/index.ts'
 import type { Fence, SpecRecord } from '../../services-registry/index.ts'
 import { PATIENCE_MS, removeFolder, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const ROME = '/rome' as DomainPath
 /** Above any that an honest leader gives so early. */
 const SEQUENCE = 1_000_000
 const QUIET = { mdns: false, virtualListeners: false, pressure: null, runtimes: ['process'] } as const
 const LISTEN = { listen: ['/ip4/127.0.0.1/tcp/0'] } as const
-const DESCRIPTOR = {
-  sla_version: 'v2.0',
-  applications: [
-    {
-      application_name: 'shop',
-      application_namespace: 'demo',
-      microservices: [
-        {
-          microservice_name: 'miner',
-          microservice_namespace: 'demo',
-          virtualization: 'process',
-          cmd: ['sleep', '600'],
-          constraints: [{ type: 'clusters', allowed: ['/rome'] }],
-        },
-      ],
-    },
-  ],
-}
-const [SPEC] = parseDescriptor(JSON.stringify(DESCRIPTOR)).services
+const DESCRIPTOR = processDescriptor('shop.demo.miner.demo', {
+  cmd: ['sleep', '600'],
+  constraints: [{ type: 'clusters', allowed: ['/rome'] }],
+})
+const [SPEC] = parseDescriptor(DESCRIPTOR).services
 
 let baseDir = ''
 let mallory: Member

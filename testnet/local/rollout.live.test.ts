@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test'
 import type { InspectView, InstanceView } from '../../node/control.ts'
 import { answer, coppice, WAITING } from './command-fixture.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const SERVICE = 'shop.demo.web.web'
 
@@ -22,9 +23,7 @@ const SERVER = `require('http').createServer((_, response) => response.end(proce
 /** Writes a descriptor of one microservice and returns its file. */
 async function descriptor(name: string, more: object): Promise<string> {
   const file = join(baseDir, `${name}.json`)
-  const microservice = { microservice_namespace: 'web', virtualization: 'process', memory: 32, vcpus: 0.05, ...more }
-  const application = { application_name: 'shop', application_namespace: 'demo', microservices: [microservice] }
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [application] }))
+  await writeFile(file, processDescriptor(SERVICE, { memory: 32, vcpus: 0.05, ...more }))
   return file
 }
 

@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MEMORY_SHARE } from '../../placement/constants.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { processDescriptor } from './service-fixture.ts'
 
 const SUBMISSIONS = 100
 /** Each wants so much of a device's memory that three fit, and a tenth is left over. */
@@ -38,19 +39,8 @@ after(async () => {
 
 const isOurs = (service: string): boolean => service.startsWith('shop.many.')
 
-function descriptor(index: number, memory: number): string {
-  const service = {
-    microservice_name: `s${index}`,
-    microservice_namespace: 'web',
-    virtualization: 'process',
-    cmd: ['sleep', '3600'],
-    memory,
-    vcpus: 0,
-    stop_grace: 0,
-  }
-  const application = { application_name: 'shop', application_namespace: 'many', microservices: [service] }
-  return JSON.stringify({ sla_version: 'v2.0', applications: [application] })
-}
+const descriptor = (index: number, memory: number): string =>
+  processDescriptor(`shop.many.s${index}.web`, { cmd: ['sleep', '3600'], memory, vcpus: 0, stop_grace: 0 })
 
 /** What each node says that it runs or will, counted by node. */
 async function promised(node: FleetNode): Promise<ReadonlyMap<string, number>> {

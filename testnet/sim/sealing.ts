@@ -1,9 +1,12 @@
 // Envelopes in a simulated world: the real codec in the real sealer, with a keyed hash for a signature, since a seed
-// shall cost milliseconds. Every message is encoded by its sender and decoded from those bytes; receivers of the same
-// bytes share the result.
+// shall cost milliseconds. Every message is encoded by its sender. One in so many is decoded from those bytes and must
+// mean what it meant to who said it; of the others the receivers share what was encoded.
+
+import { isDeepStrictEqual } from 'node:util'
 
 import type { CoreMessage } from '../../node/core/effects.ts'
 import { coreCodec } from '../../node/core/messages.ts'
+import { invariant } from '../../overlay/kernel/assert.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../../overlay/kernel/result.ts'
 import {
@@ -25,6 +28,10 @@ const CREDENTIAL_HASH_BYTES = 32
 const SIGNATURE_BYTES = 8
 /** Envelopes that are remembered of each device: its statement, its votes, what it announces. A guess. */
 const REMEMBERED_EACH = 64
+/** Messages on their way that are known without being decoded; the others are decoded. A guess. */
+const SAID_MAX = 4_096
+/** Every so many-th envelope and spoken frame that comes is decoded, in worlds of one version. A guess. */
+export const DECODED_EVERY = 16
 
 export interface Notary {
   /** The sealer of one device; `onSealed` sees every message that it signs or speaks. */
@@ -49,6 +56,22 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
     },
   }
   const lately = createLatelyOpened<CoreMessage>(REMEMBERED_EACH * devices.length)
+  /** What bytes say, by who laid them out; the oldest goes first. */
+  const said = new Map<Uint8Array, CoreMessage>()
+  // What a newer device says is more than the others understand: only decoding shows what is left of it.
+  const isMixed = devices.some(({ isNewer }) => isNewer)
+  let heard = 0
+  const isForDecoding = (): boolean => {
+    heard += 1
+    return heard % DECODED_EVERY === 0
+  }
+  const remember = (one: Opened<CoreMessage>): void => {
+    if (isMixed) return
+    said.set(one.bytes, one.message)
+    const oldest = said.keys().next().value
+    if (said.size > SAID_MAX && oldest !== undefined) said.delete(oldest)
+    if (!isSpokenFrame(one.bytes) && !isForDecoding()) opened.set(one.bytes, ok(one))
+  }
   return {
     sealBytes: ({ node, index }, body) => {
       const credentialHash = credentialHashOf(index)
@@ -66,26 +89,47 @@ export function createNotary(devices: readonly DeviceFacts[]): Notary {
       const openOnce = (bytes: Uint8Array) => {
         const known = opened.get(bytes)
         if (known !== undefined) return known
-        const fresh = sealer.open(bytes)
+        const fresh = agreed(sealer.open(bytes), said.get(bytes))
         opened.set(bytes, fresh)
         return fresh
+      }
+      const hearSpoken = (bytes: Uint8Array, speaker: SignerFacts | null) => {
+        const message = said.get(bytes)
+        // Spoken to one, who mostly hears it once; what is doubled on the way is decoded.
+        said.delete(bytes)
+        if (speaker === null) return sealer.hear(bytes, null)
+        if (message === undefined || isForDecoding()) return agreed(sealer.hear(bytes, speaker), message)
+        return ok({ from: speaker.node, signer: speaker, message, bytes })
       }
       return {
         seal: (message) => {
           const sealed = sealer.seal(message)
           onSealed(sealed)
+          remember(sealed)
           return sealed
         },
         open: openOnce,
         speak: (message) => {
-          const said = sealer.speak(message)
-          onSealed(said)
-          return said
+          const spoken = sealer.speak(message)
+          onSealed(spoken)
+          remember(spoken)
+          return spoken
         },
-        hear: (bytes, speaker) => (isSpokenFrame(bytes) ? sealer.hear(bytes, speaker) : openOnce(bytes)),
+        hear: (bytes, speaker) => (isSpokenFrame(bytes) ? hearSpoken(bytes, speaker) : openOnce(bytes)),
       }
     },
   }
+}
+
+/** What was decoded, which has to be what was encoded, where that is known. */
+function agreed(
+  read: Result<Opened<CoreMessage>, OpenProblem>,
+  meant: CoreMessage | undefined,
+): Result<Opened<CoreMessage>, OpenProblem> {
+  if (meant === undefined) return read
+  const isSame = read.ok && isDeepStrictEqual(read.value.message, meant)
+  invariant(isSame, `${meant.kind} means to its hearer what it meant to who said it`)
+  return read
 }
 
 /** A simulated credential's hash is the device's number. */

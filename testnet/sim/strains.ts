@@ -16,7 +16,10 @@ export interface PlannedStrain {
   readonly because: 'of-itself' | 'of-what-runs'
 }
 
-const WORLDS = 0.8
+const WORLDS = 0.9
+/** Shares of these worlds in which a single strain goes round, and in which each is early and long. The rest: late. */
+const GOES_ROUND = 0.4
+const EARLY = 0.15
 const STRAINS_MAX = 4
 const OF_ALL = 0.5
 /** From a shortness that nobody acts on to one that costs a device several instances (Setting, `pressureReadings`). */
@@ -33,12 +36,23 @@ export function planStrains(
   untilMs: Millis,
 ): readonly PlannedStrain[] {
   if (!chance(random, WORLDS)) return []
-  const drawWhen = chance(random, 0.6) ? earlyAndLong : lateAndShort
+  const shape = random.next()
+  if (shape < GOES_ROUND) return [goingRound(random, untilMs)]
+  const drawWhen = shape < GOES_ROUND + EARLY ? earlyAndLong : lateAndShort
   return Array.from({ length: randomInt(random, 1, STRAINS_MAX + 1) }, () => ({
     ...drawWhen(random, untilMs),
     device: chance(random, OF_ALL) ? null : randomInt(random, 0, devices.length),
     because: chance(random, 0.5) ? ('of-itself' as const) : ('of-what-runs' as const),
   }))
+}
+
+/**
+ * Whoever runs anything is short, for as long as there are faults, so that what one gives away comes back to it where
+ * nothing forbids that. Another strain beside this one would end it.
+ */
+const goingRound = (random: Random, untilMs: Millis): PlannedStrain => {
+  const at = between(random, 0, untilMs / 4)
+  return { at, forMs: untilMs - at, device: null, because: 'of-what-runs' }
 }
 
 type When = Pick<PlannedStrain, 'at' | 'forMs'>
