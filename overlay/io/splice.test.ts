@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import fc from 'fast-check'
 import { BATCH_BYTES_MAX, splice } from './splice.ts'
 
 const PIECE = new Uint8Array(16_384)
@@ -70,4 +72,41 @@ test('an end takes what waits with it', async () => {
   to.takeMore()
   await nextTurn()
   assert.ok(to.duplex.writableFinished)
+})
+
+/** When a sink says that it has taken something: at once, at the end of the callback, or a turn later. */
+const PACES = [(done: () => void) => done(), process.nextTick, setImmediate] as const
+const pace = fc.constantFrom(...PACES)
+const piece = fc.record({ bytes: fc.integer({ min: 1, max: 150_000 }), isNewTurn: fc.boolean() })
+
+test('all of it arrives, in order, however it comes and however slowly it is taken', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { maxLength: 40 }), fc.array(pace, { minLength: 1 }), async (pieces, paces) => {
+      let taken = 0
+      const seen: number[] = []
+      const take = (chunks: readonly Uint8Array[], done: () => void): void => {
+        for (const { 0: first = -1 } of chunks) seen.push(first)
+        taken += 1
+        paces[taken % paces.length]?.(done)
+      }
+      const to = new Duplex({
+        read: () => {},
+        write: (chunk: Uint8Array, _encoding, done) => take([chunk], done),
+        writev: (chunks, done) => {
+          const all = chunks.map(({ chunk }) => chunk as Uint8Array)
+          take(all, done)
+        },
+      })
+      const { duplex: from } = recorder()
+      splice(from, to)
+      for (const [index, { bytes, isNewTurn }] of pieces.entries()) {
+        from.push(new Uint8Array(bytes).fill(index))
+        if (isNewTurn) await nextTurn()
+      }
+      from.push(null)
+      await finished(to, { readable: false })
+      assert.deepEqual(seen, [...pieces.keys()])
+    }),
+    { numRuns: 50 },
+  )
 })

@@ -17,6 +17,8 @@ const SSHD = '/usr/sbin/sshd'
 /** Free in namespaces of our own, and hardly used elsewhere. */
 const PORTS = { sshd: 17_022, ssh: 17_023, socatTls: 17_024, socat: 17_025 }
 const READY_MS_MAX = 15_000
+/** Half a second by default, after which socat cuts an answer that a busy machine gives late. */
+const SOCAT_WAITS_S = '60'
 
 export interface Stagehands {
   /** Runs something at a place until the measurement ends. */
@@ -128,9 +130,18 @@ function openSocat({ near, far }: TwoPlaces, hands: Stagehands, folder: string, 
   spawnSync('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', certificate], { stdio: 'ignore' })
   const files = `cert=${certificate},key=${key},verify=0`
   const tls = `OPENSSL-LISTEN:${PORTS.socatTls},bind=${far.address},${files},fork,reuseaddr`
-  hands.start(far, 'socat', '-b', '65536', tls, `TCP:${LOOPBACK}:${server},nodelay`)
+  hands.start(far, 'socat', '-t', SOCAT_WAITS_S, '-b', '65536', tls, `TCP:${LOOPBACK}:${server},nodelay`)
   const listen = `TCP-LISTEN:${PORTS.socat},bind=${LOOPBACK},fork,reuseaddr,nodelay`
-  hands.start(near, 'socat', '-b', '65536', listen, `OPENSSL:${far.address}:${PORTS.socatTls},verify=0,nodelay`)
+  hands.start(
+    near,
+    'socat',
+    '-t',
+    SOCAT_WAITS_S,
+    '-b',
+    '65536',
+    listen,
+    `OPENSSL:${far.address}:${PORTS.socatTls},verify=0,nodelay`,
+  )
   return { host: LOOPBACK, port: PORTS.socat }
 }
 

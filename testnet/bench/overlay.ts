@@ -11,6 +11,7 @@ import { type Figure, loadNow, median, worstOf } from './figures.ts'
 import { benchColdNames } from './overlay-cold.ts'
 import { addressOfEnds, deployEnds } from './overlay-ends.ts'
 import { benchRelay } from './overlay-relay.ts'
+import { cpuSeconds } from './process-cost.ts'
 import type { Latencies, Way } from './traffic-ends.ts'
 import { openTwoPlaces, type Place, type TwoPlaces } from './two-places.ts'
 
@@ -39,6 +40,8 @@ const LATENCY = { openings: 1_000, requests: 2_000 }
 const QUESTIONS = 20_000
 const TUNNELS_IDLE = 1_000
 const MEMORY_BYTES = 1_000_000_000
+/** A second or so of each; a guess, above what V8 needs to compile what is run all the time. */
+const WARM_UP_BYTES = 256 * MIB
 const SAMPLE_MS = 20
 const PING_MS = 50
 
@@ -107,6 +110,7 @@ async function measure(stage: Stage, options: OverlayBenchOptions): Promise<read
   if (isWanted('memory')) figures.push(...(await memory(stage)))
   if (isWanted('tunnels')) figures.push(...(await idleTunnels(stage)))
   if (isWanted('throughput')) {
+    await warmUp(stage)
     for (const streams of STREAMS) figures.push(...(await throughput(stage, streams, options)))
   }
   if (isWanted('latency')) figures.push(...(await latencies(stage)))
@@ -135,6 +139,12 @@ async function deploy(near: FleetNode, folder: string): Promise<Readonly<Record<
   }
 }
 
+/** What a process runs for the first time it also compiles: whichever way came first would pay for those behind it. */
+async function warmUp({ places, ours, others }: Stage): Promise<void> {
+  for (const way of Object.values({ ...others, ...ours }))
+    await clientAt<number>(places.near, { kind: 'bulk', way, streams: 1, bytes: WARM_UP_BYTES })
+}
+
 /** Each way in turn, round after round; ratios are taken within a round. Control is asked meanwhile. */
 async function throughput(
   { places, near, fleet, ours, others }: Stage,
@@ -142,14 +152,22 @@ async function throughput(
   { runs, mebibytes }: OverlayBenchOptions,
 ): Promise<readonly Figure[]> {
   const rates = new Map<string, number[]>()
-  const { node: farId } = await fleet.named('far').control.status()
+  const costs = new Map<string, Cost[]>()
+  const far = fleet.named('far')
+  const { node: farId } = await far.control.status()
   const pings: number[] = []
   const termOf = async () => (await near.control.status()).domains.find(({ path }) => path === '/')?.term ?? Number.NaN
   const term = await termOf()
   for (let run = 0; run < runs; run++) {
     for (const [name, way] of Object.entries({ ...others, ...ours })) {
       const pinging = name in ours ? ping(near, farId) : null
+      const before = await cpuOf(near, far)
       const rate = await clientAt<number>(places.near, { kind: 'bulk', way, streams, bytes: mebibytes * MIB })
+      if (name in ours) {
+        const after = await cpuOf(near, far)
+        const perMb = (side: keyof Cost): number => ((after[side] - before[side]) * 1e9) / (mebibytes * MIB)
+        costs.set(name, [...(costs.get(name) ?? []), { near: perMb('near'), far: perMb('far') }])
+      }
       pings.push(...((await pinging?.stop()) ?? []))
       console.error(`${name}: ${rate.toFixed(0)} MB/s`)
       rates.set(name, [...(rates.get(name) ?? []), rate])
@@ -163,7 +181,8 @@ async function throughput(
     const [rate, ratio] = [median(all).toFixed(0), ratioTo(relays, name).toFixed(2)]
     const ofTls = ratioTo(rates.get(TLS_RELAYS) ?? [], name).toFixed(2)
     console.log(
-      `  ${name.padEnd(28)}${rate.padStart(7)} MB/s${ratio.padStart(7)} of ${RELAYS}, ${ofTls} of those with TLS`,
+      `  ${name.padEnd(28)}${rate.padStart(7)} MB/s${ratio.padStart(7)} of ${RELAYS}, ${ofTls} of those with TLS` +
+        costText(costs.get(name) ?? []),
     )
   }
   const ssh = rates.get('ssh -L')
@@ -184,6 +203,24 @@ async function throughput(
     { what: `control meanwhile, ${streams} stream(s), worst of ${pings.length}`, value: worstOf(pings), ...SOON },
     { what: `terms of the root meanwhile, ${streams} stream(s)`, value: (await termOf()) - term, target: 0, unit: '' },
   ]
+}
+
+/** Processor time of both nodes: in seconds, or in ms for a MB (10^6 bytes). */
+interface Cost {
+  readonly near: number
+  readonly far: number
+}
+
+const cpuOf = async (near: FleetNode, far: FleetNode): Promise<Cost> => ({
+  near: await cpuSeconds(near),
+  far: await cpuSeconds(far),
+})
+
+/** What a MB cost, which tells more than its rate where others use the machine. */
+function costText(costs: readonly Cost[]): string {
+  if (costs.length === 0) return ''
+  const middle = (side: keyof Cost): string => median(costs.map((cost) => cost[side])).toFixed(2)
+  return `; near ${middle('near')} and far ${middle('far')} ms of a core per MB`
 }
 
 /** A heartbeat that takes longer is late. */
