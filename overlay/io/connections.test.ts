@@ -22,6 +22,12 @@ const connectionAt = (address: string, direction: 'inbound' | 'outbound' = 'outb
     remotePeer: { toString: () => PEER },
   }) as unknown as Connection
 
+/** As libp2p does it: the end is told of when the connection is not open any more. */
+function end(connection: Connection): void {
+  Object.assign(connection, { status: 'aborted' })
+  connection.dispatchEvent(new Event('close') as never)
+}
+
 function track() {
   const told: string[] = []
   const connections = trackConnections({
@@ -52,8 +58,17 @@ test('a relayed connection is better than a direct one that is doubted, and the 
   connections.add(direct, MEMBER)
   connections.add(connectionAt(OVER_RELAY), MEMBER)
   connections.doubt(direct, true)
-  direct.dispatchEvent(new Event('close'))
+  end(direct)
   assert.deepEqual(told, ['direct', 'another', 'relay', 'leaned'])
+})
+
+test('where the direct one of two connections ends, the path that is left is told', () => {
+  const { connections, told } = track()
+  const direct = connectionAt(DIRECT)
+  connections.add(connectionAt(OVER_RELAY), MEMBER)
+  connections.add(direct, MEMBER)
+  end(direct)
+  assert.deepEqual(told, ['relay', 'another', 'direct', 'another', 'relay', 'leaned'])
 })
 
 test('a connection that is doubted is used where there is no other, and its end is the end of the peer', () => {
@@ -62,7 +77,7 @@ test('a connection that is doubted is used where there is no other, and its end 
   connections.add(only, MEMBER)
   connections.doubt(only, true)
   assert.equal(connections.best(PEER), only)
-  only.dispatchEvent(new Event('close'))
+  end(only)
   assert.deepEqual(told, ['direct', 'gone'])
 })
 

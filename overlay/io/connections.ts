@@ -38,21 +38,24 @@ interface Entry {
 export function trackConnections(events: ConnectionEvents): Connections {
   const entries = new Map<NodeId, Entry>()
   const doubted = new WeakSet<Connection>()
+  /** The best ones as they were told of: one that ends is not open any more when its end is told. */
+  const used = new Map<NodeId, Connection>()
   const best = (peer: NodeId): Connection | null => {
     const all = entries.get(peer)?.connections ?? []
     const trusted = all.filter((connection) => connection.status === 'open' && !doubted.has(connection))
     const usable = trusted.length > 0 ? trusted : all
     return usable.find(({ direct }) => direct) ?? usable[0] ?? null
   }
-  const tell = (peer: NodeId, before: Connection | null): void => {
+  const tell = (peer: NodeId): void => {
     const entry = entries.get(peer)
-    const now = best(peer)
+    const [before, now] = [used.get(peer), best(peer)]
     if (entry === undefined || now === null) {
-      if (before !== null) events.onDisconnected(peer)
+      if (used.delete(peer)) events.onDisconnected(peer)
       return
     }
-    if (before !== null && before !== now) events.onBestChanged(peer)
-    if (before !== null && pathOf(before) === pathOf(now) && viaOf(before) === viaOf(now)) return
+    used.set(peer, now)
+    if (before !== undefined && before !== now) events.onBestChanged(peer)
+    if (before !== undefined && pathOf(before) === pathOf(now) && viaOf(before) === viaOf(now)) return
     const { facts, name } = entry.member
     events.onConnected({ peer, facts, name, path: pathOf(now), via: viaOf(now) })
   }
@@ -60,11 +63,10 @@ export function trackConnections(events: ConnectionEvents): Connections {
     const peer = peerOf(connection)
     const entry = entries.get(peer)
     if (entry === undefined || !entry.connections.includes(connection)) return
-    const before = best(peer)
     const connections = entry.connections.filter((other) => other !== connection)
     if (connections.length === 0) entries.delete(peer)
     else entries.set(peer, { ...entry, connections })
-    tell(peer, before)
+    tell(peer)
     const remaining = best(peer)
     if (remaining !== null) events.onLeaned(peer, remaining)
   }
@@ -72,16 +74,14 @@ export function trackConnections(events: ConnectionEvents): Connections {
     add: (connection, member) => {
       if (connection.status !== 'open') return
       const peer = peerOf(connection)
-      const before = best(peer)
       entries.set(peer, { member, connections: [...(entries.get(peer)?.connections ?? []), connection] })
       connection.addEventListener('close', () => remove(connection))
-      tell(peer, before)
+      tell(peer)
     },
     doubt: (connection, isDoubted) => {
-      const before = best(peerOf(connection))
       if (isDoubted) doubted.add(connection)
       else doubted.delete(connection)
-      tell(peerOf(connection), before)
+      tell(peerOf(connection))
     },
     best,
     all: (peer) => entries.get(peer)?.connections ?? [],

@@ -150,6 +150,7 @@ const MUTANTS: readonly Canary[] = [
       find: "known.ticket === '' ? drawName(random) : known.ticket",
       replace: "known.ticket === '' ? 'my ticket' : known.ticket",
     },
+    kinds: ['damaged-votes', 'wipe', 'ambush', 'kill'],
     rules: ['one-vote'],
   },
   {
