@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createLeaderBook, type LeaderBookView } from '../../election/index.ts'
+import { type Announcement, createLeaderBook, type LeaderBookView } from '../../election/index.ts'
 import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { seededRandom } from '../../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
@@ -146,4 +146,58 @@ test('a node follows all topics of its cluster, the leaders above, and what it h
   const always = [...own, '/eu leader', '/ leader']
   assert.deepEqual(shown(['/eu/berlin']), always)
   assert.deepEqual(shown(['/eu/berlin', '/eu']), [...always, '/eu record', '/eu summary'])
+})
+
+/** A book in which anybody may come to lead any time. */
+function openBook() {
+  const leaders = new Map<DomainPath, NodeId>()
+  const changes: DomainPath[] = []
+  const book: LeaderBookView = {
+    ...createLeaderBook(),
+    leaderOf: (domain) => {
+      const node = leaders.get(domain)
+      const announcement = { node, electors: [] } as unknown as Announcement
+      return node === undefined ? null : { announcement, opened: null as never, heardAt: 0, spokenAt: 0 }
+    },
+    addressesOf: (node) => [`/ip4/192.0.2.2/tcp/1/p2p/${node}`],
+    domains: () => leaders.keys(),
+    revision: () => changes.length,
+    changedSince: (revision) => changes.slice(revision),
+  }
+  const lead = (domain: DomainPath, node: NodeId): void => {
+    leaders.set(domain, node)
+    changes.push(domain)
+  }
+  return { book, lead }
+}
+
+test('what is said to be wanted is what it would be if it were worked out anew after each input', () => {
+  for (let seed = 1; seed <= 100; seed++) {
+    const random = seededRandom(seed)
+    const any = <T>(list: readonly T[]): T => list[Math.floor(random.next() * list.length)] as T
+    const { book, lead } = openBook()
+    const mind = neighbours(['s1'], book)
+    const domains = ['/', '/a', '/b', '/c'] as DomainPath[]
+    const people = [factsOf('s1', '/c'), factsOf('a1', '/a'), factsOf('b1', '/b'), factsOf('c1', '/c')]
+    let seats = [{ domain: SELF.domain }]
+    let said: readonly string[] = []
+    const inputs = [
+      () => lead(any(domains), any([...people, SELF]).node),
+      () => mind.onConnected(any(people).node, any(people), []),
+      () => mind.onDisconnected(any(people).node),
+      () => mind.onStatement(statement('s1', '/c', { version: Math.floor(random.next() * 9) }), []),
+      () => mind.reach(any(people).node, any(domains), at(1_000)),
+      () => {
+        seats = any([[{ domain: SELF.domain }], [{ domain: SELF.domain }, { domain: '/' as DomainPath }]])
+      },
+    ]
+    for (let turn = 0; turn < 40; turn++) {
+      any(inputs)()
+      const effects: CoreEffect[] = []
+      mind.onSettled(1_000, seats, effects)
+      for (const effect of effects) if (effect.kind === 'want') said = wantedNames(effect.peers)
+      const paths = seats.map(({ domain }) => domain)
+      assert.deepEqual(said.toSorted(), wantedNames(mind.wanted(1_000, paths)).toSorted(), `seed ${seed}, ${turn}`)
+    }
+  }
 })
