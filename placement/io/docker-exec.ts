@@ -34,10 +34,7 @@ export async function execInContainer(container: Docker.Container, request: Exec
   // Whoever reads the output hears of it; between two readings nobody does.
   stream.on('error', () => undefined)
   if (!input) stream.end()
-  const resize = (size: TerminalSize): void => {
-    // A program that has just ended has no terminal any more.
-    exec.resize({ h: size.rows, w: size.columns }).catch(() => undefined)
-  }
+  const resize = createResizer(exec)
   if (terminal !== null) resize(terminal)
   const over = Promise.withResolvers<void>()
   stream.once('close', over.resolve).once('end', over.resolve)
@@ -50,6 +47,26 @@ export async function execInContainer(container: Docker.Container, request: Exec
     close: () => {
       void endProgram(exec, container.id).finally(() => stream.destroy())
     },
+  }
+}
+
+/** One size after the other: each is a request by itself, of which a later one may overtake an earlier. */
+export function createResizer(exec: Pick<Docker.Exec, 'resize'>): (size: TerminalSize) => void {
+  let wanted: TerminalSize | null = null
+  let isAsking = false
+  const ask = async (): Promise<void> => {
+    isAsking = true
+    while (wanted !== null) {
+      const { rows, columns } = wanted
+      wanted = null
+      // A program that has just ended has no terminal any more.
+      await answerWithin(exec.resize({ h: rows, w: columns })).catch(() => undefined)
+    }
+    isAsking = false
+  }
+  return (size) => {
+    wanted = size
+    if (!isAsking) void ask()
   }
 }
 
