@@ -23,7 +23,7 @@ export interface Connections {
   doubt(connection: Connection, isDoubted: boolean): void
   /** The best open connection: none that is doubted, a direct one before a relayed one, the oldest first. */
   best(peer: NodeId): Connection | null
-  /** All open connections. */
+  /** All connections; those that are doubted come last. */
   all(peer: NodeId): readonly Connection[]
   member(peer: NodeId): Member | null
   peers(): readonly NodeId[]
@@ -40,9 +40,10 @@ export function trackConnections(events: ConnectionEvents): Connections {
   const doubted = new WeakSet<Connection>()
   /** The best ones as they were told of: one that ends is not open any more when its end is told. */
   const used = new Map<NodeId, Connection>()
+  const isTrusted = (connection: Connection): boolean => connection.status === 'open' && !doubted.has(connection)
   const best = (peer: NodeId): Connection | null => {
     const all = entries.get(peer)?.connections ?? []
-    const trusted = all.filter((connection) => connection.status === 'open' && !doubted.has(connection))
+    const trusted = all.filter(isTrusted)
     const usable = trusted.length > 0 ? trusted : all
     return usable.find(({ direct }) => direct) ?? usable[0] ?? null
   }
@@ -84,7 +85,8 @@ export function trackConnections(events: ConnectionEvents): Connections {
       tell(peerOf(connection))
     },
     best,
-    all: (peer) => entries.get(peer)?.connections ?? [],
+    all: (peer) =>
+      (entries.get(peer)?.connections ?? []).toSorted((a, b) => Number(isTrusted(b)) - Number(isTrusted(a))),
     member: (peer) => entries.get(peer)?.member ?? null,
     peers: () => [...entries.keys()],
   }
