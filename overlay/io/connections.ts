@@ -80,6 +80,7 @@ export function trackConnections(events: ConnectionEvents): Connections {
       tell(peer)
     },
     doubt: (connection, isDoubted) => {
+      if (doubted.has(connection) === isDoubted) return
       if (isDoubted) doubted.add(connection)
       else doubted.delete(connection)
       tell(peerOf(connection))

@@ -6,9 +6,9 @@ import { type AddressInfo, createServer } from 'node:net'
 import { after, test } from 'node:test'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { createCounters } from './counters.ts'
-import { createNode, type Libp2pNode } from './create-libp2p.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
 import { createDialler, type DiallerSetup } from './dialler.ts'
-import { FEDERATION, newKey } from './fixtures.ts'
+import { createBareNode } from './fixtures.ts'
 
 const nodes: Libp2pNode[] = []
 const silent = createServer((socket) => void socket.on('error', () => {}))
@@ -18,14 +18,7 @@ after(async () => {
 })
 
 async function addNode(): Promise<Libp2pNode> {
-  const node = await createNode({
-    privateKey: await newKey(),
-    federation: FEDERATION,
-    listen: ['/ip4/127.0.0.1/tcp/0'],
-    announce: [],
-    mdns: false,
-    clientMode: true,
-  })
+  const node = await createBareNode()
   await node.start()
   nodes.push(node)
   return node

@@ -9,6 +9,7 @@ import { type DomainPath, type FederationId, type NodeId, nodeId, type OperatorI
 import { err, ok } from '../kernel/result.ts'
 import type { NotDirect } from '../not-direct.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
+import { createNode, type Libp2pNode, type Libp2pOptions } from './create-libp2p.ts'
 import { createNetwork, type NetworkOptions } from './libp2p-transport.ts'
 import type { Gate, NetworkEvents, NetworkPort, PeerConnected, TunnelHandler, TunnelHeader } from './network.ts'
 
@@ -21,6 +22,18 @@ const text = new TextEncoder()
 
 export const newKey = (): Promise<PrivateKey> => generateKeyPair('Ed25519')
 export const idOf = (key: PrivateKey): NodeId => nodeId(peerIdFromPrivateKey(key).toString())
+
+/** libp2p alone, on loopback and not started: without hello, so nobody has to prove membership. */
+export const createBareNode = async (parts: Partial<Libp2pOptions> = {}): Promise<Libp2pNode> =>
+  await createNode({
+    privateKey: await newKey(),
+    federation: FEDERATION,
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    announce: [],
+    mdns: false,
+    clientMode: true,
+    ...parts,
+  })
 
 export const factsOf = (node: NodeId, capabilities: readonly string[] = ['work', 'lead']): SignerFacts => ({
   node,

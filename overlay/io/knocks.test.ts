@@ -8,9 +8,9 @@ import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { KNOCK } from '../knock.ts'
 import { preamble, TICKET_CHARS } from '../tickets.ts'
 import { createCounters } from './counters.ts'
-import { createNode, type Libp2pNode } from './create-libp2p.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
 import { askForDialBack, hostAndPortOf, serveDialBacks } from './dial-back.ts'
-import { FEDERATION, idOf, newKey, PATIENCE_MS } from './fixtures.ts'
+import { createBareNode, idOf, newKey, PATIENCE_MS } from './fixtures.ts'
 import { type KnockDoor, openKnockDoor } from './knocks.ts'
 import { serveObservations } from './observe.ts'
 import { openMapping } from './port-mapping.ts'
@@ -35,15 +35,7 @@ async function addMember(): Promise<Member> {
   const counters = createCounters()
   const door = openKnockDoor(counters)
   const end = (socket: { destroy(): unknown }): void => void socket.destroy()
-  const node = await createNode({
-    privateKey: await newKey(),
-    federation: FEDERATION,
-    listen: ['/ip4/127.0.0.1/tcp/0'],
-    announce: [],
-    mdns: false,
-    clientMode: true,
-    sharers: { onTls: end, onCarried: end, onKnock: door.accept },
-  })
+  const node = await createBareNode({ sharers: { onTls: end, onCarried: end, onKnock: door.accept } })
   await serveDialBacks(node)
   await serveObservations(node, door)
   await node.start()

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, test } from 'node:test'
 import type { Connection } from '@libp2p/interface'
-import { createNode, type Libp2pNode } from './create-libp2p.ts'
-import { FEDERATION, newKey } from './fixtures.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
+import { createBareNode } from './fixtures.ts'
 import { PING_PROTOCOL } from './protocols.ts'
 import { heedPings, isAskedNow, LIVENESS, measureRoundTrips } from './round-trips.ts'
 
@@ -17,14 +17,7 @@ after(async () => {
 
 /** A node that heeds who asks it. */
 async function addNode(): Promise<{ readonly node: Libp2pNode; readonly heard: Connection[] }> {
-  const node = await createNode({
-    privateKey: await newKey(),
-    federation: FEDERATION,
-    listen: ['/ip4/127.0.0.1/tcp/0'],
-    announce: [],
-    mdns: false,
-    clientMode: true,
-  })
+  const node = await createBareNode()
   const heard: Connection[] = []
   heedPings(node, (connection) => heard.push(connection))
   await node.start()

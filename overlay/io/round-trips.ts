@@ -11,8 +11,10 @@ import { libp2pDuplex } from './stream-duplex.ts'
 import { wakes } from './wakes.ts'
 
 const PING_BYTES = 32
-/** How long a connection may be silent until it is asked, and how long an answer may take: after both a silent power
- *  cut is noticed. */
+/**
+ * How long a connection may be silent until it is asked, and how long an answer may take: after both a silent power cut
+ * is noticed.
+ */
 export interface Liveness {
   readonly intervalMs: number
   readonly answerMsMax: number
@@ -46,7 +48,7 @@ export interface RoundTripSetup {
   connections(): readonly Connection[]
   readonly liveness: Liveness
   onRoundTrip(connection: Connection, ms: number): void
-  /** A connection that is doubted has not answered for a while, or does again. */
+  /** A connection that is doubted has not answered for a while; one that is not answers. */
   onDoubt(connection: Connection, isDoubted: boolean): void
 }
 
@@ -77,14 +79,7 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const askedAt = new WeakMap<Connection, number>()
   const heardAt = new WeakMap<Connection, number>()
   const broken = new WeakMap<Connection, number>()
-  const doubted = new WeakSet<Connection>()
 
-  const note = (connection: Connection, isDoubted: boolean): void => {
-    if (doubted.has(connection) === isDoubted) return
-    if (isDoubted) doubted.add(connection)
-    else doubted.delete(connection)
-    onDoubt(connection, isDoubted)
-  }
   const measure = async (connection: Connection, signal: AbortSignal): Promise<number> => {
     const known = lines.get(connection)
     const line = known ?? openLine(connection, signal)
@@ -101,7 +96,7 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
     try {
       onRoundTrip(connection, await measure(connection, signal))
       broken.delete(connection)
-      note(connection, false)
+      onDoubt(connection, false)
     } catch (problem) {
       if (signal.aborted) cutIfSilent(connection, since, problem as Error)
       else askAgain(connection, problem as Error)
@@ -137,13 +132,13 @@ export function measureRoundTrips(setup: RoundTripSetup): RoundTrips {
   const doubt: RoundTrips['doubt'] = async (connection, reason) => {
     const { signal, clear } = patience(reason === 'moved' ? MOVED_MS_MAX : answerMsMax)
     const since = performance.now()
-    const felt = setTimeout(() => note(connection, true), DOUBT_FELT_MS)
+    const felt = setTimeout(() => onDoubt(connection, true), DOUBT_FELT_MS)
     try {
       await measure(connection, signal)
-      note(connection, false)
+      onDoubt(connection, false)
     } catch (problem) {
       const isHeard = signal.aborted && !cutIfSilent(connection, since, problem as Error)
-      note(connection, !isHeard)
+      onDoubt(connection, !isHeard)
     } finally {
       clearTimeout(felt)
       clear()
