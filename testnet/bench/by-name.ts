@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { StatusView } from '../../node/control.ts'
 import type { Fleet, FleetNode } from '../local/fleet.ts'
 import { until } from '../local/fleet.ts'
-import { processDescriptor } from '../local/service-fixture.ts'
+import { serviceDescriptor } from '../local/service-fixture.ts'
 
 export const CLUSTERS = ['berlin', 'paris', 'rome'].map((city) => ({
   path: `/${city}`,
@@ -27,7 +27,7 @@ export const SERVER = `require('http').createServer((_, response) => response.en
 export const idOf = (name: string): string => `shop.bench.${name}.web`
 
 export const descriptorOf = (name: string): string =>
-  processDescriptor(idOf(name), {
+  serviceDescriptor(idOf(name), {
     cmd: ['node', '-e', SERVER],
     memory: 64,
     // No limit of cores: with a tenth of one the program alone takes a second to start.

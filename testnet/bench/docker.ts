@@ -10,7 +10,7 @@ import Docker from 'dockerode'
 import type { InstanceView } from '../../node/control.ts'
 import type { ControlClient } from '../../node/io/control-client.ts'
 import { type FleetNode, startFleet, until } from '../local/fleet.ts'
-import { processDescriptor } from '../local/service-fixture.ts'
+import { serviceDescriptor } from '../local/service-fixture.ts'
 import { BENCH_IMAGE, engineStartMs, swarmScaleMs } from './docker-engine.ts'
 import { type Figure, loadNow, median, medianAndWorst } from './figures.ts'
 
@@ -26,7 +26,7 @@ const ADDED_MS_MAX = 100
 const AGAIN_MS_MAX = 1_000
 
 const descriptor = (name: string): string =>
-  processDescriptor(`bench.docker.${name}.bench`, {
+  serviceDescriptor(`bench.docker.${name}.bench`, {
     virtualization: 'docker',
     code: BENCH_IMAGE,
     cmd: ['sleep', '3600'],

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { ResolveView } from '../../node/control.ts'
 import { answer, coppice } from '../local/command-fixture.ts'
 import type { FleetNode } from '../local/fleet.ts'
-import { processDescriptor } from '../local/service-fixture.ts'
+import { serviceDescriptor } from '../local/service-fixture.ts'
 import { TRAFFIC_ENDS } from './carriers.ts'
 import type { Way } from './traffic-ends.ts'
 
@@ -20,7 +20,7 @@ export const addressOfEnds = (name: string): string => `bench.demo.${name}.web.a
 
 /** Runs the server in a cluster; resolves to the way to it from a node, by its loopback address. */
 export async function deployEnds(node: FleetNode, folder: string, { name, cluster, port }: Ends): Promise<Way> {
-  const descriptor = processDescriptor(`bench.demo.${name}.web`, {
+  const descriptor = serviceDescriptor(`bench.demo.${name}.web`, {
     cmd: [process.execPath, TRAFFIC_ENDS, 'serve'],
     memory: 512,
     port: String(port),

@@ -24,7 +24,7 @@ import {
 import { NOTHING } from '../../placement/need.ts'
 import type { InstanceRecord, PlacementRecord, SpecRecord } from '../../services-registry/record.ts'
 import { createTable, putRecord, type RecordTable, viewOf } from '../../services-registry/table.ts'
-import { processDescriptor } from '../local/service-fixture.ts'
+import { serviceDescriptor } from '../local/service-fixture.ts'
 import type { Figure } from './figures.ts'
 
 const DEVICES = 1_000
@@ -187,7 +187,7 @@ function createLeader(table: RecordTable, fence: typeof FENCE) {
 
 function specOf(index: number): ServiceSpec {
   const fields = { cmd: ['serve'], memory: 64, vcpus: 0.1, replicas: REPLICAS }
-  const [spec] = parseDescriptor(processDescriptor(`shop.bench.web-${index}.bench`, fields)).services
+  const [spec] = parseDescriptor(serviceDescriptor(`shop.bench.web-${index}.bench`, fields)).services
   if (spec === undefined) throw new Error('the descriptor of the bench is not read')
   return spec
 }

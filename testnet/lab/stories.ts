@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
 import type { NotDirectCode } from '../../overlay/not-direct.ts'
 import { PATIENCE_MS, until } from '../local/fleet.ts'
+import { servicesDescriptor } from '../local/service-fixture.ts'
 import { type PairReport, readMatrix } from './matrix.ts'
 import type { Device, LabNetwork } from './network.ts'
 import { type LabFleet, pathsTold } from './nodes.ts'
@@ -174,18 +175,15 @@ const addressOn = (device: string): string => `lab.demo.hash-${device}.web.any.r
 const serviceOn = (device: string): string => `lab.demo.hash-${device}.web`
 
 async function deploy(fleet: LabFleet, devices: readonly string[]): Promise<void> {
-  const microservices = devices.map((device) => ({
-    microservice_name: `hash-${device}`,
-    microservice_namespace: 'web',
-    virtualization: 'process',
+  const fieldsOf = (device: string) => ({
     cmd: ['node', '-e', SERVER],
     memory: 128,
     port: '7000',
     constraints: [{ type: 'direct', node: device }],
-  }))
-  const applications = [{ application_name: 'lab', application_namespace: 'demo', microservices }]
+  })
+  const services = Object.fromEntries(devices.map((device) => [serviceOn(device), fieldsOf(device)]))
   const { control } = fleet.node('port')
-  await control.deploy(JSON.stringify({ sla_version: 'v2.0', applications }), { domain: null })
+  await control.deploy(servicesDescriptor(services), { domain: null })
   const isRunning = async () =>
     (await control.instances()).filter(({ state }) => state === 'running').length === devices.length
   await until('the services run', isRunning, PATIENCE_MS)

@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import { createNode, joinNode, type NodeOptions, type RunningNode } from '../../node/index.ts'
 import { coppice, ON_LOOPBACK } from './command-fixture.ts'
 import { PATIENCE_MS, removeFolder } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const QUIET = { listen: ['/ip4/127.0.0.1/tcp/0'], mdns: false, httpProxyPort: null, virtualListeners: false } as const
 const [MOUNT, UMOUNT] = ['mount', 'umount'] as const
@@ -159,7 +159,7 @@ test('a disk that fills up ends the node with what to do; with room again it goe
 
 /** A service that no device has the runtime for, so that nothing is started; it still has to be written down. */
 const descriptor = (number: number): string =>
-  processDescriptor(`filler.demo.s${number}.web`, {
+  serviceDescriptor(`filler.demo.s${number}.web`, {
     virtualization: 'unikernel',
     code: 'https://example.org/x',
     memory: 1,

@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { coppice } from './command-fixture.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -19,7 +19,7 @@ const CLUSTERS = [
 const [SERVICE, NOBODYS] = ['shop.demo.hello.web', 'shop.demo.other.web']
 const PROGRAM = `console.log('a line of the log')
 require('http').createServer((_, response) => response.end('hello')).listen(process.env.PORT, '127.0.0.1')`
-const DESCRIPTOR = processDescriptor(SERVICE, {
+const DESCRIPTOR = serviceDescriptor(SERVICE, {
   cmd: ['node', '-e', PROGRAM],
   port: '8080',
   constraints: [{ type: 'clusters', allowed: ['/berlin'] }],

@@ -11,7 +11,7 @@ import { coppice, WAITING } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { type SecondEngine, startSecondEngine } from './second-engine.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const IMAGE = `only/here-${process.pid}:1`
 const SERVICE = 'shop.demo.copied.web'
@@ -60,7 +60,7 @@ async function imageOfFirst(): Promise<string> {
 test('a device whose engine lacks an image gets it from the device that has it, and runs it', async () => {
   const id = await imageOfFirst()
   assert.deepEqual(await engine.docker.listImages(), [])
-  const descriptor = processDescriptor('shop.demo.copied.web', {
+  const descriptor = serviceDescriptor('shop.demo.copied.web', {
     virtualization: 'docker',
     code: IMAGE,
     cmd: ['sh', '-c', 'echo copied and running; exec sleep 600'],

@@ -10,6 +10,7 @@ import { after, before, test } from 'node:test'
 import { coppice, WAITING } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { servicesDescriptor } from './service-fixture.ts'
 
 const ADDRESS = '10.30.7.7'
 const NAME = 'shop.demo.hello.web.any.rr.local'
@@ -27,21 +28,13 @@ let fleet: Fleet
 let caller: FleetNode
 let ids: readonly string[] = []
 
-const asker = (namespace: string) => ({
-  application_name: 'caller',
-  application_namespace: namespace,
-  microservices: [
-    {
-      microservice_name: 'ask',
-      microservice_namespace: 'web',
-      virtualization: 'container',
-      code: 'busybox:latest',
-      cmd: ['sh', '-c', ASK],
-      volumes: PROGRAMS,
-      constraints: [{ type: 'clusters', allowed: ['b'] }],
-    },
-  ],
-})
+const ASKER = {
+  virtualization: 'container',
+  code: 'busybox:latest',
+  cmd: ['sh', '-c', ASK],
+  volumes: PROGRAMS,
+  constraints: [{ type: 'clusters', allowed: ['b'] }],
+}
 
 before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'docker-names-'))
@@ -52,17 +45,18 @@ before(async () => {
   ids = await Promise.all(fleet.nodes.map(async ({ control }) => (await control.status()).node))
   caller = fleet.named('b1')
   const hello = {
-    microservice_name: 'hello',
-    microservice_namespace: 'web',
-    virtualization: 'process',
     cmd: ['node', '-e', HELLO],
     port: '8080',
     addresses: { rr_ip: ADDRESS },
     constraints: [{ type: 'clusters', allowed: ['a'] }],
   }
-  const shop = { application_name: 'shop', application_namespace: 'demo', microservices: [hello] }
+  const descriptor = servicesDescriptor({
+    'shop.demo.hello.web': hello,
+    'caller.demo.ask.web': ASKER,
+    'caller.test.ask.web': ASKER,
+  })
   const file = join(baseDir, 'names.json')
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications: [shop, asker('demo'), asker('test')] }))
+  await writeFile(file, descriptor)
   const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, '--data', caller.dataDir)
   assert.equal(exitCode, 0, stderr)
 })

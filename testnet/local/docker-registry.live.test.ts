@@ -16,7 +16,7 @@ import { REGISTRIES_FILE } from '../../node/io/registry-file.ts'
 import { answer, coppice, coppiceReading } from './command-fixture.ts'
 import { removeContainers } from './containers.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, removeFolder, startFleet, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const USERNAME = 'shop'
 const PASSWORD = 'open-sesame-of-the-tests'
@@ -107,7 +107,7 @@ after(async () => {
 })
 
 async function deployOn(node: string, name: string): Promise<void> {
-  const descriptor = processDescriptor(`shop.demo.${name}.web`, {
+  const descriptor = serviceDescriptor(`shop.demo.${name}.web`, {
     virtualization: 'docker',
     code: image,
     cmd: ['sh', '-c', 'exec sleep 600'],

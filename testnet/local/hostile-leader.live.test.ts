@@ -20,14 +20,14 @@ import { createSealer } from '../../overlay/wire/envelope.ts'
 import { encodeSpec, parseDescriptor, serviceIdOf } from '../../placement/index.ts'
 import type { Fence, SpecRecord } from '../../services-registry/index.ts'
 import { PATIENCE_MS, removeFolder, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const ROME = '/rome' as DomainPath
 /** Above any that an honest leader gives so early. */
 const SEQUENCE = 1_000_000
 const QUIET = { mdns: false, virtualListeners: false, pressure: null, runtimes: ['process'] } as const
 const LISTEN = { listen: ['/ip4/127.0.0.1/tcp/0'] } as const
-const DESCRIPTOR = processDescriptor('shop.demo.miner.demo', {
+const DESCRIPTOR = serviceDescriptor('shop.demo.miner.demo', {
   cmd: ['sleep', '600'],
   constraints: [{ type: 'clusters', allowed: ['/rome'] }],
 })

@@ -14,7 +14,7 @@ import type { PeerView, StatusView } from '../../node/control.ts'
 import { coppice } from './command-fixture.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
 import { MEDDLING_DELAY_MS, meddle, meddledWith, meddlingBy } from './hostile-relay.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const MIB = 1_048_576
 /** Enough for dozens of pieces on the way, each of which may be changed. */
@@ -29,7 +29,7 @@ const ADDRESS = `${SERVICE}.any.rr.local:8080`
 const PROGRAM = `const bytes = Buffer.alloc(${ANSWER_BYTES})
 for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32BE((at * 2654435761) >>> 0, at)
 require('http').createServer((_, response) => response.end(bytes)).listen(process.env.PORT, '127.0.0.1')`
-const DESCRIPTOR = processDescriptor(SERVICE, {
+const DESCRIPTOR = serviceDescriptor(SERVICE, {
   cmd: ['node', '-e', PROGRAM],
   port: '8080',
   constraints: [{ type: 'direct', node: 'far' }],

@@ -12,6 +12,7 @@ import { after, before, test } from 'node:test'
 import type { ResolveView, StatusView } from '../../node/control.ts'
 import { answer, coppice, WAITING } from './command-fixture.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, until } from './fleet.ts'
+import { servicesDescriptor } from './service-fixture.ts'
 
 /** Of another one's program; one that hangs fails its test. */
 const PROGRAM_MS_MAX = 120_000
@@ -62,16 +63,11 @@ const HELLO = `require('http').createServer((_, response) => response.end('hello
 const UDP_ECHO = `const socket = require('dgram').createSocket('udp4').bind(process.env.PORT, '127.0.0.1')
 socket.on('message', (bytes, { port, address }) => socket.send('re: ' + bytes, port, address))`
 
+const HASH = 'exec socat TCP-LISTEN:"$PORT",bind=127.0.0.1,fork,reuseaddr EXEC:sha256sum'
+
 function descriptor(key: string, authorized: string): string {
-  const service = (name: string, port: string, cmd: readonly string[], more: object = {}) => ({
-    microservice_name: name,
-    microservice_namespace: 'web',
-    virtualization: 'process',
-    cmd,
-    port,
-    constraints: [{ type: 'clusters', allowed: ['a'] }],
-    ...more,
-  })
+  const inA = { constraints: [{ type: 'clusters', allowed: ['a'] }] }
+  const service = (port: string, cmd: readonly string[], more: object = {}) => ({ ...inA, cmd, port, ...more })
   const sshd =
     `[ "$(id -u)" = 0 ] && mkdir -p /run/sshd; exec /usr/sbin/sshd -D -e -f /dev/null -p "$PORT" -h ${key} ` +
     `-o ListenAddress=127.0.0.1 -o AuthorizedKeysFile=${authorized} -o StrictModes=no -o UsePAM=no -o PidFile=none`
@@ -81,27 +77,19 @@ function descriptor(key: string, authorized: string): string {
     '[ "$(id -u)" = 0 ] && as="setpriv --reuid postgres --regid postgres --clear-groups"; ' +
     `$as "$bin/initdb" -D ${data} -U tree -A trust --no-sync >&2; ` +
     `exec $as "$bin/postgres" -D ${data} -p "$PORT" -k "" -c listen_addresses=127.0.0.1 -c fsync=off`
-  const microservices = [
-    service('hello', '8080', ['node', '-e', HELLO], { replicas: 2 }),
-    service('echo', '5353/udp', ['node', '-e', UDP_ECHO]),
-    service('redis', '6379', shell('exec redis-server --port "$PORT" --bind 127.0.0.1 --save ""')),
-    service('ssh', '22', shell(sshd)),
-    service('hash', '7000', shell('exec socat TCP-LISTEN:"$PORT",bind=127.0.0.1,fork,reuseaddr EXEC:sha256sum')),
-    service('postgres', '5432', shell(postgres)),
-  ]
-  const application = (namespace: string, inside: readonly object[]) => ({
-    application_name: 'shop',
-    application_namespace: namespace,
-    microservices: inside,
-  })
   // Tells whoever asks it what it hears itself when it calls hello; it learns the proxy from the file beside the test.
-  const asker = {
-    ...service('asker', '8080', ['node', '-e', ASKER]),
-    constraints: [{ type: 'clusters', allowed: ['b'] }],
-  }
-  const open = { ...service('open', '8080', ['node', '-e', HELLO]), callers: ['test'] }
-  const applications = [application('demo', [...microservices, open, asker]), application('test', [asker])]
-  return JSON.stringify({ sla_version: 'v2.0', applications })
+  const asker = service('8080', ['node', '-e', ASKER], { constraints: [{ type: 'clusters', allowed: ['b'] }] })
+  return servicesDescriptor({
+    'shop.demo.hello.web': service('8080', ['node', '-e', HELLO], { replicas: 2 }),
+    'shop.demo.echo.web': service('5353/udp', ['node', '-e', UDP_ECHO]),
+    'shop.demo.redis.web': service('6379', shell('exec redis-server --port "$PORT" --bind 127.0.0.1 --save ""')),
+    'shop.demo.ssh.web': service('22', shell(sshd)),
+    'shop.demo.hash.web': service('7000', shell(HASH)),
+    'shop.demo.postgres.web': service('5432', shell(postgres)),
+    'shop.demo.open.web': service('8080', ['node', '-e', HELLO], { callers: ['test'] }),
+    'shop.demo.asker.web': asker,
+    'shop.test.asker.web': asker,
+  })
 }
 
 /** Calls the address that its URL's path names, through the proxy that the query names, and passes the answer on. */

@@ -13,7 +13,7 @@ import type { AuditView, InstanceView, PolicyExplanation, StatusView } from '../
 import type { ProposalView } from '../../node/control-membership.ts'
 import { answer, COPPICE, coppice, coppiceReading, ON_LOOPBACK, type Outcome, WAITING } from './command-fixture.ts'
 import { killInstances, PATIENCE_MS, removeFolder, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 interface Log {
   readonly head: string
@@ -23,7 +23,7 @@ interface Log {
 
 const SERVICE = 'vault.demo.reader.demo'
 const SECRET = 'correct horse battery staple'
-const DESCRIPTOR = processDescriptor(SERVICE, {
+const DESCRIPTOR = serviceDescriptor(SERVICE, {
   cmd: ['sh', '-c', 'wc -c < "$COPPICE_SECRETS/db"; sleep 3600'],
   secrets: ['db'],
   constraints: [{ type: 'clusters', allowed: ['/rome'] }],

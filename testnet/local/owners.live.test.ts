@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -15,7 +15,7 @@ const CLUSTERS = [
 ]
 const SERVICE = 'vault.demo.reader.demo'
 const SECRET = 'correct horse battery staple'
-const DESCRIPTOR = processDescriptor(SERVICE, {
+const DESCRIPTOR = serviceDescriptor(SERVICE, {
   cmd: ['sh', '-c', 'wc -c < "$COPPICE_SECRETS/db"; echo "$API" | wc -c; sleep 3600'],
   secrets: ['db', { name: 'db', environment: 'API' }],
   constraints: [{ type: 'clusters', allowed: ['/rome'] }],

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 import type { InspectView, InstanceView } from '../../node/control.ts'
 import { answer, coppice, WAITING } from './command-fixture.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const SERVICE = 'shop.demo.web.web'
 
@@ -23,7 +23,7 @@ const SERVER = `require('http').createServer((_, response) => response.end(proce
 /** Writes a descriptor of one microservice and returns its file. */
 async function descriptor(name: string, more: object): Promise<string> {
   const file = join(baseDir, `${name}.json`)
-  await writeFile(file, processDescriptor(SERVICE, { memory: 32, vcpus: 0.05, ...more }))
+  await writeFile(file, serviceDescriptor(SERVICE, { memory: 32, vcpus: 0.05, ...more }))
   return file
 }
 

@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MEMORY_SHARE } from '../../placement/constants.ts'
 import { type Fleet, type FleetNode, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const SUBMISSIONS = 100
 /** Each wants so much of a device's memory that three fit, and a tenth is left over. */
@@ -40,7 +40,7 @@ after(async () => {
 const isOurs = (service: string): boolean => service.startsWith('shop.many.')
 
 const descriptor = (index: number, memory: number): string =>
-  processDescriptor(`shop.many.s${index}.web`, { cmd: ['sleep', '3600'], memory, vcpus: 0, stop_grace: 0 })
+  serviceDescriptor(`shop.many.s${index}.web`, { cmd: ['sleep', '3600'], memory, vcpus: 0, stop_grace: 0 })
 
 /** What each node says that it runs or will, counted by node. */
 async function promised(node: FleetNode): Promise<ReadonlyMap<string, number>> {

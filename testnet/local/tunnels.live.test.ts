@@ -14,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ResolveView } from '../../node/control.ts'
 import { answer, coppice, WAITING } from './command-fixture.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
+import { servicesDescriptor } from './service-fixture.ts'
 
 const MIB = 1_048_576
 const PIECE_BYTES = 256 * 1_024
@@ -61,19 +62,16 @@ before(async () => {
   baseDir = await mkdtemp(join(tmpdir(), 'tunnels-'))
   const clusters = ['a', 'b'].map((name) => ({ path: `/${name}`, names: [`${name}1`] }))
   fleet = await readyFleet({ baseDir, clusters })
-  const microservices = SERVICES.map((name) => ({
-    microservice_name: name,
-    microservice_namespace: 'web',
-    virtualization: 'process',
+  const fieldsOf = (name: string) => ({
     cmd: ['node', '-e', SERVER, name],
     // More than the default: Node's own heap has to hold what is on its way.
     memory: 512,
     port: '7000',
     constraints: [{ type: 'clusters', allowed: ['a'] }],
-  }))
+  })
+  const services = SERVICES.map((name) => [`bulk.demo.${name}.web`, fieldsOf(name)] as const)
   const file = join(baseDir, 'bulk.json')
-  const applications = [{ application_name: 'bulk', application_namespace: 'demo', microservices }]
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
+  await writeFile(file, servicesDescriptor(Object.fromEntries(services)))
   const data = ['--data', fleet.named('b1').dataDir]
   const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, ...data)
   assert.equal(exitCode, 0, stderr)

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { UsageView } from '../../node/control.ts'
 import { type Fleet, PATIENCE_MS, readyFleet, removeFolder, until } from './fleet.ts'
-import { processDescriptor } from './service-fixture.ts'
+import { serviceDescriptor } from './service-fixture.ts'
 
 const CLUSTERS = [
   { path: '/berlin', names: ['berlin-1'] },
@@ -80,7 +80,7 @@ test('a service of one operator that worked on a device of another leaves both w
   await fleet.named('rome-1').control.setPolicy(JSON.stringify({ rules: [{ runtimes: ['process'] }] }))
   await fleet
     .named('berlin-1')
-    .control.deploy(processDescriptor(SERVICE, { ...AT_ROME, cmd: ['node', '-e', PROGRAM], port: '8080' }), {
+    .control.deploy(serviceDescriptor(SERVICE, { ...AT_ROME, cmd: ['node', '-e', PROGRAM], port: '8080' }), {
       domain: null,
     })
   await until('it answers', async () => (await call()) === ANSWER_BYTES, PATIENCE_MS)
@@ -97,7 +97,7 @@ test('a job that is over before anybody looked is counted by both as well', asyn
   const before = await agreed()
   await fleet
     .named('berlin-1')
-    .control.deploy(processDescriptor(JOB, { ...AT_ROME, cmd: ['sh', '-c', LOOP], kind: 'job' }), { domain: null })
+    .control.deploy(serviceDescriptor(JOB, { ...AT_ROME, cmd: ['sh', '-c', LOOP], kind: 'job' }), { domain: null })
   await untilEnded(JOB)
   const { usedCpuSeconds } = await agreed()
   const more = usedCpuSeconds - before.usedCpuSeconds

@@ -13,6 +13,7 @@ import type { ResolveView } from '../../node/control.ts'
 import { createControlClient } from '../../node/io/control-client.ts'
 import { answer, COPPICE, coppice, ON_LOOPBACK, WAITING } from './command-fixture.ts'
 import { PATIENCE_MS, removeFolder, until } from './fleet.ts'
+import { servicesDescriptor } from './service-fixture.ts'
 
 const HELLO = `require('http').createServer((_, response) => response.end('hello ' + process.env.COPPICE_INSTANCE))
   .listen(process.env.PORT, '127.0.0.1')`
@@ -47,35 +48,21 @@ before(async () => {
   node = spawn('unshare', ['--net', 'sh', '-c', line, process.execPath, ...up], { stdio: 'ignore' })
   const control = createControlClient(baseDir)
   await until('it is ready', async () => (await control.status()).ready, PATIENCE_MS)
-  const service = (name: string, addresses: object) => ({
-    microservice_name: name,
-    microservice_namespace: 'web',
-    virtualization: 'process',
-    cmd: ['node', '-e', HELLO],
-    port: '8080',
-    replicas: 2,
-    addresses,
+  const twice = { cmd: ['node', '-e', HELLO], port: '8080', replicas: 2 }
+  const addresses = {
+    rr_ip: '10.30.7.7',
+    closest_ip: '10.30.7.8',
+    rr_ip_v6: 'fdff::7',
+    closest_ip_v6: 'fdff::8',
+    instances: [{ number: 1, address: '10.30.7.9', address_v6: 'fdff::9' }],
+  }
+  const descriptor = servicesDescriptor({
+    'shop.demo.hello.web': { ...twice, addresses },
+    'shop.demo.greedy.web': { ...twice, addresses: { rr_ip: '192.0.2.1' } },
+    'shop.test.asker.web': { ...twice, cmd: ASKER },
   })
-  const microservices = [
-    service('hello', {
-      rr_ip: '10.30.7.7',
-      closest_ip: '10.30.7.8',
-      rr_ip_v6: 'fdff::7',
-      closest_ip_v6: 'fdff::8',
-      instances: [{ number: 1, address: '10.30.7.9', address_v6: 'fdff::9' }],
-    }),
-    service('greedy', { rr_ip: '192.0.2.1' }),
-  ]
-  const applications = [
-    { application_name: 'shop', application_namespace: 'demo', microservices },
-    {
-      application_name: 'shop',
-      application_namespace: 'test',
-      microservices: [{ ...service('asker', {}), cmd: ASKER }],
-    },
-  ]
   const file = join(baseDir, 'descriptor.json')
-  await writeFile(file, JSON.stringify({ sla_version: 'v2.0', applications }))
+  await writeFile(file, descriptor)
   const { exitCode, stderr } = await coppice('deploy', file, ...WAITING, '--data', baseDir)
   assert.equal(exitCode, 0, stderr)
 })
