@@ -112,9 +112,9 @@ test('what has come back is read into again', async () => {
   from.end()
   await once(to, 'end')
   assert.equal(arrived, 32 * MIB)
-  // Copies of what was small have memory of their own; of slabs there would be 120 if each were read into once.
+  // Copies of what was small have memory of their own; of slabs there would be 227 if each were read into once.
   const slabs = [...memories].filter(({ byteLength }) => byteLength === SLAB_BYTES)
-  assert.ok(slabs.length > 0 && slabs.length < 20, `${slabs.length} slabs`)
+  assert.ok(slabs.length > 0 && slabs.length < 40, `${slabs.length} slabs`)
 })
 
 test('small pieces are copies, so that they hold no slab', async () => {

@@ -7,7 +7,7 @@ import { closeSlab, forgetFreeSlabs, openSlab, SLAB_BYTES } from './slabs.ts'
 
 /** As much as TLS hands out at once. */
 const RECORD_BYTES = 16_384
-/** Sockets that have a slab each, 17 MiB together; further ones read as sockets do. A guess. */
+/** Sockets that have a slab each, 9 MiB together; further ones read as sockets do. A guess. */
 export const SLAB_READERS_MAX = 64
 
 /** The names under which a socket keeps its memory, who is told of a read, and who gives it the next memory. */
