@@ -4,6 +4,7 @@
 
 import type { Connection } from '@libp2p/interface'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
+import type { Deadline } from './deadline.ts'
 import type { Member } from './hello.ts'
 import type { PathKind, PeerConnected } from './network.ts'
 
@@ -25,6 +26,10 @@ export interface Connections {
   best(peer: NodeId): Connection | null
   /** All connections; those that are doubted come last. */
   all(peer: NodeId): readonly Connection[]
+  /** The open ones that are not doubted; all, where there is none of these. */
+  usable(peer: NodeId): readonly Connection[]
+  /** Aborts with the outer signal, or as soon as this one is doubted or closed and there is another to use instead. */
+  leaving(connection: Connection, outer: AbortSignal): Deadline
   member(peer: NodeId): Member | null
   peers(): readonly NodeId[]
 }
@@ -41,13 +46,21 @@ export function trackConnections(events: ConnectionEvents): Connections {
   /** The best ones as they were told of: one that ends is not open any more when its end is told. */
   const used = new Map<NodeId, Connection>()
   const isTrusted = (connection: Connection): boolean => connection.status === 'open' && !doubted.has(connection)
-  const best = (peer: NodeId): Connection | null => {
+  const watches = new Map<NodeId, Set<() => void>>()
+  const usable = (peer: NodeId): readonly Connection[] => {
     const all = entries.get(peer)?.connections ?? []
     const trusted = all.filter(isTrusted)
-    const usable = trusted.length > 0 ? trusted : all
-    return usable.find(({ direct }) => direct) ?? usable[0] ?? null
+    return trusted.length > 0 ? trusted : all
+  }
+  const best = (peer: NodeId): Connection | null => {
+    const all = usable(peer)
+    return all.find(({ direct }) => direct) ?? all[0] ?? null
   }
   const tell = (peer: NodeId): void => {
+    tellOthers(peer)
+    for (const look of [...(watches.get(peer) ?? [])]) look()
+  }
+  const tellOthers = (peer: NodeId): void => {
     const entry = entries.get(peer)
     const [before, now] = [used.get(peer), best(peer)]
     if (entry === undefined || now === null) {
@@ -71,6 +84,30 @@ export function trackConnections(events: ConnectionEvents): Connections {
     const remaining = best(peer)
     if (remaining !== null) events.onLeaned(peer, remaining)
   }
+  const leaving: Connections['leaving'] = (connection, outer) => {
+    const peer = peerOf(connection)
+    const controller = new AbortController()
+    const watching = watches.get(peer) ?? new Set()
+    const end = (): void => {
+      watching.delete(look)
+      if (watching.size === 0) watches.delete(peer)
+      outer.removeEventListener('abort', onAbort)
+    }
+    const abort = (reason: unknown): void => {
+      end()
+      controller.abort(reason)
+    }
+    const onAbort = (): void => abort(outer.reason)
+    const look = (): void => {
+      const isLeft = !isTrusted(connection) && usable(peer).some(isTrusted)
+      if (isLeft) abort(new Error('there is a better connection'))
+    }
+    watches.set(peer, watching.add(look))
+    outer.addEventListener('abort', onAbort, { once: true })
+    if (outer.aborted) onAbort()
+    else look()
+    return { signal: controller.signal, end }
+  }
   return {
     add: (connection, member) => {
       if (connection.status !== 'open') return
@@ -86,6 +123,8 @@ export function trackConnections(events: ConnectionEvents): Connections {
       tell(peerOf(connection))
     },
     best,
+    usable,
+    leaving,
     all: (peer) =>
       (entries.get(peer)?.connections ?? []).toSorted((a, b) => Number(isTrusted(b)) - Number(isTrusted(a))),
     member: (peer) => entries.get(peer)?.member ?? null,

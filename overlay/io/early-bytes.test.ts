@@ -19,12 +19,15 @@ const REFUSAL: TunnelAnswer = err({ code: 'not-running', detail: 'it stopped' })
 /** A tunnel on a line that nothing has come over for so long, and the serving end of it. */
 function line(silentMs: number) {
   const [near, far] = duplexPair()
+  const left = new AbortController()
   const ways: TunnelWays = {
     counters,
+    leaving: () => ({ signal: left.signal, end: () => {} }),
     connect: async () => ({ newStream: async () => Promise.reject(new Error('no libp2p here')) }) as never,
     line: async () => ({ duplex: near, silentMs }),
   }
-  return { far, open: (caller: Duplex) => openTunnelOver(ways, { header: HEADER, caller }, never) }
+  const leave = (): void => left.abort(new Error('there is a better connection'))
+  return { far, leave, open: (caller: Duplex) => openTunnelOver(ways, { header: HEADER, caller }, never) }
 }
 
 /** A program and the stream by which it calls, paused as a socket is that was just accepted. */
@@ -115,4 +118,15 @@ test('a caller that says much waits for the answer after its first bytes', async
   writeFrame(far, encodeAnswer(REFUSAL))
   await opening
   assert.equal(caller.readableLength, 2 * EARLY_BYTES_MAX)
+})
+
+test('a tunnel that carried a first byte stays where it is, whatever other way there is', async () => {
+  const { far, leave, open } = line(0)
+  const { caller } = program('hello')
+  const opening = open(caller)
+  await readFrame(far, 1_024, never)
+  assert.equal(await textOf(far, 5), 'hello')
+  leave()
+  writeFrame(far, encodeAnswer(ok(null)))
+  assert.ok((await opening).ok)
 })

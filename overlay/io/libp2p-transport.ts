@@ -319,7 +319,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     openTunnel: (to, header, signal, caller = null) => {
       const connect = (bounded: AbortSignal) => manager.connect(to, bounded)
       const line = (bounded: AbortSignal) => lines.openTunnel(to, bounded)
-      return openTunnelOver({ counters, connect, line }, { header, caller }, signal)
+      return openTunnelOver({ counters, connect, line, leaving: connections.leaving }, { header, caller }, signal)
     },
     ping: async (to, signal) => paths.roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,

@@ -7,6 +7,8 @@ import { unreachable } from '../kernel/assert.ts'
 import { createFrameReader, type FrameKind, readCredit, writeCredit, writeHead } from '../line-frames.ts'
 import type { Purse } from '../line-window.ts'
 import { createLineTunnel, type Done, type LineTunnel, lostTunnel } from './line-tunnel.ts'
+import { readIntoSlabs } from './slab-reading.ts'
+import { lend } from './slabs.ts'
 
 /** Bytes that wait in front of the system's own buffer; then tunnels wait for their turn. Four frames. */
 const QUEUED_BYTES_MAX = 262_144
@@ -42,6 +44,7 @@ export class Line {
   #heardAt = performance.now()
   #problem: Error | null = null
   #isCorked = false
+  #isInSlabs = false
 
   constructor(setup: LineSetup) {
     this.#setup = setup
@@ -50,12 +53,7 @@ export class Line {
     const { socket } = setup
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
-    socket.on('data', (bytes: Uint8Array) => {
-      this.#heard += 1
-      this.#heardAt = performance.now()
-      const read = this.#frames.take(bytes)
-      if (!read.ok) this.destroy(new Error(read.error))
-    })
+    socket.on('data', this.#take)
     socket.on('drain', () => this.#pumpWaiting())
     socket.on('error', (problem) => {
       this.#problem ??= problem
@@ -97,6 +95,17 @@ export class Line {
   destroy(problem?: Error): void {
     this.#problem ??= problem ?? null
     this.#setup.socket.destroy()
+  }
+
+  readonly #take = (bytes: Uint8Array): void => {
+    this.#heard += 1
+    this.#heardAt = performance.now()
+    const read = this.#frames.take(bytes)
+    if (!read.ok) this.destroy(new Error(read.error))
+    const { socket } = this.#setup
+    if (this.#isInSlabs || socket.bytesRead <= BULK_BYTES || !readIntoSlabs(socket, this.#take)) return
+    this.#isInSlabs = true
+    socket.off('data', this.#take)
   }
 
   #send(kind: FrameKind, number: number, parts: readonly Uint8Array[], written?: Done): void {
@@ -173,7 +182,7 @@ export class Line {
     if (tunnel === null) return
     switch (kind) {
       case 'data':
-        if (!tunnel.receive(bytes)) this.destroy(new Error('the peer sent more than it was allowed to'))
+        if (!tunnel.receive(lend(bytes))) this.destroy(new Error('the peer sent more than it was allowed to'))
         return
       case 'end':
         return tunnel.receiveEnd()

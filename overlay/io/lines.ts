@@ -105,7 +105,7 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
     peers.set(id, peer)
     return peer
   }
-  const isDirect = (id: NodeId): boolean => connections.all(id).some(isTcp)
+  const isDirect = (id: NodeId): boolean => connections.usable(id).some(isTcp)
   const usable = (id: NodeId, { held }: Peer): readonly Held[] =>
     isDirect(id) ? [...held].filter(({ isCarried }) => !isCarried) : [...held]
   const loads = (held: readonly Held[]) =>
@@ -173,29 +173,42 @@ export async function openLines(setup: LinesSetup): Promise<Lines> {
       })
     return peer.opening
   }
+  /** Over the best connection that there is; where another becomes that meanwhile, over that one. */
   const open = async (id: NodeId, peer: Peer, signal: AbortSignal): Promise<void> => {
-    const direct = connections.all(id).filter(isTcp)
-    const [punched] = direct.filter((connection) => node.punched.has(connection))
-    const dialled = direct.filter((connection) => !node.punched.has(connection))
-    const outbound = dialled.find((connection) => reachOf(connection) !== null)
-    const [inbound] = dialled
-    if (outbound !== undefined) {
-      const reach = reachOf(outbound)
-      if (reach === null) throw new Error('the connection has no address')
-      return attach(id, await meeting.dial(outbound, reach, signal), true)
+    for (;;) {
+      const over = carrierFor(id)
+      if (over === null) throw new Error('there is no connection')
+      const left = connections.leaving(over, signal)
+      try {
+        return await openOver(over, id, peer, left.signal)
+      } catch (problem) {
+        if (signal.aborted || !left.signal.aborted) throw problem
+      } finally {
+        left.end()
+      }
     }
-    if (inbound === undefined && punched !== undefined) return attach(id, await dialPunched(punched, signal), true)
-    if (inbound === undefined) return attach(id, await dialCarried(id, signal), true)
-    await Promise.all([awaited(peer.waiting, signal), meeting.askToCall(inbound, signal)])
+  }
+  /** One that says where to connect to, one on which the peer is asked to connect, one through a hole, one relayed. */
+  const carrierFor = (id: NodeId): Connection | null => {
+    const all = connections.usable(id)
+    const dialled = all.filter((connection) => isTcp(connection) && !node.punched.has(connection))
+    const outbound = dialled.find((connection) => reachOf(connection) !== null)
+    return outbound ?? dialled[0] ?? all.find(isTcp) ?? all.find(({ direct }) => !direct) ?? null
+  }
+  const openOver = async (over: Connection, id: NodeId, peer: Peer, signal: AbortSignal): Promise<void> => {
+    if (!over.direct) return attach(id, await dialCarried(over, id, signal), true)
+    if (node.punched.has(over)) return attach(id, await dialPunched(over, signal), true)
+    const reach = reachOf(over)
+    if (reach !== null) return attach(id, await meeting.dial(over, reach, signal), true)
+    await Promise.all([awaited(peer.waiting, signal), meeting.askToCall(over, signal)])
   }
   /** Through a hole of its own in the NATs on both sides. */
   const dialPunched = (over: Connection, signal: AbortSignal): Promise<TLSSocket> =>
     meeting.dial(over, (begin) => setup.punchLine(over, begin, signal), signal)
   /** Over the relay by which the peer is connected, where we can connect to that. */
-  const dialCarried = async (id: NodeId, signal: AbortSignal): Promise<TLSSocket> => {
-    const relayed = connections.all(id).find(({ direct }) => !direct)
-    const via = relayed === undefined ? null : viaOf(relayed)
-    if (relayed === undefined || via === null) throw new Error('there is no connection')
+  const dialCarried = async (relayed: Connection, id: NodeId, signal: AbortSignal): Promise<TLSSocket> => {
+    const via = viaOf(relayed)
+    if (via === null) throw new Error('the connection names no relay')
     for (const relay of connections.all(via)) {
       const reach = reachOf(relay)
       if (reach !== null)

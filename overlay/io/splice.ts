@@ -1,6 +1,9 @@
 // Joins two byte streams end to end: back-pressure both ways, a half-close is carried over, a cut cuts the other.
 
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { readIntoSlabs } from './slab-reading.ts'
+import { lend } from './slabs.ts'
 import { freeSpent, maySpend } from './spent-bytes.ts'
 
 /** Carries bytes both ways until both directions ended; an error or a cut on one side destroys the other. */
@@ -13,6 +16,8 @@ export function splice(a: Duplex, b: Duplex): void {
 
 /** What is written at once at most; a guess between few system calls and little memory. */
 export const BATCH_BYTES_MAX = 262_144
+/** A socket that said more is read into slabs: what they spare is worth the memory that they take. A guess. */
+const BULK_BYTES = 1_048_576
 
 /**
  * As `pipe()`, but what comes in one turn of the event loop is written at once: each piece that a socket hands out is a
@@ -27,16 +32,27 @@ function carry(from: Duplex, to: Duplex): void {
     to.uncork()
     if (to.writableNeedDrain) from.pause()
   }
-  from.on('data', (bytes: Buffer) => {
+  const write = (bytes: Uint8Array): void => {
+    if (areSpent) to.write(bytes, (problem) => problem || freeSpent(bytes))
+    else to.write(bytes)
+  }
+  // All that there was is in it, so it does not wait for more.
+  const onSlab = (bytes: Uint8Array): void => {
+    write(lend(bytes))
+    if (to.writableNeedDrain) from.pause()
+  }
+  const onData = (bytes: Uint8Array): void => {
     if (!isCorked) {
       isCorked = true
       to.cork()
       setImmediate(flush)
     }
-    if (areSpent) to.write(bytes, (problem) => problem || freeSpent(bytes))
-    else to.write(bytes)
+    write(bytes)
     if (to.writableLength >= BATCH_BYTES_MAX) flush()
-  })
+    const isBulk = areSpent && from instanceof Socket && from.bytesRead > BULK_BYTES
+    if (isBulk && readIntoSlabs(from, onSlab)) from.off('data', onData)
+  }
+  from.on('data', onData)
   to.on('drain', () => from.resume())
   from.on('end', () => to.end())
   if (to.writableNeedDrain) from.pause()

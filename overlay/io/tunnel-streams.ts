@@ -18,7 +18,7 @@ import type { SignerFacts } from '../wire/envelope.ts'
 import { peerOf } from './connections.ts'
 import type { Counters } from './counters.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
-import { messageOf, within } from './deadline.ts'
+import { type Deadline, messageOf, within } from './deadline.ts'
 import { sendEarly } from './early-bytes.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import type { TunnelOnLine } from './lines.ts'
@@ -149,6 +149,8 @@ async function otherEnd(
 export interface TunnelWays {
   readonly counters: Counters
   connect(signal: AbortSignal): Promise<Connection>
+  /** Aborts with the outer signal, or when another connection should be used instead. */
+  leaving(connection: Connection, outer: AbortSignal): Deadline
   /** A tunnel on a line; null where there is none. */
   line(signal: AbortSignal): Promise<TunnelOnLine | null>
 }
@@ -159,39 +161,68 @@ export interface TunnelRequest {
   readonly caller: Duplex | null
 }
 
-/** Opens a tunnel: on a line, or else as a libp2p stream. Never rejects. */
+/**
+ * Opens a tunnel: on a line, or else as a libp2p stream. Where the way to the peer turns out to be dead and there is
+ * another, it goes on at once, as long as nothing of the caller's was sent. Never rejects.
+ */
 export async function openTunnelOver(
   ways: TunnelWays,
-  { header, caller }: TunnelRequest,
+  request: TunnelRequest,
   signal: AbortSignal,
 ): Promise<Result<Duplex, TunnelFailure>> {
   const patience = within(TUNNEL_OPEN_TIMEOUT_MS, signal)
-  const bounded = patience.signal
   try {
-    const connection = await ways.connect(bounded)
-    const onLine = await ways.line(bounded)
-    if (onLine !== null) {
-      const isEarly = onLine.silentMs <= EARLY_SILENCE_MS_MAX
-      const opened = await askFor(onLine.duplex, header, bounded, isEarly ? caller : null).catch(lostOrNull)
-      if (opened !== null) {
-        ways.counters.add('tunnels-on-lines')
-        return opened
+    for (;;) {
+      const connection = await ways.connect(patience.signal)
+      const left = ways.leaving(connection, patience.signal)
+      try {
+        return await openOnce(ways, connection, request, { patience: patience.signal, left: left.signal })
+      } catch (problem) {
+        if (patience.signal.aborted || !left.signal.aborted) throw problem
+        ways.counters.add('tunnels-moved')
+      } finally {
+        left.end()
       }
-      // The line was lost, or closed at the very moment.
-      bounded.throwIfAborted()
-      ways.counters.add('tunnels-line-lost')
     }
-    const stream: Stream = await connection.newStream(TUNNEL_PROTOCOL, {
-      signal: bounded,
-      runOnLimitedConnection: true,
-      maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
-    })
-    return await askFor(libp2pDuplex(stream), header, bounded, null)
   } catch (problem) {
     return err({ code: 'unreachable', detail: messageOf(problem) })
   } finally {
     patience.end()
   }
+}
+
+/** When nobody waits any more; and, before that, when another connection should be used instead. */
+interface Ends {
+  readonly patience: AbortSignal
+  readonly left: AbortSignal
+}
+
+async function openOnce(
+  ways: TunnelWays,
+  connection: Connection,
+  { header, caller }: TunnelRequest,
+  ends: Ends,
+): Promise<Result<Duplex, TunnelFailure>> {
+  const onLine = await ways.line(ends.left)
+  if (ends.left.aborted) onLine?.duplex.destroy()
+  ends.left.throwIfAborted()
+  if (onLine !== null) {
+    const isEarly = onLine.silentMs <= EARLY_SILENCE_MS_MAX
+    const opened = await askFor(onLine.duplex, header, ends, isEarly ? caller : null).catch(lostOrNull)
+    if (opened !== null) {
+      ways.counters.add('tunnels-on-lines')
+      return opened
+    }
+    // The line was lost, or closed at the very moment.
+    ends.left.throwIfAborted()
+    ways.counters.add('tunnels-line-lost')
+  }
+  const stream: Stream = await connection.newStream(TUNNEL_PROTOCOL, {
+    signal: ends.left,
+    runOnLimitedConnection: true,
+    maxOutboundStreams: TUNNELS_SERVED_MAX + 1,
+  })
+  return await askFor(libp2pDuplex(stream), header, ends, null)
 }
 
 /** The caller's first bytes went out, and no answer came. */
@@ -209,7 +240,7 @@ const lostOrNull = (problem: unknown): Result<never, TunnelFailure> | null =>
 async function askFor(
   duplex: Duplex,
   header: TunnelHeader,
-  signal: AbortSignal,
+  { patience, left }: Ends,
   caller: Duplex | null,
 ): Promise<Result<Duplex, TunnelRefusal>> {
   // Until the answer is here nobody else listens; afterwards the holder of the duplex does.
@@ -218,8 +249,13 @@ async function askFor(
   writeFrame(duplex, encodeHeader(header))
   const early = caller === null ? null : sendEarly(caller, duplex)
   duplex.uncork()
+  const onLeft = (): void => {
+    if (!early?.wereSent()) duplex.destroy(left.reason)
+  }
+  left.addEventListener('abort', onLeft, { once: true })
+  if (left.aborted) onLeft()
   try {
-    const answer = decodeAnswer(await readFrame(duplex, TUNNEL_ANSWER_BYTES_MAX, signal))
+    const answer = decodeAnswer(await readFrame(duplex, TUNNEL_ANSWER_BYTES_MAX, patience))
     if (answer.ok) {
       early?.keep()
       return ok(duplex)
@@ -234,5 +270,7 @@ async function askFor(
     early?.keep()
     if (early?.wereSent()) throw new LostBytesError(messageOf(problem))
     throw problem
+  } finally {
+    left.removeEventListener('abort', onLeft)
   }
 }

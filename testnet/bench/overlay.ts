@@ -37,6 +37,8 @@ const READY_MS_MAX = 60_000
 const STREAMS = [1, 8] as const
 /** Enough openings for both ends to have compiled what they run: the tunnel is to be warm. */
 const LATENCY = { openings: 1_000, requests: 2_000 }
+/** One turn of each way, in each round. */
+const LATENCY_TURN = { openings: 200, requests: 400 }
 const QUESTIONS = 20_000
 const TUNNELS_IDLE = 1_000
 const MEMORY_BYTES = 1_000_000_000
@@ -113,7 +115,7 @@ async function measure(stage: Stage, options: OverlayBenchOptions): Promise<read
     await warmUp(stage)
     for (const streams of STREAMS) figures.push(...(await throughput(stage, streams, options)))
   }
-  if (isWanted('latency')) figures.push(...(await latencies(stage)))
+  if (isWanted('latency')) figures.push(...(await latencies(stage, options)))
   if (isWanted('names')) figures.push(await resolution(stage))
   return figures
 }
@@ -245,14 +247,30 @@ function ping(node: FleetNode, to: string): { stop(): Promise<readonly number[]>
   }
 }
 
-async function latencies({ places, ours, others }: Stage): Promise<readonly Figure[]> {
+/** Each way in turn, round after round, once ours are warm; what a round has of other work counts for all. */
+async function latencies({ places, ours, others }: Stage, { runs }: OverlayBenchOptions): Promise<readonly Figure[]> {
+  const ways = Object.entries({ ...others, ...ours })
+  const rounds = new Map<string, { readonly first: number; readonly request: number }[]>()
+  for (const way of Object.values(ours)) await clientAt(places.near, { kind: 'latency', way, ...LATENCY })
+  for (let run = 0; run < runs; run++) {
+    for (const [name, way] of ways) {
+      const { firstMs, requestMs } = await clientAt<Latencies>(places.near, { kind: 'latency', way, ...LATENCY_TURN })
+      rounds.set(name, [...(rounds.get(name) ?? []), { first: median(firstMs), request: median(requestMs) }])
+    }
+  }
+  const { openings, requests } = LATENCY_TURN
+  console.log(`\nMedians of ${runs} rounds of ${openings} openings and ${requests} requests, ${loadNow()}:`)
+  const relays = rounds.get(RELAYS) ?? []
   const measured = new Map<string, { readonly first: number; readonly request: number }>()
-  console.log(`\nMedians of ${LATENCY.openings} openings and ${LATENCY.requests} requests, ${loadNow()}:`)
-  for (const [name, way] of Object.entries({ ...others, ...ours })) {
-    const { firstMs, requestMs } = await clientAt<Latencies>(places.near, { kind: 'latency', way, ...LATENCY })
-    const [first, request] = [median(firstMs), median(requestMs)]
+  for (const [name, all] of rounds) {
+    const first = median(all.map((round) => round.first))
+    const request = median(all.map((round) => round.request))
+    const more = median(all.map((round, index) => round.first - (relays[index]?.first ?? Number.NaN)))
     measured.set(name, { first, request })
-    console.log(`  ${name.padEnd(28)} first byte ${first.toFixed(2)} ms, request ${request.toFixed(3)} ms`)
+    console.log(
+      `  ${name.padEnd(28)} first byte ${first.toFixed(2)} ms, ${more.toFixed(2)} ms more than ${RELAYS}; ` +
+        `request ${request.toFixed(3)} ms`,
+    )
   }
   const roundTrip = measured.get('TCP itself')?.request ?? Number.NaN
   return Object.keys(ours).flatMap((name): readonly Figure[] => {
