@@ -68,14 +68,14 @@ export function whyNot(
   return shortOf(larger(needOf(spec), own), free, summary.name)
 }
 
-/**
- * A leader asks for room: kept for RESERVATION_MS, or refused with the reason. Only the proven leader of the cluster is
- * answered.
- */
+/** Whether the proven leader of the cluster asks: only that one is answered. */
+export const isAskedByLeader = ({ domain, view }: WorkerState, { from, message }: Opened<AskMessage>): boolean =>
+  message.domain === domain && view.leaders.leaderAt(domain, message.fence) === from
+
+/** A leader asks for room: kept for RESERVATION_MS, or refused with the reason. Returns for what it is kept. */
 export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey | null {
   const { state, context } = turn
   const { domain, fence, askId, service, number, specClock, avoid } = opened.message
-  if (domain !== state.domain || state.view.leaders.leaderAt(domain, fence) !== opened.from) return null
   const key = instanceKey(service, number)
   const bytes = specBytesOf(opened.message)
   const owner = ownerOfAsk({ operator: state.operator, store: state.view.store }, opened)

@@ -84,7 +84,7 @@ function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): vo
   turn.state = { ...state, lead: { ...state.lead, nextAsk: state.lead.nextAsk + 1 } }
   beginAsk(state.asks, askId, key)
   change(turn, key, work, { phase: { kind: 'confirming', askId, deadline, reminders } })
-  sendAsk(turn, key, placed.child, askId, known)
+  sendAsk(turn, key, placed.child, askId, known, { reminds: true })
 }
 
 /**

@@ -4,6 +4,7 @@ import type { ChildId, DomainPath, NodeId, OperatorId, ServiceId } from '../over
 import type { MessageSchemas } from '../overlay/wire/codec.ts'
 import {
   bytes,
+  flag,
   type Infer,
   list,
   literal,
@@ -60,6 +61,8 @@ export const askSchema = object({
   avoid: list(text<NodeId>(128), 64),
   /** A selector of nodes and clusters: whoever asked for the move wants it there. */
   to: optional(text(SELECTOR_CHARS_MAX)),
+  /** The child has the order already, and who gave it heard nothing of it: a node says again what became of it. */
+  reminds: optional(flag),
   also: further,
 })
 export type AskMessage = Infer<typeof askSchema>

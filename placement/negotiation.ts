@@ -102,7 +102,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     phase: { kind: 'asking', askId, child: best.child, deadline, tries: 1, why: best.reason, round },
   })
   enterAsked(state.ledger, key, best.child, needOf(round.known.spec))
-  sendAsk(turn, key, best.child, askId, round.known, round.to)
+  sendAsk(turn, key, best.child, askId, round.known, round)
 }
 
 /** The children that may run it: all, or the one that a daemon's instance is for. */
@@ -129,7 +129,7 @@ export function sendAsk(
   child: ChildId,
   askId: string,
   known: KnownSpec,
-  to: string | null = null,
+  { to = null, reminds = false }: { readonly to?: string | null; readonly reminds?: boolean } = {},
 ): void {
   const { state } = turn
   if (state.lead === null) return
@@ -147,6 +147,7 @@ export function sendAsk(
     ...(operator !== null && { operator }),
     avoid: state.work.get(key)?.order?.avoid ?? [],
     ...(to !== null && { to }),
+    ...(reminds && { reminds }),
     ...roomFor(state.view.inventory, child),
   })
 }
@@ -246,7 +247,7 @@ export function onAskDeadline(turn: Turn, key: InstanceKey, work: Work): void {
   const isCurrent = placementOf(state, key)?.child === child && !isLost(state, child, children, context.now)
   if (isCurrent && tries < ASK_TRIES_CURRENT) {
     change(turn, key, work, { phase: { ...phase, tries: tries + 1, deadline: context.now + askMs(turn, child) } })
-    sendAsk(turn, key, child, askId, round.known, round.to)
+    sendAsk(turn, key, child, askId, round.known, round)
     return
   }
   letGo(turn, work)

@@ -15,7 +15,7 @@ import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { compareClocks, compareFences, type InstanceRecord } from '../services-registry/record.ts'
-import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
+import { isAskedByLeader, liveInstances, onAsk, onRelease, promised } from './admission.ts'
 import { foldSends, unfold } from './batch.ts'
 import { evict } from './eviction.ts'
 import { decodeKept, type Kept, keptKey } from './kept.ts'
@@ -227,8 +227,11 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
   const { message } = opened
   switch (message.kind) {
     case 'placement/ask': {
-      const key = onAsk(turn, opened as Opened<typeof message>)
-      if (key !== null) reconcile(turn, key)
+      const asked = opened as Opened<typeof message>
+      if (!isAskedByLeader(turn.state, asked)) return
+      const key = onAsk(turn, asked)
+      if (message.reminds === true) sayAgain(turn, instanceKey(message.service, message.number))
+      else if (key !== null) reconcile(turn, key)
       return
     }
     case 'placement/release':
@@ -249,6 +252,20 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
     default:
       unreachable(message)
   }
+}
+
+/**
+ * The leader has heard nothing of an order, perhaps because it was over at once: that an instance has ended is no part
+ * of what stores compare. What was declined is looked at anew; of the rest the last word is said once more.
+ */
+function sayAgain(turn: WorkerTurn, key: InstanceKey): void {
+  const { sequence } = turn.state
+  turn.state.declined.delete(key)
+  reconcile(turn, key)
+  const { service, number } = splitInstanceKey(key)
+  const managed = turn.state.instances.get(key)
+  const isHere = turn.state.view.store.placement(service, number)?.message.child === turn.state.self
+  if (isHere && managed !== undefined && turn.state.sequence === sequence) authorReport(turn, managed)
 }
 
 function onServiceChanged(turn: WorkerTurn, service: ServiceId, number: number | null): void {
