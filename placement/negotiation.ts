@@ -35,6 +35,7 @@ import {
   drop,
   type KnownSpec,
   letGo,
+  nextQuestion,
   type Order,
   type Round,
   type Submitter,
@@ -64,8 +65,7 @@ export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move:
 function askNext(turn: Turn, key: InstanceKey, round: Round): void {
   const { state, context } = turn
   const work = state.work.get(key)
-  const lead = state.lead
-  if (work === undefined || lead === null) return
+  if (work === undefined || state.lead === null) return
   const places: PlanInput = {
     key,
     spec: round.known.spec,
@@ -93,9 +93,8 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     exhausted(turn, key, round.known, [...round.reasons, ...ruledOut])
     return
   }
-  const { epoch, term } = lead.fence
-  const askId = `${epoch}.${term}.${lead.nextAsk}`
-  turn.state = { ...state, lead: { ...lead, nextAsk: lead.nextAsk + 1 } }
+  const askId = nextQuestion(turn)
+  if (askId === null) return
   beginAsk(state.asks, askId, key)
   const deadline = context.now + askMs(turn, best.child)
   change(turn, key, work, {
