@@ -32,6 +32,7 @@ const domain = text<DomainPath>(256)
 const service = text<ServiceId>(255)
 const instanceNumber = whole(0, INSTANCE_NUMBER_MAX)
 const askId = text(64)
+export const REQUEST_ID_CHARS_MAX = 64
 
 /**
  * Further instances of the same service that all else of the message holds for as well; of an offer, the score of the
@@ -132,7 +133,7 @@ export const moveSchema = object({
   /** The domain whose leader shall see to it. */
   domain,
   /** Of who asks; a repeated request is answered as before. */
-  requestId: text(64),
+  requestId: text(REQUEST_ID_CHARS_MAX),
   /** Who is told what comes of it. */
   requester: nullable(text<NodeId>(128)),
   service,
@@ -150,7 +151,7 @@ export const movedSchema = object({
   kind: literal('placement/moved'),
   /** The domain whose leader decided. */
   domain,
-  requestId: text(64),
+  requestId: text(REQUEST_ID_CHARS_MAX),
   service,
   number: instanceNumber,
   /** `moving`: it starts on `child`, and runs where it was until it runs there. */

@@ -220,6 +220,19 @@ test('when no device of its cluster is left, what a drained device runs moves to
   assert.ok(isSettled(fleet))
 })
 
+test('what found no place at first leaves a drained device as soon as there is one, each instance for itself', () => {
+  const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 }, 4)
+  assert.deepEqual(nodesOf(fleet.running()), ['a1', 'a1', 'b1', 'b1'])
+  setIntake(fleet, nodeId('a1'), 'cordoned')
+  fleet.run(3_000)
+  setIntake(fleet, nodeId('b1'), 'draining')
+  fleet.run(20_000)
+  assert.deepEqual(nodesOf(fleet.running()), ['a1', 'a1', 'b1', 'b1'])
+  assert.equal(new Set(fleet.moved.map(({ number }) => number)).size, 2, 'the device is told of both why they stay')
+  setIntake(fleet, nodeId('a1'), 'open')
+  fleet.until('they have left', () => nodesOf(fleet.running()).join() === 'a1,a1,a1,a1', 60_000)
+})
+
 test('what cannot leave a drained device stays and says why', () => {
   const fleet = new Fleet()
   fleet.submit(specOf({ constraints: [{ kind: 'direct', node: 'device-b2', cluster: null, clusters: [] }] }))
