@@ -233,6 +233,24 @@ test('what found no place at first leaves a drained device as soon as there is o
   fleet.until('they have left', () => nodesOf(fleet.running()).join() === 'a1,a1,a1,a1', 60_000)
 })
 
+test('a move ends also when the device that it went to is drained before anybody heard that it runs there', () => {
+  const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 })
+  const home = homeOf(fleet)
+  const other = nodeId(home === 'a1' ? 'b1' : 'a1')
+  const cluster = `/${other[0]}` as DomainPath
+  fleet.elect(ROOT, home)
+  fleet.run(5_000)
+  migrate(fleet, WEB, 0)
+  fleet.until('both run', () => fleet.running().length === 2)
+  fleet.cut(cluster)
+  setIntake(fleet, home, 'cordoned')
+  setIntake(fleet, other, 'draining')
+  fleet.run(5_000)
+  fleet.heal(cluster)
+  fleet.until('the old one has ended', () => nodesOf(fleet.running()).join() === other, 60_000)
+  assert.ok(isSettled(fleet))
+})
+
 test('what cannot leave a drained device stays and says why', () => {
   const fleet = new Fleet()
   fleet.submit(specOf({ constraints: [{ kind: 'direct', node: 'device-b2', cluster: null, clusters: [] }] }))
