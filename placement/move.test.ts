@@ -251,6 +251,26 @@ test('a move ends also when the device that it went to is drained before anybody
   assert.ok(isSettled(fleet))
 })
 
+test('a newer version that the new place does not take during a move runs where it was before', () => {
+  const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 })
+  const home = homeOf(fleet)
+  const other = nodeId(home === 'a1' ? 'b1' : 'a1')
+  const cluster = `/${other[0]}` as DomainPath
+  fleet.elect(ROOT, home)
+  fleet.run(5_000)
+  migrate(fleet, WEB, 0)
+  fleet.until('both run', () => fleet.running().length === 2)
+  fleet.cut(cluster)
+  setIntake(fleet, other, 'draining')
+  fleet.submit(specOf({ environment: { VERSION: '2' } }))
+  fleet.run(5_000)
+  fleet.heal(cluster)
+  fleet.until('only the new version runs', () => fleet.versionsOf('web').join() === '2', 60_000)
+  assert.equal(homeOf(fleet), home)
+  fleet.run(12_000)
+  assert.ok(isSettled(fleet))
+})
+
 test('what cannot leave a drained device stays and says why', () => {
   const fleet = new Fleet()
   fleet.submit(specOf({ constraints: [{ kind: 'direct', node: 'device-b2', cluster: null, clusters: [] }] }))

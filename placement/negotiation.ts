@@ -24,6 +24,7 @@ import { baselineOf, isLost, lastWordOf, orderFor, placementOf, verdictOf, wishO
 import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
+import { goingOn } from './move.ts'
 import { needOf } from './need.ts'
 import { IN_ORIGIN, specInOrigin } from './origin.ts'
 import { devicesOf, type PlanInput } from './plan.ts'
@@ -85,7 +86,9 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),
   }
   const { best, ruledOut } = choosePlace(places, state.rankings)
-  if (best === null && round.from !== null && round.from === besideOf(turn, key, round.known)) {
+  const goesOn = goingOn(turn, key) ?? besideOf(turn, key, round.known)
+  if (best === null && round.from !== null && round.from === goesOn) {
+    // Nobody else can take it: what goes on for the time being may have it for good.
     askNext(turn, key, { ...round, from: null, tried: new Set(), reasons: [] })
     return
   }
