@@ -10,6 +10,7 @@ import { endUnder, isSentAway } from './eviction.ts'
 import { encodeKept, keptKey } from './kept.ts'
 import { mayRun } from './may-run.ts'
 import { larger, NOTHING, needOf } from './need.ts'
+import { hasOutlived } from './own-word.ts'
 import { whyKept } from './policy-keeping.ts'
 import { type Reason, refusalSentence } from './refusal.ts'
 import { afterEnd, type End } from './restart-policy.ts'
@@ -45,7 +46,8 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
   }
   const declined = state.declined.get(key)
   const isObeyed = managed !== undefined && compareOrders(placed, managed.obeys) === 0
-  if (isObeyed || (declined !== undefined && compareOrders(placed, declined) === 0)) return
+  if ((isObeyed && !hasOutlived(state, managed)) || (declined !== undefined && compareOrders(placed, declined) === 0))
+    return
   const isDone = managed?.report.done === true && compareClocks(managed.obeys.specClock, placed.specClock) === 0
   if (placed.outcome !== undefined || isDone) {
     if (managed !== undefined) conclude(turn, managed, placed)
@@ -57,7 +59,7 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
 }
 
 /** Orders of one instance: by fence, then sequence. */
-const compareOrders = (a: Omit<Obeyed, 'specClock'>, b: Omit<Obeyed, 'specClock'>): number =>
+export const compareOrders = (a: Omit<Obeyed, 'specClock'>, b: Omit<Obeyed, 'specClock'>): number =>
   compareFences(a.fence, b.fence) || a.sequence - b.sequence
 
 /** Tells the leader that its placement is known and what it is to run is not; repeated until it is. */
