@@ -39,6 +39,10 @@ export function promised(state: WorkerState, except: InstanceKey | null = null):
 export const liveInstances = (state: WorkerState): number =>
   [...state.instances.values()].filter(({ phase }) => phase.kind !== 'ended').length
 
+/** Whether this node ended the instance to relieve itself, not long ago. */
+export const isEvicted = (state: WorkerState, key: InstanceKey, now: Millis): boolean =>
+  (state.evicted.get(key)?.until ?? now) > now
+
 /** Why an instance cannot run here; null when it can. */
 export function whyNot(
   turn: Pick<WorkerTurn, 'state' | 'context'>,
@@ -46,11 +50,12 @@ export function whyNot(
   spec: ServiceSpec,
   owner: OperatorId | null,
 ): Reason | null {
-  const { state } = turn
+  const { state, context } = turn
   const { summary } = state
   if (summary === null) return refusal('no-summary')
   const against = whyOwnerRefuses(turn, key, spec, owner)
   if (against !== null) return against
+  if (isEvicted(state, key, context.now)) return refusal('evicted')
   const offers = summary.runtimes.some(({ name }) => name === spec.runtime) && state.ready.has(spec.runtime)
   if (!offers) return refusal('runtime', spec.runtime)
   if (summary.pressure >= 2) return refusal('pressure')
@@ -63,14 +68,14 @@ export function whyNot(
   return shortOf(larger(needOf(spec), own), free, summary.name)
 }
 
-/**
- * A leader asks for room: kept for RESERVATION_MS, or refused with the reason. Only the proven leader of the cluster is
- * answered.
- */
+/** Whether the proven leader of the cluster asks: only that one is answered. */
+export const isAskedByLeader = ({ domain, view }: WorkerState, { from, message }: Opened<AskMessage>): boolean =>
+  message.domain === domain && view.leaders.leaderAt(domain, message.fence) === from
+
+/** A leader asks for room: kept for RESERVATION_MS, or refused with the reason. Returns for what it is kept. */
 export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey | null {
   const { state, context } = turn
   const { domain, fence, askId, service, number, specClock, avoid } = opened.message
-  if (domain !== state.domain || state.view.leaders.leaderAt(domain, fence) !== opened.from) return null
   const key = instanceKey(service, number)
   const bytes = specBytesOf(opened.message)
   const owner = ownerOfAsk({ operator: state.operator, store: state.view.store }, opened)
@@ -112,10 +117,6 @@ export function onAsk(turn: WorkerTurn, opened: Opened<AskMessage>): InstanceKey
 const isOthers = ({ summary, operator: own }: WorkerState, owner: OperatorId | null): boolean =>
   (summary?.pressure ?? 0) >= 1 && own !== owner
 
-/** Whether this node ended the instance to relieve itself, not long ago. */
-const isEvicted = (state: WorkerState, key: InstanceKey, now: Millis): boolean =>
-  (state.evicted.get(key)?.until ?? now) > now
-
 function whyRefused(
   turn: WorkerTurn,
   key: InstanceKey,
@@ -124,10 +125,9 @@ function whyRefused(
   avoid: readonly NodeId[],
   owner: OperatorId | null,
 ): Reason | null {
-  const { state, context } = turn
+  const { state } = turn
   if (compareFences(fence, highestFence(state, key)) < 0) return refusal('stale-fence')
   if (avoid.includes(state.self)) return refusal('avoided')
-  if (isEvicted(state, key, context.now)) return refusal('evicted')
   if (isOthers(state, owner)) return refusal('restricted')
   const isFull = !state.reservations.has(key) && state.reservations.size >= RESERVATIONS_MAX
   if (isFull) return refusal('busy')

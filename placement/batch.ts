@@ -75,8 +75,8 @@ function whatItSays(message: Batchable): string {
   const { kind, domain } = message
   switch (kind) {
     case 'placement/ask': {
-      const { fence, service, specClock, operator = null, avoid, to = null } = message
-      return JSON.stringify([kind, domain, fence, service, specClock, operator, avoid, to])
+      const { fence, service, specClock, operator = null, avoid, to = null, reminds = false } = message
+      return JSON.stringify([kind, domain, fence, service, specClock, operator, avoid, to, reminds])
     }
     case 'placement/offer': {
       const { service, child, node, nodeName } = message

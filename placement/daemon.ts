@@ -35,8 +35,13 @@ export function giveNumbers(turn: Turn, service: ServiceId): void {
   if (range === undefined || state.lead === null || state.lead.listenUntil !== null) return
   const before = state.slots.get(service) ?? new Map<ChildId, number>()
   const slots = new Map<ChildId, number>()
-  for (const { message } of state.view.store.placements(service)) keep(turn, service, range, message, slots)
-  const taken = new Set(slots.values())
+  // Where a number stands it is taken until that place was taken away, also of a device that shall run it no more.
+  const taken = new Set<number>()
+  for (const { message } of state.view.store.placements(service)) {
+    const placed = placementOf(state, instanceKey(service, message.number)) ?? message
+    if (placed.child !== null) taken.add(placed.number)
+    keep(turn, range, placed, slots)
+  }
   for (const [child, number] of before) {
     if (slots.has(child) || taken.has(number) || !isMeant(turn, range.spec, child)) continue
     slots.set(child, number)
@@ -56,13 +61,10 @@ export function giveNumbers(turn: Turn, service: ServiceId): void {
 /** A number that was given out stays while its child is known, and alive or not is meant. */
 function keep(
   turn: Turn,
-  service: ServiceId,
   { spec, first, last }: Range,
-  shown: PlacementRecord,
+  { child, number }: PlacementRecord,
   slots: Map<ChildId, number>,
 ): void {
-  const placed = placementOf(turn.state, instanceKey(service, shown.number)) ?? shown
-  const { child, number } = placed
   if (child === null || number < first || number > last || slots.has(child)) return
   const isKnown = turn.children.has(child) || !isLost(turn.state, child, turn.children, turn.context.now)
   const isAway = turn.children.get(child)?.alive !== true

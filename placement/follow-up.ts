@@ -13,7 +13,7 @@ import { leaveOf } from './leave.ts'
 import type { ReportMessage } from './messages.ts'
 import { goingOn, onRunning } from './move.ts'
 import { reportUp, sendAsk, speaksFor, startRound, toPending } from './negotiation.ts'
-import { change, drop, letGo, type Phase, send, show, type Turn, type Work } from './scheduler-state.ts'
+import { change, drop, letGo, nextQuestion, type Phase, send, show, type Turn, type Work } from './scheduler-state.ts'
 
 /** Which placement is meant, as far as a child can say. */
 type Named = Pick<PlacementRecord, 'service' | 'number' | 'fence'>
@@ -70,21 +70,18 @@ export function onConfirmDeadline(turn: Turn, key: InstanceKey, work: Work): voi
 function remind(turn: Turn, key: InstanceKey, work: Work, reminders: number): void {
   const { state, context } = turn
   const { service, number } = splitInstanceKey(key)
-  const placed = placementOf(state, key)
+  const child = placementOf(state, key)?.child ?? null
   const wish = wishOf(state, service, number)
-  const deadline = context.now + state.timing.confirmMs
   const known = wish.kind === 'wanted' ? wish.known : null
-  if (placed === null || placed.child === null || known === null || state.lead === null) {
-    change(turn, key, work, { phase: { kind: 'confirming', askId: null, deadline, reminders } })
+  const askId = child === null || known === null ? null : nextQuestion(turn)
+  const deadline = context.now + state.timing.confirmMs
+  change(turn, key, work, { phase: { kind: 'confirming', askId, deadline, reminders } })
+  if (child === null || known === null || askId === null) {
     if (wish.kind === 'wanted' && known === null) reportUp(turn, key, 'no-spec', wish.problem)
     return
   }
-  const { epoch, term } = state.lead.fence
-  const askId = `${epoch}.${term}.${state.lead.nextAsk}`
-  turn.state = { ...state, lead: { ...state.lead, nextAsk: state.lead.nextAsk + 1 } }
   beginAsk(state.asks, askId, key)
-  change(turn, key, work, { phase: { kind: 'confirming', askId, deadline, reminders } })
-  sendAsk(turn, key, placed.child, askId, known)
+  sendAsk(turn, key, child, askId, known, { reminds: true })
 }
 
 /**

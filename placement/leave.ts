@@ -15,9 +15,21 @@ import { mayDeploy } from '../services-registry/authority.ts'
 import type { PlacementRecord } from '../services-registry/record.ts'
 import { MOVES_ANSWERED_MAX, REASON_CHARS_MAX } from './constants.ts'
 import { placementOf, wishOf } from './desire.ts'
-import type { MovedMessage, MoveMessage } from './messages.ts'
-import { change, type Leave, type SchedulerState, send, show, type Turn, tell } from './scheduler-state.ts'
+import { type MovedMessage, type MoveMessage, REQUEST_ID_CHARS_MAX } from './messages.ts'
+import {
+  change,
+  type Leave,
+  nextQuestion,
+  type SchedulerState,
+  send,
+  show,
+  type Turn,
+  tell,
+} from './scheduler-state.ts'
 import { callName } from './summary.ts'
+
+/** Of a device's id, as its end differs most; two that share it would have to ask in the same term as well. */
+const DEVICE_CHARS = 8
 
 /** Why the instance shall leave the child that it is placed on; null when it may stay. */
 export function leaveOf(state: SchedulerState, key: InstanceKey): Leave | null {
@@ -37,7 +49,7 @@ function isMovedAbove(state: SchedulerState, { service, number }: PlacementRecor
 function drainOf(state: SchedulerState, { sequence }: PlacementRecord, child: ChildId): Leave | null {
   const news = state.view.inventory.get(child)?.news
   if (news?.kind !== 'node' || news.summary.intake !== 'draining') return null
-  const requestId = `drain-${news.child.slice(-12)}-${sequence}`
+  const requestId = `drain-${news.child.slice(-DEVICE_CHARS)}-${sequence}`
   const why = `${callName(news)} is drained`
   return { requestId, requester: news.child, from: child, to: null, why, refused: '', isDrain: true }
 }
@@ -49,7 +61,7 @@ export function onMove(turn: Turn, opened: Opened<MoveMessage>): InstanceKey | n
   const { service, number, requestId, to } = message
   const key = instanceKey(service, number)
   const before = state.answered.get(requestId)
-  if (before !== undefined) {
+  if (before !== undefined && before.service === service && before.number === number) {
     if (message.requester !== null) send(turn, message.requester, before)
     return null
   }
@@ -108,7 +120,8 @@ export function cannotLeave(turn: Turn, key: InstanceKey, leave: Leave, reason: 
   const isOwn = parent === null || wish.kind !== 'wanted' || wish.by === 'own'
   tell(turn, 'instance-cannot-leave', { service, number, child: leave.from, reason }, 'warn')
   if (!isOwn) {
-    const { requestId, requester, to } = leave
+    const { requester, to } = leave
+    const requestId = leave.isDrain ? anotherTry(turn, leave) : leave.requestId
     const message = { kind: 'placement/move' as const, domain: parent, requestId, requester, service, number, to }
     send(turn, parent, { ...message, by: ownMark(state), refused: refused.slice(0, REASON_CHARS_MAX) })
   } else answer(turn, key, leave, 'refused', null, refused)
@@ -116,6 +129,13 @@ export function cannotLeave(turn: Turn, key: InstanceKey, leave: Leave, reason: 
   if (leave.isDrain) waitToLeave(turn, key, `${leave.why}, and it cannot be moved: ${reason}`)
   else change(turn, key, placed, { phase: { kind: 'idle' } })
 }
+
+/**
+ * Who hears a request again answers as before. What a drain or a measured limit wants moved is wanted for as long as
+ * that lasts, each instance for itself, so each try is a request of its own.
+ */
+const anotherTry = (turn: Turn, { requestId, from }: Leave): string =>
+  `leave-${from.slice(-DEVICE_CHARS)}-${nextQuestion(turn) ?? requestId}`.slice(0, REQUEST_ID_CHARS_MAX)
 
 /** A drained device is emptied as soon as somebody can take what it has. */
 function waitToLeave(turn: Turn, key: InstanceKey, reason: string): void {

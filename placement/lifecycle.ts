@@ -6,11 +6,13 @@ import { compareClocks, compareFences, type Endpoint, type PlacementRecord } fro
 import { whyNot } from './admission.ts'
 import { MISSING_SPEC_REPEAT_MS, RUNTIME_WAIT_MS, STABLE_RUN_MS, STOP_REPEAT_MS } from './constants.ts'
 import { type Described, describedBy } from './described.ts'
+import { endUnder, isSentAway } from './eviction.ts'
 import { encodeKept, keptKey } from './kept.ts'
 import { mayRun } from './may-run.ts'
 import { larger, NOTHING, needOf } from './need.ts'
+import { hasOutlived } from './own-word.ts'
 import { whyKept } from './policy-keeping.ts'
-import { refusalSentence } from './refusal.ts'
+import { type Reason, refusalSentence } from './refusal.ts'
 import { afterEnd, type End } from './restart-policy.ts'
 import type { RuntimeEvent } from './runtime.ts'
 import { specIdOf } from './spec-id.ts'
@@ -44,7 +46,8 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
   }
   const declined = state.declined.get(key)
   const isObeyed = managed !== undefined && compareOrders(placed, managed.obeys) === 0
-  if (isObeyed || (declined !== undefined && compareOrders(placed, declined) === 0)) return
+  if ((isObeyed && !hasOutlived(state, managed)) || (declined !== undefined && compareOrders(placed, declined) === 0))
+    return
   const isDone = managed?.report.done === true && compareClocks(managed.obeys.specClock, placed.specClock) === 0
   if (placed.outcome !== undefined || isDone) {
     if (managed !== undefined) conclude(turn, managed, placed)
@@ -56,7 +59,7 @@ export function reconcile(turn: WorkerTurn, key: InstanceKey): void {
 }
 
 /** Orders of one instance: by fence, then sequence. */
-const compareOrders = (a: Omit<Obeyed, 'specClock'>, b: Omit<Obeyed, 'specClock'>): number =>
+export const compareOrders = (a: Omit<Obeyed, 'specClock'>, b: Omit<Obeyed, 'specClock'>): number =>
   compareFences(a.fence, b.fence) || a.sequence - b.sequence
 
 /** Tells the leader that its placement is known and what it is to run is not; repeated until it is. */
@@ -87,6 +90,7 @@ function obey(turn: WorkerTurn, key: InstanceKey, placed: PlacementRecord, descr
   const { bytes, spec, owner, isReserved } = described
   const isLive = before !== undefined && before.phase.kind !== 'ended'
   const obeys: Obeyed = { fence: placed.fence, sequence: placed.sequence, specClock: placed.specClock }
+  if (before !== undefined && !isReserved && isSentAway(turn, before)) return endUnder(turn, before, obeys, described)
   const needsRoom = !isReserved && !(isLive && before.bytes === bytes)
   if (needsRoom && !isAdmitted(turn, key, placed, obeys, described)) return
   state.missing.delete(key)
@@ -163,14 +167,18 @@ function isAdmitted(
   const reason = whyNot(turn, key, spec, owner)
   if (reason === null) return true
   state.declined.set(key, obeys)
-  const why = reason.code === 'policy' ? 'it may not run here' : 'its offer had expired and there is no room any more'
-  const sentence = `${why}: ${refusalSentence([reason], 1)}`
+  const sentence = `${whyDeclined(reason)}: ${refusalSentence([reason], 1)}`
   const report = reporting(turn, 'lost', sentence, { live: false })
   const before = state.instances.get(key)
   if (before === undefined) authorReport(turn, { service, number, report, restarts: 0, obeys })
   else giveUp(turn, before, { ...before, obeys, report })
   tellWorker(turn, 'placement-declined', { service, number, reason: sentence }, 'warn')
   return false
+}
+
+function whyDeclined({ code }: Reason): string {
+  if (code === 'policy') return 'it may not run here'
+  return code === 'evicted' ? 'not again so soon' : 'its offer had expired and there is no room any more'
 }
 
 /** Ends what a declined order was to replace: it would run on under the older one, which nobody stands by any more. */

@@ -4,6 +4,7 @@ import type { ChildId, DomainPath, NodeId, OperatorId, ServiceId } from '../over
 import type { MessageSchemas } from '../overlay/wire/codec.ts'
 import {
   bytes,
+  flag,
   type Infer,
   list,
   literal,
@@ -31,6 +32,7 @@ const domain = text<DomainPath>(256)
 const service = text<ServiceId>(255)
 const instanceNumber = whole(0, INSTANCE_NUMBER_MAX)
 const askId = text(64)
+export const REQUEST_ID_CHARS_MAX = 64
 
 /**
  * Further instances of the same service that all else of the message holds for as well; of an offer, the score of the
@@ -60,6 +62,8 @@ export const askSchema = object({
   avoid: list(text<NodeId>(128), 64),
   /** A selector of nodes and clusters: whoever asked for the move wants it there. */
   to: optional(text(SELECTOR_CHARS_MAX)),
+  /** The child has the order already, and who gave it heard nothing of it: a node says again what became of it. */
+  reminds: optional(flag),
   also: further,
 })
 export type AskMessage = Infer<typeof askSchema>
@@ -129,7 +133,7 @@ export const moveSchema = object({
   /** The domain whose leader shall see to it. */
   domain,
   /** Of who asks; a repeated request is answered as before. */
-  requestId: text(64),
+  requestId: text(REQUEST_ID_CHARS_MAX),
   /** Who is told what comes of it. */
   requester: nullable(text<NodeId>(128)),
   service,
@@ -147,7 +151,7 @@ export const movedSchema = object({
   kind: literal('placement/moved'),
   /** The domain whose leader decided. */
   domain,
-  requestId: text(64),
+  requestId: text(REQUEST_ID_CHARS_MAX),
   service,
   number: instanceNumber,
   /** `moving`: it starts on `child`, and runs where it was until it runs there. */

@@ -220,6 +220,57 @@ test('when no device of its cluster is left, what a drained device runs moves to
   assert.ok(isSettled(fleet))
 })
 
+test('what found no place at first leaves a drained device as soon as there is one, each instance for itself', () => {
+  const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 }, 4)
+  assert.deepEqual(nodesOf(fleet.running()), ['a1', 'a1', 'b1', 'b1'])
+  setIntake(fleet, nodeId('a1'), 'cordoned')
+  fleet.run(3_000)
+  setIntake(fleet, nodeId('b1'), 'draining')
+  fleet.run(20_000)
+  assert.deepEqual(nodesOf(fleet.running()), ['a1', 'a1', 'b1', 'b1'])
+  assert.equal(new Set(fleet.moved.map(({ number }) => number)).size, 2, 'the device is told of both why they stay')
+  setIntake(fleet, nodeId('a1'), 'open')
+  fleet.until('they have left', () => nodesOf(fleet.running()).join() === 'a1,a1,a1,a1', 60_000)
+})
+
+test('a move ends also when the device that it went to is drained before anybody heard that it runs there', () => {
+  const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 })
+  const home = homeOf(fleet)
+  const other = nodeId(home === 'a1' ? 'b1' : 'a1')
+  const cluster = `/${other[0]}` as DomainPath
+  fleet.elect(ROOT, home)
+  fleet.run(5_000)
+  migrate(fleet, WEB, 0)
+  fleet.until('both run', () => fleet.running().length === 2)
+  fleet.cut(cluster)
+  setIntake(fleet, home, 'cordoned')
+  setIntake(fleet, other, 'draining')
+  fleet.run(5_000)
+  fleet.heal(cluster)
+  fleet.until('the old one has ended', () => nodesOf(fleet.running()).join() === other, 60_000)
+  assert.ok(isSettled(fleet))
+})
+
+test('a newer version that the new place does not take during a move runs where it was before', () => {
+  const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 })
+  const home = homeOf(fleet)
+  const other = nodeId(home === 'a1' ? 'b1' : 'a1')
+  const cluster = `/${other[0]}` as DomainPath
+  fleet.elect(ROOT, home)
+  fleet.run(5_000)
+  migrate(fleet, WEB, 0)
+  fleet.until('both run', () => fleet.running().length === 2)
+  fleet.cut(cluster)
+  setIntake(fleet, other, 'draining')
+  fleet.submit(specOf({ environment: { VERSION: '2' } }))
+  fleet.run(5_000)
+  fleet.heal(cluster)
+  fleet.until('only the new version runs', () => fleet.versionsOf('web').join() === '2', 60_000)
+  assert.equal(homeOf(fleet), home)
+  fleet.run(12_000)
+  assert.ok(isSettled(fleet))
+})
+
 test('what cannot leave a drained device stays and says why', () => {
   const fleet = new Fleet()
   fleet.submit(specOf({ constraints: [{ kind: 'direct', node: 'device-b2', cluster: null, clusters: [] }] }))

@@ -24,6 +24,7 @@ import { baselineOf, isLost, lastWordOf, orderFor, placementOf, verdictOf, wishO
 import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
 import { enterAsked } from './ledger.ts'
 import type { AskMessage, OfferMessage, RefuseMessage } from './messages.ts'
+import { goingOn } from './move.ts'
 import { needOf } from './need.ts'
 import { IN_ORIGIN, specInOrigin } from './origin.ts'
 import { devicesOf, type PlanInput } from './plan.ts'
@@ -35,6 +36,7 @@ import {
   drop,
   type KnownSpec,
   letGo,
+  nextQuestion,
   type Order,
   type Round,
   type Submitter,
@@ -64,8 +66,7 @@ export function startRound(turn: Turn, key: InstanceKey, known: KnownSpec, move:
 function askNext(turn: Turn, key: InstanceKey, round: Round): void {
   const { state, context } = turn
   const work = state.work.get(key)
-  const lead = state.lead
-  if (work === undefined || lead === null) return
+  if (work === undefined || state.lead === null) return
   const places: PlanInput = {
     key,
     spec: round.known.spec,
@@ -85,7 +86,9 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),
   }
   const { best, ruledOut } = choosePlace(places, state.rankings)
-  if (best === null && round.from !== null && round.from === besideOf(turn, key, round.known)) {
+  const goesOn = goingOn(turn, key) ?? besideOf(turn, key, round.known)
+  if (best === null && round.from !== null && round.from === goesOn) {
+    // Nobody else can take it: what goes on for the time being may have it for good.
     askNext(turn, key, { ...round, from: null, tried: new Set(), reasons: [] })
     return
   }
@@ -93,16 +96,15 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     exhausted(turn, key, round.known, [...round.reasons, ...ruledOut])
     return
   }
-  const { epoch, term } = lead.fence
-  const askId = `${epoch}.${term}.${lead.nextAsk}`
-  turn.state = { ...state, lead: { ...lead, nextAsk: lead.nextAsk + 1 } }
+  const askId = nextQuestion(turn)
+  if (askId === null) return
   beginAsk(state.asks, askId, key)
   const deadline = context.now + askMs(turn, best.child)
   change(turn, key, work, {
     phase: { kind: 'asking', askId, child: best.child, deadline, tries: 1, why: best.reason, round },
   })
   enterAsked(state.ledger, key, best.child, needOf(round.known.spec))
-  sendAsk(turn, key, best.child, askId, round.known, round.to)
+  sendAsk(turn, key, best.child, askId, round.known, round)
 }
 
 /** The children that may run it: all, or the one that a daemon's instance is for. */
@@ -129,7 +131,7 @@ export function sendAsk(
   child: ChildId,
   askId: string,
   known: KnownSpec,
-  to: string | null = null,
+  { to = null, reminds = false }: { readonly to?: string | null; readonly reminds?: boolean } = {},
 ): void {
   const { state } = turn
   if (state.lead === null) return
@@ -147,6 +149,7 @@ export function sendAsk(
     ...(operator !== null && { operator }),
     avoid: state.work.get(key)?.order?.avoid ?? [],
     ...(to !== null && { to }),
+    ...(reminds && { reminds }),
     ...roomFor(state.view.inventory, child),
   })
 }
@@ -246,7 +249,7 @@ export function onAskDeadline(turn: Turn, key: InstanceKey, work: Work): void {
   const isCurrent = placementOf(state, key)?.child === child && !isLost(state, child, children, context.now)
   if (isCurrent && tries < ASK_TRIES_CURRENT) {
     change(turn, key, work, { phase: { ...phase, tries: tries + 1, deadline: context.now + askMs(turn, child) } })
-    sendAsk(turn, key, child, askId, round.known, round.to)
+    sendAsk(turn, key, child, askId, round.known, round)
     return
   }
   letGo(turn, work)

@@ -300,6 +300,15 @@ export function drop(turn: Turn, key: InstanceKey): void {
   turn.state.work.delete(key)
 }
 
+/** The next of a leader's questions: of one domain no two are called the same. Null of who does not lead. */
+export function nextQuestion(turn: Turn): string | null {
+  const { lead } = turn.state
+  if (lead === null) return null
+  const { fence, nextAsk } = lead
+  turn.state = { ...turn.state, lead: { ...lead, nextAsk: nextAsk + 1 } }
+  return `${fence.epoch}.${fence.term}.${nextAsk}`
+}
+
 /** Tells the child that was asked, or keeps room, that it need not. */
 export function letGo(turn: Turn, work: Work): void {
   const { phase } = work

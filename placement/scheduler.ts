@@ -341,10 +341,11 @@ export function examine(turn: Turn, key: InstanceKey): void {
   if (followMove(turn, key, placed, verdict, placed !== null && isOutdated(placed, wish))) return
   switch (verdict.kind) {
     case 'good':
+      // Also of what shall go on to yet another place: who moved it here waits to hear that it runs.
+      announce(turn, key, placed)
       if (reunite(turn, key, placed, wish.known) || depart(turn, key, wish)) return renewPending(turn, key, placed)
       renew(turn, key, placed)
       settle(turn, key, work)
-      announce(turn, key, placed)
       return
     case 'absent':
       if (!depart(turn, key, wish)) stayAbsent(turn, key, verdict)

@@ -75,14 +75,23 @@ export class Bench {
 
   ask(
     changes: Partial<ServiceSpec> = {},
-    more: { number?: number; fence?: Fence; askId?: string; operator?: OperatorId; leaderOf?: OperatorId } = {},
+    more: {
+      number?: number
+      fence?: Fence
+      askId?: string
+      operator?: OperatorId
+      leaderOf?: OperatorId
+      reminds?: boolean
+    } = {},
   ): void {
     const spec = specOf(changes)
     const { number = 0, fence = FENCE, askId = `ask-${number}` } = more
     // Of a leader of the device's own operator this is believed.
     const { operator = factsOf(SELF, DOMAIN).operator } = more
     const common = { domain: DOMAIN, fence, askId, service: serviceIdOf(spec), number, operator }
-    const ask = { kind: 'placement/ask' as const, ...common, spec: encodeSpec(spec), specClock: CLOCK, avoid: [] }
+    const reminder = more.reminds === true ? { reminds: true } : {}
+    const terms = { spec: encodeSpec(spec), specClock: CLOCK, avoid: [], ...reminder }
+    const ask = { kind: 'placement/ask' as const, ...common, ...terms }
     const leader = factsOf(LEADER, DOMAIN)
     const signer = more.leaderOf === undefined ? leader : { ...leader, operator: more.leaderOf }
     this.give({ kind: 'message', opened: openedBy(signer, ask) })

@@ -45,7 +45,7 @@ export interface WorkerState {
   readonly evicted: Map<InstanceKey, Evicted>
   /** Of those that end themselves: until when they may run, and when that is asked next. */
   readonly reach: Map<InstanceKey, Reach>
-  /** Placements that were declined, so that each is declined once. */
+  /** Placements that were declined, so that each is declined once, and again when the leader reminds of it. */
   readonly declined: Map<InstanceKey, Obeyed>
   /** What instances used here since this start of the node. */
   readonly uses: Map<InstanceKey, Use>

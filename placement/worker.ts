@@ -14,13 +14,14 @@ import {
 import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { earlier, earliest, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { compareClocks, compareFences, type InstanceRecord } from '../services-registry/record.ts'
-import { liveInstances, onAsk, onRelease, promised } from './admission.ts'
+import { compareClocks } from '../services-registry/record.ts'
+import { isAskedByLeader, liveInstances, onAsk, onRelease, promised } from './admission.ts'
 import { foldSends, unfold } from './batch.ts'
 import { evict } from './eviction.ts'
 import { decodeKept, type Kept, keptKey } from './kept.ts'
 import {
   askForSpec,
+  compareOrders,
   giveUpWaiting,
   launch,
   onRuntime,
@@ -31,6 +32,7 @@ import {
 } from './lifecycle.ts'
 import type { PlacementMessage } from './messages.ts'
 import { NOTHING, needOf, type Resources } from './need.ts'
+import { lastWord } from './own-word.ts'
 import { NO_POLICY } from './policy.ts'
 import { enforce } from './policy-keeping.ts'
 import { followReach, onRunOn, reachDueAt, takeOver } from './reach.ts'
@@ -176,7 +178,7 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
   const { service, number } = splitInstanceKey(key)
   const placed = state.view.store.placement(service, number)?.message ?? null
   const isOwn = placed !== null && (placed.child === state.self || placed.previous === state.self)
-  const isElsewhere = placed !== null && !isOwn && compareFences(placed.fence, fence) >= 0
+  const isElsewhere = placed !== null && !isOwn && compareOrders(placed, kept) >= 0
   const decoded = decodeSpec(kept.spec)
   const isOver = placed?.outcome !== undefined && compareClocks(placed.specClock, specClock) === 0
   if (isElsewhere || isOver || !decoded.ok) {
@@ -207,14 +209,6 @@ function takeUp(turn: WorkerTurn, kept: Kept): void {
   state.instances.set(key, { ...managed, need: NOTHING, report: { ...report, since: ended.since } })
 }
 
-/** What this node said last of this very order, or of this version of a job that it has done, where that is the end. */
-function lastWord(state: WorkerState, { key, fence, specClock }: Kept): InstanceRecord | null {
-  const { service, number } = splitInstanceKey(key)
-  const own = state.view.store.instancesOf(service, number).find(({ from }) => from === state.self)?.message
-  if (own === undefined || own.live || compareClocks(own.specClock, specClock) !== 0) return null
-  return own.done === true || compareFences(own.fence, fence) === 0 ? own : null
-}
-
 function onCapacity(turn: WorkerTurn, summary: NodeSummary): void {
   const names = (one: NodeSummary | null): string => JSON.stringify(one?.runtimes.map(({ name }) => name) ?? null)
   const isNews = names(turn.state.summary) !== names(summary)
@@ -227,8 +221,11 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
   const { message } = opened
   switch (message.kind) {
     case 'placement/ask': {
-      const key = onAsk(turn, opened as Opened<typeof message>)
-      if (key !== null) reconcile(turn, key)
+      const asked = opened as Opened<typeof message>
+      if (!isAskedByLeader(turn.state, asked)) return
+      const key = onAsk(turn, asked)
+      if (message.reminds === true) sayAgain(turn, instanceKey(message.service, message.number))
+      else if (key !== null) reconcile(turn, key)
       return
     }
     case 'placement/release':
@@ -249,6 +246,20 @@ function onMessage(turn: WorkerTurn, opened: Opened<PlacementMessage>): void {
     default:
       unreachable(message)
   }
+}
+
+/**
+ * The leader has heard nothing of an order, perhaps because it was over at once: that an instance has ended is no part
+ * of what stores compare. What was declined is looked at anew; of the rest the last word is said once more.
+ */
+function sayAgain(turn: WorkerTurn, key: InstanceKey): void {
+  const { sequence } = turn.state
+  turn.state.declined.delete(key)
+  reconcile(turn, key)
+  const { service, number } = splitInstanceKey(key)
+  const managed = turn.state.instances.get(key)
+  const isHere = turn.state.view.store.placement(service, number)?.message.child === turn.state.self
+  if (isHere && managed !== undefined && turn.state.sequence === sequence) authorReport(turn, managed)
 }
 
 function onServiceChanged(turn: WorkerTurn, service: ServiceId, number: number | null): void {

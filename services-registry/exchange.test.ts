@@ -251,3 +251,21 @@ test('a removal also reaches who never saw what it removes, while it is placed',
   run(world, 10 * 60_000)
   assert.deepEqual([...world.sent.keys()], ['registry/digest'], 'and is said no more once nothing is placed')
 })
+
+test('a removal also reaches who never saw what it removes, while a device says that it runs', () => {
+  const { world, members } = threeNodes(11, 0)
+  const [a, b, c] = members
+  const removal = sealRecord(b, specRecord(START_WALL + 1, { service: WEB, spec: null }))
+  const word = sealRecord(a, instanceRecord(1, { service: WEB, number: 0 }))
+  tell(world, b, { kind: 'record', opened: sealRecord(b, specRecord(START_WALL, { service: WEB })), from: nodeId('x') })
+  tell(world, b, { kind: 'record', opened: removal, from: nodeId('x') })
+  for (const node of members) tell(world, node, { kind: 'record', opened: word, from: nodeId('x') })
+  joinAll(world)
+  run(world, 10 * 60_000)
+  for (const node of [a, c]) assert.equal(nodeIn(world, node).state.view.spec(WEB)?.message.spec, null)
+  say(world, a, instanceRecord(2, { service: WEB, number: 0, live: false, state: 'stopped', endpoint: null }))
+  run(world, 60_000)
+  world.sent.clear()
+  run(world, 10 * 60_000)
+  assert.deepEqual([...world.sent.keys()], ['registry/digest'], 'and is said no more once nothing runs')
+})

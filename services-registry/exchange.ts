@@ -50,15 +50,17 @@ export function beginExchange(state: StoreState, peer: NodeId, context: StepCont
 }
 
 /**
- * Removed services of which placements still stand. The digest speaks of no deletion, and who leads next may hold the
- * placement and never have seen the spec: it would leave alone what runs, since it knows of nobody who wanted it.
+ * Removed services that are still placed, or run. The digest speaks of no deletion, and who leads next may hold the
+ * placement, or be asked about what runs, and never have seen the spec: it would leave that alone, since it knows of
+ * nobody who wanted it.
  */
 function removalsUnderWay({ table, view }: StoreState): readonly Entry[] {
   return [...table.tombstones.keys()].flatMap((slot) => {
     const entry = table.entries.get(slot)
     if (entry === undefined || !isSpec(entry.record)) return []
-    const isPlaced = view.placements(entry.record.message.service).some((placement) => !isTombstone(placement))
-    return isPlaced ? [entry] : []
+    const { service } = entry.record.message
+    const left = [...view.placements(service), ...view.instances(service)]
+    return left.some((record) => !isTombstone(record)) ? [entry] : []
   })
 }
 

@@ -32,10 +32,16 @@ export function readSaved(value: Uint8Array): Saved | null {
 
 type Electors = Register['electors']
 
+interface Seen {
+  /** Null for who was elected and has committed nothing in its term yet. */
+  readonly committed: RegisterVersion | null
+  readonly electors: Electors
+}
+
 export function checkCommits(): SafetyChecker {
   /** The newest version that was ever on a disk, by child, ticket and line. */
   const written = new Map<string, RegisterVersion>()
-  const seen = new Map<DeviceView, { readonly committed: RegisterVersion; readonly electors: Electors }>()
+  const seen = new Map<DeviceView, Seen>()
   const nameOf = (child: string, ticket: string, line: string): string => `${child} ${ticket} ${line}`
 
   const holders = (electors: Electors, line: string, version: RegisterVersion): number =>
@@ -60,12 +66,13 @@ export function checkCommits(): SafetyChecker {
       if (seat === undefined || isDomain(seat.self) || seat.state.role.kind !== 'leader')
         return void seen.delete(device)
       const { role, register, epoch, term } = seat.state
-      if (register === null || !role.established) return
-      const committed = { epoch, term, index: role.committedIndex }
+      if (register === null) return
+      const committed = role.established ? { epoch, term, index: role.committedIndex } : null
       const before = seen.get(device)
       seen.set(device, { committed, electors: register.electors })
-      if (before !== undefined && compareVersions(before.committed, committed) === 0) return
-      // The set may have changed right after the commit.
+      const last = before?.committed ?? null
+      if (committed === null || (last !== null && compareVersions(last, committed) === 0)) return
+      // The set may have changed right after the commit, the first of a term too.
       const sets = before === undefined ? [register.electors] : [register.electors, before.electors]
       const isHeld = sets.some((set) => holders(set, register.line, committed) >= majorityOf(set.length))
       if (isHeld) return

@@ -8,6 +8,8 @@ interface Reign {
   readonly electors: Register['electors']
   /** The index that last changed them. */
   readonly changedAt: number
+  /** The index that was last seen. */
+  readonly index: number
 }
 
 export function checkElectors(): SafetyChecker {
@@ -19,14 +21,20 @@ export function checkElectors(): SafetyChecker {
         if (role.kind !== 'leader' || register === null) continue
         const key = `${domain} ${register.line} ${epoch}.${term}`
         const before = reigns.get(key)
-        if (before?.electors === register.electors) continue
+        const { index } = register
+        if (before?.electors === register.electors) {
+          if (before.index !== index) reigns.set(key, { ...before, index })
+          continue
+        }
         const steps = before === undefined ? 0 : distance(before.electors, register.electors)
         if (before !== undefined && steps > 0 && (steps > 1 || role.committedIndex < before.changedAt)) {
           const sets = [before.electors, register.electors].map((set) => set.map(({ child }) => child).join(' '))
           throw new BrokenRule('one-change', `${key}: from ${sets[0]} to ${sets[1]} before the last was committed`)
         }
-        const changedAt = before === undefined ? role.electorsIndex : steps > 0 ? register.index : before.changedAt
-        reigns.set(key, { electors: register.electors, changedAt })
+        // One step may bring several indices, so which of them changed the electors is the leader's own word.
+        const lowest = before === undefined ? 0 : before.index + 1
+        const changedAt = before === undefined || steps > 0 ? Math.max(lowest, role.electorsIndex) : before.changedAt
+        reigns.set(key, { electors: register.electors, changedAt, index })
       }
     },
   }
