@@ -4,9 +4,10 @@
 
 import type { ServiceId } from '../overlay/kernel/ids.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
 import {
   dictionary,
+  encodeWith,
   flag,
   type Infer,
   list,
@@ -204,7 +205,7 @@ export const SPEC_DEFAULTS = {
 export const serviceIdOf = (spec: Pick<ServiceSpec, 'app' | 'appNamespace' | 'name' | 'namespace'>): ServiceId =>
   `${spec.app}.${spec.appNamespace}.${spec.name}.${spec.namespace}` as ServiceId
 
-export const encodeSpec = (spec: ServiceSpec): Uint8Array => encodeCbor(serviceSpecSchema.write(spec))
+export const encodeSpec = (spec: ServiceSpec): Uint8Array => encodeWith(serviceSpecSchema, spec)
 
 /** Reads the canonical form out of a record; the error names the field. */
 export function decodeSpec(bytes: Uint8Array): Result<ServiceSpec, string> {
