@@ -21,7 +21,16 @@ const OF_NO_CONCERN = {
  * 16 hex digits of FNV-1a over the canonical bytes of what concerns one instance. Not cryptographic: it guards no
  * trust.
  */
-export const specIdOf = (spec: ServiceSpec): string => fnv1a64(encodeSpec({ ...spec, ...OF_NO_CONCERN }))
+export function specIdOf(spec: ServiceSpec): string {
+  const known = ids.get(spec)
+  if (known !== undefined) return known
+  const id = fnv1a64(encodeSpec({ ...spec, ...OF_NO_CONCERN }))
+  ids.set(spec, id)
+  return id
+}
+
+/** Of specs that were asked for before: `decodeSpec` gives the same one to all who read the same record. */
+const ids = new WeakMap<ServiceSpec, string>()
 
 /** The offset basis, 0xcbf29ce484222325, in two halves. */
 const OFFSET_BASIS = { high: 0xcbf29ce4, low: 0x84222325 }
