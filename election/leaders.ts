@@ -221,7 +221,7 @@ const isSameSaying = (a: Announcement, b: Announcement): boolean =>
   a.line === b.line && compareTerms(a, b) === 0 && a.sequence === b.sequence
 
 const isElsewhere = (before: Announcement, after: Announcement): boolean =>
-  before.addresses.join() !== after.addresses.join()
+  before.node !== after.node || before.addresses.join() !== after.addresses.join()
 
 const isChange = (before: Announcement, after: Announcement): boolean =>
   compareTerms(before, after) !== 0 || before.electors.join() !== after.electors.join() || before.line !== after.line

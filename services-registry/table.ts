@@ -76,8 +76,9 @@ export const createTable = (domain: DomainPath): RecordTable => ({
 /** Puts a record into its slot, in place of the version that is there. A deletion is forgotten at `forgetAt`. */
 export function putRecord(table: RecordTable, record: SealedRecord, forgetAt: Millis): void {
   const slot = slotOf(record)
+  const before = table.entries.get(slot)
   dropRecord(table, slot)
-  const key = hashText(slot)
+  const key = before?.key ?? hashText(slot)
   const deleted = isTombstone(record)
   const mark = markOf(record.bytes, deleted)
   const entry: Entry = { slot, record, key, mark, bucket: bucketOf(key), isTombstone: deleted }
