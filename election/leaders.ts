@@ -137,7 +137,8 @@ export function createLeaderBook(): LeaderBook {
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
     proofAt,
     domains: () => current.keys(),
-    addressesOf: (node) => (ledBy.get(node) ?? []).flatMap((domain) => leaderOf(domain)?.announcement.addresses ?? []),
+    addressesOf: (node) =>
+      ledBy.get(node)?.flatMap((domain) => leaderOf(domain)?.announcement.addresses ?? []) ?? NO_ADDRESSES,
     revision: () => revision,
     changedSince: (before) => {
       const count = revision - before
@@ -147,6 +148,8 @@ export function createLeaderBook(): LeaderBook {
     recall: (opened) => void take(opened, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, true),
   }
 }
+
+const NO_ADDRESSES: readonly string[] = []
 
 const fenceKey = ({ epoch, term }: Fence): string => `${epoch}.${term}`
 
