@@ -5,9 +5,10 @@ import { base16 } from 'multiformats/bases/base16'
 import { base64url } from 'multiformats/bases/base64'
 import type { NodeId, OperatorId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
+import { decodeBounded, encodeCbor, plainOf } from '../overlay/wire/codec.ts'
 import {
   bytes,
+  encodeWith,
   flag,
   type Infer,
   list,
@@ -134,7 +135,7 @@ export function operatorPublicKey(operator: string): Uint8Array | null {
 
 export function draftEntry(seq: number, prev: string | null, fact: CharterFact): UnsignedEntry {
   const schema = bodySchemas[fact.kind] as Schema<CharterFact['body']>
-  const body = encodeCbor(schema.write(fact.body))
+  const body = encodeWith(schema, fact.body)
   return { seq, prev: prev === null ? null : bytesOfHex(prev), kind: fact.kind, body }
 }
 
@@ -154,7 +155,7 @@ export const signedPart = (entry: UnsignedEntry): Uint8Array =>
 
 export const entryHash = (entry: UnsignedEntry, crypto: Crypto): string => hexOf(crypto.sha256(signedPart(entry)))
 
-export const encodeEntry = (entry: CharterEntry): Uint8Array => encodeCbor(entrySchema.write(entry))
+export const encodeEntry = (entry: CharterEntry): Uint8Array => encodeWith(entrySchema, entry)
 
 /** Reads an entry; nothing in it is believed yet. */
 export function decodeEntry(encoded: Uint8Array): Result<CharterEntry, string> {
@@ -175,7 +176,7 @@ export function readFact(entry: UnsignedEntry): Result<CharterFact, string> | nu
 
 /** What an operator signs to be admitted, or with its next key to take over from the one before. */
 export const consentPart = (request: OperatorRequest): Uint8Array =>
-  encodeCbor(['coppice/operator-request/1', requestSchema.write(request)])
+  encodeCbor(['coppice/operator-request/1', plainOf(requestSchema, request)])
 
 export const giveConsent = (request: OperatorRequest, seal: OperatorSeal): Consent => ({
   request,
@@ -188,7 +189,7 @@ export function isConsent({ request, signature }: Consent, crypto: Crypto): bool
   return key !== null && crypto.verify(key, consentPart(request), signature)
 }
 
-export const encodeConsent = (consent: Consent): Uint8Array => encodeCbor(consentSchema.write(consent))
+export const encodeConsent = (consent: Consent): Uint8Array => encodeWith(consentSchema, consent)
 
 export function decodeConsent(encoded: Uint8Array): Result<Consent, string> {
   const raw = decodeBounded(encoded)

@@ -5,10 +5,11 @@
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
 import {
   bytes,
   dictionary,
+  encodeWith,
   flag,
   type Infer,
   list,
@@ -175,7 +176,7 @@ function stateOf({ isTakenBack, expiresAt, usesLeft }: IssuedInvite, wall: UnixM
   return usesLeft === 0 ? 'used-up' : 'open'
 }
 
-export const encodeIssued = (invite: IssuedInvite): Uint8Array => encodeCbor(issuedSchema.write(invite))
+export const encodeIssued = (invite: IssuedInvite): Uint8Array => encodeWith(issuedSchema, invite)
 
 export function decodeIssued(stored: Uint8Array): Result<IssuedInvite, string> {
   const raw = decodeBounded(stored)

@@ -5,8 +5,8 @@ import { base16 } from 'multiformats/bases/base16'
 import { type DomainPath, type FederationId, parseDomainPath, ROOT } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { bytes, type Infer, list, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
+import { bytes, encodeWith, type Infer, list, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { HASH_BYTES, NAME_CHARS_MAX } from './charter-entry.ts'
 import { CLUSTER_CHARS_MAX } from './credential.ts'
 import { decodeLine, encodeLine, type LineKind, type LineProblem } from './line.ts'
@@ -45,7 +45,7 @@ export interface InviteProblem {
 
 /** Prints an invite as one line. The caller sees to the limits of the fields; `decodeInvite` checks them. */
 export const encodeInvite = (invite: Invite): string =>
-  encodeLine(INVITE_LINE, encodeCbor(bodySchema.write({ ...invite, federation: base16.baseDecode(invite.federation) })))
+  encodeLine(INVITE_LINE, encodeWith(bodySchema, { ...invite, federation: base16.baseDecode(invite.federation) }))
 
 /** Reads an invite; spaces and line breaks that crept in are passed over. */
 export function decodeInvite(line: string): Result<Invite, InviteProblem> {

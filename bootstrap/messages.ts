@@ -3,9 +3,10 @@
 
 import type { FederationId, OperatorId } from '../overlay/kernel/ids.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
-import { decodeBounded, encodeCbor, type MessageSchemas } from '../overlay/wire/codec.ts'
+import { decodeBounded, type MessageSchemas } from '../overlay/wire/codec.ts'
 import {
   bytes,
+  encodeWith,
   type Infer,
   list,
   literal,
@@ -131,7 +132,7 @@ export function splitCharter(
 
 export function frameCodec<T>(schema: Schema<T>, bytesMax: number): FrameCodec<T> {
   return {
-    encode: (frame) => encodeCbor(schema.write(frame)),
+    encode: (frame) => encodeWith(schema, frame),
     decode: (frame) => {
       if (frame.length > bytesMax) return err(`${frame.length} bytes, at most ${bytesMax}`)
       const raw = decodeBounded(frame)

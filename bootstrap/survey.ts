@@ -4,7 +4,7 @@
 
 import type { FederationId, NodeId, OperatorId } from '../overlay/kernel/ids.ts'
 import { ok } from '../overlay/kernel/result.ts'
-import { encodeCbor } from '../overlay/wire/codec.ts'
+import { encodeCbor, plainOf } from '../overlay/wire/codec.ts'
 import { bytes, type Infer, literal, object, text, union } from '../overlay/wire/schema.ts'
 import { type Crypto, operatorPublicKey } from './charter-entry.ts'
 import { INVITE_ID_BYTES, INVITE_SECRET_BYTES } from './invite.ts'
@@ -30,7 +30,14 @@ export const surveyFrame = frameCodec<Survey>(surveySchema, SURVEY_BYTES_MAX)
 
 /** What is signed: the question, who asks it, and whom; so nobody else can ask it, nor of another federation. */
 export const surveyPart = (survey: Omit<Survey, 'signature'>, asker: NodeId, federation: FederationId): Uint8Array =>
-  encodeCbor(['coppice/survey/1', federation, asker, survey.inviteId, survey.operator, namesSchema.write(survey.names)])
+  encodeCbor([
+    'coppice/survey/1',
+    federation,
+    asker,
+    survey.inviteId,
+    survey.operator,
+    plainOf(namesSchema, survey.names),
+  ])
 
 /** Whether whoever has the operator's key lets this node ask. */
 export function isSigned(survey: Survey, asker: NodeId, federation: FederationId, crypto: Crypto): boolean {

@@ -4,7 +4,7 @@
 import type { ChildId, DomainPath } from '../overlay/kernel/ids.ts'
 import { err } from '../overlay/kernel/result.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { type Infer, list, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { encodeWith, type Infer, list, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { GRANTS_MAX } from './constants.ts'
 import type { Register } from './register.ts'
 
@@ -37,4 +37,4 @@ const NOTHING = encodeCbor([])
 
 /** What to remember when one more was granted: it takes the place of the child's last one. */
 export const withGrant = (before: readonly Granted[], granted: Granted): Uint8Array =>
-  encodeCbor(grantsSchema.write([...before.filter(({ domain }) => domain !== granted.domain), granted]))
+  encodeWith(grantsSchema, [...before.filter(({ domain }) => domain !== granted.domain), granted])

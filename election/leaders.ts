@@ -137,7 +137,8 @@ export function createLeaderBook(): LeaderBook {
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
     proofAt,
     domains: () => current.keys(),
-    addressesOf: (node) => (ledBy.get(node) ?? []).flatMap((domain) => leaderOf(domain)?.announcement.addresses ?? []),
+    addressesOf: (node) =>
+      ledBy.get(node)?.flatMap((domain) => leaderOf(domain)?.announcement.addresses ?? []) ?? NO_ADDRESSES,
     revision: () => revision,
     changedSince: (before) => {
       const count = revision - before
@@ -147,6 +148,8 @@ export function createLeaderBook(): LeaderBook {
     recall: (opened) => void take(opened, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, true),
   }
 }
+
+const NO_ADDRESSES: readonly string[] = []
 
 const fenceKey = ({ epoch, term }: Fence): string => `${epoch}.${term}`
 
@@ -221,7 +224,7 @@ const isSameSaying = (a: Announcement, b: Announcement): boolean =>
   a.line === b.line && compareTerms(a, b) === 0 && a.sequence === b.sequence
 
 const isElsewhere = (before: Announcement, after: Announcement): boolean =>
-  before.addresses.join() !== after.addresses.join()
+  before.node !== after.node || before.addresses.join() !== after.addresses.join()
 
 const isChange = (before: Announcement, after: Announcement): boolean =>
   compareTerms(before, after) !== 0 || before.electors.join() !== after.electors.join() || before.line !== after.line

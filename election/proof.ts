@@ -20,6 +20,17 @@ export type ProofProblem =
  * Checks an announcement by itself: who signed it, and that a majority of the electors it names voted for its leader.
  */
 export function checkProof(opened: Opened<Announcement>): Result<Announcement, ProofProblem> {
+  const known = checked.get(opened)
+  if (known !== undefined) return known
+  const outcome = check(opened)
+  checked.set(opened, outcome)
+  return outcome
+}
+
+/** One envelope comes from many, in proofs and beside votes, and is opened once (overlay/wire/lately.ts). */
+const checked = new WeakMap<Opened<Announcement>, Result<Announcement, ProofProblem>>()
+
+function check(opened: Opened<Announcement>): Result<Announcement, ProofProblem> {
   const { message: announcement, from } = opened
   const { domain, leader, node, electors } = announcement
   if (from !== node || (!isDomain(leader) && leader !== node)) return err('not-the-leader')

@@ -7,9 +7,9 @@ import { type Random, randomInt } from '../overlay/kernel/random.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { checkedBody, withChecksum } from '../overlay/wire/checksum.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { type Infer, nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { encodeWith, type Infer, nullable, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import { type ElectionTiming, EPOCH_STEP_MAX } from './constants.ts'
 import type { Disturbance } from './credibility.ts'
 import type { Announcement, ElectorMessage, Grant, PreVote, Vote, WitnessRequest } from './messages.ts'
@@ -257,7 +257,7 @@ const savedSchema = object({
 
 /** As it stands on the disk: a vote whose bits flipped would be another vote. */
 export const encodeSaved = (saved: Infer<typeof savedSchema>): Uint8Array =>
-  withChecksum(encodeCbor(savedSchema.write(saved)))
+  withChecksum(encodeWith(savedSchema, saved))
 
 /**
  * The state to start from. A saved state that cannot be read is worth no vote: the elector starts with a new ticket,

@@ -4,8 +4,8 @@
 import type { NodeId } from './kernel/ids.ts'
 import { err, ok, type Result } from './kernel/result.ts'
 import { TICKET_CHARS } from './tickets.ts'
-import { decodeBounded, encodeCbor } from './wire/codec.ts'
-import { literal, object, readWith, type Schema, text, union } from './wire/schema.ts'
+import { decodeBounded } from './wire/codec.ts'
+import { encodeWith, literal, object, readWith, type Schema, text, union } from './wire/schema.ts'
 
 /** The first byte of a connection that is to be joined to another; neither libp2p nor TLS begins with it. */
 export const CARRIED = 0x43
@@ -37,9 +37,9 @@ const answerSchema: Schema<CarriageAnswer> = union<CarriageAnswer>({
   refused: object({ kind: literal('refused'), detail: text(DETAIL_CHARS_MAX) }),
 })
 
-export const encodeCarriageRequest = (request: CarriageRequest): Uint8Array => encodeCbor(requestSchema.write(request))
+export const encodeCarriageRequest = (request: CarriageRequest): Uint8Array => encodeWith(requestSchema, request)
 
-export const encodeCarriageAnswer = (answer: CarriageAnswer): Uint8Array => encodeCbor(answerSchema.write(answer))
+export const encodeCarriageAnswer = (answer: CarriageAnswer): Uint8Array => encodeWith(answerSchema, answer)
 
 /** Reads a question; a ticket that is too short is refused. */
 export const decodeCarriageRequest = (raw: Uint8Array): Result<CarriageRequest, string> =>

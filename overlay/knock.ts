@@ -4,8 +4,8 @@
 
 import { err, ok, type Result } from './kernel/result.ts'
 import { TICKET_CHARS } from './tickets.ts'
-import { decodeBounded, encodeCbor } from './wire/codec.ts'
-import { flag, object, readWith, type Schema, text, whole } from './wire/schema.ts'
+import { decodeBounded } from './wire/codec.ts'
+import { encodeWith, flag, object, readWith, type Schema, text, whole } from './wire/schema.ts'
 
 /** The first byte of such a connection; neither libp2p nor TLS begins with it. */
 export const KNOCK = 0x4b
@@ -33,12 +33,11 @@ const dialBackSchema = object({ port, ticket })
 const dialBackAnswerSchema = object({ isReached: flag })
 const observeAnswerSchema = object({ ticket })
 
-export const encodeSeen = (seen: Seen): Uint8Array => encodeCbor(seenSchema.write(seen))
-export const encodeDialBack = (request: DialBackRequest): Uint8Array => encodeCbor(dialBackSchema.write(request))
-export const encodeDialBackAnswer = (isReached: boolean): Uint8Array =>
-  encodeCbor(dialBackAnswerSchema.write({ isReached }))
+export const encodeSeen = (seen: Seen): Uint8Array => encodeWith(seenSchema, seen)
+export const encodeDialBack = (request: DialBackRequest): Uint8Array => encodeWith(dialBackSchema, request)
+export const encodeDialBackAnswer = (isReached: boolean): Uint8Array => encodeWith(dialBackAnswerSchema, { isReached })
 /** The ticket with which to knock in order to be seen. */
-export const encodeObserveAnswer = (of: string): Uint8Array => encodeCbor(observeAnswerSchema.write({ ticket: of }))
+export const encodeObserveAnswer = (of: string): Uint8Array => encodeWith(observeAnswerSchema, { ticket: of })
 
 export function decodeSeen(raw: Uint8Array): Result<Seen, string> {
   const seen = decodeWith(seenSchema, raw)

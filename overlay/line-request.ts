@@ -2,8 +2,8 @@
 // answer.
 
 import { err, ok, type Result } from './kernel/result.ts'
-import { decodeBounded, encodeCbor } from './wire/codec.ts'
-import { bytes, literal, object, readWith, type Schema, text, union } from './wire/schema.ts'
+import { decodeBounded } from './wire/codec.ts'
+import { bytes, encodeWith, literal, object, readWith, type Schema, text, union } from './wire/schema.ts'
 
 /** What each side adds to the keys, in random bytes. */
 export const LINE_SECRET_BYTES = 32
@@ -32,8 +32,8 @@ const answerSchema: Schema<LineAnswer> = union<LineAnswer>({
   called: object({ kind: literal('called') }),
 })
 
-export const encodeRequest = (request: LineRequest): Uint8Array => encodeCbor(requestSchema.write(request))
-export const encodeLineAnswer = (answer: LineAnswer): Uint8Array => encodeCbor(answerSchema.write(answer))
+export const encodeRequest = (request: LineRequest): Uint8Array => encodeWith(requestSchema, request)
+export const encodeLineAnswer = (answer: LineAnswer): Uint8Array => encodeWith(answerSchema, answer)
 
 /** Reads a question; secrets that are shorter than they should be are refused. */
 export function decodeRequest(raw: Uint8Array): Result<LineRequest, string> {

@@ -5,9 +5,10 @@
 import { invariant } from './kernel/assert.ts'
 import type { ServiceId } from './kernel/ids.ts'
 import { err, ok, type Result } from './kernel/result.ts'
-import { decodeBounded, encodeCbor } from './wire/codec.ts'
+import { decodeBounded } from './wire/codec.ts'
 import {
   bytes,
+  encodeWith,
   flag,
   literal,
   nullable,
@@ -176,7 +177,7 @@ const answerSchema: Schema<WireAnswer> = union<WireAnswer>({
  * long.
  */
 export function encodeHeader(header: TunnelHeader): Uint8Array {
-  const bytes = encodeCbor(headerSchema.write(header))
+  const bytes = encodeWith(headerSchema, header)
   invariant(bytes.length <= TUNNEL_HEADER_BYTES_MAX, `a tunnel header of ${bytes.length} bytes`)
   return bytes
 }
@@ -187,11 +188,11 @@ export const decodeHeader = (bytes: Uint8Array): Result<TunnelHeader, TunnelRefu
 
 /** Lays an answer out as CBOR, at most TUNNEL_ANSWER_BYTES_MAX bytes; a longer detail is cut. */
 export function encodeAnswer(answer: TunnelAnswer): Uint8Array {
-  if (answer.ok) return encodeCbor(answerSchema.write({ kind: 'ok' }))
+  if (answer.ok) return encodeWith(answerSchema, { kind: 'ok' })
   const { code, detail } = answer.error
   // A cut may fall between the two halves of a character outside the basic plane; half of one cannot be encoded.
   const wellFormed = detail.slice(0, DETAIL_CHARS_MAX).toWellFormed()
-  return encodeCbor(answerSchema.write({ kind: 'refused', code, detail: wellFormed }))
+  return encodeWith(answerSchema, { kind: 'refused', code, detail: wellFormed })
 }
 
 /** Reads an answer; what is no answer counts as a refusal with the code `malformed`. */

@@ -2,8 +2,19 @@
 // says what the program writes, and last how it ended. The same frames go over the control socket and over a tunnel.
 
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { flag, list, literal, nullable, object, readWith, text, union, whole } from '../overlay/wire/schema.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
+import {
+  encodeWith,
+  flag,
+  list,
+  literal,
+  nullable,
+  object,
+  readWith,
+  text,
+  union,
+  whole,
+} from '../overlay/wire/schema.ts'
 import type { ExecRequest, TerminalSize } from './runtime.ts'
 
 /** What the caller says: `start` first and once. */
@@ -57,7 +68,7 @@ const controlSchema = union<ControlMessage>({
 export function encodeExec(message: ExecCall | ExecAnswer): readonly Uint8Array[] {
   if (!('bytes' in message)) {
     const shortened = message.kind === 'refused' ? { ...message, detail: shorten(message.detail) } : message
-    return [frame(CONTROL, encodeCbor(controlSchema.write(shortened)))]
+    return [frame(CONTROL, encodeWith(controlSchema, shortened))]
   }
   const frames: Uint8Array[] = []
   const most = EXEC_FRAME_BYTES_MAX - 1

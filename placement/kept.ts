@@ -3,8 +3,18 @@
 
 import type { InstanceKey, OperatorId } from '../overlay/kernel/ids.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { bytes, type Infer, literal, object, optional, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
+import {
+  bytes,
+  encodeWith,
+  type Infer,
+  literal,
+  object,
+  optional,
+  readWith,
+  text,
+  whole,
+} from '../overlay/wire/schema.ts'
 import { clockSchema, fenceSchema, SPEC_BYTES_MAX } from '../services-registry/record.ts'
 
 const keptSchema = object({
@@ -23,7 +33,7 @@ export type Kept = Infer<typeof keptSchema>
 /** All keys of the node's store that belong to the worker begin so. */
 export const KEPT_PREFIX = 'worker/'
 export const keptKey = (key: InstanceKey): string => `${KEPT_PREFIX}${key}`
-export const encodeKept = (kept: Kept): Uint8Array => encodeCbor(keptSchema.write(kept))
+export const encodeKept = (kept: Kept): Uint8Array => encodeWith(keptSchema, kept)
 
 export function decodeKept(value: Uint8Array): Result<Kept, string> {
   const raw = decodeBounded(value)

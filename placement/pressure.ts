@@ -7,8 +7,8 @@ import type { InstanceKey } from '../overlay/kernel/ids.ts'
 import { splitInstanceKey } from '../overlay/kernel/ids.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'
 import type { UnixMillis } from '../overlay/kernel/time.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
-import { type Infer, list, literal, object, readWith, text, whole } from '../overlay/wire/schema.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
+import { encodeWith, type Infer, list, literal, object, readWith, text, whole } from '../overlay/wire/schema.ts'
 import type { HostReading } from './host-reading.ts'
 import type { RuntimeLimits } from './runtime.ts'
 
@@ -212,7 +212,7 @@ function persist({ level, limited }: PressureState, then: readonly LimitEffect[]
     level,
     limited: [...limited].slice(0, LIMITED_MAX).map(([key, run]) => ({ key, run })),
   }
-  return { kind: 'persist', key: PRESSURE_KEY, value: encodeCbor(keptSchema.write(kept)), sync: true, then }
+  return { kind: 'persist', key: PRESSURE_KEY, value: encodeWith(keptSchema, kept), sync: true, then }
 }
 
 const tell = (name: string, fields: DomainEvent['fields'], level: DomainEvent['level'] = 'info'): PressureEffect => ({

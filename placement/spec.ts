@@ -4,9 +4,10 @@
 
 import type { ServiceId } from '../overlay/kernel/ids.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'
-import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
+import { decodeBounded } from '../overlay/wire/codec.ts'
 import {
   dictionary,
+  encodeWith,
   flag,
   type Infer,
   list,
@@ -204,10 +205,21 @@ export const SPEC_DEFAULTS = {
 export const serviceIdOf = (spec: Pick<ServiceSpec, 'app' | 'appNamespace' | 'name' | 'namespace'>): ServiceId =>
   `${spec.app}.${spec.appNamespace}.${spec.name}.${spec.namespace}` as ServiceId
 
-export const encodeSpec = (spec: ServiceSpec): Uint8Array => encodeCbor(serviceSpecSchema.write(spec))
+export const encodeSpec = (spec: ServiceSpec): Uint8Array => encodeWith(serviceSpecSchema, spec)
 
-/** Reads the canonical form out of a record; the error names the field. */
+/** What was read, as long as somebody holds the bytes: a leader, a device and a view read the same record. */
+const decoded = new WeakMap<Uint8Array, Result<ServiceSpec, string>>()
+
+/** Reads the canonical form out of a record, once for the same bytes; the error names the field. */
 export function decodeSpec(bytes: Uint8Array): Result<ServiceSpec, string> {
+  const known = decoded.get(bytes)
+  if (known !== undefined) return known
+  const read = readSpec(bytes)
+  decoded.set(bytes, read)
+  return read
+}
+
+function readSpec(bytes: Uint8Array): Result<ServiceSpec, string> {
   const raw = decodeBounded(bytes)
   if (!raw.ok) return err(raw.error.detail)
   return readWith(serviceSpecSchema, raw.value, () => err('no envelope belongs here'))

@@ -80,12 +80,17 @@ export function digestBytes(digest: Digest): Uint8Array {
 
 /** The buckets in which a digest differs from another's bytes; all of them when those are not a digest of our size. */
 export function differingBuckets(digest: Digest, theirs: Uint8Array): readonly number[] {
-  const hashes = unpackHashes(theirs)
-  const buckets = Array.from({ length: BUCKETS }, (_, bucket) => bucket)
-  return buckets.filter((bucket) => {
-    const hash = hashes[bucket]
-    return hash === undefined || hash.high !== digest.high[bucket] || hash.low !== digest.low[bucket]
-  })
+  const view = new DataView(theirs.buffer, theirs.byteOffset, theirs.byteLength)
+  const differing: number[] = []
+  for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    const at = bucket * HASH_BYTES
+    const isSame =
+      at + HASH_BYTES <= theirs.length &&
+      view.getUint32(at) === digest.high[bucket] &&
+      view.getUint32(at + 4) === digest.low[bucket]
+    if (!isSame) differing.push(bucket)
+  }
+  return differing
 }
 
 /** Hashes one after another, each 8 bytes, big-endian. */

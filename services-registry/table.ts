@@ -38,7 +38,8 @@ export interface Entry extends Row {
 export interface RecordTable {
   readonly domain: DomainPath
   readonly entries: Map<string, Entry>
-  readonly buckets: readonly Map<string, Entry>[]
+  /** By bucket of the digest; most are empty in a small store, and none is made before it is needed. */
+  readonly buckets: (Map<string, Entry> | undefined)[]
   /** Of what is live and may be shown to others. */
   readonly digest: Digest
   /** When each deletion is forgotten; in that order. */
@@ -60,7 +61,7 @@ export interface RecordTable {
 export const createTable = (domain: DomainPath): RecordTable => ({
   domain,
   entries: new Map(),
-  buckets: Array.from({ length: BUCKETS }, () => new Map()),
+  buckets: new Array(BUCKETS).fill(undefined),
   digest: emptyDigest(),
   tombstones: new Map(),
   bySigner: new Map(),
@@ -76,13 +77,15 @@ export const createTable = (domain: DomainPath): RecordTable => ({
 /** Puts a record into its slot, in place of the version that is there. A deletion is forgotten at `forgetAt`. */
 export function putRecord(table: RecordTable, record: SealedRecord, forgetAt: Millis): void {
   const slot = slotOf(record)
+  const before = table.entries.get(slot)
   dropRecord(table, slot)
-  const key = hashText(slot)
+  const key = before?.key ?? hashText(slot)
   const deleted = isTombstone(record)
   const mark = markOf(record.bytes, deleted)
   const entry: Entry = { slot, record, key, mark, bucket: bucketOf(key), isTombstone: deleted }
   table.entries.set(slot, entry)
-  table.buckets[entry.bucket]?.set(slot, entry)
+  const bucket = table.buckets[entry.bucket] ?? new Map<string, Entry>()
+  table.buckets[entry.bucket] = bucket.set(slot, entry)
   if (isOffered(table, entry)) toggle(table.digest, entry.bucket, mark)
   if (deleted) table.tombstones.set(slot, forgetAt)
   slotsOfSigner(table, record).add(slot)

@@ -4,8 +4,8 @@
 import type { NodeId, OperatorId } from '../../overlay/kernel/ids.ts'
 import { err } from '../../overlay/kernel/result.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
-import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
-import { flag, object, readWith, text } from '../../overlay/wire/schema.ts'
+import { decodeBounded } from '../../overlay/wire/codec.ts'
+import { encodeWith, flag, object, readWith, text } from '../../overlay/wire/schema.ts'
 import type { CharterView } from '../charter.ts'
 import { CREDENTIAL_BYTES_MAX } from '../credential.ts'
 import { type HeldCredential, openCredential } from './credential-signer.ts'
@@ -117,7 +117,7 @@ export async function openDirectory(store: Store, charter: CharterView): Promise
       }
       const place: Place = { credential: known?.credential ?? credential, slot: known?.slot ?? freeSlot(), met }
       remember(place)
-      const value = encodeCbor(storedSchema.write({ credential: credential.text, met }))
+      const value = encodeWith(storedSchema, { credential: credential.text, met })
       await store.put(credentialKey(place.slot), value, { sync: false })
     },
   }

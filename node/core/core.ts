@@ -6,7 +6,7 @@ import { unreachable } from '../../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../../overlay/kernel/effect.ts'
 import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
-import { earliest, type Millis } from '../../overlay/kernel/time.ts'
+import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
 import { PLACEMENT_TIMING } from '../../placement/index.ts'
 import type { StoreView } from '../../services-registry/index.ts'
@@ -34,6 +34,7 @@ import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
 import { createShowing } from './showing.ts'
 import { authorSubmission } from './submission.ts'
+import { createTimetable, isForSeatsOrRoster } from './timetable.ts'
 import { createWhereabouts } from './whereabouts.ts'
 
 export interface CoreOptions {
@@ -157,21 +158,11 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   })
 
   const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
-  const timed = [hierarchy, roster, records, requests, asking, inventories, placing]
-  const parts: ReceptionParts = {
-    self,
-    book,
-    roster,
-    hierarchy,
-    neighbours,
-    records,
-    requests,
-    placing,
-    asking,
-    intake,
-    policies,
-    names,
-  }
+  const timetable = createTimetable([records, requests, asking, inventories, placing], book, roster.view)
+  /** When the seats want to be woken, as of the end of the last step. */
+  let seatsAt = hierarchy.wakeAt()
+  const most = { self, book, roster, hierarchy, neighbours, records, requests, placing }
+  const parts: ReceptionParts = { ...most, asking, intake, policies, names }
 
   const onSubmit = (input: Extract<CoreInput, { kind: 'submit' }>, { wall }: StepContext): void => {
     const store = records.store(input.domain)
@@ -213,6 +204,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   }
 
   const take = (input: CoreInput, at: StepContext): void => {
+    if (!isForSeatsOrRoster(input)) timetable.touch()
     switch (input.kind) {
       case 'operators':
         isShared = input.count > 1
@@ -292,6 +284,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const onWake = (at: StepContext): void => {
     hierarchy.onWake(at, out, news)
     roster.onWake(at, out, news)
+    if ((timetable.at() ?? Number.POSITIVE_INFINITY) > at.now) return
+    timetable.touch()
     records.onWake(at, out, news)
     requests.onWake(at, out)
     asking.onWake(at, out)
@@ -310,6 +304,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   /** Tells the machines what another one learned. */
   const spreadNews = (one: News, at: StepContext): void => {
+    timetable.touch()
     switch (one.kind) {
       case 'lead':
         tell('leadership-begun', one.domain, { ...one.fence })
@@ -363,6 +358,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const hold = (held: readonly DomainPath[], at: StepContext): void => {
     followedFor = held
+    timetable.touch()
     if (held.join() !== records.held().join()) {
       const left = records.hold(held, [...neighbours.connected().keys()], at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)
@@ -386,15 +382,16 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       news = []
       out = []
       // A leader whose lease ended while its process stood still must not act on what piled up meanwhile.
-      if ((hierarchy.wakeAt() ?? Number.POSITIVE_INFINITY) <= at.now) hierarchy.onWake(at, out, news)
+      if ((seatsAt ?? Number.POSITIVE_INFINITY) <= at.now) hierarchy.onWake(at, out, news)
       spreadAllNews(at)
       take(input, at)
       spreadAllNews(at)
       settle(at)
       spreadAllNews(at)
+      seatsAt = hierarchy.wakeAt()
       return isShared ? discreet(out) : out
     },
-    wakeAt: () => earliest(...timed.map((part) => part.wakeAt())),
+    wakeAt: () => earlier(earlier(seatsAt, roster.wakeAt()), timetable.at()),
     view: coreView(options, { ...seen, placing, intake, requests, domainOf, roundTrips }),
   }
 }

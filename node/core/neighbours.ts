@@ -72,8 +72,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   /** Grows with whatever is noted in this file. */
   let revision = 0
   let settled: Outlook | null = null
-  let shownWants = ''
-  /** Each with its addresses. */
+  /** Who was wanted then, each with its addresses. */
   let shownPeers: ReadonlyMap<NodeId, string> = new Map()
   /** Who led each domain then whose leader is wanted, as far as that was known. */
   let shownLeaders: ReadonlyMap<DomainPath, NodeId> = new Map()
@@ -168,11 +167,10 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
 
   const showWants = (now: Millis, seats: readonly { readonly domain: DomainPath }[], out: CoreEffect[]): void => {
     const peers = wanted(now, pathsOf(seats))
-    const wantsNow = peers.map(({ peer, addresses }) => `${peer} ${addresses.join(' ')}`).join()
-    if (wantsNow !== shownWants) out.push({ kind: 'want', peers })
-    shownWants = wantsNow
+    const peersNow = new Map(peers.map(({ peer, addresses }) => [peer, addresses.join(' ')]))
+    if (!isSameInOrder(peersNow, shownPeers)) out.push({ kind: 'want', peers })
     shownMesh = membersOfMesh(roster()) !== null
-    shownPeers = new Map(peers.map(({ peer, addresses }) => [peer, addresses.join(' ')]))
+    shownPeers = peersNow
     shownLeaders = leadersOfMine(pathsOf(seats))
   }
 
@@ -256,6 +254,16 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
       questions = []
     },
   }
+}
+
+function isSameInOrder(a: ReadonlyMap<NodeId, string>, b: ReadonlyMap<NodeId, string>): boolean {
+  if (a.size !== b.size) return false
+  const others = b.entries()
+  for (const [peer, addresses] of a) {
+    const other = others.next().value
+    if (other === undefined || other[0] !== peer || other[1] !== addresses) return false
+  }
+  return true
 }
 
 const pathsOf = (seats: readonly { readonly domain: DomainPath }[]): readonly DomainPath[] =>

@@ -5,8 +5,8 @@
 import type { OperatorId } from '../../overlay/kernel/ids.ts'
 import { err, type Result } from '../../overlay/kernel/result.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
-import { decodeBounded, encodeCbor } from '../../overlay/wire/codec.ts'
-import { readWith } from '../../overlay/wire/schema.ts'
+import { decodeBounded } from '../../overlay/wire/codec.ts'
+import { encodeWith, readWith } from '../../overlay/wire/schema.ts'
 import { decodeSpec, specIdOf } from '../../placement/index.ts'
 import {
   type Clock,
@@ -28,7 +28,7 @@ const CARRIED_BYTES_MAX = 38_000
 const ORDER_RESOLUTION_MS = 1_000
 
 export const carriedKey = ({ domain, service }: SpecRecord): string => `${CARRIED_PREFIX}${domain}//${service}`
-export const encodeCarried = (record: SpecRecord): Uint8Array => encodeCbor(specSchema.write(record))
+export const encodeCarried = (record: SpecRecord): Uint8Array => encodeWith(specSchema, record)
 export function decodeCarried(bytes: Uint8Array): Result<SpecRecord, string> {
   const raw = decodeBounded(bytes)
   return raw.ok ? readWith(specSchema, raw.value, () => err('no envelope belongs here')) : err(raw.error.detail)

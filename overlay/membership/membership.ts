@@ -101,10 +101,15 @@ export function step(
   doubtSelfFirst(turn)
   take(turn, input)
   settle(turn)
+  if (turn.state === state && isOfNoMoment(state, input)) return { state, effects: turn.effects }
   const dueAt = nextDueAt(turn.state)
   if (dueAt !== turn.state.dueAt) become(turn, { dueAt })
   return { state: turn.state, effects: turn.effects }
 }
+
+/** A sign of life of somebody whom this node does not watch moves no deadline, unless there are doubts to judge. */
+const isOfNoMoment = ({ watches, table }: MembershipState, input: MembershipInput): boolean =>
+  input.kind === 'heard' && !watches.has(input.peer) && table.suspicions.size === 0
 
 function take(turn: Turn, input: MembershipInput): void {
   switch (input.kind) {

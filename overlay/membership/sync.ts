@@ -15,7 +15,7 @@ import {
   NEWS_MAX,
 } from './constants.ts'
 import type { Digest, DigestDetail, SealedReport, SealedStatement } from './messages.ts'
-import { isPresent, type RosterTable } from './roster.ts'
+import { isPresent, type RosterEntry, type RosterTable } from './roster.ts'
 import { refute } from './self.ts'
 import { become, send, type Turn } from './state.ts'
 import { hashText } from './watchers.ts'
@@ -117,15 +117,38 @@ function fewConnected(turn: Turn, except: NodeId): readonly NodeId[] {
 /** One number for all statements and reports held, whatever the order they came in; below 2^53, not cryptographic. */
 export function tableHash(table: RosterTable): number {
   let [low, high] = [0, 0]
-  const add = (fact: string): void => {
-    low = (low + hashText(fact, 101)) >>> 0
-    high = (high + hashText(fact, 102)) >>> 0
+  const add = (hash: FactHash): void => {
+    low = (low + hash.low) >>> 0
+    high = (high + hash.high) >>> 0
   }
-  for (const { node, incarnation, version } of table.entries.values()) add(`${node} ${incarnation} ${version}`)
-  for (const [subject, bySubject] of table.reports) {
-    for (const [watcher, report] of bySubject) add(`${subject} ${watcher} ${report.message.sequence}`)
+  for (const entry of table.entries.values()) add(entryHashes.get(entry) ?? hashEntry(entry))
+  for (const bySubject of table.reports.values()) {
+    for (const report of bySubject.values()) add(reportHashes.get(report) ?? hashReport(report))
   }
   return (high % 2 ** 20) * 2 ** 32 + low
+}
+
+interface FactHash {
+  readonly low: number
+  readonly high: number
+}
+
+/** Of what is held: every greeting asks for all of them, and few have changed since the one before. */
+const entryHashes = new WeakMap<RosterEntry, FactHash>()
+const reportHashes = new WeakMap<SealedReport, FactHash>()
+
+const hashFact = (fact: string): FactHash => ({ low: hashText(fact, 101), high: hashText(fact, 102) })
+
+function hashEntry(entry: RosterEntry): FactHash {
+  const hash = hashFact(`${entry.node} ${entry.incarnation} ${entry.version}`)
+  entryHashes.set(entry, hash)
+  return hash
+}
+
+function hashReport(report: SealedReport): FactHash {
+  const hash = hashFact(`${report.message.subject} ${report.from} ${report.message.sequence}`)
+  reportHashes.set(report, hash)
+  return hash
 }
 
 /** What this node holds of a part. */

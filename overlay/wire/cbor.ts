@@ -20,10 +20,13 @@ let begin = 0
 let end = 0
 
 /** Lays plain data out as bytes; throws InvariantError for what has no place in a message, as undefined or NaN. */
-export function encodeCbor(value: unknown): Uint8Array {
+export const encodeCbor = (value: unknown): Uint8Array => layOut(writePlain, value)
+
+/** The bytes of what `write` writes of the value with the functions below; `write` may not lay anything else out. */
+export function layOut<T>(write: (value: T) => void, value: T): Uint8Array {
   // What was written before a throw is written over.
   end = begin
-  writeValue(value, 0)
+  write(value)
   const written = room.subarray(begin, end)
   begin = end
   return written
@@ -37,6 +40,21 @@ function reserve(bytes: number): void {
   view = new DataView(room.buffer)
   begin = 0
   end = written.length
+}
+
+/** Writes plain data, as far as that goes; the others write the beginning of what their caller writes on. */
+export const writePlain = (value: unknown): void => writeValue(value, 0)
+export const writeNull = (): void => writeByte(NULL)
+export const writeListHead = (items: number): void => writeHead(MAJOR.list, items)
+/** Keys and values follow in turn, in the order of `compareKeys`. */
+export const writeMapHead = (entries: number): void => writeHead(MAJOR.map, entries)
+
+/** What was laid out before, as a key that comes again and again. */
+export function writeLaidOut(bytes: Uint8Array): void {
+  const { length } = bytes
+  reserve(length)
+  for (let index = 0; index < length; index++) room[end + index] = bytes[index] as number
+  end += length
 }
 
 function writeValue(value: unknown, depth: number): void {
@@ -133,7 +151,6 @@ function writeMap(map: Readonly<Record<string, unknown>>, depth: number): void {
   }
 }
 
-/** Schemas write their fields in this order already. */
 function isInOrder(keys: readonly string[]): boolean {
   for (let index = 1; index < keys.length; index++) {
     if (compareKeys(keys[index - 1] as string, keys[index] as string) > 0) return false

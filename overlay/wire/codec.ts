@@ -4,7 +4,7 @@
 import { invariant } from '../kernel/assert.ts'
 import { err, ok, type Result } from '../kernel/result.ts'
 import { decodeCbor, encodeCbor, NotCbor } from './cbor.ts'
-import { type OpenNested, readWith, type Schema } from './schema.ts'
+import { encodeWith, type OpenNested, readWith, type Schema } from './schema.ts'
 
 /** The largest message that leaves or enters a node, in bytes (DESIGN section 7). */
 export const MESSAGE_BYTES_MAX = 65_536
@@ -47,7 +47,7 @@ export function createCodec<M extends AnyMessage>(
     encode: (message) => {
       const schema = byKind.get(message.kind)
       invariant(schema !== undefined, `no schema for the message kind ${message.kind}`)
-      return encodeCbor(schema.write(message))
+      return encodeWith(schema, message)
     },
     decode: (bytes, open, depth) => {
       const raw = decodeBounded(bytes)
@@ -61,6 +61,9 @@ export function createCodec<M extends AnyMessage>(
     },
   }
 }
+
+/** A value as plain data, with nothing in it that its schema does not know: a part of what is signed. */
+export const plainOf = <T>(schema: Schema<T>, value: T): unknown => decodeCbor(encodeWith(schema, value))
 
 /** Decodes CBOR of at most MESSAGE_BYTES_MAX bytes. */
 export function decodeBounded(bytes: Uint8Array): Result<unknown, DecodeProblem> {

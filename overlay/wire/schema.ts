@@ -3,16 +3,25 @@
 // one understands.
 
 import { err, ok, type Result } from '../kernel/result.ts'
-import { compareKeys } from './cbor.ts'
+import {
+  compareKeys,
+  encodeCbor,
+  layOut,
+  writeLaidOut,
+  writeListHead,
+  writeMapHead,
+  writeNull,
+  writePlain,
+} from './cbor.ts'
 import type { Opened } from './envelope.ts'
 
 /** Opens a sealed envelope that stands inside a message; handed in by whoever can check signatures. */
 export type OpenNested = (bytes: Uint8Array, depth: number) => Result<Opened, string>
 
-/** How a value is checked (`read` throws Malformed) and laid out for CBOR (`write`). */
+/** How a value is checked (`read` throws Malformed) and laid out (`write`, within `encodeWith`). */
 export interface Schema<T> {
   read(raw: unknown, at: string, open: OpenNested, depth: number): T
-  write(value: T): unknown
+  write(value: T): void
   readonly isOptional?: true
 }
 
@@ -32,26 +41,24 @@ export const TEXT_CHARS_MAX = 1_024
 export const BYTES_MAX = 60_000
 export const LIST_ITEMS_MAX = 4_096
 
-const asIs = <T>(value: T): unknown => value
-
 export const text = <T extends string = string>(charsMax = TEXT_CHARS_MAX): Schema<T> => ({
   read: (raw, at) =>
     typeof raw === 'string' && raw.length <= charsMax
       ? (raw as T)
       : refuse(at, `text of at most ${charsMax} characters`),
-  write: asIs,
+  write: writePlain,
 })
 
 export const literal = <T extends string>(...allowed: readonly T[]): Schema<T> => ({
   read: (raw, at) => (allowed.includes(raw as T) ? (raw as T) : refuse(at, allowed.join(' or '))),
-  write: asIs,
+  write: writePlain,
 })
 
 /** A finite number, whole or not. */
 export const number = (min = -Number.MAX_VALUE, max = Number.MAX_VALUE): Schema<number> => ({
   read: (raw, at) =>
     typeof raw === 'number' && raw >= min && raw <= max ? raw : refuse(at, `a number from ${min} to ${max}`),
-  write: asIs,
+  write: writePlain,
 })
 
 /** A whole number from 0 (or `min`) to 2^53 - 1 (or `max`). */
@@ -60,23 +67,23 @@ export const whole = (min = 0, max = Number.MAX_SAFE_INTEGER): Schema<number> =>
     Number.isSafeInteger(raw) && (raw as number) >= min && (raw as number) <= max
       ? (raw as number)
       : refuse(at, `a whole number from ${min} to ${max}`),
-  write: asIs,
+  write: writePlain,
 })
 
 export const flag: Schema<boolean> = {
   read: (raw, at) => (typeof raw === 'boolean' ? raw : refuse(at, 'true or false')),
-  write: asIs,
+  write: writePlain,
 }
 
 export const bytes = (lengthMax = BYTES_MAX): Schema<Uint8Array> => ({
   read: (raw, at) =>
     raw instanceof Uint8Array && raw.length <= lengthMax ? raw : refuse(at, `at most ${lengthMax} bytes`),
-  write: asIs,
+  write: writePlain,
 })
 
 export const nullable = <T>(inner: Schema<T>): Schema<T | null> => ({
   read: (raw, at, open, depth) => (raw === null ? null : inner.read(raw, at, open, depth)),
-  write: (value) => (value === null ? null : inner.write(value)),
+  write: (value) => (value === null ? writeNull() : inner.write(value)),
 })
 
 /** A field that may be absent from its object. */
@@ -90,7 +97,10 @@ export const list = <T>(item: Schema<T>, itemsMax = LIST_ITEMS_MAX): Schema<read
     if (!Array.isArray(raw) || raw.length > itemsMax) return refuse(at, `a list of at most ${itemsMax} items`)
     return raw.map((value, index) => item.read(value, `${at}[${index}]`, open, depth))
   },
-  write: (value) => value.map((one) => item.write(one)),
+  write: (value) => {
+    writeListHead(value.length)
+    for (const one of value) item.write(one)
+  },
 })
 
 /** An object used as a map from text to values. */
@@ -100,7 +110,14 @@ export const dictionary = <T>(item: Schema<T>, entriesMax = LIST_ITEMS_MAX): Sch
     if (entries.length > entriesMax) return refuse(at, `at most ${entriesMax} entries`)
     return Object.fromEntries(entries.map(([key, value]) => [key, item.read(value, `${at}.${key}`, open, depth)]))
   },
-  write: (value) => Object.fromEntries(Object.entries(value).map(([key, one]) => [key, item.write(one)])),
+  write: (value) => {
+    const keys = Object.keys(value).sort(compareKeys)
+    writeMapHead(keys.length)
+    for (const key of keys) {
+      writePlain(key)
+      item.write(value[key] as T)
+    }
+  },
 })
 
 type Fields = Readonly<Record<string, Schema<never>>>
@@ -113,15 +130,13 @@ export const object = <F extends Record<string, Schema<never> | Schema<unknown>>
   fields: F,
 ): Schema<{ [K in keyof ObjectOf<F>]: ObjectOf<F>[K] }> => {
   // In the order of their bytes, so that nothing is left to sort when a message is laid out.
-  const known = Object.entries(fields as unknown as Fields).sort(([a], [b]) => compareKeys(a, b)) as [
-    string,
-    Schema<unknown>,
-  ][]
+  const sorted = Object.entries(fields as unknown as Fields).sort(([a], [b]) => compareKeys(a, b))
+  const known = sorted.map(([name, schema]) => ({ name, schema: schema as Schema<unknown>, key: encodeCbor(name) }))
   return {
     read: (raw, at, open, depth) => {
       const source = asObject(raw, at)
       const target: Record<string, unknown> = {}
-      for (const [name, schema] of known) {
+      for (const { name, schema } of known) {
         const value = source[name]
         if (value === undefined && schema.isOptional) continue
         target[name] = schema.read(value, at === '' ? name : `${at}.${name}`, open, depth)
@@ -129,12 +144,17 @@ export const object = <F extends Record<string, Schema<never> | Schema<unknown>>
       return target as never
     },
     write: (value) => {
-      const target: Record<string, unknown> = {}
-      for (const [name, schema] of known) {
-        const field = (value as Record<string, unknown>)[name]
-        if (field !== undefined) target[name] = schema.write(field)
+      const said = known.map(({ name }) => (value as Record<string, unknown>)[name])
+      let absent = 0
+      for (const field of said) if (field === undefined) absent += 1
+      writeMapHead(said.length - absent)
+      for (let index = 0; index < said.length; index++) {
+        const field = said[index]
+        const one = known[index]
+        if (field === undefined || one === undefined) continue
+        writeLaidOut(one.key)
+        one.schema.write(field)
       }
-      return target
     },
   }
 }
@@ -161,8 +181,11 @@ export const sealed = <M extends { readonly kind: string }>(...kinds: readonly M
     if (!kinds.includes(opened.value.message.kind)) return refuse(at, `an envelope with ${kinds.join(' or ')}`)
     return opened.value as Opened<M>
   },
-  write: (value) => value.bytes,
+  write: (value) => writePlain(value.bytes),
 })
+
+/** The bytes of a value, the same for equal values; throws InvariantError for what has no place in a message. */
+export const encodeWith = <T>(schema: Schema<T>, value: T): Uint8Array => layOut(schema.write, value)
 
 /** Reads a whole value; the error names the field that is wrong. */
 export function readWith<T>(schema: Schema<T>, raw: unknown, open: OpenNested, depth = 0): Result<T, string> {

@@ -1,0 +1,55 @@
+// When the parts of a node are asked anew what they want, and when what they said still holds.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createTimetable, isForSeatsOrRoster } from './timetable.ts'
+
+function setUp() {
+  const state = { dueAt: 10 as number | null, asked: 0, revision: 0, members: new Map<string, unknown>() }
+  const part = {
+    wakeAt: () => {
+      state.asked += 1
+      return state.dueAt
+    },
+  }
+  const later = { wakeAt: () => 50 }
+  const book = { revision: () => state.revision }
+  return { state, timetable: createTimetable([later, part], book as never, () => state.members as never) }
+}
+
+test('parts that nothing was told are asked once', () => {
+  const { state, timetable } = setUp()
+  assert.deepEqual([timetable.at(), timetable.at(), state.asked], [10, 10, 1])
+})
+
+test('a part that was told something is asked again', () => {
+  const { state, timetable } = setUp()
+  timetable.at()
+  state.dueAt = null
+  timetable.touch()
+  assert.deepEqual([timetable.at(), state.asked], [50, 2])
+})
+
+test('another leader and another number of members are asked about, whoever was told of them', () => {
+  const { state, timetable } = setUp()
+  timetable.at()
+  state.revision += 1
+  timetable.at()
+  state.members.set('a', {})
+  timetable.at()
+  assert.equal(state.asked, 3)
+})
+
+test('what is said of records and of what runs concerns the parts, and talk of seats and members does not', () => {
+  const said = (kind: string) => isForSeatsOrRoster({ kind: 'message', opened: { message: { kind } } } as never)
+  const kinds = [
+    'election/heartbeat',
+    'membership/probe',
+    'record/spec',
+    'registry/digest',
+    'placement/ask',
+    'node/where',
+  ]
+  assert.deepEqual(kinds.map(said), [true, true, false, false, false, false])
+  assert.equal(isForSeatsOrRoster({ kind: 'hand-over' } as never), false)
+})
