@@ -6,10 +6,11 @@ import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { PROOFS_PER_DOMAIN_MAX } from './constants.ts'
+import { hasMajorityOf, isKinOfOne, isNextTo } from './kinship.ts'
 import type { Announcement } from './messages.ts'
 import { checkProof, type ProofProblem } from './proof.ts'
 import { survives } from './recovery.ts'
-import { compareTerms, majorityOf } from './register.ts'
+import { compareTerms } from './register.ts'
 import type { Fence, KnownLine } from './state.ts'
 
 export interface KnownLeadership {
@@ -113,7 +114,8 @@ export function createLeaderBook(): LeaderBook {
     if (place === 'unconnected') return err('unconnected')
     // Lines were compared by what stands in both; within one the former leader still has to belong to it.
     const isOfLine = known?.announcement.line === announcement.line
-    const isStrange = !isRecalled && place === 'older' && isOfLine && !isKinOf(announcement, proofs.get(domain))
+    const isStrange =
+      !isRecalled && place === 'older' && isOfLine && !isKinOfOne(announcement, proofs.get(domain)?.values() ?? [])
     if (isStrange) return err('unconnected')
     keepProof(proofs, opened)
     if (place === 'older') return err('older')
@@ -164,20 +166,6 @@ function keepProof(proofs: Map<DomainPath, Map<string, Opened<Announcement>>>, o
 const isGrownFrom = (after: Announcement, before: Announcement): boolean =>
   after.node === before.node && after.line === before.line && after.electors.length > before.electors.length
 
-/**
- * Whether a former leader's proof belongs to a succession that is known. It names its electors itself, and who names
- * only itself needs no other vote: so they have to be those of a proof that is kept, but for one, or one of the two
- * must
- * hold a majority of the other's. Without it any member could have led in a term that nobody remembers, and order in
- * it.
- */
-function isKinOf(former: Announcement, kept: ReadonlyMap<string, Opened<Announcement>> | undefined): boolean {
-  const isKin = ({ message }: Opened<Announcement>): boolean =>
-    message.line === former.line &&
-    (isNextTo(former, message) || hasMajorityOf(message, former.electors) || hasMajorityOf(former, message.electors))
-  return [...(kept?.values() ?? [])].some(isKin)
-}
-
 /** Where an announcement that is proven by itself stands to the one that is known. */
 function placeOf(
   announcement: Announcement,
@@ -203,18 +191,6 @@ function placeOf(
 function follows(announcement: Announcement, before: Announcement): boolean {
   if (compareTerms(announcement, before) === 0 && announcement.node === before.node) return true
   return isNextTo(announcement, before) || hasMajorityOf(announcement, before.electors)
-}
-
-/** Whether one elector more or less is all that lies between two sets. */
-function isNextTo(one: Announcement, other: Announcement): boolean {
-  const added = one.electors.filter((child) => !other.electors.includes(child))
-  const removed = other.electors.filter((child) => !one.electors.includes(child))
-  return added.length + removed.length <= 1
-}
-
-function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[]): boolean {
-  const voters = announcement.votes.map((vote) => vote.message.voter)
-  return electors.filter((child) => voters.includes(child)).length >= majorityOf(electors.length)
 }
 
 const isSameSaying = (a: Announcement, b: Announcement): boolean =>
