@@ -4,7 +4,13 @@
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import type { Announcement } from './messages.ts'
-import { majorityOf } from './register.ts'
+import { compareTerms, majorityOf } from './register.ts'
+
+/**
+ * Proofs on the way back to a former leader at most; each is compared with all that are kept. A guess: with each step
+ * a majority of the electors may be others.
+ */
+const WAY_BACK_MAX = 16
 
 /**
  * Whether a former leader's proof belongs to a succession that is known. Who names only itself as elector needs no
@@ -14,6 +20,33 @@ import { majorityOf } from './register.ts'
 export function isKinOfOne(former: Announcement, kept: Iterable<Opened<Announcement>>): boolean {
   for (const { message } of kept) if (areKin(former, message)) return true
   return false
+}
+
+/**
+ * The proofs by which who believes the newest comes to believe a former one: each kin of the one before, the former
+ * one last. Where no such way is found the former one alone, since the hearer may know more.
+ */
+export function wayBack(
+  newest: Opened<Announcement>,
+  former: Opened<Announcement>,
+  kept: Iterable<Opened<Announcement>>,
+): readonly Opened<Announcement>[] {
+  const later = [...kept].filter(({ message }) => compareTerms(message, former.message) > 0)
+  const ways = new Map([[newest, [] as readonly Opened<Announcement>[]]])
+  const open = [newest]
+  for (let looks = 0; looks < WAY_BACK_MAX && open.length > 0; looks++) {
+    // The one nearest to the former leader first.
+    open.sort((a, b) => compareTerms(b.message, a.message))
+    const here = open.pop() as Opened<Announcement>
+    const way = ways.get(here) ?? []
+    if (areKin(here.message, former.message)) return [...way, former]
+    for (const next of later) {
+      if (ways.has(next) || !areKin(here.message, next.message)) continue
+      ways.set(next, [...way, next])
+      open.push(next)
+    }
+  }
+  return [former]
 }
 
 const areKin = (one: Announcement, other: Announcement): boolean =>

@@ -6,7 +6,7 @@ import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { PROOFS_PER_DOMAIN_MAX } from './constants.ts'
-import { hasMajorityOf, isKinOfOne, isNextTo } from './kinship.ts'
+import { hasMajorityOf, isKinOfOne, isNextTo, wayBack } from './kinship.ts'
 import type { Announcement } from './messages.ts'
 import { checkProof, type ProofProblem } from './proof.ts'
 import { survives } from './recovery.ts'
@@ -32,7 +32,8 @@ export interface LeaderBookView {
   nodeOf(child: ChildId): NodeId | null
   /** The node that led a domain at a fence, null when there is no proof of it here. */
   leaderAt(domain: DomainPath, fence: Fence): NodeId | null
-  proofAt(domain: DomainPath, fence: Fence): Opened<Announcement> | null
+  /** What proves who led a domain at a fence, after what leads there from the newest; empty where nothing is known. */
+  wayTo(domain: DomainPath, fence: Fence): readonly Opened<Announcement>[]
   /** The line of a domain that its parent has granted, null where it granted none. */
   grantedLineOf(domain: DomainPath): string | null
   /** What a witness has to know of a domain that pleads; null where nobody ever led it. */
@@ -137,7 +138,11 @@ export function createLeaderBook(): LeaderBook {
     },
     nodeOf: (child) => (isDomain(child) ? (leaderOf(child)?.announcement.node ?? null) : child),
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
-    proofAt,
+    wayTo: (domain, fence) => {
+      const [newest, former] = [leaderOf(domain)?.opened, proofAt(domain, fence)]
+      if (newest === undefined || former === null) return []
+      return wayBack(newest, former, proofs.get(domain)?.values() ?? [])
+    },
     domains: () => current.keys(),
     addressesOf: (node) => (ledBy.get(node) ?? []).flatMap((domain) => leaderOf(domain)?.announcement.addresses ?? []),
     revision: () => revision,
