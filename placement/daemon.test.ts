@@ -180,3 +180,13 @@ test('a new version of a daemon comes cluster by cluster, and a bad one goes no 
   fleet.submit(version('3'))
   fleet.until('all have the third', () => fleet.versionsOf('web').join('') === '3'.repeat(9))
 })
+
+test('a new version of a daemon goes on to the next cluster where a device of the first is gone for good', () => {
+  const update = { ...SPEC_DEFAULTS.update, monitorMs: 1_000 }
+  const version = (name: string) => daemon({ environment: { VERSION: name }, update })
+  const fleet = everywhere(version('1'))
+  fleet.kill(nodeId('a3'))
+  fleet.run(20_000)
+  fleet.submit(version('2'))
+  fleet.until('all that are left run it', () => fleet.versionsOf('web').join() === Array(8).fill('2').join())
+})
