@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nodeId } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { BUCKETS, EXCHANGE_WINDOW_BYTES_MAX, TOMBSTONE_KEPT_MS } from './constants.ts'
+import { BUCKETS, EXCHANGE_WINDOW_BYTES_MAX, ROUNDS_AFTER_NEWS, TOMBSTONE_KEPT_MS } from './constants.ts'
 import { digestBytes } from './digest.ts'
 import type { RegistryMessage } from './messages.ts'
 import {
@@ -19,6 +19,7 @@ import {
   sealRecord,
   serviceNumber,
   specRecord,
+  type TestNode,
   WEB,
 } from './record-fixtures.ts'
 import { createStore, step } from './store.ts'
@@ -81,6 +82,35 @@ test('stores that agree say one digest a round and nothing else', () => {
   assert.deepEqual([...world.sent.keys()], ['registry/digest'])
   const rounds = world.sent.get('registry/digest') ?? 0
   assert.ok(rounds >= (3 * 600) / 40 && rounds <= (3 * 600) / 20, `${rounds} digests in ten minutes`)
+})
+
+test('what gossip missed reaches thirty holders about as soon as two, for a few rounds more', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const federation = createFederation()
+    const members = Array.from({ length: 30 }, (_, number) => federation.addNode(`n${number}`, BERLIN))
+    const world = createWorld(members, { seed, loss: 0, leaders: createTestLeaders({}).book })
+    joinAll(world)
+    run(world, 60_000)
+    const [author] = members as [TestNode]
+    tell(world, author, { kind: 'record', opened: sealRecord(author, specRecord(START_WALL)), from: nodeId('x') })
+    world.sent.clear()
+    const lacking = () => members.filter((node) => nodeIn(world, node).state.view.spec(WEB) === null).length
+    const began = world.now
+    while (lacking() > 0) {
+      assert.ok(world.now - began < 45_000, `seed ${seed}: ${lacking()} lack it after ${world.now - began} ms`)
+      run(world, 1_000)
+    }
+    run(world, began + 60_000 - world.now)
+    const digests = world.sent.get('registry/digest') ?? 0
+    assert.ok(digests < 30 * (60 / 22 + ROUNDS_AFTER_NEWS), `seed ${seed}: ${digests} digests`)
+    world.sent.clear()
+    run(world, 10 * 60_000)
+    assert.deepEqual([...world.sent.keys()], ['registry/digest'])
+    assert.ok(
+      (world.sent.get('registry/digest') ?? 0) <= (30 * 600) / 22,
+      'and then the rounds are as far apart as ever',
+    )
+  }
 })
 
 test('only the buckets that differ are compared, and only the records that differ travel', () => {

@@ -14,6 +14,7 @@ import {
   EXCHANGE_PIECES_MAX,
   EXCHANGE_WINDOW_BYTES_MAX,
   EXCHANGE_WINDOW_MS,
+  ROUNDS_AFTER_NEWS,
   ROWS_MAX,
 } from './constants.ts'
 import {
@@ -175,7 +176,7 @@ export function onRecords(state: StoreState, opened: Opened<RecordsMessage>, con
   setTalk(next, peer, { ...talk, broughtNews })
   if (accepted > 0) {
     const soon = context.now + next.timing.exchangeAfterNewsMs
-    next = { ...next, nextExchangeAt: Math.min(next.nextExchangeAt, soon) }
+    next = { ...next, nextExchangeAt: Math.min(next.nextExchangeAt, soon), roundsSoon: ROUNDS_AFTER_NEWS }
   }
   if (opened.message.more && broughtNews) effects.push(...beginExchange(next, peer, context))
   return { state: next, effects }

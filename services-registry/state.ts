@@ -38,6 +38,8 @@ export interface StoreState {
   /** Exchanges with peers, longest known first; updated in place. */
   readonly talks: Map<NodeId, Talk>
   readonly nextExchangeAt: Millis
+  /** Rounds that are still to follow soon, since the last news. */
+  readonly roundsSoon: number
 }
 
 /** How a record came: authored here, pushed by its author, by gossip, or by anti-entropy. */

@@ -54,6 +54,7 @@ export function createStore(options: StoreOptions, context: StepContext): StoreS
     connected: new Set(),
     talks: new Map(),
     nextExchangeAt: context.now + jittered(timing.exchangeIntervalMs, context),
+    roundsSoon: 0,
   }
 }
 
@@ -243,8 +244,10 @@ function onWake(state: StoreState, context: StepContext): StoreStep {
   const partner = pick(context.random, partnersOf(state))
   if (partner === undefined || adopted.state.nextExchangeAt > context.now) return { state: adopted.state, effects }
   effects.push(...beginExchange(state, partner, context))
-  const nextExchangeAt = context.now + jittered(state.timing.exchangeIntervalMs, context)
-  return { state: { ...adopted.state, nextExchangeAt }, effects }
+  const roundsSoon = Math.max(0, adopted.state.roundsSoon - 1)
+  const { exchangeAfterNewsMs, exchangeIntervalMs } = state.timing
+  const nextExchangeAt = context.now + jittered(roundsSoon > 0 ? exchangeAfterNewsMs : exchangeIntervalMs, context)
+  return { state: { ...adopted.state, nextExchangeAt, roundsSoon }, effects }
 }
 
 /**
