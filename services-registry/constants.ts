@@ -105,6 +105,10 @@ export const EXCHANGE_PIECES_MAX = 64
 /** What one peer may make us send in one window: nobody turns a 600-byte digest into a flood. A guess. */
 export const EXCHANGE_WINDOW_MS = 10 * second
 export const EXCHANGE_WINDOW_BYTES_MAX = 8_000_000
+/** Holders that are asked at the same time for what this node lacks; the others wait for their turn. A guess. */
+export const FETCHES_AT_ONCE_MAX = 2
+/** So few records, or buckets that differ, are asked for of any number of holders. A guess. */
+export const FETCHED_FREELY_MAX = 16
 /**
  * Peers that an exchange is remembered with; beyond it the longest known is forgotten, at the cost of a doubled
  * exchange.

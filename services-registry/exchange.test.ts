@@ -113,6 +113,56 @@ test('what gossip missed reaches thirty holders about as soon as two, for a few 
   }
 })
 
+/**
+ * Thirty holders, connected within their sides, each side with its own share of 200 records; then all are connected.
+ * Returns how many times each record was sent to each who lacked it.
+ */
+function meeting(sideOf: (member: number) => number, sideOfRecord: (record: number) => number): number {
+  const federation = createFederation()
+  const members = Array.from({ length: 30 }, (_, number) => federation.addNode(`n${number + 10}`, BERLIN))
+  const world = createWorld(members, { seed: 1, loss: 0, leaders: createTestLeaders({}).book })
+  const connect = (isMeant: (a: number, b: number) => boolean): void => {
+    for (const [a, node] of members.entries()) {
+      for (const [b, { facts }] of members.entries())
+        if (a !== b && isMeant(a, b)) tell(world, node, { kind: 'connected', peer: facts.node })
+    }
+  }
+  for (const node of members) tell(world, node, { kind: 'holders', nodes: [...world.nodes.keys()] })
+  connect((a, b) => sideOf(a) === sideOf(b))
+  for (let number = 0; number < 200; number++) {
+    const service = serviceNumber(number)
+    const record = sealRecord(members[number % 30] as TestNode, specRecord(START_WALL + number, { service }))
+    for (const [member, node] of members.entries()) {
+      if (sideOf(member) === sideOfRecord(number))
+        tell(world, node, { kind: 'record', opened: record, from: nodeId('x') })
+    }
+  }
+  run(world, 60_000)
+  const held = (node: TestNode): number => nodeIn(world, node).state.table.entries.size
+  const lacked = members.reduce((sum, node) => sum + 200 - held(node), 0)
+  for (const node of members) nodeIn(world, node).effects.length = 0
+  connect((a, b) => sideOf(a) !== sideOf(b))
+  run(world, 5_000)
+  for (const node of members) assert.equal(held(node), 200)
+  const effects = members.flatMap((node) => nodeIn(world, node).effects)
+  const sent = effects.flatMap((effect) =>
+    effect.kind === 'send' && effect.message.kind === 'registry/records' ? effect.message.records : [],
+  )
+  return sent.length / lacked
+}
+
+test('who lost its disk, and two halves that meet, get each record two or three times, not from everybody', () => {
+  const alone = meeting(
+    (member) => Number(member === 15),
+    () => 0,
+  )
+  const halves = meeting(
+    (member) => Number(member < 15),
+    (record) => record % 2,
+  )
+  for (const times of [alone, halves]) assert.ok(times < 3, `${alone.toFixed(1)} and ${halves.toFixed(1)} times`)
+})
+
 test('only the buckets that differ are compared, and only the records that differ travel', () => {
   const { world, members } = threeNodes(3, 0)
   const [a, b] = members
