@@ -149,6 +149,35 @@ test('where two lines meet the one that goes on is believed as soon as it is abo
   assert.equal(learn(first, 2, { electors: three, epoch: 21 }), 'news')
 })
 
+test('who knows only the newest leader is shown the way back to a former one, whose electors have all changed', () => {
+  const [elder, newcomer] = [reader(), reader()]
+  const electors = nodes('berlin', 7)
+  const told = ({ learn }: ReturnType<typeof reader>, term: number): string =>
+    learn(electors[term] as NodeId, 0, { term, electors: electors.slice(term - 1, term + 2) })
+  for (let term = 1; term <= 5; term++) assert.equal(told(elder, term), 'news')
+  assert.equal(told(newcomer, 5), 'news')
+  assert.equal(told(newcomer, 1), 'unconnected')
+  const shown = elder.book.wayTo(berlin, { epoch: 7, term: 1 })
+  for (const opened of shown) assert.equal(newcomer.book.learn(opened, 0, PATIENCE_MS).ok, false)
+  assert.equal(newcomer.book.leaderAt(berlin, { epoch: 7, term: 1 }), second)
+  assert.deepEqual(
+    shown.map(({ message }) => message.term),
+    [4, 3, 2, 1],
+    'one after the other, each next to the one before',
+  )
+  assert.equal(newcomer.book.leaderOf(berlin)?.announcement.term, 5)
+})
+
+test('the way back to a former leader leaves out those in between that are not needed', () => {
+  const { book, learn } = reader()
+  for (let term = 1; term <= 9; term++) learn(first, term, { term, electors: three })
+  const termsTo = (term: number): readonly number[] =>
+    book.wayTo(berlin, { epoch: 7, term }).map(({ message }) => message.term)
+  assert.deepEqual(termsTo(1), [1])
+  assert.deepEqual(termsTo(9), [9])
+  assert.deepEqual(termsTo(10), [], 'of whom nothing is known')
+})
+
 test('so many proofs are kept, the oldest goes first', () => {
   const { book, learn } = reader()
   for (let term = 1; term <= PROOFS_PER_DOMAIN_MAX + 1; term++) learn(first, term, { term, electors: [first] })

@@ -6,10 +6,11 @@ import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { PROOFS_PER_DOMAIN_MAX } from './constants.ts'
+import { hasMajorityOf, isKinOfOne, isNextTo, wayBack } from './kinship.ts'
 import type { Announcement } from './messages.ts'
 import { checkProof, type ProofProblem } from './proof.ts'
 import { survives } from './recovery.ts'
-import { compareTerms, majorityOf } from './register.ts'
+import { compareTerms } from './register.ts'
 import type { Fence, KnownLine } from './state.ts'
 
 export interface KnownLeadership {
@@ -31,7 +32,8 @@ export interface LeaderBookView {
   nodeOf(child: ChildId): NodeId | null
   /** The node that led a domain at a fence, null when there is no proof of it here. */
   leaderAt(domain: DomainPath, fence: Fence): NodeId | null
-  proofAt(domain: DomainPath, fence: Fence): Opened<Announcement> | null
+  /** What proves who led a domain at a fence, after what leads there from the newest; empty where nothing is known. */
+  wayTo(domain: DomainPath, fence: Fence): readonly Opened<Announcement>[]
   /** The line of a domain that its parent has granted, null where it granted none. */
   grantedLineOf(domain: DomainPath): string | null
   /** What a witness has to know of a domain that pleads; null where nobody ever led it. */
@@ -113,7 +115,8 @@ export function createLeaderBook(): LeaderBook {
     if (place === 'unconnected') return err('unconnected')
     // Lines were compared by what stands in both; within one the former leader still has to belong to it.
     const isOfLine = known?.announcement.line === announcement.line
-    const isStrange = !isRecalled && place === 'older' && isOfLine && !isKinOf(announcement, proofs.get(domain))
+    const isStrange =
+      !isRecalled && place === 'older' && isOfLine && !isKinOfOne(announcement, proofs.get(domain)?.values() ?? [])
     if (isStrange) return err('unconnected')
     keepProof(proofs, opened)
     if (place === 'older') return err('older')
@@ -135,7 +138,11 @@ export function createLeaderBook(): LeaderBook {
     },
     nodeOf: (child) => (isDomain(child) ? (leaderOf(child)?.announcement.node ?? null) : child),
     leaderAt: (domain, fence) => proofAt(domain, fence)?.message.node ?? null,
-    proofAt,
+    wayTo: (domain, fence) => {
+      const [newest, former] = [leaderOf(domain)?.opened, proofAt(domain, fence)]
+      if (newest === undefined || former === null) return []
+      return wayBack(newest, former, proofs.get(domain)?.values() ?? [])
+    },
     domains: () => current.keys(),
     addressesOf: (node) =>
       ledBy.get(node)?.flatMap((domain) => leaderOf(domain)?.announcement.addresses ?? []) ?? NO_ADDRESSES,
@@ -167,20 +174,6 @@ function keepProof(proofs: Map<DomainPath, Map<string, Opened<Announcement>>>, o
 const isGrownFrom = (after: Announcement, before: Announcement): boolean =>
   after.node === before.node && after.line === before.line && after.electors.length > before.electors.length
 
-/**
- * Whether a former leader's proof belongs to a succession that is known. It names its electors itself, and who names
- * only itself needs no other vote: so they have to be those of a proof that is kept, but for one, or one of the two
- * must
- * hold a majority of the other's. Without it any member could have led in a term that nobody remembers, and order in
- * it.
- */
-function isKinOf(former: Announcement, kept: ReadonlyMap<string, Opened<Announcement>> | undefined): boolean {
-  const isKin = ({ message }: Opened<Announcement>): boolean =>
-    message.line === former.line &&
-    (isNextTo(former, message) || hasMajorityOf(message, former.electors) || hasMajorityOf(former, message.electors))
-  return [...(kept?.values() ?? [])].some(isKin)
-}
-
 /** Where an announcement that is proven by itself stands to the one that is known. */
 function placeOf(
   announcement: Announcement,
@@ -206,18 +199,6 @@ function placeOf(
 function follows(announcement: Announcement, before: Announcement): boolean {
   if (compareTerms(announcement, before) === 0 && announcement.node === before.node) return true
   return isNextTo(announcement, before) || hasMajorityOf(announcement, before.electors)
-}
-
-/** Whether one elector more or less is all that lies between two sets. */
-function isNextTo(one: Announcement, other: Announcement): boolean {
-  const added = one.electors.filter((child) => !other.electors.includes(child))
-  const removed = other.electors.filter((child) => !one.electors.includes(child))
-  return added.length + removed.length <= 1
-}
-
-function hasMajorityOf(announcement: Announcement, electors: readonly ChildId[]): boolean {
-  const voters = announcement.votes.map((vote) => vote.message.voter)
-  return electors.filter((child) => voters.includes(child)).length >= majorityOf(electors.length)
 }
 
 const isSameSaying = (a: Announcement, b: Announcement): boolean =>

@@ -196,3 +196,13 @@ test('a later leader gives the number of a device that was drained to nobody bef
   fleet.until('each device runs it', () => nodes(fleet).join() === 'a1,a2,a3')
   assert.equal(new Set(numbers(fleet)).size, 3)
 })
+
+test('a new version of a daemon goes on to the next cluster where a device of the first is gone for good', () => {
+  const update = { ...SPEC_DEFAULTS.update, monitorMs: 1_000 }
+  const version = (name: string) => daemon({ environment: { VERSION: name }, update })
+  const fleet = everywhere(version('1'))
+  fleet.kill(nodeId('a3'))
+  fleet.run(20_000)
+  fleet.submit(version('2'))
+  fleet.until('all that are left run it', () => fleet.versionsOf('web').join() === Array(8).fill('2').join())
+})

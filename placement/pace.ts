@@ -176,8 +176,11 @@ function stateOf(
   const live = here.filter(({ message }) => message.live)
   const isGood = (one: SealedRecord<InstanceRecord>): boolean =>
     isOfVersion(one) && (spec === null ? hasStarted(one.message) : isServing(one.message, spec))
-  // A daemon on a domain without a device for it has nothing to wait for.
-  if (placed.each === true) return { kind: live.every(isGood) ? 'runs' : 'starts' }
+  if (placed.each === true) {
+    // Of its devices those count that have the version: what the others last said may be all that is left of them.
+    const having = live.filter(isOfVersion)
+    return { kind: (having.length > 0 ? having.every(isGood) : live.length === 0) ? 'runs' : 'starts' }
+  }
   return { kind: live.some(isGood) ? 'runs' : 'starts' }
 }
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nodeId } from '../overlay/kernel/ids.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
-import { BUCKETS, EXCHANGE_WINDOW_BYTES_MAX, TOMBSTONE_KEPT_MS } from './constants.ts'
+import { BUCKETS, EXCHANGE_WINDOW_BYTES_MAX, ROUNDS_AFTER_NEWS, TOMBSTONE_KEPT_MS } from './constants.ts'
 import { digestBytes } from './digest.ts'
 import type { RegistryMessage } from './messages.ts'
 import {
@@ -19,6 +19,7 @@ import {
   sealRecord,
   serviceNumber,
   specRecord,
+  type TestNode,
   WEB,
 } from './record-fixtures.ts'
 import { createStore, step } from './store.ts'
@@ -81,6 +82,85 @@ test('stores that agree say one digest a round and nothing else', () => {
   assert.deepEqual([...world.sent.keys()], ['registry/digest'])
   const rounds = world.sent.get('registry/digest') ?? 0
   assert.ok(rounds >= (3 * 600) / 40 && rounds <= (3 * 600) / 20, `${rounds} digests in ten minutes`)
+})
+
+test('what gossip missed reaches thirty holders about as soon as two, for a few rounds more', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const federation = createFederation()
+    const members = Array.from({ length: 30 }, (_, number) => federation.addNode(`n${number}`, BERLIN))
+    const world = createWorld(members, { seed, loss: 0, leaders: createTestLeaders({}).book })
+    joinAll(world)
+    run(world, 60_000)
+    const [author] = members as [TestNode]
+    tell(world, author, { kind: 'record', opened: sealRecord(author, specRecord(START_WALL)), from: nodeId('x') })
+    world.sent.clear()
+    const lacking = () => members.filter((node) => nodeIn(world, node).state.view.spec(WEB) === null).length
+    const began = world.now
+    while (lacking() > 0) {
+      assert.ok(world.now - began < 45_000, `seed ${seed}: ${lacking()} lack it after ${world.now - began} ms`)
+      run(world, 1_000)
+    }
+    run(world, began + 60_000 - world.now)
+    const digests = world.sent.get('registry/digest') ?? 0
+    assert.ok(digests < 30 * (60 / 22 + ROUNDS_AFTER_NEWS), `seed ${seed}: ${digests} digests`)
+    world.sent.clear()
+    run(world, 10 * 60_000)
+    assert.deepEqual([...world.sent.keys()], ['registry/digest'])
+    assert.ok(
+      (world.sent.get('registry/digest') ?? 0) <= (30 * 600) / 22,
+      'and then the rounds are as far apart as ever',
+    )
+  }
+})
+
+/**
+ * Thirty holders, connected within their sides, each side with its own share of 200 records; then all are connected.
+ * Returns how many times each record was sent to each who lacked it.
+ */
+function meeting(sideOf: (member: number) => number, sideOfRecord: (record: number) => number): number {
+  const federation = createFederation()
+  const members = Array.from({ length: 30 }, (_, number) => federation.addNode(`n${number + 10}`, BERLIN))
+  const world = createWorld(members, { seed: 1, loss: 0, leaders: createTestLeaders({}).book })
+  const connect = (isMeant: (a: number, b: number) => boolean): void => {
+    for (const [a, node] of members.entries()) {
+      for (const [b, { facts }] of members.entries())
+        if (a !== b && isMeant(a, b)) tell(world, node, { kind: 'connected', peer: facts.node })
+    }
+  }
+  for (const node of members) tell(world, node, { kind: 'holders', nodes: [...world.nodes.keys()] })
+  connect((a, b) => sideOf(a) === sideOf(b))
+  for (let number = 0; number < 200; number++) {
+    const service = serviceNumber(number)
+    const record = sealRecord(members[number % 30] as TestNode, specRecord(START_WALL + number, { service }))
+    for (const [member, node] of members.entries()) {
+      if (sideOf(member) === sideOfRecord(number))
+        tell(world, node, { kind: 'record', opened: record, from: nodeId('x') })
+    }
+  }
+  run(world, 60_000)
+  const held = (node: TestNode): number => nodeIn(world, node).state.table.entries.size
+  const lacked = members.reduce((sum, node) => sum + 200 - held(node), 0)
+  for (const node of members) nodeIn(world, node).effects.length = 0
+  connect((a, b) => sideOf(a) !== sideOf(b))
+  run(world, 5_000)
+  for (const node of members) assert.equal(held(node), 200)
+  const effects = members.flatMap((node) => nodeIn(world, node).effects)
+  const sent = effects.flatMap((effect) =>
+    effect.kind === 'send' && effect.message.kind === 'registry/records' ? effect.message.records : [],
+  )
+  return sent.length / lacked
+}
+
+test('who lost its disk, and two halves that meet, get each record two or three times, not from everybody', () => {
+  const alone = meeting(
+    (member) => Number(member === 15),
+    () => 0,
+  )
+  const halves = meeting(
+    (member) => Number(member < 15),
+    (record) => record % 2,
+  )
+  for (const times of [alone, halves]) assert.ok(times < 3, `${alone.toFixed(1)} and ${halves.toFixed(1)} times`)
 })
 
 test('only the buckets that differ are compared, and only the records that differ travel', () => {

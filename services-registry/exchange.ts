@@ -14,6 +14,9 @@ import {
   EXCHANGE_PIECES_MAX,
   EXCHANGE_WINDOW_BYTES_MAX,
   EXCHANGE_WINDOW_MS,
+  FETCHED_FREELY_MAX,
+  FETCHES_AT_ONCE_MAX,
+  ROUNDS_AFTER_NEWS,
   ROWS_MAX,
 } from './constants.ts'
 import {
@@ -72,7 +75,9 @@ export function onDigest(state: StoreState, opened: Opened<DigestMessage>, conte
   const peer = opened.from
   if (isOurTurn(state, peer, context)) return { state, effects: [] }
   const buckets = differingBuckets(state.table.digest, opened.message.buckets)
+  if (buckets.length === 0) state.putOff.delete(peer)
   if (buckets.length === 0) return { state, effects: [] }
+  if (!mayFetch(state, peer, buckets.length, context)) return { state: hurried(state, context), effects: [] }
   setTalk(state, peer, { ...talkWith(state, peer, context), digestSentAt: null, broughtNews: false })
   return { state, effects: wantMessages(state, buckets).map((message) => send(peer, message)) }
 }
@@ -115,11 +120,32 @@ export function onWant(state: StoreState, opened: Opened<WantMessage>, context: 
   const peer = opened.from
   setTalk(state, peer, { ...talkWith(state, peer, context), digestSentAt: null })
   const { lackedByPeer, lackedByUs } = compareHoldings(state.table, opened.message)
-  const effects: StoreEffect[] = []
-  if (lackedByUs.length > 0) {
-    effects.push(send(peer, { kind: 'registry/fetch', domain: state.domain, keys: packHashes(lackedByUs) }))
-  }
-  return { state, effects: [...effects, ...sendRecords(state, peer, lackedByPeer, context)] }
+  const sent = sendRecords(state, peer, lackedByPeer, context)
+  if (lackedByUs.length === 0) return { state, effects: sent }
+  if (!mayFetch(state, peer, lackedByUs.length, context)) return { state: hurried(state, context), effects: sent }
+  const fetch = send(peer, { kind: 'registry/fetch', domain: state.domain, keys: packHashes(lackedByUs) })
+  return { state, effects: [fetch, ...sent] }
+}
+
+/**
+ * Whether to ask somebody now for what this node may lack, which is so many records or more. Who connects to many at
+ * once, after it lost its disk or when two halves meet, would get everything from each of them; the others have their
+ * turn when that has come.
+ */
+function mayFetch(state: StoreState, peer: NodeId, records: number, { now }: StepContext): boolean {
+  const { fetches, putOff, timing } = state
+  for (const [node, until] of fetches) if (until <= now) fetches.delete(node)
+  const isBusy = records > FETCHED_FREELY_MAX && fetches.size >= FETCHES_AT_ONCE_MAX && !fetches.has(peer)
+  if (isBusy) putOff.add(peer)
+  else putOff.delete(peer)
+  if (!isBusy && records > FETCHED_FREELY_MAX) fetches.set(peer, now + timing.exchangeInFlightMs)
+  return !isBusy
+}
+
+/** The next round comes soon. */
+function hurried(state: StoreState, { now }: StepContext): StoreState {
+  const soon = now + state.timing.exchangeAfterNewsMs
+  return { ...state, nextExchangeAt: Math.min(state.nextExchangeAt, soon) }
 }
 
 /**
@@ -175,10 +201,7 @@ export function onRecords(state: StoreState, opened: Opened<RecordsMessage>, con
   const talk = talkWith(next, peer, context)
   const broughtNews = talk.broughtNews || accepted > 0
   setTalk(next, peer, { ...talk, broughtNews })
-  if (accepted > 0) {
-    const soon = context.now + next.timing.exchangeAfterNewsMs
-    next = { ...next, nextExchangeAt: Math.min(next.nextExchangeAt, soon) }
-  }
+  if (accepted > 0) next = { ...hurried(next, context), roundsSoon: ROUNDS_AFTER_NEWS }
   if (opened.message.more && broughtNews) effects.push(...beginExchange(next, peer, context))
   return { state: next, effects }
 }

@@ -37,7 +37,13 @@ export interface StoreState {
   readonly connected: ReadonlySet<NodeId>
   /** Exchanges with peers, longest known first; updated in place. */
   readonly talks: Map<NodeId, Talk>
+  /** Who was asked for what this node lacks, and how long that counts as under way; updated in place. */
+  readonly fetches: Map<NodeId, Millis>
+  /** Holders that differ and were not asked yet, since others were; updated in place. */
+  readonly putOff: Set<NodeId>
   readonly nextExchangeAt: Millis
+  /** Rounds that are still to follow soon, since the last news. */
+  readonly roundsSoon: number
 }
 
 /** How a record came: authored here, pushed by its author, by gossip, or by anti-entropy. */

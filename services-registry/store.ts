@@ -53,7 +53,10 @@ export function createStore(options: StoreOptions, context: StepContext): StoreS
     holders: new Set(),
     connected: new Set(),
     talks: new Map(),
+    fetches: new Map(),
+    putOff: new Set(),
     nextExchangeAt: context.now + jittered(timing.exchangeIntervalMs, context),
+    roundsSoon: 0,
   }
 }
 
@@ -192,7 +195,7 @@ function onConnected(state: StoreState, peer: NodeId, context: StepContext): Sto
 function onDisconnected(state: StoreState, peer: NodeId): StoreStep {
   const connected = new Set(state.connected)
   connected.delete(peer)
-  state.talks.delete(peer)
+  for (const peers of [state.talks, state.fetches, state.putOff]) peers.delete(peer)
   return { state: { ...state, connected }, effects: [] }
 }
 
@@ -240,11 +243,16 @@ function onWake(state: StoreState, context: StepContext): StoreStep {
   }
   const adopted = adoptOrphans(state, context)
   effects.push(...adopted.effects)
-  const partner = pick(context.random, partnersOf(state))
+  const partners = partnersOf(state)
+  const partner = partners.find((peer) => state.putOff.has(peer)) ?? pick(context.random, partners)
   if (partner === undefined || adopted.state.nextExchangeAt > context.now) return { state: adopted.state, effects }
+  state.putOff.delete(partner)
   effects.push(...beginExchange(state, partner, context))
-  const nextExchangeAt = context.now + jittered(state.timing.exchangeIntervalMs, context)
-  return { state: { ...adopted.state, nextExchangeAt }, effects }
+  const roundsSoon = Math.max(0, adopted.state.roundsSoon - 1)
+  const { exchangeAfterNewsMs, exchangeIntervalMs } = state.timing
+  const isSoon = roundsSoon > 0 || state.putOff.size > 0
+  const nextExchangeAt = context.now + jittered(isSoon ? exchangeAfterNewsMs : exchangeIntervalMs, context)
+  return { state: { ...adopted.state, nextExchangeAt, roundsSoon }, effects }
 }
 
 /**

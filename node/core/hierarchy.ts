@@ -302,10 +302,9 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
       if (message.kind === 'election/announcement') return learn(opened as Opened<Announcement>, ...turn)
       if (message.kind === 'election/proof') return learn(message.announcement, ...turn)
       if (message.kind === 'election/proof-wanted') {
-        const newest = book.leaderOf(message.domain)?.opened ?? null
-        const proof = message.epoch === 0 ? newest : book.proofAt(message.domain, message)
-        if (proof !== null)
-          turn[1].push({ kind: 'send', to: opened.from, message: { kind: 'election/proof', announcement: proof } })
+        const newest = message.epoch === 0 ? book.leaderOf(message.domain)?.opened : undefined
+        for (const announcement of newest ? [newest] : book.wayTo(message.domain, message))
+          turn[1].push({ kind: 'send', to: opened.from, message: { kind: 'election/proof', announcement } })
         return
       }
       if ('speaker' in message && message.speaker !== null) learn(message.speaker, ...turn)
