@@ -18,10 +18,18 @@ const NEXT_ADDRESS_MS = 250
 /** Dials addresses of one peer, the likeliest first. Rejects when none answers. */
 export type DirectDial = (addresses: readonly Multiaddr[]) => Promise<Connection>
 
+/** A dial that runs; searches that began at about the same time have it in common. */
+interface Attempt {
+  readonly dialling: Promise<Connection>
+  /** Searches that may still take what comes of it. */
+  searches: number
+}
+
 /** `stop` ends what is being tried. */
 export function createDirectDial(node: Libp2pNode, stop: AbortSignal): DirectDial {
-  const running = new Map<string, Promise<Connection>>()
-  const attempt = (address: Multiaddr): Promise<Connection> => {
+  const running = new Map<string, Attempt>()
+  const taken = new WeakSet<Connection>()
+  const attempt = (address: Multiaddr): Attempt => {
     const key = address.toString()
     const known = running.get(key)
     if (known !== undefined) return known
@@ -37,16 +45,26 @@ export function createDirectDial(node: Libp2pNode, stop: AbortSignal): DirectDia
       patience.end()
       running.delete(key)
     })
-    running.set(key, ended)
-    return ended
+    const begun: Attempt = { dialling: ended, searches: 0 }
+    running.set(key, begun)
+    return begun
+  }
+  /** A search is over: what no other one waits for and none has taken is closed. */
+  const leave = (one: Attempt): void => {
+    one.searches -= 1
+    const closeIfSpare = (made: Connection): void => {
+      if (one.searches === 0 && !taken.has(made)) void closeQuietly(made)
+    }
+    one.dialling.then(closeIfSpare, () => {})
   }
   return async (addresses) => {
-    const attempts: Promise<Connection>[] = []
+    const attempts: Attempt[] = []
     let isWon = false
     for (const address of addresses.toSorted((a, b) => dialRank(a) - dialRank(b))) {
       const latest = attempt(address)
+      latest.searches += 1
       attempts.push(latest)
-      latest.then(
+      latest.dialling.then(
         () => {
           isWon = true
         },
@@ -55,14 +73,17 @@ export function createDirectDial(node: Libp2pNode, stop: AbortSignal): DirectDia
       const failed = new AbortController()
       await Promise.race([
         delay(NEXT_ADDRESS_MS, null, { signal: failed.signal }).catch(() => {}),
-        latest.catch(() => {}),
+        latest.dialling.catch(() => {}),
       ])
       failed.abort()
       if (isWon) break
     }
-    const first = await Promise.any(attempts)
-    const closeIfLater = (one: Connection): void => void (one !== first && closeQuietly(one))
-    for (const one of attempts) one.then(closeIfLater, () => {})
-    return first
+    try {
+      const first = await Promise.any(attempts.map(({ dialling }) => dialling))
+      taken.add(first)
+      return first
+    } finally {
+      for (const one of attempts) leave(one)
+    }
   }
 }

@@ -14,9 +14,8 @@ const WRITTEN_BYTES_MAX = 262_144
 
 /** What a tunnel asks of its line. */
 export interface TunnelCarrier {
-  hasRoom(): boolean
-  /** Calls `pump()` when there is room again, each waiting tunnel in turn. */
-  waitForRoom(tunnel: LineTunnel): void
+  /** Calls `pump()` as long as it wants and there is room, one waiting tunnel after the other. */
+  sendInTurn(tunnel: LineTunnel): void
   /** `written` is called when the system has taken them. */
   data(parts: readonly Uint8Array[], written?: Done): void
   end(): void
@@ -81,17 +80,12 @@ export function createLineTunnel(carrier: TunnelCarrier, purse: Purse): LineTunn
     receive: reader.receive,
     receiveEnd: reader.end,
     receiveCredit: (bytes) => {
-      if (writer.credit(bytes)) flush()
+      if (writer.credit(bytes)) carrier.sendInTurn(tunnel)
     },
     pump: () => writer.sendOne(),
     lose: (problem) => void duplex.destroy(problem),
   }
-  /** Sends as long as credit and room last; waits for its turn when room was what ran out. */
-  const flush = (): void => {
-    while (carrier.hasRoom()) if (!writer.sendOne()) return
-    if (writer.isReady()) carrier.waitForRoom(tunnel)
-  }
-  writer.onWaiting(flush)
+  writer.onWaiting(() => carrier.sendInTurn(tunnel))
   return tunnel
 }
 
@@ -166,7 +160,6 @@ function createWriter(carrier: TunnelCarrier, count: (bytes: number) => void) {
 
   return {
     hasEnded: () => hasEnded,
-    isReady: () => bytes > 0 && credit > 0,
     onWaiting: (callback: () => void): void => {
       wake = callback
     },

@@ -54,7 +54,6 @@ export class Line {
     socket.setNoDelay(true)
     socket.setKeepAlive(true, KEEP_ALIVE_MS)
     socket.on('data', this.#take)
-    socket.on('drain', () => this.#pumpWaiting())
     socket.on('error', (problem) => {
       this.#problem ??= problem
     })
@@ -133,7 +132,7 @@ export class Line {
     return this.#setup.socket.writableLength < QUEUED_BYTES_MAX
   }
 
-  /** One frame of each tunnel that waits, turn after turn. */
+  /** One frame of each tunnel that waits, turn after turn. None goes ahead of them, or they might wait for ever. */
   #pumpWaiting(): void {
     for (const next of this.#waiting) {
       if (!this.#hasRoom()) return
@@ -146,9 +145,15 @@ export class Line {
   #addTunnel(number: number): LineTunnel {
     const tunnel: LineTunnel = createLineTunnel(
       {
-        hasRoom: () => this.#hasRoom(),
-        waitForRoom: (one) => void this.#waiting.add(one),
-        data: (parts, written) => this.#send('data', number, parts, written),
+        sendInTurn: (one) => {
+          this.#waiting.add(one)
+          this.#pumpWaiting()
+        },
+        data: (parts, written) =>
+          this.#send('data', number, parts, (problem) => {
+            written?.(problem)
+            this.#pumpWaiting()
+          }),
         end: () => this.#send('end', number, []),
         credit: (bytes) => {
           this.#send('credit', number, [writeCredit(bytes)])

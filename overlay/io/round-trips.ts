@@ -4,6 +4,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { Connection, StreamMiddleware } from '@libp2p/interface'
+import { isAskedNow, type Liveness } from '../liveness.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
 import { spareWindowUpdates } from './multiplexer.ts'
 import { PING_PROTOCOL } from './protocols.ts'
@@ -11,23 +12,6 @@ import { libp2pDuplex } from './stream-duplex.ts'
 import { wakes } from './wakes.ts'
 
 const PING_BYTES = 32
-/**
- * How long a connection may be silent until it is asked, and how long an answer may take: after both a silent power cut
- * is noticed.
- */
-export interface Liveness {
-  readonly intervalMs: number
-  readonly answerMsMax: number
-}
-/** A shorter wait would cut peers whose event loop stalls. */
-export const LIVENESS: Liveness = { intervalMs: 5_000, answerMsMax: 5_000 }
-/** Where each byte is paid for: a third of the pings, and 10 s more until a cut shows. A guess. */
-export const METERED_LIVENESS: Liveness = { ...LIVENESS, intervalMs: 15_000 }
-/**
- * So many intervals may pass until a connection is asked over which something else is heard: then it is not asked
- * whether anybody is there, but how far away. A guess.
- */
-const INTERVALS_WHERE_HEARD = 3
 /** The time to answer where this device has lost an address: most likely nothing will, and a wrong cut costs a dial. */
 const MOVED_MS_MAX = 1_000
 /** What has not answered after so long is waited for, and others are preferred. A guess, above most round trips. */
@@ -161,19 +145,6 @@ export function heedPings(node: Libp2pNode, onHeard: (connection: Connection) =>
     stream.addEventListener('message', () => onHeard(connection))
   }
   node.use(PING_PROTOCOL, heed)
-}
-
-/** When a connection was asked last, and when something else came over it. */
-export interface Attention {
-  readonly askedAt: number | undefined
-  readonly heardAt: number | undefined
-}
-
-/** Whether it is asked now: at once, where it was silent for an interval, and now and then in any case. */
-export function isAskedNow({ askedAt, heardAt }: Attention, intervalMs: number, now: number): boolean {
-  if (askedAt === undefined) return true
-  const isSilent = heardAt === undefined || now - heardAt >= intervalMs
-  return now - askedAt >= (isSilent ? 1 : INTERVALS_WHERE_HEARD) * intervalMs
 }
 
 async function openLine(connection: Connection, signal: AbortSignal): Promise<Line> {
