@@ -16,7 +16,7 @@ import { attemptsOf, baselineOf, lastWordOf, orderFor, placementOf, runBelow } f
 import { enterLeaving, enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
 import type { Outcome } from './outcome.ts'
-import { beginMove, change, drop, type KnownSpec, show, type Turn, tell } from './scheduler-state.ts'
+import { beginMove, change, drop, type KnownSpec, show, type Turn, tell, type Work } from './scheduler-state.ts'
 import { findSpec } from './versions.ts'
 
 /** Places an instance on a child that offered; `from` goes on running it until that child does. */
@@ -235,6 +235,13 @@ export function noteFailure(turn: Turn, key: InstanceKey, child: ChildId, detail
   const avoid = new Map(before?.avoid).set(child, { until, detail: detail.slice(0, 200) })
   change(turn, key, { service, number }, { failures, avoid, goodSince: null })
   tell(turn, 'instance-failed-there', { service, number, child, detail }, 'warn')
+}
+
+/** Where it could not run. What another version could not says nothing of this one. */
+export function failuresOf({ state }: Turn, key: InstanceKey, known: KnownSpec): Work['avoid'] {
+  const placed = placementOf(state, key)
+  const isOther = placed !== null && placed.child !== null && compareClocks(placed.specClock, known.clock) !== 0
+  return isOther ? new Map() : (state.work.get(key)?.avoid ?? new Map())
 }
 
 /** Writes the placement record; false when a newer leader has ordered already. */

@@ -18,7 +18,7 @@ import { compareBytes } from '../services-registry/version.ts'
 import { beginAsk, mayAsk } from './asks.ts'
 import { roomFor, roomIn } from './batch.ts'
 import { besideOf } from './beside.ts'
-import { commit, noteFailure } from './commitment.ts'
+import { commit, failuresOf, noteFailure } from './commitment.ts'
 import { ASK_TRIES_CURRENT, RESERVATION_MS } from './constants.ts'
 import { baselineOf, isLost, lastWordOf, orderFor, placementOf, verdictOf, wishOf } from './desire.ts'
 import { cannotLeave, leaveOf, onDeparture } from './leave.ts'
@@ -80,7 +80,7 @@ function askNext(turn: Turn, key: InstanceKey, round: Round): void {
     leaving: round.from,
     to: round.to,
     tried: round.tried,
-    avoid: work.avoid,
+    avoid: failuresOf(turn, key, round.known),
     avoidNodes: work.order?.avoid ?? [],
     now: context.now,
     runs: (service) => state.view.store.placements(service).flatMap(({ message }) => message.child ?? []),

@@ -289,3 +289,15 @@ test('start-first: where no other device has room, the new version takes the pla
   fleet.submit(startFirst('2', 1), A)
   fleet.until('the second took its place', () => of(fleet, '2') === 1 && rollout(fleet, A)?.state === 'done')
 })
+
+test('a version that failed on the only device does not keep the next one away from it', () => {
+  for (const clusters of [['/a'], ['/a', '/b']] as DomainPath[][]) {
+    const script: Script = (_node, { environment }) =>
+      environment.VERSION === '1' ? { kind: 'fails', detail: 'a bad version' } : { kind: 'runs' }
+    const fleet = new Fleet({ clusters, nodesPerCluster: 1, script })
+    fleet.submit(specOf({ environment: { VERSION: '1' } }))
+    fleet.run(120_000)
+    fleet.submit(specOf({ environment: { VERSION: '2' } }))
+    fleet.until('the next one runs', () => fleet.versionsOf('web').join() === '2', 45_000)
+  }
+})
