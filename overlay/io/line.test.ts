@@ -1,4 +1,4 @@
-// Turns on a line: whoever has something to say gets a frame through, however much others have.
+// A line: whoever has something to say gets a frame through, however much others have; and it is there or it is not.
 
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
@@ -72,4 +72,13 @@ test('a tunnel that says little is heard in its turn while others say all they c
   )
   const shares = [1, 3].map((number) => frames.filter((tunnel) => tunnel === number).length)
   assert.ok(Math.abs((shares[0] ?? 0) - (shares[1] ?? 0)) <= 16, `bulk had ${shares} frames`)
+})
+
+test('a sign of life ends the doubt at once', async (t) => {
+  const { line, allow } = lineOnWire()
+  t.after(() => line.destroy())
+  const asked = line.check(600_000)
+  allow(1, 1)
+  assert.equal(await asked, true)
+  assert.equal(await line.check(1), false)
 })

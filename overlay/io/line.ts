@@ -40,7 +40,7 @@ export class Line {
   // one.
   #own: number
   #lastOfPeer: number
-  #heard = 0
+  readonly #asking = new Set<() => void>()
   #heardAt = performance.now()
   #problem: Error | null = null
   #isCorked = false
@@ -81,12 +81,15 @@ export class Line {
     return performance.now() - this.#heardAt
   }
 
-  /** Asks the peer for a sign of life; resolves to whether anything came within so many ms. */
+  /** Asks the peer for a sign of life; resolves to true when anything comes, to false after so many ms. */
   check(patienceMs: number): Promise<boolean> {
-    const before = this.#heard
     const { promise, resolve } = Promise.withResolvers<boolean>()
+    const timer = setTimeout(() => resolve(false), patienceMs).unref()
+    this.#asking.add(() => {
+      clearTimeout(timer)
+      resolve(true)
+    })
     this.#send('ping', 0, [])
-    setTimeout(() => resolve(this.#heard > before), patienceMs).unref()
     return promise
   }
 
@@ -97,8 +100,9 @@ export class Line {
   }
 
   readonly #take = (bytes: Uint8Array): void => {
-    this.#heard += 1
     this.#heardAt = performance.now()
+    for (const answer of this.#asking) answer()
+    this.#asking.clear()
     const read = this.#frames.take(bytes)
     if (!read.ok) this.destroy(new Error(read.error))
     const { socket } = this.#setup
