@@ -36,7 +36,7 @@ export interface Libp2pOptions {
   readonly mdns: boolean
   /** Asks the DHT but does not serve it. */
   readonly clientMode: boolean
-  /** What comes by gossip is handed on when the caller says so, and not at once. Default false. */
+  /** What comes by gossip waits before it is handed on, so that "I have it" is worth saying. Default false. */
   readonly gossipWaits?: boolean
   /** How long one address of a dial may take, the handshake included, in ms. Default ADDRESS_DIAL_TIMEOUT_MS. */
   readonly addressMsMax?: number
@@ -220,11 +220,11 @@ interface InnerParts {
   readonly addressManager: AddressManager
 }
 
-/** One that waits hands a message on when it is told to: who has it by then, and said so, is passed over. */
+/** A message is handed on when the caller says so: who has it by then, and said so, is passed over. */
 const gossip = (waits: boolean) =>
   gossipsub({
     ...GOSSIP_PEERS,
-    asyncValidation: waits,
+    asyncValidation: true,
     idontwantMinDataSize: waits ? GOSSIP_KNOWN_BYTES_MIN_METERED : GOSSIP_KNOWN_BYTES_MIN,
     // Nodes behind one address (NAT, relay, one machine) are no attack here; the default silences a mesh of them.
     scoreParams: { ...GOSSIP_DECAY, IPColocationFactorWeight: 0 },
