@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { JoinUnreachableError } from '../overlay/io/join.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
 import {
   type Admission,
@@ -14,7 +15,6 @@ import {
   memberByInvite,
   memberOrFounder,
   openFolder,
-  unanswered,
 } from './boot.ts'
 import { factsOf, statementBy, trustingSealer } from './core/world.test-kit.ts'
 import { CoppiceError } from './errors.ts'
@@ -93,11 +93,12 @@ test('a key that is damaged is refused, and the folder is free for others afterw
   }
 })
 
-test('a join that runs out of time says of each address that nobody answered, whatever it was at', () => {
-  const problem = asCoppiceError(unanswered(new DOMException('timed out', 'TimeoutError'), ['/ip4/192.0.2.1/tcp/1']))
+test('a join that comes to nothing says of each address why', () => {
+  const attempts = [{ address: '/ip4/192.0.2.1/tcp/1', reason: 'it did not answer in time', isBusy: false }]
+  const problem = asCoppiceError(new JoinUnreachableError(attempts))
   assert.ok(problem instanceof CoppiceError)
   assert.equal(problem.code, 'unreachable')
-  assert.match(problem.message, /192\.0\.2\.1.*no answer within 120 s/)
+  assert.match(problem.message, /192\.0\.2\.1.*did not answer in time/)
   const other = new Error('a bug')
-  assert.equal(unanswered(other, []), other)
+  assert.equal(asCoppiceError(other), other)
 })

@@ -1,9 +1,11 @@
 // From a folder to a member: its keys, its store, its membership, and what the core remembers. Everything here runs
 // before the node says its first word.
 
+import { randomInt } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import {
   type Accepted,
   askToJoin,
@@ -22,8 +24,10 @@ import {
   redeemInvite,
   takePrepared,
 } from '../bootstrap/index.ts'
-import { exchangeJoin, type JoinAnswer, JoinUnreachableError } from '../overlay/io/join.ts'
+import { type JoinAnswer, JoinUnreachableError, openGuest } from '../overlay/io/join.ts'
+import { beginRounds, isOver, onRound, patienceMs, pauseMs } from '../overlay/join-rounds.ts'
 import { type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
+import { seededRandom } from '../overlay/kernel/random.ts'
 import type { SealedStatement } from '../overlay/membership/index.ts'
 import { decodeBounded, encodeCbor } from '../overlay/wire/codec.ts'
 import type { Sealer } from '../overlay/wire/envelope.ts'
@@ -35,9 +39,6 @@ import { type Disk, openDisk } from './io/disk.ts'
 import { restoreMembership, SEEDS_KEY } from './io/membership-copy.ts'
 import type { JoinOptions, NodeOptions } from './options.ts'
 
-/** How long a join keeps trying the invite's addresses: a device may be powered on before the one that invited it. */
-const JOIN_MS_MAX = 120_000
-const JOIN_RETRY_MS = 2_000
 /** Of how many members a founder keeps the addresses; a guess: one of them is up. */
 const SEED_MEMBERS_MAX = 8
 const DEFAULT_DOMAIN = '/home' as DomainPath
@@ -136,14 +137,7 @@ export async function memberByInvite(folder: Folder, options: JoinOptions): Prom
     const invite = readInvite(options.invite)
     const exchange = async (request: Uint8Array): Promise<Uint8Array> => {
       say(`asking ${invite.addresses.length} ${invite.addresses.length === 1 ? 'address' : 'addresses'} of the invite`)
-      const { answer, from } = await askUntilAnswered(
-        invite.federation,
-        invite.addresses,
-        folder,
-        request,
-        say,
-        options.mdns ?? true,
-      )
+      const { answer, from } = await askUntilAnswered(invite, folder, request, say, options.mdns ?? true)
       say(`${from.includes('/p2p-circuit') ? 'a relay carried the answer from' : 'an answer from'} ${from}`)
       return answer
     }
@@ -188,35 +182,33 @@ async function leaveFor(
 }
 
 async function askUntilAnswered(
-  federation: Membership['federation'],
-  addresses: readonly string[],
+  { federation, addresses }: Invite,
   { nodeKey }: Folder,
   request: Uint8Array,
   say: (text: string) => void,
   mdns: boolean,
 ): Promise<JoinAnswer> {
-  const deadline = AbortSignal.timeout(JOIN_MS_MAX)
-  for (;;) {
-    try {
-      const asked = { federation, addresses, request, mdns }
-      return await exchangeJoin({ ...asked, nodeKey: nodeKey.privateKey, signal: deadline, onStep: say })
-    } catch (problem) {
-      if (deadline.aborted) throw unanswered(problem, addresses)
-      if (!(problem instanceof JoinUnreachableError)) throw problem
-      const where = mdns ? ', nor did the device that made it on this network' : ''
-      say(`${problem.message}${where}; trying again`)
-      await new Promise((resolve) => setTimeout(resolve, JOIN_RETRY_MS))
-      if (deadline.aborted) throw problem
+  const random = seededRandom(randomInt(2 ** 47))
+  const guest = await openGuest({ federation, nodeKey: nodeKey.privateKey, addresses, mdns })
+  try {
+    for (let rounds = beginRounds(performance.now()); ; ) {
+      try {
+        return await guest.ask({ request, patienceMs: patienceMs(rounds), onStep: say })
+      } catch (problem) {
+        if (!(problem instanceof JoinUnreachableError)) throw problem
+        rounds = onRound(rounds, isAnyBusy(problem), performance.now())
+        if (isOver(rounds, performance.now())) throw problem
+        const where = mdns ? ', nor did the device that made it on this network' : ''
+        say(`${problem.message}${where}; trying again`)
+        await delay(pauseMs(rounds, random))
+      }
     }
+  } finally {
+    await guest.close()
   }
 }
 
-/** The time to wait may be over in the middle of a question, which then says nothing of the addresses. */
-export function unanswered(problem: unknown, addresses: readonly string[]): unknown {
-  if (!(problem instanceof DOMException) || problem.name !== 'TimeoutError') return problem
-  const reason = `no answer within ${JOIN_MS_MAX / 1_000} s`
-  return new JoinUnreachableError(addresses.map((address) => ({ address, reason })))
-}
+const isAnyBusy = ({ attempts }: JoinUnreachableError): boolean => attempts.some(({ isBusy }) => isBusy)
 
 /** Where to meet the others first: what the invite said; for a founder, who joined before this start. */
 export async function loadSeeds(

@@ -24,6 +24,7 @@ import {
 
 const SELF = factsOf('self', '/a')
 const PEER = factsOf('peer', '/a')
+const roster = new Map([SELF, PEER].map(({ node }) => [node, { node, state: 'alive' }]))
 const where = (name: string): CoreMessage => ({ kind: 'node/where', domain: '/a' as never, node: name as NodeId })
 const send = (to: NodeId, name: string): CoreEffect => ({ kind: 'send', to, message: where(name) })
 const say = (name: string): CoreEffect => ({ kind: 'emit', event: { name, level: 'info', fields: {} } })
@@ -45,7 +46,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       return answer(input)
     },
     wakeAt: () => wakeAt,
-    view: undefined as never,
+    view: { self: SELF, roster: () => roster } as unknown as Core['view'],
   }
   const ports: HostPorts = {
     clock: {
@@ -67,7 +68,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
         log.push(`send ${to}`)
         sent.push(bytes)
       },
-      publish: (topic) => log.push(`publish ${topic}`),
+      publish: (topic, _bytes, hearers) => log.push(`publish ${topic} to ${hearers?.join() ?? 'whoever follows'}`),
       follow: (topics) => log.push(`follow ${topics.join()}`),
       want: (peers) => log.push(`want ${peers.length}`),
       fetchCredential: (_hash, from, done) => {
@@ -165,13 +166,15 @@ test('what a node sends to itself comes back as a message and stays off the netw
   assert.deepEqual([message.deliveredBy, message.opened.from, message.gossipedIn], [SELF.node, SELF.node, null])
 })
 
-test('what a node authors is told to itself and published', () => {
-  const topics = [{ domain: '/a' as never, topic: 'record' as const }]
+test('what a node authors is told to itself and published, in its cluster to members that are known', () => {
+  const topics = ['/a', '/'].map((domain) => ({ domain: domain as never, topic: 'leader' as const }))
   const { host, log } = hostWith(({ kind }) =>
     kind === 'start' ? [{ kind: 'author', message: where('x'), topics }] : [],
   )
   host.input({ kind: 'start' })
-  assert.deepEqual(log, ['input start', `publish /coppice/${FEDERATION}/a/record`, 'input message'])
+  const near = `publish /coppice/${FEDERATION}/a/leader to ${SELF.node},${PEER.node}`
+  const above = `publish /coppice/${FEDERATION}/leader to whoever follows`
+  assert.deepEqual(log, ['input start', near, above, 'input message'])
 })
 
 test('an input that comes up during a step waits until the step is over', () => {

@@ -15,6 +15,7 @@ import type { SealedRecord } from '../services-registry/index.ts'
 import type { Answer } from './core/asking.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
+import { membersOfMesh } from './core/neighbours.ts'
 
 /** Envelopes that wait for their signer's credential; beyond it they are dropped, and come again by anti-entropy. */
 export const ENVELOPES_WAITING_MAX = 256
@@ -35,7 +36,8 @@ export interface HostPorts {
   readonly disk: { write(key: string, value: Uint8Array | null, sync: boolean, done: () => void): void }
   readonly network: {
     send(to: NodeId, bytes: Uint8Array): void
-    publish(topic: string, bytes: Uint8Array): void
+    /** `hearers` are all who may follow the topic; null where not all need be connected to this node. */
+    publish(topic: string, bytes: Uint8Array, hearers: readonly NodeId[] | null): void
     follow(topics: readonly string[]): void
     want(peers: readonly WantedNode[]): void
     /** Asks a peer for a credential, and calls back with whether it is known now. */
@@ -175,7 +177,11 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
 
   const spread = (opened: Opened<CoreMessage>, topics: readonly Topic[]): void => {
     if (!isSendable(opened)) return
-    for (const topic of topics) network.publish(topicOf(federation, topic), opened.bytes)
+    for (const topic of topics) {
+      // Nobody else follows what a cluster says to itself.
+      const hearers = topic.domain === core.view.self.domain ? membersOfMesh(core.view.roster()) : null
+      network.publish(topicOf(federation, topic), opened.bytes, hearers)
+    }
   }
 
   const isSendable = (opened: Opened<CoreMessage>): boolean => {

@@ -12,7 +12,7 @@ export {
 export { type Candidate, type Choice, type ChoiceMemory, choose, noMemory, type Wish } from './choose.ts'
 export { openForward } from './io/forward.ts'
 export { type HttpProxyOptions, openHttpProxy } from './io/http-proxy.ts'
-export { exchangeJoin, type JoinAnswer, type JoinRequest, JoinUnreachableError } from './io/join.ts'
+export { exchangeJoin, type JoinAnswer, JoinUnreachableError } from './io/join.ts'
 export { createNetwork, type NetworkOptions } from './io/libp2p-transport.ts'
 export { ListenError } from './io/listen-check.ts'
 export type {

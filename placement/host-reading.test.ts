@@ -2,7 +2,15 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cpuShare, cpuTicks, gpuNames, networkRates, parseNetworkDevices, powerOf } from './host-reading.ts'
+import {
+  cpuShare,
+  cpuTicks,
+  gpuNames,
+  hasGraphics,
+  networkRates,
+  parseNetworkDevices,
+  powerOf,
+} from './host-reading.ts'
 
 const DEVICES = `Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier
@@ -46,4 +54,10 @@ test('only graphics processors with memory of their own are named', () => {
     { model: '', vram: 512 },
   ]
   assert.deepEqual(gpuNames(controllers), ['GeForce'])
+})
+
+test('a graphics processor is looked for where a driver made a device file for one', () => {
+  for (const name of ['dri', 'kfd', 'dxg', 'mali0', 'nvidia0', 'nvidiactl', 'nvhost-gpu', 'nvmap'])
+    assert.ok(hasGraphics(['null', name]), name)
+  assert.equal(hasGraphics(['null', 'nvme0n1', 'nvram', 'dri2', 'fb0', 'tty0']), false)
 })

@@ -125,6 +125,13 @@ export function fastestLink(speeds: Readonly<Record<string, string>>): number | 
 export const countTpus = (devices: readonly string[]): number =>
   devices.filter((name) => /^apex_\d+$/.test(name)).length
 
+/**
+ * Whether a driver of Linux made a device file for a graphics processor: DRM, AMD, WSL, Mali or NVIDIA. Without one
+ * there is none that could compute.
+ */
+export const hasGraphics = (devices: readonly string[]): boolean =>
+  devices.some((name) => /^(dri$|kfd$|dxg$|mali\d|nvidia|nvhost|nvgpu|nvmap)/.test(name))
+
 const MS_PER_S = 1_000
 
 /** Rates between two readings; null when no time passed or a counter fell (a device was unplugged). */

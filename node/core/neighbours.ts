@@ -296,7 +296,7 @@ export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): read
 }
 
 /** The members where they are few enough to be connected to each other; null in a larger cluster. */
-function membersOfMesh(roster: RosterView): readonly NodeId[] | null {
+export function membersOfMesh(roster: RosterView): readonly NodeId[] | null {
   const members: NodeId[] = []
   for (const entry of roster.values()) {
     if (isPresent(entry)) members.push(entry.node)

@@ -1,15 +1,17 @@
 // The node's figures in the text format of Prometheus, gathered when they are asked for.
 
-import { Gauge, Registry } from 'prom-client'
+import type { Gauge } from 'prom-client'
 import type { Member } from '../node.ts'
 import { shownOf } from '../shown.ts'
 import { instanceViews } from '../view.ts'
 
 export async function metricsOf(member: Member): Promise<string> {
+  // Most nodes are never asked, and to load it takes 10 ms of processor time.
+  const metrics = await import('prom-client')
   const { view } = member.core
-  const registry = new Registry()
+  const registry = new metrics.Registry()
   const gauge = (name: string, help: string, labelNames: readonly string[] = []): Gauge =>
-    new Gauge({ name, help, labelNames: [...labelNames], registers: [registry] })
+    new metrics.Gauge({ name, help, labelNames: [...labelNames], registers: [registry] })
 
   gauge('coppice_peers_connected', 'Peers with at least one connection.').set(member.network.connectedPeers().length)
   const members = gauge('coppice_members', 'Members of the cluster by state.', ['state'])

@@ -36,8 +36,10 @@ export interface Libp2pOptions {
   readonly mdns: boolean
   /** Asks the DHT but does not serve it. */
   readonly clientMode: boolean
-  /** What comes by gossip is handed on when the caller says so, and not at once. Default false. */
+  /** What comes by gossip waits before it is handed on, so that "I have it" is worth saying. Default false. */
   readonly gossipWaits?: boolean
+  /** How long one address of a dial may take, the handshake included, in ms. Default ADDRESS_DIAL_TIMEOUT_MS. */
+  readonly addressMsMax?: number
   /** Keeps the peer store over restarts; opened and closed by the caller. */
   readonly datastore?: Datastore
   /** Takes the lines that come in on the ports that libp2p listens on; they begin like TLS. */
@@ -53,6 +55,11 @@ const INBOUND_PENDING_MAX = 200
  */
 const ADDRESS_DIAL_TIMEOUT_MS = 5_000
 const DIAL_TIMEOUT_MS = 30_000
+/**
+ * Who dialled may have to wait for its turn where a whole cluster comes at once, and one that is cut off comes back and
+ * costs as much again. libp2p's 10 s were too short for the guests of a device with 2 % of a core. A guess.
+ */
+const INBOUND_HANDSHAKE_MS_MAX = 30_000
 /** How long a stream of pings may stay open; then the peer opens another one. A guess. */
 const PING_STREAM_MS_MAX = 3_600_000
 /** The window bounds a stream's throughput on a long path: 4 MiB carries 62 MB/s at 50 ms of round trip (measured). */
@@ -165,7 +172,8 @@ const configure = (
       maxIncomingPendingConnections: INBOUND_PENDING_MAX,
       // Its reconnection gives up after 31 s and never tries again; the peer manager does it instead.
       reconnectRetries: 0,
-      addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
+      addressDialTimeout: options.addressMsMax ?? ADDRESS_DIAL_TIMEOUT_MS,
+      inboundUpgradeTimeout: INBOUND_HANDSHAKE_MS_MAX,
       dialTimeout: DIAL_TIMEOUT_MS,
       addressSorter: nearestFirst,
     },
@@ -212,11 +220,11 @@ interface InnerParts {
   readonly addressManager: AddressManager
 }
 
-/** One that waits hands a message on when it is told to: who has it by then, and said so, is passed over. */
+/** A message is handed on when the caller says so: who has it by then, and said so, is passed over. */
 const gossip = (waits: boolean) =>
   gossipsub({
     ...GOSSIP_PEERS,
-    asyncValidation: waits,
+    asyncValidation: true,
     idontwantMinDataSize: waits ? GOSSIP_KNOWN_BYTES_MIN_METERED : GOSSIP_KNOWN_BYTES_MIN,
     // Nodes behind one address (NAT, relay, one machine) are no attack here; the default silences a mesh of them.
     scoreParams: { ...GOSSIP_DECAY, IPColocationFactorWeight: 0 },

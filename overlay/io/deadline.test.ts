@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { test } from 'node:test'
 import { within } from './deadline.ts'
 
@@ -32,4 +33,17 @@ test('after its end nothing aborts it, and its timer is gone', () => {
   end()
   outer.abort()
   assert.deepEqual([signal.aborted, timers()], [false, before])
+})
+
+test('what arrives while the process stands still is heard before its time is over', async () => {
+  const server = createServer((socket) => socket.end('in time')).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await once(socket, 'connect')
+  const { signal, end } = within(400)
+  for (const until = performance.now() + 800; performance.now() < until; );
+  const [bytes] = await once(socket, 'data', { signal })
+  assert.equal(String(bytes), 'in time')
+  end()
+  server.close()
 })

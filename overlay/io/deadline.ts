@@ -1,6 +1,12 @@
 // How long something may take at most, for what is done thousands of times a second: unlike `AbortSignal.timeout()` it
 // leaves no timer behind once it is over, and makes no error that nobody reads.
 
+/**
+ * A time is waited for in so many steps, of which a standstill of this process takes one: Node runs timers before it
+ * reads what came in meanwhile, so that a busy node would hold its own delay against everybody who had answered.
+ */
+const STEPS = 4
+
 export interface Deadline {
   /** Aborts with the outer signal, or when the time is over. */
   readonly signal: AbortSignal
@@ -14,17 +20,29 @@ export function within(ms: number, outer: AbortSignal | null = null): Deadline {
     end()
     controller.abort(outer?.reason)
   }
-  const timer = setTimeout(() => {
+  const endWait = after(ms, () => {
     end()
     controller.abort(new Error(`nothing came of it within ${ms} ms`))
-  }, ms)
+  })
   const end = (): void => {
-    clearTimeout(timer)
+    endWait()
     outer?.removeEventListener('abort', onAbort)
   }
   if (outer?.aborted === true) onAbort()
   else outer?.addEventListener('abort', onAbort, { once: true })
   return { signal: controller.signal, end }
+}
+
+/** Calls back after so long, unless what it returns is called first. */
+export function after(ms: number, onOver: () => void): () => void {
+  let steps = 0
+  const step = (): void => {
+    steps += 1
+    if (steps === STEPS) onOver()
+    else timer = setTimeout(step, ms / STEPS)
+  }
+  let timer = setTimeout(step, ms / STEPS)
+  return () => clearTimeout(timer)
 }
 
 export const messageOf = (problem: unknown): string => (problem instanceof Error ? problem.message : String(problem))

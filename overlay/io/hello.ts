@@ -10,6 +10,7 @@ import { err, ok } from '../kernel/result.ts'
 import { decodeBounded, encodeCbor } from '../wire/codec.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
 import type { Libp2pNode } from './create-libp2p.ts'
+import { after, within } from './deadline.ts'
 import { relaysIn } from './direct-only.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import { spareWindowUpdates } from './multiplexer.ts'
@@ -127,8 +128,9 @@ export async function installHello(
     }
     visitOf(connection)
     if (connection.direction === 'inbound') return
-    const signal = AbortSignal.timeout(timeoutMs)
-    void greet(connection, connection.newStream(HELLO_PROTOCOL, { signal, runOnLimitedConnection: true }))
+    const { signal, end } = within(timeoutMs)
+    const opening = connection.newStream(HELLO_PROTOCOL, { signal, runOnLimitedConnection: true })
+    void greet(connection, opening.finally(end))
   })
   return {
     admitted: (connection) => visitOf(connection).member,
@@ -150,12 +152,11 @@ export async function installHello(
 function openVisit(connection: Connection, timeoutMs: number): Visit {
   const { promise, resolve, reject } = Promise.withResolvers<Member>()
   const visit: Visit = { member: promise, admit: resolve, refuse: reject, exempt: false, letThrough: null }
-  const timer = setTimeout(() => {
+  const settle = after(timeoutMs, () => {
     if (visit.exempt) return
     visit.refuse(new HelloRefused('us', 'no-hello', `no hello within ${timeoutMs} ms`))
     void closeQuietly(connection)
-  }, timeoutMs)
-  const settle = (): void => clearTimeout(timer)
+  })
   promise.then(settle, settle)
   const closed = (): void => visit.refuse(new HelloRefused('them', 'closed', 'the connection closed'))
   // A refusal may arrive together with the close; it is read first.
@@ -165,7 +166,7 @@ function openVisit(connection: Connection, timeoutMs: number): Visit {
 
 /** Both sides say hello at once, then each says what it thinks of the other's. */
 async function exchangeHello(stream: Stream, peer: NodeId, gate: Gate, timeoutMs: number): Promise<Member> {
-  const signal = AbortSignal.timeout(timeoutMs)
+  const { signal, end } = within(timeoutMs)
   const duplex = libp2pDuplex(stream)
   // What goes wrong on the stream is seen by the reads below.
   duplex.on('error', () => {})
@@ -187,6 +188,8 @@ async function exchangeHello(stream: Stream, peer: NodeId, gate: Gate, timeoutMs
     // A refusal must still reach the peer, so its stream ends in order.
     if (!(problem instanceof HelloRefused)) stream.abort(problem as Error)
     throw problem
+  } finally {
+    end()
   }
 }
 

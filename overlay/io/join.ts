@@ -5,13 +5,22 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection, PrivateKey, Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
+import { JOIN_CONNECT_MS_MAX, JOIN_PATIENCE_MS_MAX, JOIN_PATIENCE_MS_MIN } from '../join-rounds.ts'
 import { type FederationId, nodeId } from '../kernel/ids.ts'
+import type { Millis } from '../kernel/time.ts'
 import { createNode, type Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import type { HelloDesk } from './hello.ts'
 import type { Gate } from './network.ts'
 import { askToBeCarried } from './newcomers.ts'
-import { ANSWER_BYTES_MAX, JOIN_PROTOCOL, JOIN_TIMEOUT_MS, RENEWAL_PROTOCOL, REQUEST_BYTES_MAX } from './protocols.ts'
+import {
+  ANSWER_BYTES_MAX,
+  JOIN_PROTOCOL,
+  JOIN_SERVED_MS_MAX,
+  JOIN_TIMEOUT_MS,
+  RENEWAL_PROTOCOL,
+  REQUEST_BYTES_MAX,
+} from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
 
 /**
@@ -22,6 +31,8 @@ const LAN_LOOK_MS = 3_000
 const LAN_LOOK_STEP_MS = 100
 /** Addresses of one look; a guess: a device with many interfaces. */
 const FOUND_MAX = 16
+/** What libp2p tells of a dial when the other side has taken the connection (libp2p's upgrader.ts). */
+const HANDSHAKE_BEGINS = 'upgrader:encrypt-outbound-connection'
 
 /** Answers requests to join; the connection is closed once the answer is out. */
 export async function serveJoins(node: Libp2pNode, gate: Gate, desk: HelloDesk): Promise<void> {
@@ -45,7 +56,7 @@ export async function serveRenewals(node: Libp2pNode, gate: Gate): Promise<void>
 }
 
 async function answerWith(serve: Gate['serveJoin'], stream: Stream, connection: Connection): Promise<void> {
-  const signal = AbortSignal.timeout(JOIN_TIMEOUT_MS)
+  const signal = AbortSignal.timeout(JOIN_SERVED_MS_MAX)
   const duplex = libp2pDuplex(stream)
   duplex.on('error', () => {})
   try {
@@ -63,15 +74,20 @@ async function answerWith(serve: Gate['serveJoin'], stream: Stream, connection: 
 export const askForRenewal = (connection: Connection, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array> =>
   askOver(connection, RENEWAL_PROTOCOL, request, AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT_MS)]))
 
-export interface JoinRequest {
+export interface GuestOptions {
   readonly federation: FederationId
   readonly nodeKey: PrivateKey
   /** The invite's multiaddrs, each with `/p2p/<id>`; tried in turn. */
   readonly addresses: readonly string[]
-  readonly request: Uint8Array
-  readonly signal: AbortSignal
   /** Looks on the local network, too, where the addresses are no longer good. Default false. */
   readonly mdns?: boolean
+}
+
+export interface JoinQuestion {
+  readonly request: Uint8Array
+  /** How long a device that took the connection has for its answer. Default JOIN_PATIENCE_MS_MIN. */
+  readonly patienceMs?: Millis
+  readonly signal?: AbortSignal
   /** Told what is waited for, for people. */
   readonly onStep?: (text: string) => void
 }
@@ -82,10 +98,17 @@ export interface JoinAnswer {
   readonly from: string
 }
 
+/** What came of one address; `isBusy` where a device is there that did not answer in time. */
+export interface JoinAttempt {
+  readonly address: string
+  readonly reason: string
+  readonly isBusy: boolean
+}
+
 /** No address of the invite answered. The message lists each with the reason. */
 export class JoinUnreachableError extends Error {
   override readonly name = 'JoinUnreachableError'
-  readonly attempts: readonly { readonly address: string; readonly reason: string }[]
+  readonly attempts: readonly JoinAttempt[]
 
   constructor(attempts: JoinUnreachableError['attempts']) {
     const list = attempts.map(({ address, reason }) => `${address}: ${reason}`).join('; ')
@@ -94,9 +117,17 @@ export class JoinUnreachableError extends Error {
   }
 }
 
-/** Asks the invite's addresses in turn. Rejects with JoinUnreachableError, or with the signal's reason when aborted. */
-export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
-  const { federation, nodeKey: privateKey, addresses, mdns = false, onStep = () => undefined } = join
+/** A node that lives only to ask, as often as that takes. */
+export interface Guest {
+  /**
+   * Asks the addresses in turn, once. Rejects with JoinUnreachableError, or with the signal's reason when aborted.
+   */
+  ask(question: JoinQuestion): Promise<JoinAnswer>
+  close(): Promise<void>
+}
+
+export async function openGuest(options: GuestOptions): Promise<Guest> {
+  const { federation, nodeKey: privateKey, addresses, mdns = false } = options
   const node = await createNode({
     privateKey,
     federation,
@@ -104,23 +135,33 @@ export async function exchangeJoin(join: JoinRequest): Promise<JoinAnswer> {
     announce: [],
     mdns,
     clientMode: true,
+    // Whoever is busy takes long for the handshake, too.
+    addressMsMax: JOIN_PATIENCE_MS_MAX,
   })
-  const attempts: { readonly address: string; readonly reason: string }[] = []
   const found = listenForHosts(node, addresses)
-  try {
-    await node.start()
+  await node.start()
+  const ask = async (question: JoinQuestion): Promise<JoinAnswer> => {
+    const { signal, onStep = () => undefined } = question
+    const attempts: JoinAttempt[] = []
     for await (const address of addressesInTurn(addresses, found, mdns, onStep)) {
       onStep(`waiting for an answer of ${address}`)
-      try {
-        return { answer: await askAt(node, address, join), from: address }
-      } catch (problem) {
-        join.signal.throwIfAborted()
-        attempts.push({ address, reason: reasonOf(problem) })
-      }
+      const attempt = await askAt(node, address, question)
+      if ('answer' in attempt) return attempt
+      signal?.throwIfAborted()
+      attempts.push(attempt)
     }
     throw new JoinUnreachableError(attempts)
+  }
+  return { ask, close: async () => node.stop() }
+}
+
+/** Asks once. Rejects as `ask` of a Guest. */
+export async function exchangeJoin(join: GuestOptions & JoinQuestion): Promise<JoinAnswer> {
+  const guest = await openGuest(join)
+  try {
+    return await guest.ask(join)
   } finally {
-    await node.stop()
+    await guest.close()
   }
 }
 
@@ -152,11 +193,41 @@ async function* addressesInTurn(
   for (const address of found) if (!addresses.includes(address)) yield address
 }
 
-async function askAt(node: Libp2pNode, address: string, { request, signal }: JoinRequest): Promise<Uint8Array> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(JOIN_TIMEOUT_MS)])
-  await askToBeCarried(node, address, bounded)
-  const connection = await node.dial(multiaddr(address), { signal: bounded })
-  return await askOver(connection, JOIN_PROTOCOL, request, bounded)
+/** One address: a short while to be there, and once it is, the patience of the question. */
+async function askAt(node: Libp2pNode, address: string, question: JoinQuestion): Promise<JoinAnswer | JoinAttempt> {
+  const { request, signal, patienceMs = JOIN_PATIENCE_MS_MIN } = question
+  const patience = new AbortController()
+  const giveUp = (): void => patience.abort(new DOMException('it did not answer in time', 'TimeoutError'))
+  // Over a relay others have to answer before it can.
+  let timer = setTimeout(giveUp, address.includes('/p2p-circuit') ? patienceMs : JOIN_CONNECT_MS_MAX)
+  let isThere = false
+  const onThere = (): void => {
+    if (isThere) return
+    isThere = true
+    clearTimeout(timer)
+    timer = setTimeout(giveUp, patienceMs)
+  }
+  const bounded = signal === undefined ? patience.signal : AbortSignal.any([signal, patience.signal])
+  const onProgress = ({ type }: { readonly type: string }): void => {
+    if (type === HANDSHAKE_BEGINS) onThere()
+  }
+  let connection: Connection | null = null
+  try {
+    await askToBeCarried(node, address, bounded)
+    connection = await node.dial(multiaddr(address), { signal: bounded, onProgress })
+    return { answer: await askOver(connection, JOIN_PROTOCOL, request, bounded), from: address }
+  } catch (problem) {
+    // It serves one question; the next one is asked over another.
+    connection?.abort(new Error('the question came to nothing'))
+    const isBusy = isThere && patience.signal.aborted
+    return {
+      address,
+      reason: isBusy ? `it is busy: no answer within ${patienceMs / 1_000} s` : reasonOf(problem),
+      isBusy,
+    }
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 async function askOver(

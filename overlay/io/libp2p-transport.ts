@@ -1,13 +1,11 @@
 // The network port on libp2p: puts hello, control streams, gossip, tunnels and the peer manager together. Each of them
 // is a file of its own; here they only meet.
 
-import { randomBytes, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { Connection, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Datastore } from 'interface-datastore'
-import { concat } from 'uint8arrays/concat'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
 import { type Liveness, METERED_LIVENESS } from '../liveness.ts'
@@ -17,6 +15,7 @@ import { type ControlStreams, openControlStreams } from './control-streams.ts'
 import { type Counters, createCounters } from './counters.ts'
 import { createNode, kadProtocol, type Libp2pNode } from './create-libp2p.ts'
 import { credentialAsker, serveCredentials } from './credential-exchange.ts'
+import { hearGossip, publish } from './gossip.ts'
 import { closeQuietly, type HelloRefused, installHello } from './hello.ts'
 import { askForRenewal, serveJoins, serveRenewals } from './join.ts'
 import { openKnockDoor } from './knocks.ts'
@@ -124,11 +123,6 @@ const OPEN_PROTOCOLS: readonly string[] = [
  * stale.
  */
 const LONELY_BELOW = 4
-/**
- * Random bytes in front of what is published. gossipsub carries the same bytes only once in two minutes, so without
- * them a leader that says the same again would not be heard by those who came in between.
- */
-const GOSSIP_NONCE_BYTES = 8
 const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
 const IDENTIFY_TIMEOUT_MS = 5_000
 
@@ -249,7 +243,6 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
 
 async function start(parts: Parts): Promise<NetworkPort> {
   const { node, options, counters } = parts
-  const patienceMs = options.gossipPatienceMs ?? 0
   try {
     await node.start()
     const problems = await checkListening(node, options.listen)
@@ -261,28 +254,14 @@ async function start(parts: Parts): Promise<NetworkPort> {
   const served = new Set([...OPEN_PROTOCOLS, ...guardedProtocols(options.federation)])
   const unguarded = node.getProtocols().filter((protocol) => !served.has(protocol))
   invariant(unguarded.length === 0, `protocols that nothing guards: ${unguarded.join(', ')}`)
-  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
-    const [only, another] = node.getConnections(propagationSource)
-    if (only !== undefined && another === undefined) parts.paths.roundTrips.heard(only)
-    if (patienceMs > 0) handOnLater(node, msgId, propagationSource.toString(), patienceMs)
-    if (msg.data.length <= GOSSIP_NONCE_BYTES) return counters.add('gossip-malformed')
-    const bytes = msg.data.subarray(GOSSIP_NONCE_BYTES)
-    options.events.onMessage(bytes, nodeId(propagationSource.toString()), msg.topic)
+  hearGossip(node, {
+    patienceMs: options.gossipPatienceMs ?? 0,
+    counters,
+    onHeard: parts.paths.roundTrips.heard,
+    onMessage: options.events.onMessage,
   })
   listenForNeighbours(parts)
   return portOf(parts, parts.paths.start())
-}
-
-/** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
-interface WaitingGossip {
-  reportMessageValidationResult(message: string, from: string, result: TopicValidatorResult): void
-}
-
-/** At a moment of its own: where all waited equally long, all would hand on to each other at once. */
-function handOnLater({ services }: Libp2pNode, message: string, from: string, patienceMs: number): void {
-  const gossip = services.pubsub as typeof services.pubsub & WaitingGossip
-  const accept = (): void => gossip.reportMessageValidationResult(message, from, TopicValidatorResult.Accept)
-  setTimeout(accept, randomInt(patienceMs)).unref()
 }
 
 function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
@@ -296,7 +275,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
       if (bytes.length <= MESSAGE_BYTES_MAX) control.send(to, bytes)
       else counters.add('send-too-large')
     },
-    publish: (topic, bytes) => publish(parts, topic, bytes),
+    publish: (topic, bytes, hearers = null) => publish(node, counters, { topic, bytes, hearers }),
     follow: (topics) => follow(node, topics, gossipPace),
     want: (peers) => {
       wanted.clear()
@@ -332,18 +311,6 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
       await node.stop()
     },
   }
-}
-
-function publish({ node, counters }: Parts, topic: string, bytes: Uint8Array): void {
-  // gossipsub drops what is too long without a word.
-  if (bytes.length > MESSAGE_BYTES_MAX) {
-    counters.add('publish-too-large')
-    return
-  }
-  const data = concat([randomBytes(GOSSIP_NONCE_BYTES), bytes])
-  // What was said to single peers in the same turn leaves first: of a new leader its heartbeats, whose hearers write to
-  // the disk while they check its announcement.
-  setImmediate(() => node.services.pubsub.publish(topic, data).catch(() => counters.add('publish-failed')))
 }
 
 /**

@@ -37,5 +37,7 @@ export const CREDENTIAL_HASH_BYTES = 32
 
 /** How long each side has to prove membership on a new connection (DESIGN section 4: "dropped after 5 s"). */
 export const HELLO_TIMEOUT_MS = 5_000
-/** How long one request to join may take; longer than the hello's time, as the answer waits for a disk. */
+/** How long one request over a relay, or of a member, may take; longer than the hello's time: it waits for a disk. */
 export const JOIN_TIMEOUT_MS = 10_000
+/** How long a guest is served that has asked: what it may have to wait for where a hundred others ask. A guess. */
+export const JOIN_SERVED_MS_MAX = 60_000

@@ -18,6 +18,7 @@ import {
   gpuNames,
   type HostFacts,
   type HostReading,
+  hasGraphics,
   type NetworkCounters,
   networkRates,
   parseNetworkDevices,
@@ -93,13 +94,16 @@ export function createHostProbe({ dataDir }: HostProbeOptions): HostProbe {
 }
 
 async function readFacts(): Promise<HostFacts> {
-  const graphics = await within(systeminformation.graphics(), FACTS_TIMEOUT_MS)
+  const devices = (await within(readdir('/dev'), READ_TIMEOUT_MS)) ?? []
+  // The look starts half a dozen processes on Linux, which most devices spare themselves.
+  const mayCompute = platform() !== 'linux' || hasGraphics(devices)
+  const graphics = mayCompute ? await within(systeminformation.graphics(), FACTS_TIMEOUT_MS) : null
   return {
     cores: availableParallelism(),
     architecture: arch(),
     os: `${platform()} ${release()}`.slice(0, OS_LENGTH_MAX),
     gpus: gpuNames(graphics?.controllers ?? []),
-    tpus: countTpus((await within(readdir('/dev'), READ_TIMEOUT_MS)) ?? []),
+    tpus: countTpus(devices),
   }
 }
 

@@ -209,7 +209,10 @@ export function createFleet(plan: FleetPlan): Fleet {
       if (operator !== undefined) await admitOperator(founder, operator, joining)
       const invite = await founder.control.invite({ domain: path, uses: joining.length, ttlMs: INVITE_MS })
       for (const [index, name] of joining.entries()) {
-        if (index > 0 && index % waveNodes === 0) await ready(nodes.slice(-waveNodes))
+        if (index > 0 && index % waveNodes === 0) {
+          await ready(nodes.slice(-waveNodes))
+          onProgress(`${nodes.length} are ready`)
+        }
         nodes.push(launch(name, path, await folderOf(name), ['join', invite, '--no-pressure']))
       }
       onProgress(`${joining.join(', ')} ${joining.length === 1 ? 'joins' : 'join'} ${path} by invite`)

@@ -144,10 +144,15 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
 
   /**
    * Hop by hop over open connections between followers; each hop takes its time and may lose the message for its
-   * receiver.
+   * receiver. Where all `hearers` are one hop away there is no other.
    */
-  const publish = (from: Attached, topic: string, bytes: Uint8Array): void => {
+  const publish = (from: Attached, topic: string, bytes: Uint8Array, hearers: readonly NodeId[] | null): void => {
     const reached = new Set([from.endpoint.index])
+    const near = new Set<NodeId>([from.endpoint.node])
+    for (const peer of links.peersOf(from.endpoint.index)) {
+      if (attached[peer]?.topics.has(topic) === true) near.add((endpoints[peer] as Endpoint).node)
+    }
+    const isHeardByAll = hearers?.every((hearer) => near.has(hearer)) ?? false
     let frontier: { readonly at: number; readonly delayMs: Millis }[] = [{ at: from.endpoint.index, delayMs: 0 }]
     while (frontier.length > 0) {
       const next: typeof frontier = []
@@ -160,7 +165,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
           next.push({ at: to, delayMs: total })
         }
       }
-      frontier = next
+      frontier = isHeardByAll ? [] : next
     }
   }
 
@@ -282,7 +287,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
       attached[endpoint.index] = one
       return {
         send: (to, bytes) => send(one, to, bytes),
-        publish: (topic, bytes) => publish(one, topic, bytes),
+        publish: (topic, bytes, hearers) => publish(one, topic, bytes, hearers),
         follow: (topics) => {
           one.topics = new Set(topics)
         },

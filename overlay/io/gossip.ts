@@ -1,0 +1,83 @@
+// What is said to all who follow a topic. Who says it tells everybody it is connected to, so that it need not go from
+// hand to hand where those are all.
+
+import { randomBytes, randomInt } from 'node:crypto'
+import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import type { Connection } from '@libp2p/interface'
+import { concat } from 'uint8arrays/concat'
+import { type NodeId, nodeId } from '../kernel/ids.ts'
+import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
+import type { Counters } from './counters.ts'
+import type { Libp2pNode } from './create-libp2p.ts'
+import type { Hearers } from './network.ts'
+
+/**
+ * In front of what is published: whether its hearers are to hand it on, and random bytes. gossipsub carries the same
+ * bytes only once in two minutes, so without them a leader that says the same again would not be heard by those who
+ * came in between.
+ */
+const GOSSIP_NONCE_BYTES = 7
+const GOSSIP_HEAD_BYTES = 1 + GOSSIP_NONCE_BYTES
+const HAND_ON = 0
+/** All who are to hear it hear it from who said it: each copy that was handed on would be one too many. */
+const HEARD_BY_ALL = 1
+
+/** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
+interface WaitingGossip {
+  reportMessageValidationResult(message: string, from: string, result: TopicValidatorResult): void
+}
+
+export interface Publication {
+  readonly topic: string
+  readonly bytes: Uint8Array
+  readonly hearers: Hearers
+}
+
+/** To all who follow the topic. What is too long is counted and dropped. */
+export function publish({ services, peerId }: Libp2pNode, counters: Counters, said: Publication): void {
+  const { topic, bytes, hearers } = said
+  // gossipsub drops what is too long without a word.
+  if (bytes.length > MESSAGE_BYTES_MAX) {
+    counters.add('publish-too-large')
+    return
+  }
+  // What was said to single peers in the same turn leaves first: of a new leader its heartbeats, whose hearers write to
+  // the disk while they check its announcement.
+  setImmediate(() => {
+    const { pubsub } = services
+    const following = new Set([peerId, ...pubsub.getSubscribers(topic)].map(String))
+    const isHeard = hearers?.every((hearer) => following.has(hearer)) ?? false
+    const data = concat([Uint8Array.of(isHeard ? HEARD_BY_ALL : HAND_ON), randomBytes(GOSSIP_NONCE_BYTES), bytes])
+    pubsub.publish(topic, data).catch(() => counters.add('publish-failed'))
+  })
+}
+
+export interface GossipHearing {
+  /** Up to how long it waits until it is handed on, in ms; 0: not at all. */
+  readonly patienceMs: number
+  readonly counters: Counters
+  /** Something came over a connection. */
+  onHeard(connection: Connection): void
+  onMessage(bytes: Uint8Array, deliveredBy: NodeId, topic: string): void
+}
+
+export function hearGossip(node: Libp2pNode, { patienceMs, counters, onHeard, onMessage }: GossipHearing): void {
+  node.services.pubsub.addEventListener('gossipsub:message', ({ detail: { msg, msgId, propagationSource } }) => {
+    const [only, another] = node.getConnections(propagationSource)
+    if (only !== undefined && another === undefined) onHeard(only)
+    const from = nodeId(propagationSource.toString())
+    const isMalformed = msg.data.length <= GOSSIP_HEAD_BYTES
+    handOn(node, msgId, from, isMalformed || msg.data[0] === HEARD_BY_ALL ? null : patienceMs)
+    if (isMalformed) return counters.add('gossip-malformed')
+    onMessage(msg.data.subarray(GOSSIP_HEAD_BYTES), from, msg.topic)
+  })
+}
+
+/** Within so long, or never: null. At a moment of its own: where all waited equally long, all would do it at once. */
+function handOn({ services }: Libp2pNode, message: string, from: NodeId, patienceMs: number | null): void {
+  const gossip = services.pubsub as typeof services.pubsub & WaitingGossip
+  if (patienceMs === null) return gossip.reportMessageValidationResult(message, from, TopicValidatorResult.Ignore)
+  const accept = (): void => gossip.reportMessageValidationResult(message, from, TopicValidatorResult.Accept)
+  if (patienceMs === 0) return accept()
+  setTimeout(accept, randomInt(patienceMs)).unref()
+}
