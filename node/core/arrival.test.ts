@@ -56,3 +56,11 @@ test('with members who know no leader it gives up after its patience, and withou
   assert.equal(arrival.isOver(999 + PATIENCE_MS), false)
   assert.equal(arrival.isOver(1_000 + PATIENCE_MS), true)
 })
+
+test('what others handed on shows that somebody is there, and nothing of what the leader knows', () => {
+  const arrival = createArrival(bookOf({ '/': highest }), cluster, PATIENCE_MS)
+  arrival.onHeard(null, 1_000)
+  assert.equal(arrival.wakeAt(), 1_000 + PATIENCE_MS)
+  assert.equal(arrival.isOver(999 + PATIENCE_MS), false)
+  assert.equal(arrival.isOver(1_000 + PATIENCE_MS), true)
+})

@@ -7,8 +7,8 @@ import { chainOf, type DomainPath, type NodeId } from '../../overlay/kernel/ids.
 import type { Millis } from '../../overlay/kernel/time.ts'
 
 export interface Arrival {
-  /** A member said something over its own connection. */
-  onHeard(peer: NodeId, now: Millis): void
+  /** A member said something over its own connection; null where others may have handed it on. */
+  onHeard(peer: NodeId | null, now: Millis): void
   onClosed(peer: NodeId): void
   /** Whether it is known what there is to know: it may wait for a line in its seat, and found one. */
   isOver(now: Millis): boolean
@@ -17,8 +17,9 @@ export interface Arrival {
 
 /**
  * Over once the cluster has a leader, or the leader of the nearest domain above that has one has spoken: it hears of
- * all its children, and tells whoever connects. Who hears only of members that know no leader either gives up after
- * `patienceMs`; who hears nobody at all waits on.
+ * all its children, and tells whoever connects. Who hears only members that know no leader either gives up after
+ * `patienceMs`, and so does who hears only what is handed on: members that took no notice of its last start say nothing
+ * to it. Who hears nobody at all waits on.
  */
 export function createArrival(book: LeaderBookView, cluster: DomainPath, patienceMs: Millis): Arrival {
   const heard = new Set<NodeId>()
@@ -31,7 +32,7 @@ export function createArrival(book: LeaderBookView, cluster: DomainPath, patienc
 
   return {
     onHeard: (peer, now) => {
-      heard.add(peer)
+      if (peer !== null) heard.add(peer)
       givenUpAt ??= now + patienceMs
     },
     onClosed: (peer) => void heard.delete(peer),

@@ -53,7 +53,8 @@ export function receive(
   // the roster it hears itself.
   const isForRoster = folder === 'membership' && (message as MembershipMessage).domain === parts.self.domain
   if (opened.from !== parts.self.node && folder !== 'record' && !isForRoster) parts.roster.onHeard(opened.from, ...turn)
-  if (gossipedIn === null && deliveredBy !== parts.self.node) parts.hierarchy.onHeard(deliveredBy, ...turn)
+  const speaker = gossipedIn === null ? deliveredBy : null
+  if (deliveredBy !== parts.self.node) parts.hierarchy.onHeard(speaker, ...turn)
   switch (folder) {
     case 'election':
       return onElection(parts, opened as Opened<ElectionMessage>, { deliveredBy, gossipedIn }, ...turn)

@@ -105,8 +105,8 @@ export interface Hierarchy {
     out: CoreEffect[],
     events: Sink<HierarchyEvent>,
   ): void
-  /** A member said something over its own connection. */
-  onHeard(peer: NodeId, context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
+  /** A member said something over its own connection; null where others may have handed it on. */
+  onHeard(peer: NodeId | null, context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   /** The roster changed, or this node's fitness. */
   onMembers(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   /** An operator orders a domain to go on without its majority; nothing happens while one is heard. */
