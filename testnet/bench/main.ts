@@ -1,6 +1,7 @@
 // `npm run bench -- election|failover|federation|idle|overlay|placement`: measurements on real processes. Figures in a
 // README come from here. Where a figure has a target and misses it, the command ends with 1.
 
+import { constants } from 'node:os'
 import { parseArgs } from 'node:util'
 import { benchDocker } from './docker.ts'
 import { benchElection, ELECTION_PARTS, ELECTION_PARTS_DEFAULT } from './election.ts'
@@ -145,4 +146,8 @@ const benches: Readonly<Record<string, () => Promise<boolean>>> = {
 }
 const [name = ''] = positionals
 const bench = benches[name] ?? refuse(name === '' ? 'say what to measure' : `there is no bench ${name}`)
+// Ended by a signal Node would tell nobody of its `exit`, and the fleet would run on.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => process.exit(128 + constants.signals[signal]))
+}
 process.exit((await bench()) ? 0 : 1)
