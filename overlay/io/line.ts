@@ -7,7 +7,7 @@ import { unreachable } from '../kernel/assert.ts'
 import { createFrameReader, type FrameKind, readCredit, writeCredit, writeHead } from '../line-frames.ts'
 import type { Purse } from '../line-window.ts'
 import { createLineTunnel, type Done, type LineTunnel, lostTunnel } from './line-tunnel.ts'
-import { readIntoSlabs } from './slab-reading.ts'
+import { receiveIntoSlabs } from './slab-reading.ts'
 import { lend } from './slabs.ts'
 
 /** Bytes that wait in front of the system's own buffer; then tunnels wait for their turn. Four frames. */
@@ -106,7 +106,7 @@ export class Line {
     const read = this.#frames.take(bytes)
     if (!read.ok) this.destroy(new Error(read.error))
     const { socket } = this.#setup
-    if (this.#isInSlabs || socket.bytesRead <= BULK_BYTES || !readIntoSlabs(socket, this.#take)) return
+    if (this.#isInSlabs || socket.bytesRead <= BULK_BYTES || !receiveIntoSlabs(socket, this.#take)) return
     this.#isInSlabs = true
     socket.off('data', this.#take)
   }

@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer, Socket } from 'node:net'
 import { after, test } from 'node:test'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
 import fc from 'fast-check'
-import { readIntoSlabs, SLAB_READERS_MAX } from './slab-reading.ts'
+import { receiveIntoSlabs, SLAB_READERS_MAX } from './slab-reading.ts'
 import { LENT_BYTES_MIN, lend, returnLent, SLAB_BYTES } from './slabs.ts'
 
 const MIB = 1_048_576
@@ -70,7 +70,7 @@ for (const isTls of [false, true])
           assert.ok(Buffer.from(bytes).equals(patternOf(at, bytes.length)), `changed at ${at}`)
           returnLent(bytes)
         }
-        const isInSlabs = readIntoSlabs(to, (bytes) => {
+        const isInSlabs = receiveIntoSlabs(to, (bytes) => {
           holding.push({ at: arrived, bytes: lend(bytes) })
           arrived += bytes.length
           while (holding.length > held) letGo(holding.shift() as Held)
@@ -100,7 +100,7 @@ test('what has come back is read into again', async () => {
   const [from, to] = await pair(true)
   const memories = new Set<ArrayBufferLike>()
   let arrived = 0
-  readIntoSlabs(to, (bytes) => {
+  receiveIntoSlabs(to, (bytes) => {
     const lent = lend(bytes)
     memories.add(lent.buffer)
     arrived += bytes.length
@@ -119,7 +119,7 @@ test('what has come back is read into again', async () => {
 
 test('small pieces are copies, so that they hold no slab', async () => {
   const [from, to] = await pair(false)
-  const got = new Promise<Uint8Array>((resolve) => readIntoSlabs(to, (bytes) => resolve(lend(bytes))))
+  const got = new Promise<Uint8Array>((resolve) => receiveIntoSlabs(to, (bytes) => resolve(lend(bytes))))
   to.resume()
   from.write(patternOf(0, LENT_BYTES_MIN - 1))
   const bytes = await got
@@ -129,7 +129,7 @@ test('small pieces are copies, so that they hold no slab', async () => {
 
 test('a socket in which bytes wait is read as sockets are, and so is one too many', async () => {
   assert.equal(
-    readIntoSlabs(new Socket(), () => {}),
+    receiveIntoSlabs(new Socket(), () => {}),
     false,
   )
   const [from, to] = await pair(false)
@@ -137,21 +137,21 @@ test('a socket in which bytes wait is read as sockets are, and so is one too man
   from.write('x')
   await once(to, 'readable')
   assert.equal(
-    readIntoSlabs(to, () => {}),
+    receiveIntoSlabs(to, () => {}),
     false,
   )
   assert.equal(to.read()?.toString(), 'x')
   const many = await Promise.all(Array.from({ length: SLAB_READERS_MAX }, () => pair(false)))
-  const taken = many.filter(([, one]) => readIntoSlabs(one, () => {}))
+  const taken = many.filter(([, one]) => receiveIntoSlabs(one, () => {}))
   const [[, first] = [], spare] = [taken[0], (await pair(false))[1]]
   assert.equal(
-    readIntoSlabs(spare, () => {}),
+    receiveIntoSlabs(spare, () => {}),
     false,
   )
   first?.destroy()
   if (first !== undefined) await once(first, 'close')
   assert.equal(
-    readIntoSlabs(spare, () => {}),
+    receiveIntoSlabs(spare, () => {}),
     true,
   )
 })

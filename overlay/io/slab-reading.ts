@@ -30,7 +30,7 @@ let readers = 0
  * stay what they are. The bytes are good within the call; who keeps some asks for them with `lend`. Returns false, and
  * does nothing, where a Node does not have it, bytes wait in the socket, or there are too many readers.
  */
-export function readIntoSlabs(socket: Socket, onBytes: (bytes: Uint8Array) => void): boolean {
+export function receiveIntoSlabs(socket: Socket, onBytes: (bytes: Uint8Array) => void): boolean {
   const { _handle: handle } = socket as unknown as { readonly _handle?: Handle | null }
   if (inside === null || typeof handle?.useUserBuffer !== 'function') return false
   if (socket.destroyed || socket.readableLength > 0 || readers >= SLAB_READERS_MAX) return false

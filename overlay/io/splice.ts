@@ -2,7 +2,7 @@
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { readIntoSlabs } from './slab-reading.ts'
+import { receiveIntoSlabs } from './slab-reading.ts'
 import { lend } from './slabs.ts'
 import { freeSpent, maySpend } from './spent-bytes.ts'
 
@@ -50,7 +50,7 @@ function carry(from: Duplex, to: Duplex): void {
     write(bytes)
     if (to.writableLength >= BATCH_BYTES_MAX) flush()
     const isBulk = areSpent && from instanceof Socket && from.bytesRead > BULK_BYTES
-    if (isBulk && readIntoSlabs(from, onSlab)) from.off('data', onData)
+    if (isBulk && receiveIntoSlabs(from, onSlab)) from.off('data', onData)
   }
   from.on('data', onData)
   to.on('drain', () => from.resume())
