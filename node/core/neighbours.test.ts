@@ -60,25 +60,59 @@ test('two members of another cluster that both met this node are brought togethe
   const effects: CoreEffect[] = []
   for (const name of ['b1', 'b2']) mind.onConnected(factsOf(name, '/b').node, factsOf(name, '/b'), effects)
   assert.deepEqual(introduced(effects), [])
-  mind.onStatement(statement('b1', '/b'), effects)
+  mind.onStatement(statement('b1', '/b'), factsOf('b1', '/x').node, effects)
   assert.deepEqual(introduced(effects), ['b1 to b2'])
-  mind.onStatement(statement('b2', '/b'), effects)
+  mind.onStatement(statement('b2', '/b'), factsOf('b2', '/x').node, effects)
   assert.deepEqual(introduced(effects), ['b1 to b2', 'b2 to b1'])
 })
 
 test('who comes later is told of those who were met before', () => {
   const mind = neighbours()
-  mind.onStatement(statement('b1', '/b'), [])
+  mind.onStatement(statement('b1', '/b'), factsOf('b1', '/x').node, [])
   const effects: CoreEffect[] = []
   mind.onConnected(factsOf('b2', '/b').node, factsOf('b2', '/b'), effects)
   assert.deepEqual(introduced(effects), ['b1 to b2'])
+})
+
+test('who comes from another cluster is told of the electors of this one, and of each that is new', () => {
+  const world = createWorld([
+    ['self', '/a'],
+    ['a2', '/a'],
+    ['a3', '/a'],
+  ])
+  const { view } = world.node('self').core
+  const mind = createNeighbours({
+    self: SELF,
+    book: view.leaders(),
+    roster: view.roster,
+    watchPartners: () => NOBODY,
+    seeds: [],
+  })
+  const seats = [{ domain: SELF.domain }]
+  const settled = (): readonly string[] => {
+    const effects: CoreEffect[] = []
+    mind.onSettled(0, seats, effects)
+    return introduced(effects)
+  }
+  const met = (name: string): readonly string[] => {
+    const effects: CoreEffect[] = []
+    mind.onConnected(factsOf(name, '/b').node, factsOf(name, '/b'), effects)
+    return introduced(effects)
+  }
+  world.run(3_000)
+  settled()
+  assert.deepEqual(met('b1'), ['self to b1'])
+  world.run(60_000)
+  assert.deepEqual(settled(), ['a2 to b1', 'a3 to b1'])
+  assert.deepEqual(settled(), [])
+  assert.deepEqual(met('b2'), ['self to b2', 'a2 to b2', 'a3 to b2'])
 })
 
 test('a statement that somebody makes in another’s name is not passed on', () => {
   const mind = neighbours()
   const effects: CoreEffect[] = []
   mind.onConnected(factsOf('b2', '/b').node, factsOf('b2', '/b'), effects)
-  mind.onStatement(statement('b1', '/b', { says: 'b3' }), effects)
+  mind.onStatement(statement('b1', '/b', { says: 'b3' }), factsOf('b1', '/x').node, effects)
   assert.deepEqual(introduced(effects), [])
   assert.equal(mind.statementOf(factsOf('b3', '/b').node), null)
 })
@@ -86,10 +120,10 @@ test('a statement that somebody makes in another’s name is not passed on', () 
 test('an older statement replaces no newer one', () => {
   const mind = neighbours()
   const { node } = factsOf('b1', '/b')
-  mind.onStatement(statement('b1', '/b', { incarnation: 2 }), [])
-  mind.onStatement(statement('b1', '/b', { incarnation: 1, version: 9 }), [])
+  mind.onStatement(statement('b1', '/b', { incarnation: 2 }), factsOf('b1', '/x').node, [])
+  mind.onStatement(statement('b1', '/b', { incarnation: 1, version: 9 }), factsOf('b1', '/x').node, [])
   assert.equal(mind.statementOf(node)?.message.incarnation, 2)
-  mind.onStatement(statement('b1', '/b', { incarnation: 2, version: 2 }), [])
+  mind.onStatement(statement('b1', '/b', { incarnation: 2, version: 2 }), factsOf('b1', '/x').node, [])
   assert.equal(mind.statementOf(node)?.message.version, 2)
 })
 
@@ -105,7 +139,7 @@ test('who was invited from outside looks for its host until it has met it, whome
   assert.ok(wanted(), 'nobody outside is connected')
   mind.onConnected(factsOf('c1', '/c').node, factsOf('c1', '/c'), [])
   assert.ok(wanted(), 'its guest may be as far from the others as it is')
-  mind.onStatement(statement('s1', '/b'), [])
+  mind.onStatement(statement('s1', '/b'), factsOf('s1', '/x').node, [])
   assert.ok(!wanted())
 })
 
@@ -114,7 +148,7 @@ test('a node that traffic goes to is wanted for a while, once its address is kno
   const { node } = factsOf('b1', '/b')
   mind.reach(node, B, at(1_000))
   assert.deepEqual(mind.wanted(1_000, []), [], 'a dial without address would stand in the way of the answer')
-  mind.onStatement(statement('b1', '/b'), [])
+  mind.onStatement(statement('b1', '/b'), factsOf('b1', '/x').node, [])
   assert.deepEqual(wantedNames(mind.wanted(1_000, [])), ['b1'])
   assert.deepEqual(wantedNames(mind.wanted(1_000 + REACHED_MS, [])), [])
 })
@@ -185,7 +219,13 @@ test('what is said to be wanted is what it would be if it were worked out anew a
       () => lead(any(domains), any([...people, SELF]).node),
       () => mind.onConnected(any(people).node, any(people), []),
       () => mind.onDisconnected(any(people).node),
-      () => mind.onStatement(statement('s1', '/c', { version: Math.floor(random.next() * 9) }), []),
+      () =>
+        mind.onStatement(
+          statement('s1', '/c', { version: Math.floor(random.next() * 9) }),
+          factsOf('s1', '/x').node,
+          [],
+        ),
+      () => mind.onStatement(statement('b1', '/b', { incarnation: any([1, 2]) }), any(people).node, []),
       () => mind.reach(any(people).node, any(domains), at(1_000)),
       () => {
         seats = any([[{ domain: SELF.domain }], [{ domain: SELF.domain }, { domain: '/' as DomainPath }]])

@@ -5,12 +5,10 @@ import type { LeaderBookView } from '../../election/index.ts'
 import { chainOf, type DomainPath, isWithin, type NodeId, parentOf } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
-import { isPresent, type MembershipMessage, presentNodes, type RosterView } from '../../overlay/membership/index.ts'
-import type { Opened, SignerFacts } from '../../overlay/wire/envelope.ts'
+import { isPresent, presentNodes, type RosterView } from '../../overlay/membership/index.ts'
+import type { SignerFacts } from '../../overlay/wire/envelope.ts'
+import { CONTACTS_MAX, calledInSilentParts, othersOfPart, type SealedStatement } from './contacts.ts'
 import type { CoreEffect, Topic, WantedNode } from './effects.ts'
-
-type MemberStatement = Extract<MembershipMessage, { readonly kind: 'membership/member' }>
-type SealedStatement = Opened<MemberStatement>
 
 /**
  * Up to so many members everybody in a cluster is connected to everybody; above, to watchers, electors and leaders. A
@@ -38,8 +36,8 @@ export interface Neighbours {
   onDisconnected(peer: NodeId): void
   /** A member came, went, or said something else of itself. */
   onMember(node: NodeId): void
-  /** A member of another cluster says where it is. */
-  onStatement(opened: SealedStatement, out: CoreEffect[]): void
+  /** Where a member of another cluster says that it is, brought by somebody. */
+  onStatement(opened: SealedStatement, from: NodeId, out: CoreEffect[]): void
   /** Traffic goes to a node: it is wanted, and its cluster's leader is asked where it is when all is settled. */
   reach(peer: NodeId, domain: DomainPath, context: StepContext): void
   isConnected(peer: NodeId): boolean
@@ -67,8 +65,10 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   const connected = new Map<NodeId, SignerFacts>()
   const acquaintances = new Map<NodeId, SealedStatement>()
   const reached = new Map<NodeId, Millis>()
-  /** How many of the connected are of other clusters. */
-  let strangers = 0
+  /** How many of the connected are of each other cluster. */
+  const strangers = new Map<DomainPath, number>()
+  /** The electors that strangers were told of. */
+  let contacts: readonly NodeId[] = []
   /** Grows with whatever is noted in this file. */
   let revision = 0
   let settled: Outlook | null = null
@@ -128,10 +128,14 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     const isLost = book.leaderOf(self.domain) === null || connected.size === 0
     // A cluster that formed out of sight of the others would never look for them: whoever was invited from outside
     // keeps in touch. Whom it invited itself may be as lost, so it looks until it has met its own host once.
-    const isIsland = strangers === 0
+    const isIsland = strangers.size === 0
     for (const { peer } of seeds) {
       const mayBeApart = isIsland || !acquaintances.has(peer)
       if (isLost || (mayBeApart && !roster().has(peer))) wanted.add(peer)
+    }
+    if (seats.length > 1) {
+      const called = calledInSilentParts(self.domain, seats, strangers.keys(), acquaintances.values())
+      for (const peer of called) wanted.add(peer)
     }
     // Without an address a dial would search for half a minute, and the answer of the leader that was asked would
     // wait for it.
@@ -174,16 +178,43 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     shownLeaders = leadersOfMine(pathsOf(seats))
   }
 
-  /** Whom one is connected to changes the wants only where it is nobody, or nobody from outside the cluster. */
+  /** Whom one is connected to changes the wants only where it is nobody, or the first or last of another cluster. */
   const noteConnection = (peer: NodeId, facts: SignerFacts | null): void => {
-    const before = [connected.size === 0, strangers === 0]
+    const [wasAlone, met] = [connected.size === 0, strangers.size]
     const known = connected.get(peer)
-    if (known !== undefined && known.domain !== self.domain) strangers -= 1
-    if (facts !== null && facts.domain !== self.domain) strangers += 1
+    if (known !== undefined) countStranger(known.domain, -1)
+    const left = strangers.size
+    if (facts !== null) countStranger(facts.domain, 1)
     if (facts === null) connected.delete(peer)
     else connected.set(peer, facts)
-    const isAsBefore = before[0] === (connected.size === 0) && before[1] === (strangers === 0)
+    const isAsBefore = wasAlone === (connected.size === 0) && met === left && left === strangers.size
     if (!isAsBefore) revision += 1
+  }
+
+  const countStranger = (domain: DomainPath, more: 1 | -1): void => {
+    if (domain === self.domain) return
+    const count = (strangers.get(domain) ?? 0) + more
+    if (count > 0) strangers.set(domain, count)
+    else strangers.delete(domain)
+  }
+
+  /** Who else of this cluster is worth knowing: its electors are steady, and one of them leads next. */
+  const contactsNow = (): readonly NodeId[] => {
+    const electors = (book.leaderOf(self.domain)?.announcement.electors ?? []) as readonly NodeId[]
+    return electors.filter((node) => node !== self.node && statementOf(node) !== null).slice(0, CONTACTS_MAX)
+  }
+
+  const statementsOf = (nodes: readonly NodeId[]): readonly SealedStatement[] =>
+    nodes.flatMap((node) => statementOf(node) ?? [])
+
+  /** Tells those of other clusters of this one's new electors. */
+  const tellOfContacts = (out: CoreEffect[]): void => {
+    const before = contacts
+    contacts = contactsNow()
+    const fresh = contacts.filter((node) => !before.includes(node))
+    if (fresh.length === 0) return
+    for (const [peer, { domain }] of connected)
+      if (domain !== self.domain) introduce(peer, self.domain, statementsOf(fresh), out)
   }
 
   const noteReached = (peer: NodeId, now: Millis): void => {
@@ -198,8 +229,9 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     onConnected: (peer, facts, out) => {
       noteConnection(peer, facts)
       if (facts.domain === self.domain) return
-      const own = statementOf(self.node)
-      if (own !== null) introduce(peer, self.domain, [own], out)
+      introduce(peer, self.domain, statementsOf([self.node, ...contacts]), out)
+      for (const statement of othersOfPart(self.domain, facts.domain, acquaintances.values()))
+        introduce(peer, statement.message.domain, [statement], out)
       introduce(peer, facts.domain, membersKnownIn(facts.domain).slice(0, FULL_MESH_NODES_MAX), out)
     },
     onDisconnected: (peer) => noteConnection(peer, null),
@@ -208,7 +240,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
       const isMeshed = shownMesh || membersOfMesh(roster()) !== null
       if (isMeshed || isClose(node) || node === self.node) revision += 1
     },
-    onStatement: (opened, out) => {
+    onStatement: (opened, from, out) => {
       const { node, domain, incarnation, version } = opened.message
       const isOwn = opened.from === node && opened.signer.domain === domain
       if (!isOwn || domain === self.domain) return
@@ -218,13 +250,14 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
         incarnation > known.incarnation ||
         (incarnation === known.incarnation && version > known.version)
       if (!isNewer) return
-      if (isClose(node)) revision += 1
+      if (isClose(node) || !strangers.has(domain)) revision += 1
       acquaintances.delete(node)
       acquaintances.set(node, opened)
       const oldest = acquaintances.keys().next().value
       if (acquaintances.size > ACQUAINTANCES_MAX && oldest !== undefined) acquaintances.delete(oldest)
       if (known?.incarnation === incarnation) return
-      for (const [peer, facts] of connected) if (facts.domain === domain) introduce(peer, domain, [opened], out)
+      for (const [peer, facts] of connected)
+        if (facts.domain === domain && peer !== from) introduce(peer, domain, [opened], out)
     },
     reach: (peer, domain, { now }) => {
       noteReached(peer, now)
@@ -248,6 +281,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
       }
       const outlook = { partners: watchPartners(), book: book.revision(), own: revision, seats: seats.length }
       const isAsBefore = settled !== null && isAsSettled(settled, outlook, seats)
+      if (settled?.book !== outlook.book || settled.own !== outlook.own) tellOfContacts(out)
       settled = outlook
       if (!isAsBefore) showWants(now, seats, out)
       out.push(...questions)

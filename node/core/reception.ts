@@ -118,8 +118,9 @@ function onMembership(
 ): void {
   const { message } = opened
   if (message.domain === self.domain) return roster.onMessage(opened, ...turn)
-  if (message.kind === 'membership/member') neighbours.onStatement(opened as SealedStatement, turn[1])
-  if (message.kind === 'membership/entries') for (const one of message.members) neighbours.onStatement(one, turn[1])
+  if (message.kind === 'membership/member') neighbours.onStatement(opened as SealedStatement, opened.from, turn[1])
+  if (message.kind === 'membership/entries')
+    for (const one of message.members) neighbours.onStatement(one, opened.from, turn[1])
 }
 
 /** A record of this node's own making for a store that it does not hold goes to somebody who does. */

@@ -30,7 +30,10 @@ export function setStage(options: {
   readonly nodes: number
   readonly clusters: number
   readonly seed?: number
-  readonly watch?: Pick<WorldOptions, 'onDropped' | 'onEvent' | 'onFrame' | 'isChecked' | 'switchedOnWithinMs' | 'load'>
+  readonly watch?: Pick<
+    WorldOptions,
+    'setting' | 'onDropped' | 'onEvent' | 'onFrame' | 'isChecked' | 'switchedOnWithinMs' | 'load'
+  >
 }): Stage {
   const { nodes, clusters, seed = 1, watch = {} } = options
   const plain = { seed, nodes, clusters, defects: NO_DEFECTS, onLine: null, onVote: () => undefined }
