@@ -12,7 +12,7 @@ import {
 } from '../services-registry/record.ts'
 import { replacedBy } from './absence.ts'
 import { AVOID_MS_MAX, AVOID_MS_MIN, REASON_CHARS_MAX } from './constants.ts'
-import { attemptsOf, baselineOf, lastWordOf, orderFor, placementOf, runBelow } from './desire.ts'
+import { attemptsOf, baselineOf, isOfVersion, lastWordOf, orderFor, placementOf, runBelow } from './desire.ts'
 import { enterLeaving, enterPlaced } from './ledger.ts'
 import { NOTHING, needOf } from './need.ts'
 import type { Outcome } from './outcome.ts'
@@ -232,16 +232,17 @@ export function noteFailure(turn: Turn, key: InstanceKey, child: ChildId, detail
   const before = turn.state.work.get(key)
   const failures = (before?.failures ?? 0) + 1
   const until = turn.context.now + Math.min(AVOID_MS_MAX, AVOID_MS_MIN * 2 ** (failures - 1))
-  const avoid = new Map(before?.avoid).set(child, { until, detail: detail.slice(0, 200) })
+  const placed = placementOf(turn.state, key)
+  const specClock = placed?.child === child ? placed.specClock : null
+  const avoid = new Map(before?.avoid).set(child, { until, detail: detail.slice(0, 200), specClock })
   change(turn, key, { service, number }, { failures, avoid, goodSince: null })
   tell(turn, 'instance-failed-there', { service, number, child, detail }, 'warn')
 }
 
-/** Where it could not run. What another version could not says nothing of this one. */
-export function failuresOf({ state }: Turn, key: InstanceKey, known: KnownSpec): Work['avoid'] {
-  const placed = placementOf(state, key)
-  const isOther = placed !== null && placed.child !== null && compareClocks(placed.specClock, known.clock) !== 0
-  return isOther ? new Map() : (state.work.get(key)?.avoid ?? new Map())
+/** Where this version of it could not run. */
+export function failuresOf({ state }: Turn, key: InstanceKey, { clock }: KnownSpec): Work['avoid'] {
+  const failures = state.work.get(key)?.avoid ?? new Map()
+  return new Map([...failures].filter(([, failure]) => isOfVersion(failure, clock)))
 }
 
 /** Writes the placement record; false when a newer leader has ordered already. */

@@ -14,7 +14,7 @@ import {
 } from '../services-registry/record.ts'
 import { type Absence, absenceOf } from './absence.ts'
 import { outcomeOf } from './outcome.ts'
-import type { KnownSpec, SchedulerState, Work } from './scheduler-state.ts'
+import type { Failure, KnownSpec, SchedulerState, Work } from './scheduler-state.ts'
 import { compareMeant, findSpec, learnRecord, runsSpec, type Target, targetOf } from './versions.ts'
 import type { ChildrenView } from './view.ts'
 
@@ -179,13 +179,17 @@ export function verdictOf(
   }
   const avoided = work?.avoid.get(child)
   const handedBack: Verdict = { kind: 'replace', why: `${child} could not run it`, failed: null }
-  const isHandedBack = avoided !== undefined && avoided.until > now
+  const isHandedBack = avoided !== undefined && avoided.until > now && isOfVersion(avoided, placed.specClock)
   if (isDomain(child)) return isHandedBack ? handedBack : { kind: 'good' }
   const report = reportOf(state, placed, child, work)
   if (report === null) return isHandedBack ? handedBack : { kind: 'unconfirmed', child }
   if (report.live || endedForGood(report, wish.known)) return { kind: 'good' }
   return { kind: 'replace', why: `${child} gave it up`, failed: { child, detail: report.reason } }
 }
+
+/** Whether a failure says something of a version. */
+export const isOfVersion = ({ specClock }: Failure, version: Clock): boolean =>
+  specClock === null || compareClocks(specClock, version) === 0
 
 /** Whether another version is meant by now; what a later leader placed means more than this one knows. */
 export function isOutdated(placed: PlacementRecord, wish: Wish & { readonly kind: 'wanted' }): boolean {

@@ -106,6 +106,12 @@ export interface Pace {
   readonly dueAt: Millis | null
 }
 
+/** A child that could not run an instance. */
+export interface Failure extends Avoided {
+  /** The version that it could not run: it says nothing of others. Null where nobody knows. */
+  readonly specClock: Clock | null
+}
+
 export interface Work {
   readonly service: ServiceId
   readonly number: number
@@ -114,7 +120,7 @@ export interface Work {
   readonly order: Order | null
   /** Placements that failed in a row, and where. */
   readonly failures: number
-  readonly avoid: ReadonlyMap<ChildId, Avoided>
+  readonly avoid: ReadonlyMap<ChildId, Failure>
   /** Rounds in a row that found no place, and since when. */
   readonly rounds: number
   readonly stuckSince: Millis | null
