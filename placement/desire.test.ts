@@ -34,7 +34,7 @@ function placedWhere(failed: Clock | null, placed: Clock) {
   return { verdict: verdict.kind, isAvoided: failuresOf(turn, KEY, known).has(DEVICE) }
 }
 
-test('who could not run another version is asked for this one, and waited for; who could not run this one is not', () => {
+test('who could not run another version is asked for this one, who could not run this one is not', () => {
   assert.deepEqual(placedWhere(FIRST, SECOND), { verdict: 'unconfirmed', isAvoided: false })
   assert.deepEqual(placedWhere(FIRST, FIRST), { verdict: 'replace', isAvoided: true })
   assert.deepEqual(placedWhere(null, SECOND), { verdict: 'replace', isAvoided: true })
