@@ -233,7 +233,8 @@ test('what found no place at first leaves a drained device as soon as there is o
   fleet.until('they have left', () => nodesOf(fleet.running()).join() === 'a1,a1,a1,a1', 60_000)
 })
 
-test('a move ends also when the device that it went to is drained before anybody heard that it runs there', () => {
+/** An instance runs at both places of its move, and nobody has heard of the new one. */
+function cutWhileMoving() {
   const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 })
   const home = homeOf(fleet)
   const other = nodeId(home === 'a1' ? 'b1' : 'a1')
@@ -243,6 +244,11 @@ test('a move ends also when the device that it went to is drained before anybody
   migrate(fleet, WEB, 0)
   fleet.until('both run', () => fleet.running().length === 2)
   fleet.cut(cluster)
+  return { fleet, home, other, cluster }
+}
+
+test('a move ends also when the device that it went to is drained before anybody heard that it runs there', () => {
+  const { fleet, home, other, cluster } = cutWhileMoving()
   setIntake(fleet, home, 'cordoned')
   setIntake(fleet, other, 'draining')
   fleet.run(5_000)
@@ -252,15 +258,7 @@ test('a move ends also when the device that it went to is drained before anybody
 })
 
 test('a newer version that the new place does not take during a move runs where it was before', () => {
-  const fleet = deployed({ clusters: ['/a', '/b'] as DomainPath[], nodesPerCluster: 1 })
-  const home = homeOf(fleet)
-  const other = nodeId(home === 'a1' ? 'b1' : 'a1')
-  const cluster = `/${other[0]}` as DomainPath
-  fleet.elect(ROOT, home)
-  fleet.run(5_000)
-  migrate(fleet, WEB, 0)
-  fleet.until('both run', () => fleet.running().length === 2)
-  fleet.cut(cluster)
+  const { fleet, home, other, cluster } = cutWhileMoving()
   setIntake(fleet, other, 'draining')
   fleet.submit(specOf({ environment: { VERSION: '2' } }))
   fleet.run(5_000)

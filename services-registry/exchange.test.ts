@@ -7,6 +7,7 @@ import type { Opened } from '../overlay/wire/envelope.ts'
 import { BUCKETS, EXCHANGE_WINDOW_BYTES_MAX, ROUNDS_AFTER_NEWS, TOMBSTONE_KEPT_MS } from './constants.ts'
 import { digestBytes } from './digest.ts'
 import type { RegistryMessage } from './messages.ts'
+import type { PlainRecord } from './record.ts'
 import {
   BERLIN,
   contextAt,
@@ -313,39 +314,34 @@ test('what a node says counts again, and is offered to others, once it belongs a
   assert.equal(nodeIn(world, b).state.view.spec(WEB)?.message.clock.wall, START_WALL + 5)
 })
 
-test('a removal also reaches who never saw what it removes, while it is placed', () => {
-  const { world, members } = threeNodes(11, 0)
-  const [a, b, c] = members
-  const removal = sealRecord(b, specRecord(START_WALL + 1, { service: WEB, spec: null }))
-  const placement = sealRecord(a, placementRecord(1, { service: WEB, number: 0 }))
-  tell(world, b, { kind: 'record', opened: sealRecord(b, specRecord(START_WALL, { service: WEB })), from: nodeId('x') })
-  tell(world, b, { kind: 'record', opened: removal, from: nodeId('x') })
-  for (const node of members) tell(world, node, { kind: 'record', opened: placement, from: nodeId('x') })
-  joinAll(world)
-  run(world, 10 * 60_000)
-  for (const node of [a, c]) assert.equal(nodeIn(world, node).state.view.spec(WEB)?.message.spec, null)
-  const withdrawal = placementRecord(1, { service: WEB, number: 0, child: null, sequence: 2 })
-  say(world, a, withdrawal)
-  run(world, 60_000)
-  world.sent.clear()
-  run(world, 10 * 60_000)
-  assert.deepEqual([...world.sent.keys()], ['registry/digest'], 'and is said no more once nothing is placed')
-})
+/** What is left of a removed service, and how it goes. */
+const LEFT_BEHIND: Readonly<Record<string, readonly [PlainRecord, PlainRecord]>> = {
+  'it is placed': [
+    placementRecord(1, { service: WEB, number: 0 }),
+    placementRecord(1, { service: WEB, number: 0, child: null, sequence: 2 }),
+  ],
+  'a device says that it runs': [
+    instanceRecord(1, { service: WEB, number: 0 }),
+    instanceRecord(2, { service: WEB, number: 0, live: false, state: 'stopped', endpoint: null }),
+  ],
+}
 
-test('a removal also reaches who never saw what it removes, while a device says that it runs', () => {
-  const { world, members } = threeNodes(11, 0)
-  const [a, b, c] = members
-  const removal = sealRecord(b, specRecord(START_WALL + 1, { service: WEB, spec: null }))
-  const word = sealRecord(a, instanceRecord(1, { service: WEB, number: 0 }))
-  tell(world, b, { kind: 'record', opened: sealRecord(b, specRecord(START_WALL, { service: WEB })), from: nodeId('x') })
-  tell(world, b, { kind: 'record', opened: removal, from: nodeId('x') })
-  for (const node of members) tell(world, node, { kind: 'record', opened: word, from: nodeId('x') })
-  joinAll(world)
-  run(world, 10 * 60_000)
-  for (const node of [a, c]) assert.equal(nodeIn(world, node).state.view.spec(WEB)?.message.spec, null)
-  say(world, a, instanceRecord(2, { service: WEB, number: 0, live: false, state: 'stopped', endpoint: null }))
-  run(world, 60_000)
-  world.sent.clear()
-  run(world, 10 * 60_000)
-  assert.deepEqual([...world.sent.keys()], ['registry/digest'], 'and is said no more once nothing runs')
-})
+for (const [why, [left, end]] of Object.entries(LEFT_BEHIND)) {
+  test(`a removal also reaches who never saw what it removes, while ${why}`, () => {
+    const { world, members } = threeNodes(11, 0)
+    const [a, b, c] = members
+    const spec = sealRecord(b, specRecord(START_WALL, { service: WEB }))
+    const removal = sealRecord(b, specRecord(START_WALL + 1, { service: WEB, spec: null }))
+    for (const opened of [spec, removal]) tell(world, b, { kind: 'record', opened, from: nodeId('x') })
+    const opened = sealRecord(a, left)
+    for (const node of members) tell(world, node, { kind: 'record', opened, from: nodeId('x') })
+    joinAll(world)
+    run(world, 10 * 60_000)
+    for (const node of [a, c]) assert.equal(nodeIn(world, node).state.view.spec(WEB)?.message.spec, null)
+    say(world, a, end)
+    run(world, 60_000)
+    world.sent.clear()
+    run(world, 10 * 60_000)
+    assert.deepEqual([...world.sent.keys()], ['registry/digest'], 'and is said no more once that is over')
+  })
+}
