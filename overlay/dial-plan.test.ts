@@ -101,6 +101,22 @@ test('an address found on the local network counts for wanted peers only', () =>
   assert.equal(dials(plan.tell({ kind: 'discovered', target: { peer: B, addresses: [ADDRESS] } })), 1)
 })
 
+test('what was found last is tried with what was named, whoever wants the peer anew', () => {
+  const plan = planFor()
+  const found = (host: number) =>
+    plan.tell({ kind: 'discovered', target: { peer: B, addresses: [`/ip4/192.168.7.${host}/tcp/1`] } })
+  plan.want(ADDRESS)
+  plan.fail()
+  assert.equal(dials(found(1)), 1)
+  plan.fail()
+  assert.equal(dials(found(1)), 0, 'it was tried')
+  const [dial] = found(2)
+  assert.deepEqual(dial?.addresses, [ADDRESS, '/ip4/192.168.7.2/tcp/1'])
+  plan.fail()
+  assert.equal(dials(plan.want(ADDRESS)), 0)
+  assert.deepEqual(plan.next().effects[0]?.addresses, [ADDRESS, '/ip4/192.168.7.2/tcp/1'])
+})
+
 test('a lost peer is dialled again; one that nobody wants is not', () => {
   const plan = planFor()
   plan.want(ADDRESS)

@@ -45,7 +45,7 @@ export type DialOutcome = 'connected' | 'failed' | 'refused' | 'in-vain' | 'unre
 
 export type DialPlanInput =
   | { readonly kind: 'want'; readonly peers: readonly DialTarget[] }
-  /** Addresses that turned up elsewhere, e.g. by mDNS; only wanted peers are dialled. */
+  /** Addresses that turned up elsewhere, e.g. by mDNS, in place of earlier ones; only wanted peers are dialled. */
   | { readonly kind: 'discovered'; readonly target: DialTarget }
   | { readonly kind: 'connected'; readonly peer: NodeId; readonly path: 'direct' | 'relay' }
   | { readonly kind: 'disconnected'; readonly peer: NodeId }
@@ -70,7 +70,10 @@ export interface DialPlanEffect {
 }
 
 interface Target {
-  readonly addresses: readonly string[]
+  /** Of whoever wants the peer. */
+  readonly named: readonly string[]
+  /** What turned up last. Anybody in the local network may say it, so it takes the place of nothing that was named. */
+  readonly found: readonly string[]
   readonly failures: number
   /** Attempts in a row that a side was not ready for. */
   readonly unready: number
@@ -145,23 +148,21 @@ function onWant(state: DialPlanState, peers: readonly DialTarget[], context: Ste
     const link = state.links.get(peer)
     targets.set(
       peer,
-      known === undefined ? firstDial(state, peer, addresses, context) : readdressed(known, addresses, link, context),
+      known === undefined
+        ? firstDial(state, peer, addresses, context)
+        : readdressed(known, { ...known, named: addresses }, link, context),
     )
   }
   return { ...state, targets }
 }
 
-function firstDial(
-  state: DialPlanState,
-  peer: NodeId,
-  addresses: readonly string[],
-  { now, random }: StepContext,
-): Target {
+function firstDial(state: DialPlanState, peer: NodeId, named: readonly string[], { now, random }: StepContext): Target {
   const link = state.links.get(peer)
   const wait = state.self < peer ? 0 : YIELD_MS * (0.5 + random.next())
   const dialAt = needsDial(link) ? now + wait : null
   return {
-    addresses,
+    named,
+    found: [],
     failures: 0,
     unready: 0,
     attempt: 0,
@@ -173,27 +174,22 @@ function firstDial(
 }
 
 /** A new address makes the past failures meaningless. */
-function readdressed(
-  known: Target,
-  addresses: readonly string[],
-  link: Link | undefined,
-  { now }: StepContext,
-): Target {
-  const isNew = addresses.some((address) => !known.addresses.includes(address))
-  if (!isNew || !needsDial(link)) return { ...known, addresses }
-  if (!known.isDialling) return { ...known, addresses, failures: 0, unready: 0, dialAt: now }
-  const added = addresses.filter((address) => !known.addresses.includes(address))
+function readdressed(known: Target, next: Target, link: Link | undefined, { now }: StepContext): Target {
+  const before = addressesOf(known)
+  const added = addressesOf(next).filter((address) => !before.includes(address))
+  if (added.length === 0 || !needsDial(link)) return next
+  if (!known.isDialling) return { ...next, failures: 0, unready: 0, dialAt: now }
   // Where the dial that runs has relays to go over, another one is no hurry.
-  const hasRelay = link !== undefined || !known.addresses.every(isDirect)
+  const hasRelay = link !== undefined || !before.every(isDirect)
   const fresh = hasRelay ? added.filter(isDirect) : added
-  return { ...known, addresses, failures: 0, unready: 0, dialAt: now, fresh: [...known.fresh, ...fresh] }
+  return { ...next, failures: 0, unready: 0, dialAt: now, fresh: [...known.fresh, ...fresh] }
 }
 
-function onDiscovered(state: DialPlanState, found: DialTarget, context: StepContext): DialPlanState {
-  const known = state.targets.get(found.peer)
+function onDiscovered(state: DialPlanState, { peer, addresses }: DialTarget, context: StepContext): DialPlanState {
+  const known = state.targets.get(peer)
   if (known === undefined) return state
-  const addresses = [...new Set([...known.addresses, ...found.addresses])]
-  return withTarget(state, found.peer, readdressed(known, addresses, state.links.get(found.peer), context))
+  const next = { ...known, found: addresses }
+  return withTarget(state, peer, readdressed(known, next, state.links.get(peer), context))
 }
 
 function onConnected(
@@ -225,7 +221,7 @@ function onAddressGained(state: DialPlanState, { now, random }: StepContext): Di
   for (const [peer, target] of state.targets) {
     const link = state.links.get(peer)
     const dialAt = now + UPGRADE_FIRST_MS * (0.5 + random.next())
-    const fresh = target.isDialling ? target.addresses : target.fresh
+    const fresh = target.isDialling ? addressesOf(target) : target.fresh
     targets.set(peer, needsDial(link) ? { ...target, failures: 0, unready: 0, dialAt, fresh } : target)
   }
   return { ...state, targets }
@@ -262,6 +258,8 @@ function onUnready(state: DialPlanState, peer: NodeId, target: Target, context: 
   return withTarget(state, peer, { ...target, isDialling: false, isUpgrading: false, unready, dialAt })
 }
 
+const addressesOf = ({ named, found }: Target): readonly string[] => [...new Set([...named, ...found])]
+
 /** Not connected at all, or only through a relay. */
 const needsDial = (link: Link | undefined): boolean => link !== 'direct'
 
@@ -289,7 +287,8 @@ function dialDue(state: DialPlanState, { now }: StepContext): Change {
     if (running >= DIALS_AT_ONCE_MAX) break
     if (target.isDialling || target.dialAt === null || target.dialAt > now) continue
     const upgrade = state.links.has(peer)
-    const addresses = upgrade ? target.addresses.filter(isDirect) : target.addresses
+    const all = addressesOf(target)
+    const addresses = upgrade ? all.filter(isDirect) : all
     // The other end may not want this one, and then nobody would begin.
     const punch = upgrade && (state.self < peer || target.failures > 0)
     const attempt = target.attempt + 1

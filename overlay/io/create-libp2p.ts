@@ -18,7 +18,7 @@ import { invariant } from '../kernel/assert.ts'
 import type { FederationId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
 import { encryption } from './encryption.ts'
-import { lanDiscovery } from './lan-discovery.ts'
+import { lanDiscovery, type OnNeighbour } from './lan-discovery.ts'
 import { type PortSharers, sharingPort } from './line-tls.ts'
 import { multiplexer } from './multiplexer.ts'
 import { punchedTcp } from './punched-tcp.ts'
@@ -33,7 +33,8 @@ export interface Libp2pOptions {
   readonly listen: readonly string[]
   /** Addresses under which this node is reachable besides those that it finds itself. */
   readonly announce: readonly string[]
-  readonly mdns: boolean
+  /** Where given, members on the local networks are looked for, and it is told of each answer, again and again. */
+  readonly onNeighbour?: OnNeighbour
   /** Asks the DHT but does not serve it. */
   readonly clientMode: boolean
   /** What comes by gossip waits before it is handed on, so that "I have it" is worth saying. Default false. */
@@ -180,7 +181,6 @@ const configure = (
     // It opens a stream for each ping; round-trips.ts keeps one open.
     connectionMonitor: { enabled: false },
     peerStore: { maxAddressAge: ADDRESS_AGE_MS_MAX, maxPeerAge: PEER_AGE_MS_MAX },
-    peerDiscovery: options.mdns ? [lanDiscovery(lanTag(options.federation))] : [],
     services: servicesOf(options),
   })
 
@@ -211,6 +211,9 @@ function servicesOf(options: Libp2pOptions) {
       addressManager: components.addressManager,
     }),
     relay: relayService,
+    ...(options.onNeighbour === undefined
+      ? {}
+      : { lan: lanDiscovery(lanTag(options.federation), options.onNeighbour) }),
   }
 }
 

@@ -30,7 +30,6 @@ export const createBareNode = async (parts: Partial<Libp2pOptions> = {}): Promis
     federation: FEDERATION,
     listen: ['/ip4/127.0.0.1/tcp/0'],
     announce: [],
-    mdns: false,
     clientMode: true,
     ...parts,
   })

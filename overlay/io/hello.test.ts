@@ -32,7 +32,6 @@ async function guest(): Promise<Libp2pNode> {
     federation: FEDERATION,
     listen: [],
     announce: [],
-    mdns: false,
     clientMode: true,
   })
   bare.push(node)

@@ -11,6 +11,7 @@ import type { Millis } from '../kernel/time.ts'
 import { createNode, type Libp2pNode } from './create-libp2p.ts'
 import { readFrame, writeFrame } from './frames.ts'
 import type { HelloDesk } from './hello.ts'
+import type { OnNeighbour } from './lan-discovery.ts'
 import type { Gate } from './network.ts'
 import { askToBeCarried } from './newcomers.ts'
 import {
@@ -29,7 +30,7 @@ import { libp2pDuplex } from './stream-duplex.ts'
  */
 const LAN_LOOK_MS = 3_000
 const LAN_LOOK_STEP_MS = 100
-/** Addresses of one look; a guess: a device with many interfaces. */
+/** Addresses that are tried, the latest; a guess: a device with many interfaces. */
 const FOUND_MAX = 16
 /** What libp2p tells of a dial when the other side has taken the connection (libp2p's upgrader.ts). */
 const HANDSHAKE_BEGINS = 'upgrader:encrypt-outbound-connection'
@@ -128,17 +129,17 @@ export interface Guest {
 
 export async function openGuest(options: GuestOptions): Promise<Guest> {
   const { federation, nodeKey: privateKey, addresses, mdns = false } = options
+  const found = new Set<string>()
   const node = await createNode({
     privateKey,
     federation,
     listen: [],
     announce: [],
-    mdns,
+    ...(mdns ? { onNeighbour: hostsAmongNeighbours(addresses, found) } : {}),
     clientMode: true,
     // Whoever is busy takes long for the handshake, too.
     addressMsMax: JOIN_PATIENCE_MS_MAX,
   })
-  const found = listenForHosts(node, addresses)
   await node.start()
   const ask = async (question: JoinQuestion): Promise<JoinAnswer> => {
     const { signal, onStep = () => undefined } = question
@@ -166,17 +167,18 @@ export async function exchangeJoin(join: GuestOptions & JoinQuestion): Promise<J
 }
 
 /** Where the devices that the invite names are found on the local network; the secret is told to nobody else. */
-function listenForHosts(node: Libp2pNode, addresses: readonly string[]): Set<string> {
+function hostsAmongNeighbours(addresses: readonly string[], found: Set<string>): OnNeighbour {
   const hosts = new Set(addresses.map((address) => address.slice(address.lastIndexOf('/') + 1)))
-  const found = new Set<string>()
-  node.addEventListener('peer:discovery', ({ detail: { id, multiaddrs } }) => {
-    const host = id.toString()
+  return (peer, multiaddrs) => {
+    const host = peer.toString()
     if (!hosts.has(host)) return
-    for (const address of multiaddrs.slice(0, FOUND_MAX - found.size)) {
-      found.add(address.toString().includes('/p2p/') ? address.toString() : `${address}/p2p/${host}`)
+    for (const address of multiaddrs) {
+      const whole = address.toString().includes('/p2p/') ? address.toString() : `${address}/p2p/${host}`
+      found.delete(whole)
+      found.add(whole)
     }
-  })
-  return found
+    for (const oldest of [...found].slice(0, -FOUND_MAX)) found.delete(oldest)
+  }
 }
 
 /** The addresses of the invite, then those that were found, for which a short wait is worth it. */

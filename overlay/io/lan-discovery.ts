@@ -4,10 +4,10 @@
 import { randomBytes } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
-import { type PeerDiscovery, type PeerInfo, peerDiscoverySymbol } from '@libp2p/interface'
+import type { PeerId } from '@libp2p/interface'
 import type { AddressManager } from '@libp2p/interface-internal'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { lanAnswer, lanQuestion, readLanMessage } from './lan-message.ts'
 
 /** Of mDNS (RFC 6762, section 3). */
@@ -23,16 +23,18 @@ interface Components {
   readonly addressManager: AddressManager
 }
 
-/** For `peerDiscovery` of libp2p. `tag` is the name that is asked for: only who has the same one answers. */
-export const lanDiscovery =
-  (tag: string) =>
-  (components: Components): PeerDiscovery =>
-    new LanDiscovery(tag, components) as unknown as PeerDiscovery
+/** Told of each answer, also of whom libp2p knows already: it may have other addresses now. */
+export type OnNeighbour = (peer: PeerId, addresses: readonly Multiaddr[]) => void
 
-class LanDiscovery extends EventTarget {
-  readonly [peerDiscoverySymbol] = this
-  readonly [Symbol.toStringTag] = 'coppice-lan-discovery'
+/** A service of libp2p, started and stopped with it. `tag` is the name that is asked for: who has it answers. */
+export const lanDiscovery =
+  (tag: string, onNeighbour: OnNeighbour) =>
+  (components: Components): LanDiscovery =>
+    new LanDiscovery(tag, onNeighbour, components)
+
+class LanDiscovery {
   readonly #tag: string
+  readonly #onNeighbour: OnNeighbour
   readonly #components: Components
   readonly #name = randomBytes(NAME_BYTES).toString('hex')
   /** One for each network, by this device's address in it; asks there, and hears what is answered. */
@@ -42,9 +44,9 @@ class LanDiscovery extends EventTarget {
   #isHearing = false
   #timer: NodeJS.Timeout | null = null
 
-  constructor(tag: string, components: Components) {
-    super()
+  constructor(tag: string, onNeighbour: OnNeighbour, components: Components) {
     this.#tag = tag
+    this.#onNeighbour = onNeighbour
     this.#components = components
   }
 
@@ -129,12 +131,8 @@ class LanDiscovery extends EventTarget {
   }
 
   #tell(peer: string, addresses: readonly string[]): void {
-    try {
-      const detail: PeerInfo = { id: peerIdFromString(peer), multiaddrs: addresses.map((one) => multiaddr(one)) }
-      this.dispatchEvent(new CustomEvent('peer', { detail }))
-    } catch {
-      // No id, or no address.
-    }
+    const heard = peerAt(peer, addresses)
+    if (heard !== null) this.#onNeighbour(heard.id, heard.multiaddrs)
   }
 
   #leave(address: string): void {
@@ -147,6 +145,15 @@ class LanDiscovery extends EventTarget {
     this.#ear = null
     this.#isHearing = false
     ear.close()
+  }
+}
+
+/** Null where it is no id, or no address. */
+function peerAt(peer: string, addresses: readonly string[]): { id: PeerId; multiaddrs: Multiaddr[] } | null {
+  try {
+    return { id: peerIdFromString(peer), multiaddrs: addresses.map((one) => multiaddr(one)) }
+  } catch {
+    return null
   }
 }
 

@@ -3,8 +3,9 @@
 
 import { randomInt } from 'node:crypto'
 import type { Socket } from 'node:net'
-import type { Connection, PrivateKey } from '@libp2p/interface'
+import type { Connection, PeerId, PrivateKey } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Datastore } from 'interface-datastore'
 import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
@@ -148,7 +149,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
     ...options,
     listen: options.listen.filter((address) => address !== RELAYED),
     announce: options.announce ?? [],
-    mdns: options.mdns ?? false,
+    ...(options.mdns === true ? { onNeighbour: (peer, addresses) => onNeighbour(parts, peer, addresses) } : {}),
     clientMode: options.clientMode ?? options.relay !== true,
     gossipWaits: (options.gossipPatienceMs ?? 0) > 0,
     sharers: {
@@ -260,7 +261,7 @@ async function start(parts: Parts): Promise<NetworkPort> {
     onHeard: parts.paths.roundTrips.heard,
     onMessage: options.events.onMessage,
   })
-  listenForNeighbours(parts)
+  listenForDiscoveries(parts)
   return portOf(parts, parts.paths.start())
 }
 
@@ -345,14 +346,24 @@ async function closeAll(node: Libp2pNode, peer: NodeId): Promise<void> {
   await Promise.all(node.getConnections(peerIdFromString(peer)).map(closeQuietly))
 }
 
-/** Members that mDNS found: new addresses of wanted peers; on a node that knows hardly anybody, anyone. */
-function listenForNeighbours({ node, self, manager, connections, wanted, options }: Parts): void {
-  node.addEventListener('peer:discovery', ({ detail: { id, multiaddrs } }) => {
-    const peer = nodeId(id.toString())
-    if (peer === self) return
-    const addresses = multiaddrs.map((address) => address.toString())
-    manager.tell({ kind: 'discovered', target: { peer, addresses } })
-    if (options.mdns !== true || wanted.has(peer) || connections.peers().length >= LONELY_BELOW) return
-    manager.connect(peer, AbortSignal.timeout(DISCOVERY_DIAL_TIMEOUT_MS)).catch(() => {})
-  })
+/** Whoever libp2p hears of for the first time. */
+function listenForDiscoveries(parts: Parts): void {
+  parts.node.addEventListener('peer:discovery', ({ detail: { id, multiaddrs } }) => onDiscovered(parts, id, multiaddrs))
+}
+
+/** Members in the local network, also with addresses that libp2p has not heard of. */
+async function onNeighbour(parts: Parts, id: PeerId, multiaddrs: readonly Multiaddr[]): Promise<void> {
+  // A dial by the id alone finds them there.
+  await parts.node.peerStore.merge(id, { multiaddrs: [...multiaddrs] }).catch(() => {})
+  onDiscovered(parts, id, multiaddrs)
+}
+
+/** New addresses of wanted peers; on a node that knows hardly anybody, anyone. */
+function onDiscovered(parts: Parts, id: PeerId, multiaddrs: readonly Multiaddr[]): void {
+  const { self, manager, connections, wanted, options } = parts
+  const peer = nodeId(id.toString())
+  if (peer === self) return
+  manager.tell({ kind: 'discovered', target: { peer, addresses: multiaddrs.map(String) } })
+  if (options.mdns !== true || wanted.has(peer) || connections.peers().length >= LONELY_BELOW) return
+  manager.connect(peer, AbortSignal.timeout(DISCOVERY_DIAL_TIMEOUT_MS)).catch(() => {})
 }

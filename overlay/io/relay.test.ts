@@ -102,7 +102,6 @@ test('an invited device reaches a member behind a relay, and gets no place on th
     privateKey: await newKey(),
     listen: [],
     announce: [],
-    mdns: false,
     clientMode: true,
   })
   try {

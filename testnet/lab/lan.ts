@@ -2,9 +2,9 @@
 // of its own; prints what the second device said while it joined.
 
 import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createControlClient } from '../../node/io/control-client.ts'
@@ -36,7 +36,11 @@ function launch(name: string, words: readonly string[]) {
   const child = spawn('ip', ['netns', 'exec', name, process.execPath, COPPICE, ...words, ...own], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  return { child, said: text(child.stderr), control: createControlClient(dataDir) }
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+  })
+  return { child, said: () => said, ended: once(child, 'close'), control: createControlClient(dataDir) }
 }
 
 await mkdir(baseDir, { recursive: true })
@@ -54,14 +58,19 @@ await ip('-n', 'host', 'addr', 'flush', 'dev', 'eth0')
 await ip('-n', 'host', 'link', 'set', 'eth0', 'down')
 const addressesOfInvite = (await host.control.status()).addresses
 const invite = await host.control.invite({ domain: '/home', uses: 1, ttlMs: PATIENCE_MS * 5 })
-await address('host', 3)
 const guest = launch('guest', ['join', invite])
+// The guest knows of the host by then, and that it is not where the invite says.
+await until('the guest has asked in vain', async () => /no address of the invite/.test(guest.said()), PATIENCE_MS)
+await address('host', 3)
 const isReady = async (): Promise<boolean> => (await guest.control.status()).ready
 await until('the guest is ready', isReady, PATIENCE_MS).catch((problem) => process.stderr.write(`${problem}\n`))
 const pathToGuest = async () => (await host.control.status()).peers.find(({ name }) => name === 'guest')?.path
 const path = await until('the host reaches the guest', pathToGuest, PATIENCE_MS).catch(() => null)
 for (const { child } of [guest, host]) child.kill('SIGTERM')
-const steps = (await guest.said).split('\n').filter((line) => line !== '')
-await host.said
+await Promise.all([guest.ended, host.ended])
+const steps = guest
+  .said()
+  .split('\n')
+  .filter((line) => line !== '')
 const report: LanReport = { steps, addressesOfInvite, path }
 process.stdout.write(JSON.stringify(report))
