@@ -52,15 +52,6 @@ class LanDiscovery {
 
   start(): void {
     if (this.#timer !== null) return
-    const ear = createSocket({ type: 'udp4', reuseAddr: true })
-    ear.on('error', () => this.#leaveEar(ear))
-    ear.on('message', (bytes, from) => this.#hear(bytes, from))
-    // A network that is joined before the socket is bound binds it to another port.
-    ear.bind(PORT, () => {
-      this.#isHearing = true
-      this.#look()
-    })
-    this.#ear = ear
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
     this.#look()
   }
@@ -72,8 +63,24 @@ class LanDiscovery {
     for (const address of [...this.#voices.keys()]) this.#leave(address)
   }
 
+  /** Tried again with each look: who holds the port alone may have gone. */
+  #listen(): void {
+    if (this.#ear !== null) return
+    const ear = createSocket({ type: 'udp4', reuseAddr: true })
+    ear.on('error', () => this.#leaveEar(ear))
+    ear.on('message', (bytes, from) => this.#hear(bytes, from))
+    // A network that is joined before the socket is bound binds it to another port.
+    ear.bind(PORT, () => {
+      this.#isHearing = true
+      this.#look()
+    })
+    this.#ear = ear
+  }
+
   /** Follows the device into new networks and out of old ones, and asks in all of them. */
   #look(): void {
+    if (this.#timer === null) return
+    this.#listen()
     const addresses = ownAddresses()
     for (const address of [...this.#voices.keys()]) if (!addresses.includes(address)) this.#leave(address)
     for (const address of addresses) {
