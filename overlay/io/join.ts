@@ -26,7 +26,7 @@ import { libp2pDuplex } from './stream-duplex.ts'
 
 /**
  * How long a device that was not found where its invite says is looked for by mDNS, before its addresses are tried
- * again and it is looked for anew. A guess: mDNS asks every 10 s, so a few looks find it.
+ * again and it is looked for anew. A guess: multicast asks every 10 s at the latest, so a few looks find it.
  */
 const LAN_LOOK_MS = 3_000
 const LAN_LOOK_STEP_MS = 100

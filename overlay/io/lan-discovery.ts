@@ -15,8 +15,12 @@ const GROUP = '224.0.0.251'
 const PORT = 5_353
 /** RFC 6762, section 11: so that what comes from further away can be told. */
 const TTL = 255
-/** How often is asked, and looked which networks there are; libp2p's own pace. A new network is asked at once. */
-const LOOK_MS = 10_000
+/**
+ * How often is asked, and looked which networks there are: often at first (RFC 6762, section 5.2, has a second that
+ * doubles), then at libp2p's own pace. A new network is asked at once.
+ */
+const LOOK_MS_MIN = 1_000
+const LOOK_MS_MAX = 10_000
 const NAME_BYTES = 16
 
 interface Components {
@@ -51,13 +55,16 @@ class LanDiscovery {
   }
 
   start(): void {
-    if (this.#timer !== null) return
-    this.#timer = setInterval(() => this.#look(), LOOK_MS)
+    if (this.#timer === null) this.#lookAgain(LOOK_MS_MIN)
+  }
+
+  #lookAgain(waitMs: number): void {
+    this.#timer = setTimeout(() => this.#lookAgain(Math.min(2 * waitMs, LOOK_MS_MAX)), waitMs)
     this.#look()
   }
 
   stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer)
+    if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     if (this.#ear !== null) this.#leaveEar(this.#ear)
     for (const address of [...this.#voices.keys()]) this.#leave(address)
