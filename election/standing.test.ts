@@ -2,119 +2,32 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type DomainPath, type NodeId, nodeId } from '../overlay/kernel/ids.ts'
-import { seededRandom } from '../overlay/kernel/random.ts'
-import { ELECTION_TIMINGS } from './constants.ts'
+import { type NodeId, nodeId } from '../overlay/kernel/ids.ts'
 import { step, wakeAt } from './election.ts'
-import type { ElectorMessage } from './messages.ts'
-import { createElection, type ElectionEffect, type ElectionInput, type ElectionState, encodeSaved } from './state.ts'
-import { nodes, sealBy, voteBy } from './wire.test-kit.ts'
-
-// One elector by itself: `berlin-1`, one of three, in term 1 of epoch 7.
-
-const berlin = '/berlin' as DomainPath
-const { lan } = ELECTION_TIMINGS
-const self = nodeId('berlin-1')
-const second = nodeId('berlin-2')
-const third = nodeId('berlin-3')
-const random = seededRandom(5)
-const at = (now: number) => ({ now, wall: now, random })
-
-const register = {
-  line: 'line-a',
-  epoch: 7,
-  term: 1,
-  index: 4,
-  electors: nodes('berlin', 3).map((child) => ({ child, ticket: `ticket of ${child}` })),
-  predecessor: null,
-  memory: {},
-}
-const version = { epoch: 7, term: 1, index: 4 }
-const saved = encodeSaved({ epoch: 7, term: 1, votedFor: second, ticket: `ticket of ${self}`, register })
-
-const options = {
-  domain: berlin,
+import {
+  at,
+  base,
+  berlin,
+  elector,
+  from,
+  granted,
+  heartbeat,
+  lan,
+  namesOf,
+  options,
+  preVote,
+  register,
+  request,
+  saved,
+  second,
   self,
-  timing: lan,
-  electorsMax: 5,
-  autonomy: 'automatic' as const,
-  fitness: 0.5,
-  speaker: null,
-}
-
-function elector(): ElectionState {
-  const { state, damaged } = createElection({ ...options, saved }, at(0))
-  assert.equal(damaged, null)
-  return step(state, { kind: 'start' }, at(0)).state
-}
-
-/**
- * Every effect of some inputs in order, as its kind or the kind of its message; what waits for a write stands in
- * brackets.
- */
-function told(
-  state: ElectionState,
-  now: number,
-  ...inputs: readonly ElectionInput[]
-): readonly [ElectionState, string] {
-  const names: string[] = []
-  let current = state
-  for (const input of inputs) {
-    const next = step(current, input, at(now))
-    current = next.state
-    names.push(...namesOf(next.effects))
-  }
-  return [current, names.join(' ')]
-}
-
-const namesOf = (effects: readonly ElectionEffect[]): readonly string[] =>
-  effects.flatMap((effect) => {
-    if (effect.kind === 'emit' || effect.kind === 'again') return []
-    if (effect.kind === 'send') return [`${effect.message.kind.slice('election/'.length)}>${effect.to.slice(-1)}`]
-    return effect.kind === 'persist' ? [`persist[${namesOf(effect.then).join(' ')}]`] : [effect.kind]
-  })
-
-const from = (node: NodeId, message: ElectorMessage): ElectionInput => ({
-  kind: 'message',
-  opened: sealBy(node, message),
-})
-const base = { domain: berlin, line: 'line-a', epoch: 7, term: 2 }
-const request = (candidate: NodeId, change = {}): ElectionInput =>
-  from(candidate, {
-    kind: 'election/vote-request',
-    ...base,
-    candidate,
-    register: version,
-    ticket: `ticket of ${self}`,
-    transfer: false,
-    speaker: null,
-    ...change,
-  })
-const preVote = (candidate: NodeId, change = {}): ElectionInput =>
-  from(candidate, {
-    kind: 'election/pre-vote',
-    ...base,
-    candidate,
-    register: version,
-    ticket: `ticket of ${self}`,
-    speaker: null,
-    ...change,
-  })
-const granted = (voter: NodeId): ElectionInput =>
-  from(voter, { kind: 'election/pre-vote-answer', ...base, voter, granted: true, register: null })
-
-const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
-  from(leader, {
-    kind: 'election/heartbeat',
-    ...base,
-    leader,
-    register: null,
-    version,
-    sentAt: 0,
-    sequence: 1,
-    roundTrip: null,
-    ...change,
-  })
+  third,
+  told,
+  version,
+} from './elector.test-kit.ts'
+import type { ElectorMessage } from './messages.ts'
+import { createElection, type ElectionInput, type ElectionState } from './state.ts'
+import { sealBy, voteBy } from './wire.test-kit.ts'
 
 test('who was made an elector and has not heard of it votes for those who know, under its own ticket only', () => {
   const others = register.electors.filter(({ child }) => child !== self)
