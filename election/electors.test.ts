@@ -87,6 +87,8 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     proposals: [],
     heartbeatAt: NOW,
     spokeAt: NOW,
+    spokeBefore: NOW,
+    calmBeats: 0,
     heartbeats: 1,
     announceAt: NOW,
     leaseUntil: NOW,

@@ -37,13 +37,18 @@ import {
   patienceOf,
   save,
 } from './state.ts'
-import { isQuick, leaseOf, type RoundTrip, UNANSWERED, withAnswer } from './timing.ts'
+import { isCalm, isQuick, leaseOf, type RoundTrip, UNANSWERED, withAnswer } from './timing.ts'
 
 /**
  * So many beats pass at once where nobody hears them: as many as a lease outlasts (constants.ts), since the lease is
  * all that they renew.
  */
 const BEATS_UNHEARD = 4
+/**
+ * And so many where each was answered soon, for long: answers are as many as where every other one is spared, so the
+ * lease is renewed as often, and a timeout is still three of these intervals.
+ */
+const BEATS_CALM = 2
 
 const NEVER: Millis = Number.NEGATIVE_INFINITY
 const NO_PROGRESS: Progress = {
@@ -78,6 +83,8 @@ export function beginLeading(
     proposals: [],
     heartbeatAt: now,
     spokeAt: NEVER,
+    spokeBefore: NEVER,
+    calmBeats: 0,
     heartbeats: 0,
     announceAt: now,
     leaseUntil: now + leaseOf(patienceOf(state)),
@@ -126,13 +133,27 @@ export function leadOn(state: ElectionState, context: StepContext, out: Election
 /** Speaks to every elector, and to the learner on probation; those who lack the newest register get it whole. */
 function beat(state: ElectionState, { now }: StepContext, out: ElectionEffect[]): ElectionState {
   if (state.role.kind !== 'leader') return state
-  const role: Leading = { ...state.role, heartbeats: state.role.heartbeats + 1 }
-  const hearers = role.probation === null ? otherElectors(state) : [...otherElectors(state), role.probation]
+  const { probation, heartbeats, spokeAt } = state.role
+  const hearers = probation === null ? otherElectors(state) : [...otherElectors(state), probation]
+  const calmBeats = calmBeatsAt(state, state.role, hearers, now)
+  const role: Leading = { ...state.role, heartbeats: heartbeats + 1, calmBeats }
   for (const child of hearers) out.push({ kind: 'send', to: child, message: heartbeatFor(state, role, child, now) })
   askForVotes(state, out)
-  const beats = hearers.length === 0 ? BEATS_UNHEARD : 1
+  const beats = hearers.length === 0 ? BEATS_UNHEARD : isCalm(calmBeats) ? BEATS_CALM : 1
   const heartbeatAt = nextBeat(now, beats * state.timing.heartbeatMs)
-  return renewLease({ ...state, role: { ...role, heartbeatAt, spokeAt: now } }, now)
+  return renewLease({ ...state, role: { ...role, heartbeatAt, spokeAt: now, spokeBefore: spokeAt } }, now)
+}
+
+/** How many times in a row all have answered by now; of who was spared the last answer, the one before counts. */
+function calmBeatsAt({ timing }: ElectionState, role: Leading, hearers: readonly ChildId[], now: Millis): number {
+  // Something new is said at once: what was said a moment ago nobody can have answered yet.
+  if (now - role.spokeAt < timing.heartbeatMs / 2) return role.calmBeats
+  const since = isCalm(role.calmBeats) ? role.spokeAt : role.spokeBefore
+  const hasAnswered = (child: ChildId): boolean => {
+    const { heardOf, roundTrip } = role.progress.get(child) ?? NO_PROGRESS
+    return heardOf > NEVER && heardOf >= since && isQuick(timing, roundTrip)
+  }
+  return hearers.every(hasAnswered) ? role.calmBeats + 1 : 0
 }
 
 /** On the next full interval of this node's clock: whoever leads several domains wakes up once for all of them. */
@@ -148,7 +169,8 @@ function heartbeatFor(state: ElectionState, role: Leading, child: ChildId, now: 
   const version = versionOf(state.register)
   const { held, roundTrip, heardOf } = role.progress.get(child) ?? NO_PROGRESS
   const { domain, epoch, term } = state
-  const spared = heardOf >= role.spokeAt && heardOf > NEVER && isQuick(state.timing, roundTrip)
+  const isHeardOf = heardOf >= role.spokeAt && heardOf > NEVER && isQuick(state.timing, roundTrip)
+  const spared = isHeardOf && !isCalm(role.calmBeats)
   return {
     kind: 'election/heartbeat',
     domain,

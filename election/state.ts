@@ -85,6 +85,10 @@ export interface Leading {
   readonly heartbeatAt: Millis
   /** When it last spoke to all electors; negative infinity before it did. */
   readonly spokeAt: Millis
+  /** And the time before that. */
+  readonly spokeBefore: Millis
+  /** So many times in a row it spoke after all had answered, each of them soon. */
+  readonly calmBeats: number
   /** Heartbeats so far; each carries the number of its own. */
   readonly heartbeats: number
   readonly announceAt: Millis

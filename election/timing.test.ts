@@ -176,6 +176,57 @@ test('of two heartbeats one is answered where nothing gets lost and answers are 
   assert.equal(elections(world), 1)
 })
 
+/** What the one leader said to its electors within a minute, in heartbeats. */
+function beatsInAMinute(world: World): number {
+  const said = (): number => {
+    const role = world.all.map((id) => world.seat(id)?.state.role).find((one) => one?.kind === 'leader')
+    return role?.kind === 'leader' ? role.heartbeats : Number.NaN
+  }
+  const before = said()
+  world.run(60_000)
+  return said() - before
+}
+
+test('a leader leaves every other heartbeat out where each was answered soon, and no other one', () => {
+  const world = grown(7)
+  world.run(20_000)
+  const whole = 60_000 / lan.heartbeatMs
+  assert.equal(beatsInAMinute(world), whole / 2)
+  world.setWeather({ loss: 0.05 })
+  world.run(20_000)
+  assert.ok(beatsInAMinute(world) > whole * 0.95, 'some get lost')
+  world.setWeather({ loss: 0, latencyMs: { min: 5, max: 60 } })
+  world.run(20_000)
+  assert.ok(beatsInAMinute(world) > whole * 0.95, 'answers take their time')
+  world.setWeather(CALM)
+  world.run(60_000)
+  assert.equal(beatsInAMinute(world), whole / 2)
+  world.kill(world.all.find((id) => !world.leaders(berlin).includes(id)) as NodeId)
+  assert.ok(beatsInAMinute(world) > whole * 0.6, 'an elector that is away brings them all back')
+  assert.equal(elections(world), 1)
+})
+
+test('a leader that leaves heartbeats out is missed as soon as any other, and stays through what it did before', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const world = grown(seed)
+    world.run(20_000 + seed * 37)
+    const [leader] = world.leaders(berlin)
+    assert.ok(leader !== undefined)
+    world.part(
+      [leader],
+      world.all.filter((id) => id !== leader),
+    )
+    world.run(2 * lan.heartbeatMs)
+    world.heal()
+    world.run(20_000)
+    assert.equal(elections(world), 1, `seed ${seed}`)
+    world.cutPower(leader)
+    const isReplaced = (): boolean => ![null, leader].includes(world.agreed(berlin))
+    const tookMs = world.until('another leader', isReplaced, 10_000)
+    assert.ok(tookMs < lan.electionTimeoutMsMax, `${tookMs} ms, seed ${seed}`)
+  }
+})
+
 test('at no moment do two leaders hold a lease, however bad the network is and whatever was measured of it', () => {
   for (let seed = 1; seed <= 5; seed++) {
     const random = seededRandom(seed)

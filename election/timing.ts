@@ -1,7 +1,7 @@
 // How long silence has to last before it means something, from what was measured of the network. The place (the preset)
 // gives the pace of the heartbeats and the shortest wait; round trips and losses stretch the wait, and nothing shrinks
 // it. After Dynatune (Shiozaki and Nakamura, "Dynatune: Dynamic Tuning of Raft Election Parameters Using Network
-// Measurement", IPDPSW 2025), which also tunes the heartbeat: here traffic has a budget, so that one stays.
+// Measurement", IPDPSW 2025), which also tunes the heartbeat: here one of two is left out where all is well.
 
 import { invariant } from '../overlay/kernel/assert.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
@@ -124,6 +124,9 @@ export const isQuick = ({ heartbeatMs }: ElectionTiming, roundTrip: RoundTrip | 
 
 /** Whether all of so many heartbeats arrived that a loss of one in twenty would have shown. */
 export const isWhole = ({ loss, arrived }: Pace): boolean => loss === 0 && arrived.length >= WINDOW_BEATS
+
+/** Whether so many heartbeats in a row were answered that a loss of one in twenty would have shown. */
+export const isCalm = (beatsInARow: number): boolean => beatsInARow >= WINDOW_BEATS
 
 /** How many heartbeats are due until all of them were lost in no more than MISSED_SHARE of all cases. */
 function beatsFor(loss: number): number {
