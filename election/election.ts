@@ -12,6 +12,7 @@ import { disturbedBy, isCredible } from './credibility.ts'
 import { handOverToFitter, transfer } from './handing-over.ts'
 import { changeElectors, commit, leadOn, onElectorClosed, onHeartbeatAnswer, propose, stepDown } from './leading.ts'
 import { type ElectorMessage, type Heartbeat, type HeartbeatAnswer, senderOf, type Vote } from './messages.ts'
+import { allHeard } from './operator-order.ts'
 import { isGenuine } from './proof.ts'
 import { announceIfDue } from './proving.ts'
 import { onAnnounced, onGranted, onOrdered, onSilence, riseAbove } from './recovery.ts'
@@ -294,5 +295,5 @@ function onWake(state: ElectionState, context: StepContext, out: ElectionEffect[
   if (leader !== null && !state.closed.has(leader)) {
     out.push(emit('leader-lost', { domain: state.domain, leader, why: 'it fell silent' }, 'debug'))
   }
-  return onSilence({ ...state, leader: null }, context, out)
+  return onSilence({ ...state, heard: allHeard(state), leader: null }, context, out)
 }

@@ -31,8 +31,8 @@ export {
   type Vote,
   type WitnessMessage,
 } from './messages.ts'
+export { type RecoveryProblem, recoveryProblem } from './operator-order.ts'
 export { checkProof, type ProofProblem, speaksFor } from './proof.ts'
-export { type RecoveryProblem, recoveryProblem } from './recovery.ts'
 export { compareTerms, electorIds, majorityOf, type Register } from './register.ts'
 export { mayOpenAbove, waitsForBelow } from './speaking.ts'
 export {

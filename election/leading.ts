@@ -11,6 +11,7 @@ import { MEMORY_BYTES_MAX, MEMORY_KEYS_MAX, MEMORY_TOTAL_BYTES_MAX } from './con
 import { nextElectorChange, nextOnProbation } from './electors.ts'
 import { handOverToFitter } from './handing-over.ts'
 import type { Heartbeat, HeartbeatAnswer, Vote } from './messages.ts'
+import { allHeard } from './operator-order.ts'
 import { announceIfDue, askForVotes } from './proving.ts'
 import {
   compareTerms,
@@ -104,6 +105,7 @@ export function stepDown(state: ElectionState, { now, random }: StepContext, out
     ...state,
     role: { kind: 'follower' },
     leader: null,
+    heard: allHeard(state),
     standAt: now + drawTimeout(state, random),
     leaderlessSince,
   }

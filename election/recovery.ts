@@ -9,6 +9,7 @@ import type { Millis } from '../overlay/kernel/time.ts'
 import { disturbedBy, isFarAhead, votedTwice } from './credibility.ts'
 import { stepDown } from './leading.ts'
 import type { Announcement, Grant } from './messages.ts'
+import { recoveryProblem } from './operator-order.ts'
 import { type Cause, compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
 import { adoptTerm, canvass, stand } from './standing.ts'
 import {
@@ -75,22 +76,6 @@ export function onGranted(
 /** An operator orders to go on; only where `recoveryProblem` has nothing against it. */
 export const onOrdered = (state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState =>
   recoveryProblem(state, context.now) === null ? goOn(state, 'order', null, context, out) : state
-
-/** Why a domain does not go on by an operator's order: it needs none, or there is nothing here to go on from. */
-export type RecoveryProblem = 'no-register' | 'leader-heard' | 'majority-heard'
-
-export function recoveryProblem(state: ElectionState, now: Millis): RecoveryProblem | null {
-  const { register, role, leader, timing, heard } = state
-  if (register === null) return 'no-register'
-  const isFresh = (at: Millis): boolean => now - at < timing.leaseMs
-  if (role.kind === 'leader' ? now < role.leaseUntil : leader !== null && isFresh(state.leaderlessSince))
-    return 'leader-heard'
-  const electors = electorIds(register)
-  const present = electors.filter(
-    (child) => child === state.self || isFresh(heard.get(child) ?? Number.NEGATIVE_INFINITY),
-  )
-  return present.length >= majorityOf(electors.length) ? 'majority-heard' : null
-}
 
 /** Goes on without the majority that is gone: a new line that remembers which one it broke off from, and why. */
 function goOn(

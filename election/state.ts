@@ -141,6 +141,8 @@ export interface ElectionState {
   /** The register that is known to be on disk. */
   readonly durable: RegisterVersion
 
+  /** When this elector began to listen. */
+  readonly startedAt: Millis
   readonly role: Role
   readonly leader: KnownLeader | null
   /** What was measured between this elector and its leaders. */
@@ -153,7 +155,7 @@ export interface ElectionState {
   readonly children: ReadonlyMap<ChildId, ChildFact>
   /** Children whose connection closed and has not opened again. */
   readonly closed: ReadonlySet<ChildId>
-  /** When other electors were heard that do not lead; a leader is in `leader`, and its electors in `progress`. */
+  /** When others were heard besides a leader, whom `leader` has, and its electors, whom `progress` has (allHeard). */
   readonly heard: ReadonlyMap<ChildId, Millis>
   /** The electors of the line that was announced last, for who has no register itself; empty while none was. */
   readonly heardOf: readonly ChildId[]
@@ -280,6 +282,7 @@ export function createElection(
     ticket: known === null || known.ticket === '' ? drawName(random) : known.ticket,
     register: known?.register ?? null,
     durable: versionOf(known?.register ?? null),
+    startedAt: now,
     role: { kind: 'follower' },
     leader: null,
     pace: UNMEASURED,

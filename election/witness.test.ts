@@ -146,35 +146,3 @@ test('the side that was granted leads even where it holds fewer of the last elec
   world.run(15_000)
   for (const id of inBerlin(world)) assert.equal(world.known(id, berlin)?.line, line)
 })
-
-test('a domain under manual autonomy waits, and goes on by an operator’s order, but not against a majority', () => {
-  const quorumLossMs = { cluster: 8_000, above: 8_000 }
-  const world = createWorld({
-    seed: 2,
-    clusters: { berlin: 3 },
-    autonomy: 'manual',
-    timing: { ...QUICK, quorumLossMs },
-  })
-  world.run(8_000)
-  const leader = world.agreed(berlin) as NodeId
-  assert.equal(world.recover(leader, berlin), 'leader-heard')
-  const [first, second] = world.all.filter((id) => id !== leader) as [NodeId, NodeId]
-  assert.equal(world.recover(first, berlin), 'leader-heard')
-  world.cutPower(leader)
-  world.cutPower(second)
-  world.run(60_000)
-  assert.deepEqual(world.leaders(berlin), [])
-  assert.equal(world.recover(first, berlin), null)
-  world.until('it leads', () => world.leaders(berlin).includes(first), 1_000)
-  assert.equal(stateOf(world, first).register?.predecessor?.cause, 'order')
-})
-
-test('an operator’s order is refused while a majority answers, even where nobody leads', () => {
-  const world = createWorld({ seed: 4, clusters: { berlin: 3 }, autonomy: 'manual', timing: QUICK })
-  world.run(8_000)
-  const leader = world.agreed(berlin) as NodeId
-  const [first] = world.all.filter((id) => id !== leader) as [NodeId]
-  world.cutPower(leader)
-  world.until('they ask each other', () => stateOf(world, first).heard.size > 0 || world.agreed(berlin) !== null, 5_000)
-  assert.notEqual(world.recover(first, berlin), null)
-})

@@ -11,7 +11,7 @@ import { createChecks, type TestEvent } from './checks.test-kit.ts'
 import { ELECTION_TIMINGS, type ElectionTiming } from './constants.ts'
 import type { Announcement, ElectionMessage, Vote } from './messages.ts'
 import { type Seat, startNode, type TestNode } from './node.test-kit.ts'
-import { type RecoveryProblem, recoveryProblem } from './recovery.ts'
+import { type RecoveryProblem, recoveryProblem } from './operator-order.ts'
 import type { Autonomy, ChildFact } from './state.ts'
 import { clusterOf, nodes, sealBy } from './wire.test-kit.ts'
 

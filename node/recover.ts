@@ -67,6 +67,12 @@ function refusal({ core }: Member, domain: DomainPath, problem: RecoveryProblem 
         `this node remembers nothing of ${domain} that could go on`,
         'Do this on a device that was an elector of it, or a learner for a while.',
       )
+    case 'just-started':
+      return new CoppiceError(
+        'just-started',
+        `this node has listened for others of ${domain} for less than a lease`,
+        'Wait for a moment and try again.',
+      )
     case 'leader-heard':
       return new CoppiceError(
         'leader-heard',
