@@ -9,10 +9,11 @@ import { seededRandom } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { step, wakeAt } from './election.ts'
-import { at, lan, options, register, self } from './elector.test-kit.ts'
+import { at, lan, leader, options, register, self, third } from './elector.test-kit.ts'
 import { type LineSide, survives } from './recovery.ts'
 import { electorIds } from './register.ts'
 import { type Autonomy, childrenFrom, createElection, type ElectionState, encodeSaved } from './state.ts'
+import { announcementBy } from './wire.test-kit.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 const berlin = domainOf('/berlin')
@@ -31,12 +32,18 @@ const epochsOf = (world: World): readonly number[] => world.all.map((id) => stat
 
 function meet(world: World): void {
   const highest = Math.max(...epochsOf(world))
+  const before = new Map(world.all.map((id) => [id, stateOf(world, id).register?.line]))
   world.heal()
   world.until('one leader for all', () => world.agreed(berlin) !== null, 20_000)
   world.run(10_000)
   assert.equal(linesOf(world).length, 1)
   const leader = world.agreed(berlin)
   assert.ok(leader !== null && stateOf(world, leader).epoch >= highest, 'fences only grow')
+  const line = stateOf(world, leader).register?.line
+  for (const id of world.all) {
+    const { meeting } = stateOf(world, id)
+    if (before.get(id) !== line) assert.ok(meeting !== null, `${id} knows that it left a line`)
+  }
 }
 
 test('nodes that found a cluster out of each other’s sight end in one line, above all that were', () => {
@@ -157,6 +164,20 @@ test('who hears of no line founds one, but not because it stood still for as lon
   assert.ok(inTime !== null && inTime <= 2 * formationMs + heartbeatMs, `after ${inTime} ms`)
   const late = foundedAfter(4 * heartbeatMs)
   assert.ok(late !== null && late >= quorumLossMs.cluster, `after ${late} ms`)
+})
+
+test('who leads the line that goes on knows which one it met, whether that was above it or below', () => {
+  const branch = { line: 'branch', electors: [third], votes: [], leader: third }
+  const met = (epoch: number, now: number): ElectionState => {
+    const predecessor = { line: 'line-a', epoch: 7, electors: electorIds(register), cause: 'silence' as const }
+    const { message: announcement } = announcementBy(third, { ...branch, epoch, predecessor })
+    return step(leader(5_000), { kind: 'announced', announcement, granted: null }, at(now)).state
+  }
+  for (const epoch of [6, 9]) {
+    const { meeting, role } = met(epoch, 8_000)
+    assert.deepEqual([meeting?.kept, meeting?.left], ['line-a', 'branch'])
+    assert.equal(role.kind, epoch === 9 ? 'candidate' : 'leader', 'it has to move only above what is above it')
+  }
 })
 
 /** Whether a child goes on, or founds, by itself, with nobody there and all the time in the world. */
