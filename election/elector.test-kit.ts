@@ -7,7 +7,7 @@ import { ELECTION_TIMINGS } from './constants.ts'
 import { step } from './election.ts'
 import type { ElectorMessage } from './messages.ts'
 import { createElection, type ElectionEffect, type ElectionInput, type ElectionState, encodeSaved } from './state.ts'
-import { nodes, sealBy } from './wire.test-kit.ts'
+import { nodes, sealBy, voteBy } from './wire.test-kit.ts'
 
 export const berlin = '/berlin' as DomainPath
 export const { lan } = ELECTION_TIMINGS
@@ -112,3 +112,29 @@ export const heartbeat = (leader: NodeId, change = {}): ElectionInput =>
     roundTrip: null,
     ...change,
   })
+
+/** The answer of another elector that holds the register that a leader of term 2 begins with. */
+export const answer = (child: NodeId, echo: number, change = {}): ElectionInput =>
+  from(child, {
+    kind: 'election/heartbeat-answer',
+    ...base,
+    child,
+    ticket: `ticket of ${child}`,
+    held: committed,
+    echo,
+    promiseMs: lan.electionTimeoutMsMin,
+    ...change,
+  })
+const committed = { epoch: 7, term: 2, index: 5 }
+
+/** The elector as the leader of term 2 by the vote of the third, who answered its first heartbeat at once. */
+export function leader(now: number): ElectionState {
+  const vote = (voter: NodeId): ElectionInput => ({
+    kind: 'message',
+    opened: voteBy(voter, { line: 'line-a', epoch: 7, term: 2, candidate: self }),
+  })
+  const [leading] = told(elector(), now, { kind: 'wake' }, granted(third), vote(self), vote(third))
+  const [established, effects] = told(leading, now, { kind: 'written', version: committed }, answer(third, now))
+  assert.match(effects, /lead/)
+  return established
+}

@@ -7,7 +7,7 @@ import type { ChildId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { electorsWanted, nextElectorChange, nextOnProbation } from './electors.ts'
-import { type Register, versionOf } from './register.ts'
+import { NO_VERSION, type Register, versionOf } from './register.ts'
 import { type ChildFact, createElection, type ElectionState, type Leading } from './state.ts'
 import { UNANSWERED } from './timing.ts'
 import { domainOf } from './world.test-kit.ts'
@@ -24,6 +24,8 @@ interface Scene {
   readonly learners?: string
   /** Learners that hold the register. */
   readonly ready?: string
+  /** Learners that answered, and hold an older one. */
+  readonly behind?: string
   /** Electors that came back with another ticket. */
   readonly forgetful?: string
   readonly steadySince?: number
@@ -38,6 +40,7 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     retiring = '',
     learners = '',
     ready = '',
+    behind = '',
     forgetful = '',
     steadySince = 0,
     heardOf = 0,
@@ -58,12 +61,19 @@ function sceneOf(scene: Scene): readonly [ElectionState, Leading, Register] {
     fitness: 0.5,
     canLead: !retiring.includes(child),
   })
-  const progress = [...electors, ...ready].map((child) => {
+  const progress = [...electors, ...ready, ...behind].map((child) => {
     const forgotAt = ready.includes(child) && forgetful.includes(child) ? NOW - 5_000 : Number.NEGATIVE_INFINITY
     const ticket = forgetful.includes(child) ? 'another' : `ticket of ${child}`
     return [
       child as ChildId,
-      { held: versionOf(register), heardOf, leaseUntil: NOW, ...UNANSWERED, ticket, forgotAt },
+      {
+        held: behind.includes(child) ? NO_VERSION : versionOf(register),
+        heardOf,
+        leaseUntil: NOW,
+        ...UNANSWERED,
+        ticket,
+        forgotAt,
+      },
     ] as const
   })
   const self = 'a' as ChildId
@@ -119,6 +129,7 @@ test('as many electors as there are children up to two, then the largest odd num
 
 test('a learner is brought up to date before it gets a vote', () => {
   assert.equal(next({ electors: 'ab', learners: 'c' }), '?c')
+  assert.equal(next({ electors: 'ab', learners: 'c', behind: 'c' }), '?c')
   assert.equal(next({ electors: 'ab', learners: 'c', ready: 'c' }), 'abc')
 })
 

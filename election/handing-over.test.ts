@@ -5,7 +5,9 @@ import { test } from 'node:test'
 import type { NodeId } from '../overlay/kernel/ids.ts'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import { ELECTION_TIMINGS, FITTER_MARGIN } from './constants.ts'
+import { answer, lan, leader, request, second, self, told as tell, third } from './elector.test-kit.ts'
 import { fitnessOf } from './fitness.ts'
+import { type ChildFact, childrenFrom, type ElectionInput, type ElectionState } from './state.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 const berlin = domainOf('/berlin')
@@ -108,4 +110,47 @@ test('mains instead of a battery makes a leader, a longer uptime alone does not'
   assert.ok(best - fitnessOf({ ...usual, uptimeHours: 0 }) < FITTER_MARGIN)
   assert.ok(best - fitnessOf({ ...usual, isReachable: false }) < FITTER_MARGIN)
   assert.ok(ELECTION_TIMINGS.lan.fitterMs >= 600_000, 'a long time is minutes, not seconds')
+})
+
+const NOW = 5_000
+const fact = (child: NodeId, fitness: number, change: Partial<ChildFact> = {}): ChildFact => ({
+  ...{ child, alive: true, steadySince: 0, fitness, canLead: true },
+  ...change,
+})
+const told = (state: ElectionState, now: number, ...inputs: readonly ElectionInput[]): string =>
+  tell(state, now, ...inputs)[1]
+const facts = (...children: readonly ChildFact[]): ElectionInput => ({
+  kind: 'children',
+  children: childrenFrom([fact(self, USUAL), ...children]),
+})
+
+test('the heir is the fittest of those that are connected and hold what was committed', () => {
+  const [alone] = tell(leader(NOW), NOW, facts(fact(second, 1), fact(third, 0)))
+  assert.equal(told(alone, NOW, { kind: 'transfer' }), 'stand-now>3', 'the second lacks the register')
+  const [both] = tell(alone, NOW, answer(second, NOW))
+  assert.equal(told(both, NOW, { kind: 'transfer' }), 'stand-now>2')
+  const [cut] = tell(both, NOW, { kind: 'connection-closed', child: second })
+  assert.equal(told(cut, NOW, { kind: 'transfer' }), 'stand-now>3')
+})
+
+test('who hands over leaves it to the others to vote where they are enough, and votes where they are not', () => {
+  const asked: ElectionInput = request(third, { term: 3, transfer: true, register: { epoch: 7, term: 2, index: 5 } })
+  const [few] = tell(leader(NOW), NOW, { kind: 'transfer' })
+  assert.equal(told(few, NOW + 1, asked), 'unlead persist[vote>3]')
+  const fitter = facts(fact(third, 1))
+  const [enough] = tell(leader(NOW), NOW, fitter, answer(second, NOW), { kind: 'transfer' })
+  const [leading, meanwhile] = tell(enough, NOW + 1, asked)
+  assert.deepEqual([leading.role.kind, meanwhile], ['leader', ''])
+  assert.equal(told(leading, NOW + lan.electionTimeoutMsMin, asked), 'unlead persist[vote>3]', 'not for ever')
+})
+
+test('nobody is handed anything who is not there, or is not to lead', () => {
+  const after = (child: ChildFact): string => {
+    const [noted] = tell(leader(NOW), NOW, facts(child))
+    return told(noted, NOW + lan.fitterMs, facts(child))
+  }
+  assert.equal(after(fact(third, 1)), 'stand-now>3')
+  assert.equal(after(fact(third, 1, { canLead: false })), '')
+  assert.equal(after(fact(third, 1, { alive: false })), '')
+  assert.equal(after(fact(second, 1)), '', 'nor who lacks the register')
 })

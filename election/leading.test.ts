@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
+import { answer, lan, leader, second, third, told } from './elector.test-kit.ts'
 import { beginLeading, onHeartbeatAnswer } from './leading.ts'
 import type { HeartbeatAnswer } from './messages.ts'
 import { versionOf } from './register.ts'
@@ -38,4 +39,21 @@ test('once a majority has answered, a new leader counts on its promises, not on 
   const { role } = onHeartbeatAnswer({ ...begun, durable: held }, answer, at(ANSWERED_MS), [])
   assert.ok(role.kind === 'leader' && role.established)
   assert.equal(role.leaseUntil, now + leaseOf(PROMISE_MS))
+})
+
+test('a leader whose connections to a majority close gives way at once', () => {
+  const [answered] = told(leader(5_000), 5_010, answer(second, 5_000))
+  const [one, meanwhile] = told(answered, 5_020, { kind: 'connection-closed', child: second })
+  assert.deepEqual([one.role.kind, meanwhile], ['leader', ''])
+  const [none, said] = told(one, 5_030, { kind: 'connection-closed', child: third })
+  assert.deepEqual([none.role.kind, said], ['follower', 'unlead'])
+  const [opened] = told(one, 5_025, { kind: 'connection-open', child: second })
+  assert.equal(told(opened, 5_030, { kind: 'connection-closed', child: third })[0].role.kind, 'leader')
+})
+
+test('a leader that too few have answered gives way when its lease ends', () => {
+  const state = leader(5_000)
+  const { leaseMs } = lan
+  assert.equal(told(state, 5_000 + leaseMs - 1, { kind: 'wake' })[0].role.kind, 'leader')
+  assert.equal(told(state, 5_000 + leaseMs, { kind: 'wake' })[1], 'unlead')
 })

@@ -6,23 +6,20 @@ import { test } from 'node:test'
 import type { NodeId } from '../overlay/kernel/ids.ts'
 import { step } from './election.ts'
 import {
+  answer,
   at,
-  base,
   berlin,
   elector,
-  from,
-  granted,
   heartbeat,
   lan,
+  leader,
   preVote,
   second,
-  self,
   third,
   told,
 } from './elector.test-kit.ts'
 import { recoveryProblem } from './operator-order.ts'
-import type { ElectionInput, ElectionState } from './state.ts'
-import { voteBy } from './wire.test-kit.ts'
+import type { ElectionState } from './state.ts'
 import { createWorld, domainOf, QUICK } from './world.test-kit.ts'
 
 /** When it has listened for long enough to know that nobody is there. */
@@ -85,23 +82,7 @@ test('a leader that was heard a moment ago counts, also when its connection has 
 })
 
 test('a leader that gives way heard its electors until then', () => {
-  const vote = (voter: NodeId): ElectionInput => ({
-    kind: 'message',
-    opened: voteBy(voter, { line: 'line-a', epoch: 7, term: 2, candidate: self }),
-  })
-  const wake: ElectionInput = { kind: 'wake' }
-  const [leading] = told(elector(), LISTENED_MS, wake, granted(third), vote(self), vote(third))
-  const held = { epoch: 7, term: 2, index: 5 }
-  const answer = from(third, {
-    kind: 'election/heartbeat-answer',
-    ...base,
-    child: third,
-    ticket: `ticket of ${third}`,
-    held,
-    echo: LISTENED_MS + 500,
-    promiseMs: lan.electionTimeoutMsMin,
-  })
-  const [answered] = told(leading, LISTENED_MS + 501, answer)
+  const [answered] = told(leader(LISTENED_MS), LISTENED_MS + 501, answer(third, LISTENED_MS + 500))
   assert.equal(problemAt(answered, LISTENED_MS + 502), 'leader-heard')
   const closed = [second, third].map((child) => ({ kind: 'connection-closed', child }) as const)
   const [alone] = told(answered, LISTENED_MS + 600, ...closed)
@@ -123,7 +104,7 @@ test('who has just started has not listened yet, and goes nowhere by an order', 
   assert.equal(problemAt(elector(), lan.leaseMs), null)
 })
 
-test('a root whose only elector went on without its majority goes on by an order too, and waits for none but that', () => {
+test('a root whose only elector went on without its majority goes on by an order too', () => {
   const quorumLossMs = { cluster: 8_000, above: 8_000 }
   const world = createWorld({
     seed: 3,

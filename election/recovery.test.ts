@@ -9,9 +9,11 @@ import { seededRandom } from '../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../overlay/kernel/time.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { step, wakeAt } from './election.ts'
+import { at, lan, leader, options, register, self, third } from './elector.test-kit.ts'
 import { type LineSide, survives } from './recovery.ts'
 import { electorIds } from './register.ts'
-import { childrenFrom, createElection, type ElectionState } from './state.ts'
+import { type Autonomy, childrenFrom, createElection, type ElectionState, encodeSaved } from './state.ts'
+import { announcementBy } from './wire.test-kit.ts'
 import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 const berlin = domainOf('/berlin')
@@ -30,12 +32,18 @@ const epochsOf = (world: World): readonly number[] => world.all.map((id) => stat
 
 function meet(world: World): void {
   const highest = Math.max(...epochsOf(world))
+  const before = new Map(world.all.map((id) => [id, stateOf(world, id).register?.line]))
   world.heal()
   world.until('one leader for all', () => world.agreed(berlin) !== null, 20_000)
   world.run(10_000)
   assert.equal(linesOf(world).length, 1)
   const leader = world.agreed(berlin)
   assert.ok(leader !== null && stateOf(world, leader).epoch >= highest, 'fences only grow')
+  const line = stateOf(world, leader).register?.line
+  for (const id of world.all) {
+    const { meeting } = stateOf(world, id)
+    if (before.get(id) !== line) assert.ok(meeting !== null, `${id} knows that it left a line`)
+  }
 }
 
 test('nodes that found a cluster out of each other’s sight end in one line, above all that were', () => {
@@ -158,6 +166,55 @@ test('who hears of no line founds one, but not because it stood still for as lon
   assert.ok(late !== null && late >= quorumLossMs.cluster, `after ${late} ms`)
 })
 
+test('who leads the line that goes on knows which one it met, whether that was above it or below', () => {
+  const branch = { line: 'branch', electors: [third], votes: [], leader: third }
+  const met = (epoch: number, now: number): ElectionState => {
+    const predecessor = { line: 'line-a', epoch: 7, electors: electorIds(register), cause: 'silence' as const }
+    const { message: announcement } = announcementBy(third, { ...branch, epoch, predecessor })
+    return step(leader(5_000), { kind: 'announced', announcement, granted: null }, at(now)).state
+  }
+  for (const epoch of [6, 9]) {
+    const { meeting, role } = met(epoch, 8_000)
+    assert.deepEqual([meeting?.kept, meeting?.left], ['line-a', 'branch'])
+    assert.equal(role.kind, epoch === 9 ? 'candidate' : 'leader', 'it has to move only above what is above it')
+  }
+})
+
+/** Whether a child goes on, or founds, by itself, with nobody there and all the time in the world. */
+function goesOn(autonomy: Autonomy, memory: { readonly isElector: boolean; readonly hasRegister: boolean }): boolean {
+  const { ticket, register: kept } = memory.isElector
+    ? { ticket: `ticket of ${self}`, register }
+    : { ticket: 'lost', register }
+  const saved = encodeSaved({ epoch: 7, term: 1, votedFor: null, ticket, register: memory.hasRegister ? kept : null })
+  let { state } = createElection({ ...options, autonomy, saved }, at(0))
+  const children = childrenFrom([{ child: self, alive: true, steadySince: 0, fitness: 0.5, canLead: true }])
+  for (const input of [{ kind: 'start' }, { kind: 'children', children }] as const)
+    state = step(state, input, at(0)).state
+  for (let now = 0; now < 10 * lan.quorumLossMs.cluster; now = wakeAt(state) ?? assert.fail()) {
+    const { state: next, effects } = step(state, { kind: 'wake' }, at(now))
+    state = next
+    const names = effects.flatMap((one) => (one.kind === 'emit' ? [one.event.name] : []))
+    if (names.includes('quorum-recovered') || names.includes('domain-founded')) return true
+  }
+  return false
+}
+
+test('under manual autonomy nobody goes on alone: no elector, no learner, nobody that only heard of a line', () => {
+  const memories = [
+    { isElector: true, hasRegister: true },
+    { isElector: false, hasRegister: true },
+    { isElector: false, hasRegister: false },
+  ]
+  assert.deepEqual(
+    memories.map((memory) => goesOn('automatic', memory)),
+    [true, true, true],
+  )
+  assert.deepEqual(
+    memories.map((memory) => goesOn('manual', memory)),
+    [false, false, false],
+  )
+})
+
 const side = fc.record({
   line: fc.constantFrom('p', 'q', 'r', 's'),
   electors: fc.uniqueArray(fc.constantFrom('1', '2', '3', '4', '5') as fc.Arbitrary<ChildId>, { minLength: 1 }),
@@ -191,4 +248,22 @@ test('whoever calls a line of its own by the name of the one that was left takes
   const branch: LineSide = { line: 'a', electors: before.slice(1), predecessor: { line: 'z', electors: before } }
   const electors = ['liar'] as readonly string[] as readonly ChildId[]
   assert.equal(survives(branch, { line: 'z', electors, predecessor: null }, null), true)
+})
+
+test('of two that broke off, more of the last common electors count first, then more electors, then the name', () => {
+  const sideOf = (line: string, electors: string, common: string | null = null): LineSide => ({
+    line,
+    electors: [...electors] as readonly string[] as readonly ChildId[],
+    predecessor:
+      common === null ? null : { line: 'o', electors: [...common] as readonly string[] as readonly ChildId[] },
+  })
+  const cases: readonly (readonly [LineSide, LineSide])[] = [
+    [sideOf('b', '12', '123'), sideOf('a', '3789', '123')],
+    [sideOf('b', '12', '1235'), sideOf('a', '5678', '4125')],
+    [sideOf('b', '12'), sideOf('a', '3')],
+    [sideOf('b', '178', '123'), sideOf('a', '29', '123')],
+    [sideOf('a', '12'), sideOf('b', '34')],
+  ]
+  for (const [own, other] of cases)
+    assert.equal(survives(own, other, null), true, `${own.electors} against ${other.electors}`)
 })

@@ -291,13 +291,15 @@ function moveAbove(
   context: StepContext,
   out: ElectionEffect[],
 ): ElectionState {
-  if (state.role.kind !== 'leader' || other.epoch < state.epoch) return state
+  if (state.role.kind !== 'leader') return state
+  const meeting = { kept: lineOf(state), left: other.line, at: context.wall }
+  // It is above the other already; that the two met is known to people all the same.
+  if (other.epoch < state.epoch) return state.meeting?.left === other.line ? state : { ...state, meeting }
   if (context.now - state.role.since < state.timing.electionTimeoutMsMin) return state
   const noted = disturbedBy(state, other.node, context.now)
   if (noted === null) return state
   const fields = { domain: state.domain, kept: lineOf(state), left: other.line, claimant: other.node }
   out.push(emit('lines-met', fields, 'warn'))
-  const meeting = { kept: lineOf(state), left: other.line, at: context.wall }
   return riseAbove({ ...noted, meeting }, other.epoch, context, out)
 }
 

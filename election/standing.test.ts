@@ -234,3 +234,15 @@ test('nothing is due again at the moment of a wake', () => {
     assert.ok((wakeAt(state) ?? 0) > now)
   }
 })
+
+test('the fitter an elector is the less it waits, in silence and after a closed connection', () => {
+  const waits = (fitness: number): readonly number[] => {
+    const { state } = createElection({ ...options, fitness, saved }, at(0))
+    const same = { ...at(0), random: { next: () => 0.9 } }
+    const [led] = [step(state, heartbeat(second, { term: 1 }), same).state]
+    return [led, step(led, { kind: 'connection-closed', child: second }, same).state].map((one) => wakeAt(one) ?? 0)
+  }
+  const [unfit, fit] = [waits(0), waits(1)]
+  for (const [index, wait] of fit.entries()) assert.ok(wait < (unfit[index] ?? 0), `${wait} ms`)
+  assert.ok((fit[0] ?? 0) >= lan.electionTimeoutMsMin)
+})
