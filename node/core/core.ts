@@ -245,6 +245,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return onSubmit(input, at)
       case 'carried':
         return void out.push({ kind: 'author', message: input.record, topics: [] })
+      case 'synced':
+        return records.onSynced(input, at, out, news)
       case 'gossip':
         return records.onKept(input, at, out)
       case 'resolve':
