@@ -101,6 +101,16 @@ test('what a device says is said again where others remember a life that it forg
   assert.deepEqual([said?.state, said?.incarnation, more.length], ['running', 5, 0])
 })
 
+test('such a word names no order that may not be on the disk yet', () => {
+  const bench = running()
+  bench.give({ kind: 'incarnation', incarnation: 5 })
+  recall(bench, 9, 'starting', { incarnation: 4 })
+  const last = bench.effects.findLast(({ kind }) => kind === 'persist' || kind === 'author')
+  const written = bench.effects.findLast((effect) => effect.kind === 'persist')
+  assert.ok(last?.kind === 'author' && written?.kind === 'persist' && written.sync)
+  assert.deepEqual(written.then, [last])
+})
+
 test('a memory of it that comes later is corrected as well, once', () => {
   const bench = running()
   bench.give({ kind: 'incarnation', incarnation: 5 })

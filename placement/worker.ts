@@ -25,6 +25,7 @@ import {
   giveUpWaiting,
   launch,
   onRuntime,
+  persist,
   reconcile,
   relaunch,
   replaceFound,
@@ -45,6 +46,7 @@ import type { WorkerView } from './view.ts'
 import {
   authorReport,
   type Managed,
+  reportEffect,
   reporting,
   tellWorker,
   type WorkerEffect,
@@ -278,9 +280,12 @@ function onServiceChanged(turn: WorkerTurn, service: ServiceId, number: number |
     reconcile(turn, instanceKey(service, message.number))
 }
 
-/** What others remember of a life that this device forgot with its disk stood in the way of what it says now. */
+/**
+ * What others remember of a life that this device forgot with its disk stood in the way of what it says now. The order
+ * that it names may be on its way to the disk just now.
+ */
 function sayOver(turn: WorkerTurn, managed: Managed): void {
-  if (isOverruled(turn.state, managed)) authorReport(turn, managed)
+  if (isOverruled(turn.state, managed)) persist(turn, managed, true, [reportEffect(turn, managed)])
 }
 
 /** A runtime tells what it has: what is wanted is taken up, what is not is ended. */

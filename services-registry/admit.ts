@@ -1,6 +1,6 @@
 // Taking a record in: is it later than what is held, may its signer say it, is there room; then it is kept, told and,
-// when it is new to the domain, spread. Asking for the version first makes everything that is known already cheap. A spec
-// from its author counts for nothing before it is on the disk: whoever acted on it could not say later what it was.
+// when it is new to the domain, spread. Asking for the version first makes everything that is known already cheap. A
+// spec from its author counts for nothing before it is on the disk: who acted on it might forget what it was.
 
 import { emit } from '../overlay/kernel/effect.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
