@@ -93,6 +93,8 @@ test('a removed service is no service, and its instances are gone from the list'
   const { view } = world.node('a1').core
   assert.equal(serviceView(view, SERVICE)?.accepted, true)
   world.node('a1').host.input({ kind: 'submit', domain: ROOT, service: SERVICE, spec: null })
+  assert.notEqual(serviceView(view, SERVICE), null, 'not before that is on the disk')
+  world.run(10)
   assert.equal(serviceView(view, SERVICE), null)
   assert.equal(specOf(view, SERVICE), null)
 })

@@ -90,3 +90,35 @@ test('an order that is on the disk is taken up although the store has only the o
   bench.place({ child: null, sequence: 4 })
   assert.deepEqual(bench.look().operations, ['stop'])
 })
+
+test('what a device says is said again where others remember a life that it forgot with its disk', () => {
+  const bench = running()
+  bench.look()
+  recall(bench, 9, 'starting', { incarnation: 4 })
+  assert.deepEqual(bench.look().records, [], 'nothing that it could say would count')
+  bench.give({ kind: 'incarnation', incarnation: 5 })
+  const [said, ...more] = bench.look().records
+  assert.deepEqual([said?.state, said?.incarnation, more.length], ['running', 5, 0])
+})
+
+test('such a word names no order that may not be on the disk yet', () => {
+  const bench = running()
+  bench.give({ kind: 'incarnation', incarnation: 5 })
+  recall(bench, 9, 'starting', { incarnation: 4 })
+  const last = bench.effects.findLast(({ kind }) => kind === 'persist' || kind === 'author')
+  const written = bench.effects.findLast((effect) => effect.kind === 'persist')
+  assert.ok(last?.kind === 'author' && written?.kind === 'persist' && written.sync)
+  assert.deepEqual(written.then, [last])
+})
+
+test('a memory of it that comes later is corrected as well, once', () => {
+  const bench = running()
+  bench.give({ kind: 'incarnation', incarnation: 5 })
+  bench.look()
+  recall(bench, 9, 'starting', { incarnation: 4 })
+  const [said, ...more] = bench.look().records
+  assert.ok(said !== undefined)
+  assert.deepEqual([said.state, said.incarnation, more.length], ['running', 5, 0])
+  recall(bench, said.sequence, said.state, said)
+  assert.deepEqual(bench.look().records, [])
+})

@@ -24,6 +24,13 @@ export function hasOutlived(state: WorkerState, { key, phase, obeys }: Managed):
   return compareFences(own.fence, obeys.fence) === 0 && compareClocks(own.specClock, obeys.specClock) === 0
 }
 
+/** Whether others go by another word of this node than its last one, which was said under too low an incarnation. */
+export function isOverruled(state: WorkerState, { key, report, obeys }: Managed): boolean {
+  const own = ownWord(state, key)
+  if (own === null || own.incarnation >= state.incarnation) return false
+  return own.state !== report.state || own.since !== report.since || compareFences(own.fence, obeys.fence) !== 0
+}
+
 function ownWord({ view, self }: WorkerState, key: InstanceKey): InstanceRecord | null {
   const { service, number } = splitInstanceKey(key)
   return view.store.instancesOf(service, number).find(({ from }) => from === self)?.message ?? null

@@ -24,6 +24,7 @@ export interface WorkerState {
   readonly operator: OperatorId
   /** The node's cluster. */
   readonly domain: DomainPath
+  /** Under which its words are the latest of this node. */
   readonly incarnation: number
   readonly view: WorkerView
   /** What its operator lets it run. */
@@ -137,6 +138,8 @@ export type ManagedPhase =
 export type WorkerInput =
   /** Once, after the store was read: what was running is started again. */
   | { readonly kind: 'start' }
+  /** The node had to raise its incarnation: others remember a later one than it started with. */
+  | { readonly kind: 'incarnation'; readonly incarnation: number }
   /** What the device has now. */
   | { readonly kind: 'capacity'; readonly summary: NodeSummary }
   | { readonly kind: 'message'; readonly opened: Opened<PlacementMessage> }

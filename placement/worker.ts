@@ -25,6 +25,7 @@ import {
   giveUpWaiting,
   launch,
   onRuntime,
+  persist,
   reconcile,
   relaunch,
   replaceFound,
@@ -32,7 +33,7 @@ import {
 } from './lifecycle.ts'
 import type { PlacementMessage } from './messages.ts'
 import { NOTHING, needOf, type Resources } from './need.ts'
-import { lastWord } from './own-word.ts'
+import { isOverruled, lastWord } from './own-word.ts'
 import { NO_POLICY } from './policy.ts'
 import { enforce } from './policy-keeping.ts'
 import { followReach, onRunOn, reachDueAt, takeOver } from './reach.ts'
@@ -45,6 +46,7 @@ import type { WorkerView } from './view.ts'
 import {
   authorReport,
   type Managed,
+  reportEffect,
   reporting,
   tellWorker,
   type WorkerEffect,
@@ -102,6 +104,10 @@ export function step(
   switch (input.kind) {
     case 'start':
       onStart(turn)
+      break
+    case 'incarnation':
+      turn.state = { ...turn.state, incarnation: input.incarnation }
+      for (const managed of turn.state.instances.values()) sayOver(turn, managed)
       break
     case 'capacity':
       onCapacity(turn, input.summary)
@@ -263,9 +269,23 @@ function sayAgain(turn: WorkerTurn, key: InstanceKey): void {
 }
 
 function onServiceChanged(turn: WorkerTurn, service: ServiceId, number: number | null): void {
-  if (number !== null) return reconcile(turn, instanceKey(service, number))
+  if (number !== null) {
+    const key = instanceKey(service, number)
+    reconcile(turn, key)
+    const managed = turn.state.instances.get(key)
+    if (managed !== undefined) sayOver(turn, managed)
+    return
+  }
   for (const { message } of turn.state.view.store.placements(service))
     reconcile(turn, instanceKey(service, message.number))
+}
+
+/**
+ * What others remember of a life that this device forgot with its disk stood in the way of what it says now. The order
+ * that it names may be on its way to the disk just now.
+ */
+function sayOver(turn: WorkerTurn, managed: Managed): void {
+  if (isOverruled(turn.state, managed)) persist(turn, managed, true, [reportEffect(turn, managed)])
 }
 
 /** A runtime tells what it has: what is wanted is taken up, what is not is ended. */

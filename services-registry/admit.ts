@@ -1,5 +1,6 @@
 // Taking a record in: is it later than what is held, may its signer say it, is there room; then it is kept, told and,
-// when it is new to the domain, spread. Asking for the version first makes everything that is known already cheap.
+// when it is new to the domain, spread. Asking for the version first makes everything that is known already cheap. A
+// spec from its author counts for nothing before it is on the disk: who acted on it might forget what it was.
 
 import { emit } from '../overlay/kernel/effect.ts'
 import type { DomainPath, NodeId } from '../overlay/kernel/ids.ts'
@@ -15,6 +16,7 @@ import {
   WANTED_PROOFS_MAX,
 } from './constants.ts'
 import { hashName, markOf } from './digest.ts'
+import { merge } from './merge.ts'
 import type { Fence, SealedRecord } from './record.ts'
 import type { Origin, StoreEffect, StoreState } from './state.ts'
 import { countOf, dropRecord, keyOf, putRecord } from './table.ts'
@@ -48,8 +50,11 @@ export interface Delivery {
 export const storePrefix = (domain: DomainPath): string => `store/${domain}//`
 
 export function admit(state: StoreState, record: SealedRecord, by: Delivery, context: StepContext): Admission {
-  const { table } = state
-  const held = table.entries.get(slotOf(record))?.record
+  const { table, settling } = state
+  const slot = slotOf(record)
+  const written = settling.get(slot)
+  if (written !== undefined && isSameRecord(record, written.record)) return onSettling(state, slot, by)
+  const held = laterOf(table.entries.get(slot)?.record, written?.record)
   if (held !== undefined) {
     if (isSameRecord(record, held)) return { state, effects: [], outcome: 'known' }
     if (compareRecords(record, held) < 0) return onOlder(state, record, by)
@@ -65,6 +70,17 @@ export function admit(state: StoreState, record: SealedRecord, by: Delivery, con
     if (full !== null) return refuse(state, record, full, by)
   }
   return take(state, record, by, context)
+}
+
+const laterOf = (held: SealedRecord | undefined, written: SealedRecord | undefined): SealedRecord | undefined =>
+  held === undefined || written === undefined ? (held ?? written) : merge(held, written)
+
+/** It is on its way to the disk already: who says it once more is answered with the first. */
+function onSettling(state: StoreState, slot: string, by: Delivery): Admission {
+  const written = state.settling.get(slot)
+  if (!isNew(by.origin) || written === undefined) return { state, effects: [], outcome: 'known' }
+  state.settling.set(slot, { ...written, reply: [...written.reply, ...by.reply] })
+  return { state, effects: [], outcome: 'accepted' }
 }
 
 /** From its author, and so not yet spread by anyone else. */
@@ -113,16 +129,54 @@ function wantProof(state: StoreState, fence: Fence, from: NodeId | null, context
  */
 function limitFor(state: StoreState, record: SealedRecord, takesRoom: boolean): RefusalCode | null {
   const { kind } = record.message
-  const held = countOf(state.table, record.from, kind)
+  const underWay = [...state.settling.values()].filter((one) => one.record.from === record.from).length
+  const held = countOf(state.table, record.from, kind) + (kind === 'record/spec' ? underWay : 0)
   if (kind === 'record/spec' && held >= SPECS_PER_SIGNER_MAX) return 'signer-limit'
   if (kind === 'record/instance' && held >= INSTANCES_PER_SIGNER_MAX) return 'signer-limit'
-  const isFull = takesRoom && state.table.entries.size >= RECORDS_MAX
+  const isFull = takesRoom && state.table.entries.size + state.settling.size >= RECORDS_MAX
   return isFull && state.table.tombstones.size === 0 ? 'store-full' : null
 }
 
 function take(state: StoreState, arrived: SealedRecord, by: Delivery, context: StepContext): Admission {
-  const { table, view, domain } = state
   const record = compact(arrived)
+  const { domain } = state
+  const key = storePrefix(domain) + slotOf(record)
+  const persist = { kind: 'persist', key, value: record.bytes } as const
+  if (isSpec(record)) {
+    const observed = observe(state.clock, record.message.clock, context.wall)
+    const next = { ...state, clock: observed.ok ? observed.value : state.clock }
+    if (!isNew(by.origin)) {
+      const effects = [{ ...persist, sync: false, then: by.reply }, ...keep(next, record, context)]
+      return { state: next, effects, outcome: 'accepted' }
+    }
+    state.settling.set(slotOf(record), { record, reply: by.reply })
+    const then: StoreEffect[] = [{ kind: 'synced', domain, record }]
+    return { state: next, effects: [{ ...persist, sync: true, then }], outcome: 'accepted' }
+  }
+  const publish: StoreEffect = { kind: 'publish-sealed', domain, topic: 'record', opened: record }
+  // A leader that forgets an order hears of it from others, and orders anew only under a higher fence: devices need not
+  // wait for its disk.
+  const isOwnOrder = isPlacement(record) && by.origin === 'self'
+  const then = isNew(by.origin) && !isOwnOrder ? [publish, ...by.reply] : by.reply
+  const first = [{ ...persist, sync: false, then }, ...(isOwnOrder ? [publish] : [])]
+  return { state, effects: [...first, ...keep(state, record, context)], outcome: 'accepted' }
+}
+
+/** A spec is on the disk: from now on it counts, unless a later one came by other ways, and others hear of it. */
+export function onSynced(state: StoreState, record: SealedRecord, context: StepContext): readonly StoreEffect[] {
+  const slot = slotOf(record)
+  const written = state.settling.get(slot)
+  if (written?.record !== record) return []
+  state.settling.delete(slot)
+  const held = state.table.entries.get(slot)?.record
+  if (held !== undefined && compareRecords(record, held) <= 0) return written.reply
+  const publish: StoreEffect = { kind: 'publish-sealed', domain: state.domain, topic: 'record', opened: record }
+  return [publish, ...written.reply, ...keep(state, record, context)]
+}
+
+/** Puts a record into the table, and says what it changes. */
+function keep(state: StoreState, record: SealedRecord, context: StepContext): readonly StoreEffect[] {
+  const { table, view, domain } = state
   const { service } = record.message
   const effects: StoreEffect[] = []
   const slot = slotOf(record)
@@ -132,27 +186,12 @@ function take(state: StoreState, arrived: SealedRecord, by: Delivery, context: S
   }
   const ruledBefore = view.spec(service)
   putRecord(table, record, context.now + TOMBSTONE_KEPT_MS)
-  const publish: StoreEffect = { kind: 'publish-sealed', domain, topic: 'record', opened: record }
-  // A leader that forgets an order hears of it from others, and orders anew only under a higher fence: devices need not
-  // wait for its disk.
-  const isOwnOrder = isPlacement(record) && by.origin === 'self'
-  const then = isNew(by.origin) && !isOwnOrder ? [publish, ...by.reply] : by.reply
-  const sync = isSpec(record) && isNew(by.origin)
-  effects.push({ kind: 'persist', key: storePrefix(domain) + slot, value: record.bytes, sync, then })
-  if (isOwnOrder) effects.push(publish)
   const key = keyOf(record)
-  if (!isSpec(record)) {
-    effects.push({ kind: 'record-changed', domain, key, service, record })
-    return { state, effects, outcome: 'accepted' }
-  }
+  if (!isSpec(record)) return [...effects, { kind: 'record-changed', domain, key, service, record }]
   const ruling = view.spec(service)
-  if (ruling !== null && ruling !== ruledBefore) {
-    effects.push({ kind: 'record-changed', domain, key, service, record: ruling })
-    effects.push(...noteTakeover(state, ruledBefore, ruling))
-  }
-  const observed = observe(state.clock, record.message.clock, context.wall)
-  const clock = observed.ok ? observed.value : state.clock
-  return { state: { ...state, clock }, effects, outcome: 'accepted' }
+  if (ruling === null || ruling === ruledBefore) return effects
+  const changed = { kind: 'record-changed', domain, key, service, record: ruling } as const
+  return [...effects, changed, ...noteTakeover(state, ruledBefore, ruling)]
 }
 
 /** Bytes cut out of a network chunk would keep the whole chunk in memory for as long as the record is held. */

@@ -8,7 +8,7 @@ import type { RefusalCode } from './authority.ts'
 import type { StoreTiming } from './constants.ts'
 import type { LeaderBook } from './leaders.ts'
 import type { RegistryMessage } from './messages.ts'
-import type { Clock, Fence, PlainRecord, SealedRecord } from './record.ts'
+import type { Clock, Fence, PlainRecord, SealedRecord, SpecRecord } from './record.ts'
 import type { RecordTable } from './table.ts'
 import type { StoreView } from './view.ts'
 
@@ -23,6 +23,8 @@ export interface StoreState {
   readonly view: StoreView
   /** The latest clock reading that was accepted; the next spec of this node is authored after it. */
   readonly clock: Clock
+  /** Specs that their authors brought and that are on their way to the disk, by slot; updated in place. */
+  readonly settling: Map<string, SettlingSpec>
   /** Placements whose leader was not proven yet, longest waiting first; updated in place. */
   readonly waiting: Map<string, WaitingRecord>
   /** When the proof for a fence was last asked for, longest ago first; updated in place. */
@@ -49,6 +51,12 @@ export interface StoreState {
 /** How a record came: authored here, pushed by its author, by gossip, or by anti-entropy. */
 export type Origin = 'self' | 'push' | 'gossip' | 'exchange'
 
+/** A spec that is being written; `reply` is carried out when it is kept. */
+export interface SettlingSpec {
+  readonly record: SealedRecord<SpecRecord>
+  readonly reply: readonly StoreEffect[]
+}
+
 export interface WaitingRecord {
   readonly record: SealedRecord
   readonly origin: Origin
@@ -69,6 +77,8 @@ export type StoreInput =
   /** A record of this node (`from` null) or by gossip from a neighbour. */
   | { readonly kind: 'record'; readonly opened: SealedRecord; readonly from: NodeId | null }
   | { readonly kind: 'message'; readonly opened: Opened<RegistryMessage> }
+  /** The write of a spec is done. */
+  | { readonly kind: 'synced'; readonly record: SealedRecord }
   /** All others who hold these records. */
   | { readonly kind: 'holders'; readonly nodes: readonly NodeId[] }
   /** One of them came or went. */
@@ -89,6 +99,13 @@ export interface PublishSealed {
   readonly domain: DomainPath
   readonly topic: 'record'
   readonly opened: SealedRecord
+}
+
+/** A spec is on the disk: hand it back as a `synced` input. */
+export interface SpecSynced {
+  readonly kind: 'synced'
+  readonly domain: DomainPath
+  readonly record: SealedRecord
 }
 
 /** What is known under a key changed; `record` is null when nothing is known any more. */
@@ -125,6 +142,7 @@ export interface AuthorRecord {
 export type StoreEffect =
   | Persist<StoreEffect>
   | PublishSealed
+  | SpecSynced
   | Send<RegistryMessage>
   | Emit
   | RecordChanged

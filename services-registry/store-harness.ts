@@ -107,6 +107,9 @@ function perform(world: World, member: WorldNode, effect: StoreEffect): void {
       else member.disk.set(effect.key, effect.value)
       for (const next of effect.then) perform(world, member, next)
       break
+    case 'synced':
+      tell(world, node, { kind: 'synced', record: effect.record })
+      break
     case 'author':
       say(world, node, effect.record)
       break

@@ -44,8 +44,15 @@ const c = federation.addNode('c', MUNICH, { operator: 'operator-b' as OperatorId
 const open = (loaded: readonly SealedRecord[] = [], leaders = createTestLeaders({ 1: nodeId('b') })) =>
   createStore({ domain: ROOT_DOMAIN, self: a.facts, loaded, leaders: leaders.book, preset: 'lan' }, contextAt(0))
 
-/** Gives a store some inputs at some time; what it asked for, `then` included. */
+/** Gives a store some inputs at some time; what it asked for, also once its writes were done. */
 function give(state: StoreState, inputs: readonly StoreInput[], now = 10) {
+  const given = giveWithoutDisk(state, inputs, now)
+  const written = giveWithoutDisk(given.state, syncedIn(given.effects), now)
+  const effects = [...given.effects, ...written.effects]
+  return { state: written.state, effects, kinds: effects.map((effect) => effect.kind) }
+}
+
+function giveWithoutDisk(state: StoreState, inputs: readonly StoreInput[], now = 10) {
   let next = state
   const effects: StoreEffect[] = []
   for (const input of inputs) {
@@ -53,8 +60,11 @@ function give(state: StoreState, inputs: readonly StoreInput[], now = 10) {
     next = transition.state
     effects.push(...transition.effects)
   }
-  return { state: next, effects, kinds: effects.map((effect) => effect.kind) }
+  return { state: next, effects }
 }
+
+const syncedIn = (effects: readonly StoreEffect[]): readonly StoreInput[] =>
+  effects.flatMap((effect) => (effect.kind === 'persist' ? effect.then : [])).filter((next) => next.kind === 'synced')
 
 const own = (opened: SealedRecord): StoreInput => ({ kind: 'record', opened, from: null })
 const gossiped = (opened: SealedRecord, from: NodeId = nodeId('b')): StoreInput => ({ kind: 'record', opened, from })
@@ -70,18 +80,40 @@ const refusalsIn = (effects: readonly StoreEffect[]) =>
 const changesIn = (effects: readonly StoreEffect[]) =>
   effects.flatMap((effect) => (effect.kind === 'record-changed' ? [effect.key] : []))
 
-test('a spec of this node is on disk before it is spread', () => {
+test('a spec of this node is on disk before it is spread, and before anybody here acts on it', () => {
   const record = sealRecord(a, specRecord(START_WALL))
-  const { state, effects } = give(open(), [own(record)])
+  const { state, effects } = giveWithoutDisk(open(), [own(record)])
   const [persist] = effects
+  assert.equal(effects.length, 1)
   assert.equal(persist?.kind, 'persist')
   assert.equal(persist.key, `${storePrefix(ROOT_DOMAIN)}spec/${WEB}/operator-a`)
   assert.deepEqual(persist.value, record.bytes)
   assert.equal(persist.sync, true)
-  assert.deepEqual(persist.then, [{ kind: 'publish-sealed', domain: '/', topic: 'record', opened: record }])
-  assert.deepEqual(changesIn(effects), [`spec/${WEB}`])
-  assert.equal(state.view.spec(WEB), record)
-  assert.equal(state.view.get(`spec/${WEB}`), record)
+  assert.equal(state.view.spec(WEB), null, 'not before the disk has it')
+  assert.deepEqual(digestBytes(state.table.digest), digestBytes(emptyDigest()))
+
+  const kept = give(state, syncedIn(effects))
+  assert.deepEqual(kept.effects[0], { kind: 'publish-sealed', domain: '/', topic: 'record', opened: record })
+  assert.deepEqual(changesIn(kept.effects), [`spec/${WEB}`])
+  assert.equal(kept.state.view.spec(WEB), record)
+  assert.equal(kept.state.view.get(`spec/${WEB}`), record)
+})
+
+test('of specs that are being written, and one that came meanwhile, the latest counts', () => {
+  const [first, second, third] = [1, 2, 3].map((later) => sealRecord(a, specRecord(START_WALL + later)))
+  assert.ok(first && second && third)
+  const busy = giveWithoutDisk(open(), [own(second)])
+  const older = giveWithoutDisk(busy.state, [own(first)])
+  assert.deepEqual(refusalsIn(older.effects), ['older'], 'it would be written last')
+  const passedBy = give(giveWithoutDisk(busy.state, [gossiped(third, nodeId('a'))]).state, syncedIn(busy.effects))
+  assert.deepEqual(passedBy.kinds, [])
+  assert.equal(passedBy.state.view.spec(WEB), third)
+
+  const writing = giveWithoutDisk(open(), [own(second)])
+  const both = giveWithoutDisk(writing.state, [own(third)])
+  const half = give(both.state, syncedIn(writing.effects))
+  assert.equal(half.state.view.spec(WEB), null, 'the latest is still to be written')
+  assert.equal(give(half.state, syncedIn(both.effects)).state.view.spec(WEB), third)
 })
 
 test('an order of this leader is spread without waiting for the disk, a report of this node only after it', () => {
@@ -118,15 +150,14 @@ test('a record that is known or older changes nothing, and its author is told th
 
 test('a push is acknowledged once it is kept, again when it is repeated, and with the code when it is refused', () => {
   const record = sealRecord(b, specRecord(START_WALL))
-  const first = give(open(), [push(b, record)])
-  const [persist] = first.effects
+  const writing = giveWithoutDisk(open(), [push(b, record)])
+  const [persist] = writing.effects
   assert.equal(persist?.kind === 'persist' && persist.sync, true)
-  const then = persist?.kind === 'persist' ? persist.then : []
-  assert.deepEqual(
-    then.map((effect) => effect.kind),
-    ['publish-sealed', 'send'],
-  )
-  const [, answer] = then
+  const repeated = giveWithoutDisk(writing.state, [push(b, record)])
+  assert.deepEqual(repeated.effects, [], 'not before it is written')
+  const first = give(repeated.state, syncedIn(writing.effects))
+  assert.deepEqual(first.kinds, ['publish-sealed', 'send', 'send', 'record-changed'])
+  const [, answer] = first.effects
   assert.equal(answer?.kind === 'send' && answer.message.kind === 'registry/pushed' && answer.message.refusal, null)
   assert.deepEqual(give(first.state, [push(b, record)]).kinds, ['send'])
   const foreign = give(first.state, [push(c, sealRecord(c, specRecord(START_WALL + 5)))])

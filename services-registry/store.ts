@@ -8,7 +8,7 @@ import type { StepContext, Transition } from '../overlay/kernel/machine.ts'
 import { pick } from '../overlay/kernel/random.ts'
 import { earlier, type Millis } from '../overlay/kernel/time.ts'
 import type { Opened, SignerFacts } from '../overlay/wire/envelope.ts'
-import { admit, type Delivery, forget } from './admit.ts'
+import { admit, type Delivery, forget, onSynced } from './admit.ts'
 import { mayDeploy } from './authority.ts'
 import { ADOPT_WITHIN_MS, REVOKED_SIGNERS_MAX, STORE_TIMING, type StorePreset } from './constants.ts'
 import { hashBytes, packHashes } from './digest.ts'
@@ -47,6 +47,7 @@ export function createStore(options: StoreOptions, context: StepContext): StoreS
     table,
     view: viewOf(table),
     clock: clocks.reduce((last, clock) => (compareClocks(clock, last) > 0 ? clock : last), CLOCK_ZERO),
+    settling: new Map(),
     waiting: new Map(),
     wantedProofs: new Map(),
     orphans: new Map(),
@@ -89,6 +90,8 @@ export function step(state: StoreState, input: StoreInput, context: StepContext)
       return onRecord(state, input.opened, input.from, context)
     case 'message':
       return onMessage(state, input.opened, context)
+    case 'synced':
+      return { state, effects: onSynced(state, input.record, context) }
     case 'holders':
       return onHolders(state, input.nodes, context)
     case 'holder':
@@ -224,6 +227,7 @@ function onForgetSigner(state: StoreState, node: NodeId, context: StepContext): 
   const entries = entriesOf(table, node)
   holdBack(table, node)
   for (const [name, { record }] of state.waiting) if (record.from === node) state.waiting.delete(name)
+  for (const [slot, { record }] of state.settling) if (record.from === node) state.settling.delete(slot)
   const effects: StoreEffect[] = []
   for (const { slot, record } of entries) {
     if (record.message.kind === 'record/instance') effects.push(...forget(state, slot))

@@ -42,7 +42,7 @@ export interface CoreView {
   ownerOf(service: ServiceId): OperatorId | null
   /** Whether this device takes new work. */
   intake(): Intake
-  /** Submissions that no holder has taken in so far. */
+  /** Submissions that no holder has taken in so far, or that are on their way to the disk here. */
   unaccepted(): readonly SealedRecord[]
   addressesOf(peer: NodeId): readonly string[]
   /** The name that a node of another cluster gives itself, or that others of this operator's devices have for it. */
@@ -58,7 +58,7 @@ interface Seen {
   readonly roster: RosterKeeper
   readonly hierarchy: Hierarchy
   readonly stores: CoreView['stores']
-  readonly records: Pick<Records, 'specRevision'>
+  readonly records: Pick<Records, 'specRevision' | 'settling'>
   readonly neighbours: Neighbours
   readonly names: Names
   readonly inventories: Inventories
@@ -89,7 +89,7 @@ export const coreView = (
   pending: parts.placing.pending,
   ownerOf: parts.placing.ownerOf,
   intake: parts.intake.current,
-  unaccepted: parts.requests.pending,
+  unaccepted: () => [...parts.requests.pending(), ...parts.records.settling()],
   addressesOf: parts.neighbours.addressesOf,
   statedName: (peer) => parts.neighbours.statementOf(peer)?.message.name || parts.names.nameOf(peer),
   ownElsewhere: parts.names.nodes,

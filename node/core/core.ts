@@ -118,9 +118,10 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   const requests = createRequests({ self, book, stores, pending: memory.outbox })
   const isGone = (domain: DomainPath, child: string): boolean =>
     domain === self.domain && roster.isGone(child as NodeId)
+  const incarnationNow = (): number => roster.view().get(self.node)?.incarnation ?? incarnation
   const inventories = createInventories({
     self,
-    incarnation: () => roster.view().get(self.node)?.incarnation ?? incarnation,
+    incarnation: incarnationNow,
     timing: PLACEMENT_TIMING[preset],
     book,
     isGone,
@@ -133,7 +134,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     name: options.name,
     labels: options.labels,
     settings: options.placing ?? {},
-    incarnation,
+    incarnation: incarnationNow,
     timing: PLACEMENT_TIMING[preset],
     book,
     records,
@@ -245,6 +246,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return onSubmit(input, at)
       case 'carried':
         return void out.push({ kind: 'author', message: input.record, topics: [] })
+      case 'synced':
+        return records.onSynced(input, at, out, news)
       case 'gossip':
         return records.onKept(input, at, out)
       case 'resolve':

@@ -139,6 +139,8 @@ export type CoreInput =
   | { readonly kind: 'ask'; readonly question: Question }
   /** Traffic is about to go to a node of that cluster: find out where it is, and stay connected for a while. */
   | { readonly kind: 'reach'; readonly peer: NodeId; readonly domain: DomainPath }
+  /** A spec that its author brought is on the disk: it counts from now on. */
+  | { readonly kind: 'synced'; readonly domain: DomainPath; readonly record: SealedRecord }
   /** A record is kept, and others who hold the domain's store are to hear of it. */
   | { readonly kind: 'gossip'; readonly domain: DomainPath; readonly opened: SealedRecord }
   /** Something about the charter, for one member or (null) for all. */

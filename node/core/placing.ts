@@ -69,7 +69,7 @@ export interface PlacingOptions {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly settings: PlacingSettings
-  readonly incarnation: number
+  readonly incarnation: () => number
   readonly timing: PlacementTiming
   readonly book: LeaderBookView
   readonly records: Records
@@ -131,7 +131,7 @@ export function createPlacing(options: PlacingOptions): Placing {
     self: self.node,
     operator: self.operator,
     domain: self.domain,
-    incarnation,
+    incarnation: incarnation(),
     view: { store, leaders: book },
     kept: options.kept,
   })
@@ -146,9 +146,15 @@ export function createPlacing(options: PlacingOptions): Placing {
   let policy = NO_POLICY
 
   const feedWorker = (input: WorkerInput, context: StepContext, out: CoreEffect[]): void => {
-    const stepped = stepWorker(worker, input, context)
-    worker = stepped.state
-    for (const effect of stepped.effects) out.push(...ofWorker(effect))
+    const effects: WorkerEffect[] = []
+    const due: readonly WorkerInput[] =
+      incarnation() > worker.incarnation ? [{ kind: 'incarnation', incarnation: incarnation() }, input] : [input]
+    for (const one of due) {
+      const stepped = stepWorker(worker, one, context)
+      worker = stepped.state
+      effects.push(...stepped.effects)
+    }
+    for (const effect of effects) out.push(...ofWorker(effect))
     const useNow = JSON.stringify(workerUse(worker))
     if (useNow !== shownUse) summarize(context, out)
   }

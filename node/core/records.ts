@@ -27,6 +27,7 @@ import {
   numberIn,
   type RegistryMessage,
   type SealedRecord,
+  type SpecRecord,
   type StoreEffect,
   type StoreInput,
   type StorePreset,
@@ -79,6 +80,10 @@ export interface Records {
   onMessage(opened: Opened<RegistryMessage>, ...turn: RecordTurn): void
   /** A record is kept, and others are to hear of it. */
   onKept(kept: Extract<CoreInput, { readonly kind: 'gossip' }>, context: StepContext, out: CoreEffect[]): void
+  /** A spec that its author brought is on the disk. */
+  onSynced(synced: Extract<CoreInput, { readonly kind: 'synced' }>, ...turn: RecordTurn): void
+  /** Specs that their authors brought and that are on their way to the disk. */
+  settling(): readonly SealedRecord<SpecRecord>[]
   /** To every store. */
   tell(input: StoreInput, ...turn: RecordTurn): void
   /** Who leads or elects in a domain changed, and so perhaps who else holds what. */
@@ -118,16 +123,15 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
   }
 
   const giveUp = (domain: DomainPath): readonly SealedRecord[] => {
-    const view = stores.get(domain)?.view
-    const entries = stores.get(domain)?.table.entries.values() ?? []
-    closed.set(
-      domain,
-      [...entries].map(({ record }) => record),
-    )
+    const store = stores.get(domain)
+    if (store === undefined) return []
+    const settling = settlingIn(store)
+    closed.set(domain, [...[...store.table.entries.values()].map(({ record }) => record), ...settling])
     const services = takenIn.get(domain) ?? new Set()
     stores.delete(domain)
     takenIn.delete(domain)
-    return [...(view?.specs() ?? [])].filter(({ from, message }) => from === self.node || services.has(message.service))
+    const isOurs = ({ from, message }: SealedRecord): boolean => from === self.node || services.has(message.service)
+    return [...store.view.specs(), ...settling].filter(isOurs)
   }
 
   const feed = (domain: DomainPath, input: StoreInput, ...turn: RecordTurn): void => {
@@ -184,6 +188,8 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
         return [{ ...effect, then: effect.then.flatMap(translated) }]
       case 'publish-sealed':
         return [{ kind: 'again', input: { kind: 'gossip', domain: effect.domain, opened: effect.opened } }]
+      case 'synced':
+        return [{ kind: 'again', input: effect }]
       case 'send': {
         const to = book.nodeOf(effect.to)
         return to === null ? [] : [{ kind: 'send', to, message: effect.message }]
@@ -250,6 +256,8 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       feed(opened.message.domain, { kind: 'message', opened }, ...turn)
     },
     onKept: ({ domain, opened }, context, out) => gather({ kind: 'record', domain, opened }, context, out),
+    onSynced: ({ domain, record }, ...turn) => feed(domain, { kind: 'synced', record }, ...turn),
+    settling: () => [...stores.values()].flatMap(settlingIn),
     tell: (input, ...turn) => {
       for (const domain of [...stores.keys()]) feed(domain, input, ...turn)
     },
@@ -274,6 +282,9 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     },
   }
 }
+
+const settlingIn = ({ settling }: StoreState): readonly SealedRecord<SpecRecord>[] =>
+  [...settling.values()].map(({ record }) => record)
 
 /** The child domain of `domain` on the way to the cluster; null in the cluster itself. */
 function domainBelow(domain: DomainPath, cluster: DomainPath): DomainPath | null {

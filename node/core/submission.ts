@@ -1,5 +1,6 @@
 // What a person asks for, as the record that everyone will take for later than what there is.
 
+import type { ServiceId } from '../../overlay/kernel/ids.ts'
 import type { UnixMillis } from '../../overlay/kernel/time.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
 import { encodeSpec, nextVersion } from '../../placement/index.ts'
@@ -29,10 +30,16 @@ export function authorSubmission(
 ): SpecRecord {
   const { domain, service, isScale = false } = input
   const spec = input.spec === null ? null : encodeSpec(input.spec)
-  const held = store?.view.spec(service) ?? waiting ?? input.held ?? null
+  const held = newestIn(store, service) ?? waiting ?? input.held ?? null
   const rollout = store?.view.rollout(service) ?? input.rollout ?? null
   const clock = store?.clock ?? CLOCK_ZERO
   const next =
     input.spec === null ? {} : nextVersion(held?.message ?? null, rollout?.message ?? null, input.spec, isScale)
   return authorSpec({ domain, service, spec, signer: self, held, clock, wall, seenBy, ...next })
+}
+
+/** A submission that is still being written is later than what is held. */
+function newestIn(store: StoreState | null, service: ServiceId): SealedRecord<SpecRecord> | null {
+  const settling = [...(store?.settling.values() ?? [])].find(({ record }) => record.message.service === service)
+  return settling?.record ?? store?.view.spec(service) ?? null
 }

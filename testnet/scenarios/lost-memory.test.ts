@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { isElector } from '../../election/index.ts'
 import { ROOT } from '../../overlay/kernel/ids.ts'
 import type { Device } from '../sim/device.ts'
-import { type Stage, setStage } from './stage.ts'
+import { type Stage, serviceOf, setStage } from './stage.ts'
 
 const VOTES = 'election//a'
 
@@ -95,4 +95,35 @@ test('what a device says it has is believed again after it lost its disk', () =>
   lost.start()
   stage.run(12_000)
   assert.equal(usedAsTold(), 0.3)
+})
+
+test('what a device says of its instances is believed again after it lost its disk', () => {
+  const stage = setStage({ nodes: 3, clusters: 1 })
+  stage.run(20_000)
+  const leader = stage.device(stage.leaderSeenBy('a1', ROOT) ?? '')
+  const lost = stage.devices.find((device) => device !== leader) ?? assert.fail('there are three')
+  stage.deploy(leader.node, serviceOf('web', 6))
+  stage.run(10_000)
+  const saidOf = () =>
+    [...(leader.core?.view.stores()[0]?.allInstances() ?? [])]
+      .filter(({ from, message }) => from === lost.node && message.live)
+      .map(({ message }) => message)
+  assert.notEqual(saidOf().length, 0)
+  for (const _ of [1, 2]) {
+    lost.killProcess()
+    lost.start()
+    stage.run(10_000)
+  }
+  const former = saidOf()
+  assert.notEqual(former.length, 0)
+  lost.wipe()
+  lost.start()
+  stage.run(20_000)
+  const numbers = new Set(saidOf().map(({ number }) => number))
+  assert.ok(former.some(({ number }) => numbers.has(number)))
+  for (const { state, incarnation } of saidOf()) {
+    assert.equal(state, 'running')
+    assert.ok(former.every((word) => word.incarnation < incarnation))
+  }
+  stage.settle()
 })
