@@ -17,6 +17,7 @@ import { fromString } from 'uint8arrays/from-string'
 import { invariant } from '../kernel/assert.ts'
 import type { FederationId } from '../kernel/ids.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
+import { GOSSIP_DECAY_MS } from './common-time.ts'
 import { encryption } from './encryption.ts'
 import { lanDiscovery, type OnNeighbour } from './lan-discovery.ts'
 import { type PortSharers, sharingPort } from './line-tls.ts'
@@ -100,7 +101,7 @@ const GOSSIP_PEERS = { D: 4, Dlo: 3, Dhi: 6, Dscore: 3, Dout: 1, Dlazy: 3 } as c
  * How often gossipsub takes back what it holds against peers: as much as in five of its own steps of a second, of which
  * each wakes the process.
  */
-const GOSSIP_DECAY = { decayInterval: 5_000, behaviourPenaltyDecay: 0.2 ** 5 } as const
+const GOSSIP_DECAY = { decayInterval: GOSSIP_DECAY_MS, behaviourPenaltyDecay: 0.2 ** 5 } as const
 const DAY_MS = 86_400_000
 /** libp2p forgets addresses after an hour; a device that slept a week should still find its cluster. */
 const ADDRESS_AGE_MS_MAX = 7 * DAY_MS

@@ -11,6 +11,7 @@ import { invariant } from '../kernel/assert.ts'
 import { type FederationId, type NodeId, nodeId } from '../kernel/ids.ts'
 import { type Liveness, METERED_LIVENESS } from '../liveness.ts'
 import { MESSAGE_BYTES_MAX } from '../wire/codec.ts'
+import { keepCommonTime, takeHeartbeat } from './common-time.ts'
 import { type Connections, peerOf, trackConnections } from './connections.ts'
 import { type ControlStreams, openControlStreams } from './control-streams.ts'
 import { type Counters, createCounters } from './counters.ts'
@@ -245,6 +246,7 @@ export async function createNetwork(options: NetworkOptions): Promise<NetworkPor
 async function start(parts: Parts): Promise<NetworkPort> {
   const { node, options, counters } = parts
   try {
+    takeHeartbeat(node.services)
     await node.start()
     const problems = await checkListening(node, options.listen)
     for (const { address, reason } of problems) options.events.onNotice('listen-failed', `${address}: ${reason}`)
@@ -262,10 +264,10 @@ async function start(parts: Parts): Promise<NetworkPort> {
     onMessage: options.events.onMessage,
   })
   listenForDiscoveries(parts)
-  return portOf(parts, parts.paths.start())
+  return portOf(parts, parts.paths.start(), keepCommonTime(node.services))
 }
 
-function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
+function portOf(parts: Parts, reach: ReachKeeper, leaveCommonTime: () => void): NetworkPort {
   const gossipPace = paceOfGossip(parts.counters)
   const { node, self, counters, connections, manager, control, lines, wanted, options, paths } = parts
   return {
@@ -304,6 +306,7 @@ function portOf(parts: Parts, reach: ReachKeeper): NetworkPort {
     ping: async (to, signal) => paths.roundTrips.measure(await manager.connect(to, signal), signal),
     counters: counters.all,
     stop: async () => {
+      leaveCommonTime()
       paths.close()
       await reach.close()
       manager.close()

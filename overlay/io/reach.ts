@@ -17,6 +17,7 @@ import type { KnockDoor } from './knocks.ts'
 import { keepForwarding } from './port-forwarding.ts'
 import type { Observer } from './port-mapping.ts'
 import { RELAY_HOP_PROTOCOL } from './protocols.ts'
+import { wakes } from './wakes.ts'
 
 /** How this node is reached from outside. */
 export interface Reach {
@@ -205,8 +206,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     // The address is listened on a moment after its place was won.
     setImmediate(settled)
   })
-  const interval = setInterval(look, LOOK_INTERVAL_MS)
-  interval.unref()
+  const stopLooking = wakes.every(LOOK_INTERVAL_MS, look)
   look()
   tellReach({ kind: 'wake' })
   return {
@@ -227,7 +227,7 @@ export function keepReach(setup: ReachSetup): ReachKeeper {
     close: async () => {
       isClosed = true
       clearTimeout(timer)
-      clearInterval(interval)
+      stopLooking()
       await forwarding.close()
     },
   }

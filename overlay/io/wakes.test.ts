@@ -2,42 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createWakes } from './wakes.ts'
-
-/** A clock that goes on only from timer to timer, and counts how often it was woken. */
-function clockwork(startMs: number) {
-  let nowMs = startMs
-  let armed: { at: number; isHolding: boolean; fire(): void } | null = null
-  let woken = 0
-  const wakes = createWakes({
-    now: () => nowMs,
-    timer: (waitMs, isHolding, fire) => {
-      const mine = { at: nowMs + waitMs, isHolding, fire }
-      armed = mine
-      return () => {
-        if (armed === mine) armed = null
-      }
-    },
-  })
-  return {
-    wakes,
-    woken: () => woken,
-    isHolding: () => armed?.isHolding ?? null,
-    now: () => nowMs,
-    /** Lets time pass; `lateMs` is how much later than asked for each timer fires. */
-    pass: (ms: number, lateMs = 0) => {
-      const end = nowMs + ms
-      while (armed !== null && armed.at + lateMs <= end) {
-        const { at, fire } = armed
-        armed = null
-        nowMs = at + lateMs
-        woken += 1
-        fire()
-      }
-      nowMs = end
-    },
-  }
-}
+import { clockwork } from './fixture-clockwork.ts'
 
 test('jobs of several intervals cost the wakes of the shortest one', () => {
   const { wakes, pass, woken } = clockwork(123.4)

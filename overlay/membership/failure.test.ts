@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NodeId } from '../kernel/ids.ts'
+import { MEMBERSHIP_TIMING } from './constants.ts'
 import { type Cluster, createMeetingCluster } from './fixtures.ts'
 import { rosterOf } from './membership.ts'
 import { aliveNodes, type MemberState } from './roster.ts'
@@ -54,6 +55,19 @@ test('a node whose power is cut is dead for all within a few seconds', () => {
   assert.deepEqual(cluster.views(victim), ['suspect'])
   cluster.run(3_500)
   assert.deepEqual(cluster.views(victim), ['dead'])
+})
+
+test('where nobody is doubted, probes leave when the process wakes anyway: at full intervals of its clock', () => {
+  const cluster = createMeetingCluster(5)
+  cluster.run(10_000)
+  const [before, since] = [cluster.log.length, cluster.now()]
+  cluster.run(60_000)
+  const probes = cluster.log
+    .slice(before)
+    .filter(({ effect }) => effect.kind === 'send' && effect.message.kind === 'membership/probe')
+  assert.deepEqual(new Set(probes.map(({ at }) => at % MEMBERSHIP_TIMING.lan.probeTimeoutMs)), new Set([0]))
+  const each = probes.length / cluster.nodes.length / ((cluster.now() - since) / 1_000)
+  assert.ok(each > 0.7 && each < 1.1, `${each} probes for each member and second`)
 })
 
 test('its watchers together probe a member about once a second, however many they are', () => {
@@ -119,6 +133,8 @@ test('who hears that it is suspected contradicts with a higher incarnation that 
   const cluster = createMeetingCluster(3)
   const [watcher, subject, third] = nodesOf(cluster)
   const before = incarnationOf(cluster, third, subject) ?? 0
+  // Between two moments at which probes leave: a sign of life would take the report back before it is said.
+  cluster.run(50)
   const start = cluster.log.length
   cluster.disconnect(watcher, subject)
   cluster.run(200)

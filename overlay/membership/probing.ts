@@ -77,11 +77,14 @@ export function probeDueAt(state: MembershipState, node: NodeId, watch: Watch): 
   if (heardAt === undefined || watch.lostInARow > 0 || watch.isClosed || watch.isDoubted) return watch.nextProbeAt
   // All who heard it at the same moment look again one after the other.
   const quietAt = heardAt + timing.probeMs * (1 + watch.rank)
-  if (quietAt <= watch.nextProbeAt) return watch.nextProbeAt
+  if (quietAt <= watch.nextProbeAt) return fullInterval(watch.nextProbeAt, timing.probeTimeoutMs)
   const entry = table.entries.get(node)
   const isReported = entry !== undefined && opinionOf(table, self, entry)?.verdict === 'unreachable'
-  return isReported ? watch.nextProbeAt : quietAt
+  return isReported ? watch.nextProbeAt : fullInterval(quietAt, timing.probeTimeoutMs)
 }
+
+/** The nearest full interval of this node's clock: it wakes then for other reasons as well (overlay/io/wakes.ts). */
+const fullInterval = (at: Millis, intervalMs: Millis): Millis => Math.round(at / intervalMs) * intervalMs
 
 export function onProbe(turn: Turn, from: NodeId, nonce: number): void {
   send(turn, from, { kind: 'membership/ack', domain: turn.state.domain, nonce })
