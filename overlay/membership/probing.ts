@@ -9,7 +9,10 @@ import type { Ack, SealedReport, WatcherReport } from './messages.ts'
 import { isPresent, opinionOf, type RosterEntry, ringsOf } from './roster.ts'
 import { become, type MembershipState, send, type Turn, type Watch } from './state.ts'
 import { healthAfter, healthScore, probeDeadlineMs, smoothed } from './suspicion.ts'
-import { watchedIn, watchersIn } from './watchers.ts'
+import { hashText, watchedIn, watchersIn } from './watchers.ts'
+
+/** Of `probeMs`: so much earlier is no waste, for what was heard last may be the answer to a probe at the last beat. */
+const ANSWER_SHARE = 1 / 8
 
 /** Watches whom the rings now say; who is new on the list gets an interval to connect before the first probe. */
 export function refreshWatches(turn: Turn): void {
@@ -68,6 +71,16 @@ export function attend(turn: Turn): void {
 const paceOf = ({ state }: Turn, { watchers }: Watch): Millis => state.timing.probeMs * watchers
 
 /**
+ * A pace from a moment on, or up to half of one sooner or later: at this node's own beat, so that it wakes up once for
+ * all whom it watches. The beats of a member's watchers lie as its watchers' ids have it.
+ */
+function nextTurn(turn: Turn, watch: Watch, from: Millis): Millis {
+  const paceMs = paceOf(turn, watch)
+  const phaseMs = hashText(turn.state.self, 0) % paceMs
+  return Math.ceil((from + paceMs / 2 - phaseMs) / paceMs) * paceMs + phaseMs
+}
+
+/**
  * When a watched member is to be probed next, or its closed connection reported: whoever is heard anyway is not probed,
  * unless there is a doubt to settle.
  */
@@ -77,7 +90,8 @@ export function probeDueAt(state: MembershipState, node: NodeId, watch: Watch): 
   if (heardAt === undefined || watch.lostInARow > 0 || watch.isClosed || watch.isDoubted) return watch.nextProbeAt
   // All who heard it at the same moment look again one after the other.
   const quietAt = heardAt + timing.probeMs * (1 + watch.rank)
-  if (quietAt <= watch.nextProbeAt) return fullInterval(watch.nextProbeAt, timing.probeTimeoutMs)
+  const isDueFirst = quietAt <= watch.nextProbeAt + timing.probeMs * ANSWER_SHARE
+  if (isDueFirst) return fullInterval(watch.nextProbeAt, timing.probeTimeoutMs)
   const entry = table.entries.get(node)
   const isReported = entry !== undefined && opinionOf(table, self, entry)?.verdict === 'unreachable'
   return isReported ? watch.nextProbeAt : fullInterval(quietAt, timing.probeTimeoutMs)
@@ -98,7 +112,7 @@ export function onAck(turn: Turn, from: NodeId, { nonce }: Ack): void {
   if (watch?.probe?.nonce === nonce) {
     const roundTripMs = smoothed(watch.roundTripMs, now - watch.probe.sentAt)
     const rested = { ...watch, probe: null, missed: null, lostInARow: 0, isSlow: false, roundTripMs }
-    setWatch(turn, from, { ...rested, nextProbeAt: now + paceOf(turn, watch) })
+    setWatch(turn, from, { ...rested, nextProbeAt: nextTurn(turn, watch, now) })
     become(turn, { health: healthAfter(health, timing, now, -1) })
     onSignOfLife(turn, from, true)
     return
@@ -173,7 +187,7 @@ function onProbeLost(turn: Turn, entry: RosterEntry, watch: Watch, lost: NonNull
   const isReported = opinionOf(table, self, entry)?.verdict === 'unreachable'
   const heardAt = table.heardAt.get(entry.node)
   if (!isReported && heardAt !== undefined && heardAt >= lost.sentAt) {
-    setWatch(turn, entry.node, { ...watch, probe: null, lostInARow: 0, nextProbeAt: heardAt + paceOf(turn, watch) })
+    setWatch(turn, entry.node, { ...watch, probe: null, lostInARow: 0, nextProbeAt: nextTurn(turn, watch, heardAt) })
     return
   }
   const lostInARow = watch.lostInARow + 1

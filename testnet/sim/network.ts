@@ -16,6 +16,7 @@ import type { StepContext } from '../../overlay/kernel/machine.ts'
 import type { Random } from '../../overlay/kernel/random.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Agenda } from './agenda.ts'
+import { createFollowers } from './followers.ts'
 import { createLinks, type Endpoint } from './links.ts'
 import { between, chance } from './streams.ts'
 
@@ -71,7 +72,6 @@ interface Attached {
   readonly endpoint: Endpoint
   readonly boot: number
   readonly random: Random
-  topics: ReadonlySet<string>
   plan: DialPlanState
   planWakesAt: Millis | null
   readonly addressed: Set<number>
@@ -80,6 +80,7 @@ interface Attached {
 
 export function createNetwork(agenda: Agenda, random: Random, endpoints: readonly Endpoint[]): SimNetwork {
   const links = createLinks(endpoints.length)
+  const followers = createFollowers()
   const indexOf = new Map(endpoints.map(({ node, index }) => [node, index]))
   const attached: (Attached | null)[] = endpoints.map(() => null)
   const weather: Weather = { loss: 0, duplication: 0, slowness: 1, reordering: 0, spikes: 0 }
@@ -112,7 +113,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
       agenda.at(agenda.now() + delayMs * (1 + copy) + heldUpMs, () => {
         const receiver = attached[to] ?? null
         const isThere = receiver !== null && connection !== 0 && links.believed(to, sender) === connection
-        if (!isThere || !canHear(sender, to) || (topic !== null && !receiver.topics.has(topic))) {
+        if (!isThere || !canHear(sender, to) || (topic !== null && !followers.of(topic).has(to))) {
           counts.lost += 1
           return
         }
@@ -147,10 +148,11 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
    * receiver. Where all `hearers` are one hop away there is no other.
    */
   const publish = (from: Attached, topic: string, bytes: Uint8Array, hearers: readonly NodeId[] | null): void => {
+    const following = followers.of(topic)
     const reached = new Set([from.endpoint.index])
     const near = new Set<NodeId>([from.endpoint.node])
     for (const peer of links.peersOf(from.endpoint.index)) {
-      if (attached[peer]?.topics.has(topic) === true) near.add((endpoints[peer] as Endpoint).node)
+      if (following.has(peer)) near.add((endpoints[peer] as Endpoint).node)
     }
     const isHeardByAll = hearers?.every((hearer) => near.has(hearer)) ?? false
     let frontier: { readonly at: number; readonly delayMs: Millis }[] = [{ at: from.endpoint.index, delayMs: 0 }]
@@ -158,7 +160,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
       const next: typeof frontier = []
       for (const { at, delayMs } of frontier) {
         for (const to of links.peersOf(at)) {
-          if (reached.has(to) || attached[to]?.topics.has(topic) !== true || !canHear(at, to)) continue
+          if (reached.has(to) || !following.has(to) || !canHear(at, to)) continue
           reached.add(to)
           const total = delayMs + latency()
           carry(at, to, bytes, total, topic)
@@ -278,7 +280,6 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
         endpoint,
         boot: endpoint.boot(),
         random: ownRandom,
-        topics: new Set(),
         plan: createDialPlan(endpoint.node),
         planWakesAt: null,
         addressed: new Set(),
@@ -288,9 +289,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
       return {
         send: (to, bytes) => send(one, to, bytes),
         publish: (topic, bytes, hearers) => publish(one, topic, bytes, hearers),
-        follow: (topics) => {
-          one.topics = new Set(topics)
-        },
+        follow: (topics) => followers.follow(endpoint.index, topics),
         want: (peers) => {
           for (const { peer, addresses } of peers) {
             const index = indexOf.get(peer)
@@ -303,6 +302,7 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
     },
     detach: (endpoint, isSilent) => {
       attached[endpoint.index] = null
+      followers.follow(endpoint.index, [])
       for (let peer = 0; peer < endpoints.length; peer++) {
         links.believe(endpoint.index, peer, 0)
         const connection = links.believed(peer, endpoint.index)
