@@ -127,6 +127,12 @@ test('who stood still while others doubted somebody reads what waits before it c
     one.tell(dueAt + lateMs + 5, handed(statement(a, 2)))
     assert.equal(one.view(a), 'alive')
   }
+  const asking = met()
+  asking.tell(MET + TICK_MS, ...doubts(a, b))
+  asking.run(MET + TICK_MS)
+  const { deadline = 0 } = asking.state().watches.get(a)?.probe ?? {}
+  asking.tell(deadline + 3_000, { kind: 'wake' })
+  assert.equal(asking.state().watches.get(a)?.lostInARow, 0, 'nor is a probe lost whose answer may wait')
   const awake = met()
   awake.run(doubting(awake) + TICK_MS, OTHERS)
   assert.equal(awake.view(a), 'dead', 'where it was awake it is')
@@ -155,15 +161,11 @@ test('a watcher that was not heard for long, or is reported here, is not waited 
     one.tell(MET, ...before, ...doubts(a, b))
     return one
   }
-  const gone = [c, d].map((peer) => ({ kind: 'disconnected', peer }) as const)
-  assert.equal(judges().state().table.suspicions.get(a)?.checkAt, MET + lan.hearingMs, 'one of four is no majority')
-  // With `b` and this node left, which has no doubt itself, one of two is none either.
-  assert.equal(
-    judges(...gone)
-      .state()
-      .table.suspicions.get(a)?.checkAt,
-    MET + lan.hearingMs,
-  )
+  const checkAt = (one: Watcher): Millis | null | undefined => one.state().table.suspicions.get(a)?.checkAt
+  assert.equal(checkAt(judges()), MET + lan.hearingMs, 'one of four is no majority')
+  const two = handed(report(d, a, 1, 2 ** 20))
+  assert.equal(checkAt(judges(two)), MET + lan.hearingMs, 'nor are two')
+  assert.ok((checkAt(judges({ kind: 'disconnected', peer: c }, two)) ?? 0) <= MET + lan.silent.msMax, 'but of three')
   const own = [c, d].map((subject) => handed(report(self, subject, 1, 2 ** 20 + 7)))
   const waits =
     judges(...own, handed(report(self, a, 1, 2 ** 20 + 9)))
@@ -179,6 +181,9 @@ test('the dead are back by their own word or a watcher’s, not because the witn
     assert.equal(one.view(a), 'dead')
     return one
   }
+  const repeated = dead()
+  repeated.tell(MET + 5_000, handed(statement(a, 1, 5)))
+  assert.equal(repeated.view(a), 'dead', 'what it said may be older than the doubt')
   const silent = dead()
   silent.tell(MET + 5_000, ...[b, c, d].map((peer) => ({ kind: 'disconnected', peer }) as const))
   assert.equal(silent.view(a), 'dead')
@@ -216,6 +221,15 @@ test('who is doubted refutes under an incarnation that is on its disk first, and
   assert.ok(refutes(one.tell(now - 8_999, against(c, incarnation), against(d, incarnation))))
 })
 
+test('who hears that it stands as dead in somebody’s roster refutes', () => {
+  const one = met()
+  const listed = { node: self, incarnation: 1, version: 0, isDead: true }
+  const detail = { part: 0, parts: 1, members: [listed], reports: [] }
+  const digest: MembershipMessage = { kind: 'membership/digest', domain, hash: 1, detail, wantsAnswer: false }
+  one.tell(MET, said(b, digest))
+  assert.equal(one.state().own.incarnation, 2)
+})
+
 test('what is handed over is checked for its author, whoever hands it over', () => {
   const one = met()
   const forged = sealerOf(b).seal(statement(a, 9).message)
@@ -235,8 +249,9 @@ test('a life whose incarnation was said before is left for a higher one', () => 
 
 test('while somebody is in doubt what the others say is compared every two probe intervals', () => {
   const one = met()
-  one.run(MET + 4 * lan.probeMs)
-  const now = MET + 4 * lan.probeMs
+  const now = MET + 12_000
+  one.run(now, [a, ...OTHERS])
+  assert.ok((one.state().syncAt ?? 0) > now + 2 * lan.probeMs)
   one.tell(now, ...doubts(a, b))
   assert.ok((one.state().syncAt ?? 0) <= now + 2 * lan.probeMs)
 })
