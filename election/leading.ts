@@ -28,7 +28,6 @@ import {
   drawTimeout,
   type ElectionEffect,
   type ElectionState,
-  isElector,
   type Leading,
   lineOf,
   otherElectors,
@@ -124,7 +123,7 @@ export function leadOn(state: ElectionState, context: StepContext, out: Election
   const renewed = renewLease(state, now)
   const { role } = renewed
   if (role.kind !== 'leader') return state
-  if (!isElector(state) || now >= role.leaseUntil) return stepDown(state, context, out)
+  if (now >= role.leaseUntil) return stepDown(state, context, out)
   const probation = nextOnProbation(state, role, now)
   const beating = now >= role.heartbeatAt ? beat({ ...renewed, role: { ...role, probation } }, context, out) : renewed
   return announceIfDue(handOverToFitter(changeElectors(beating, context, out), context, out), context, out)

@@ -103,6 +103,9 @@ export const MEMBERSHIP_TIMING: Readonly<Record<MembershipPreset, MembershipTimi
 
 /** Lost probes in a row before a report: one may be a lost message, two are a lost path (a guess). */
 export const PROBES_LOST_TO_REPORT = 2
+/** Who slept reads for so much of a probe timeout before it judges anybody (a guess: 100 ms on `lan`). */
+export const READING_SHARE = 1 / 5
+
 /** How far a slow path may stretch a probe's deadline, in probe timeouts (a guess). */
 export const PROBE_STRETCH_MAX = 5
 /**

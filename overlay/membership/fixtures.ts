@@ -14,10 +14,13 @@ import {
   decodeIncarnation,
   encodeIncarnation,
   incarnationKey,
+  type MemberStatement,
   type MembershipMessage,
   memberKeyPrefix,
   membershipSchemas,
+  type SealedReport,
   type SealedStatement,
+  type WatcherReport,
 } from './messages.ts'
 import type { MemberState } from './roster.ts'
 import type { MembershipEffect, MembershipInput, MembershipState } from './state.ts'
@@ -52,6 +55,37 @@ export function sealerOf(node: NodeId, of: DomainPath = domain): Sealer<Membersh
         signature.join() === checksum(payload).join() ? ok(factsOf(from, of)) : err('bad-signature'),
     },
   )
+}
+
+export function statement(
+  node: NodeId,
+  incarnation: number,
+  version = 0,
+  changes: Partial<MemberStatement> = {},
+): SealedStatement {
+  const base = { kind: 'membership/member', domain, node, incarnation, version, state: 'alive', name: node } as const
+  const message = { ...base, addresses: [], fitness: 0, canLead: true, isRelay: true, ...changes }
+  return sealerOf(node).seal(message) as SealedStatement
+}
+
+export function report(
+  watcher: NodeId,
+  subject: NodeId,
+  incarnation: number,
+  sequence: number,
+  isGood = false,
+): SealedReport {
+  const verdict: WatcherReport['verdict'] = isGood ? 'reachable' : 'unreachable'
+  const message = {
+    kind: 'membership/report',
+    domain,
+    subject,
+    incarnation,
+    verdict,
+    cause: 'probe-lost',
+    sequence,
+  } as const
+  return sealerOf(watcher).seal(message) as SealedReport
 }
 
 interface Member {

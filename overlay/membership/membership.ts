@@ -13,6 +13,7 @@ import {
   MEMBERSHIP_TIMING,
   type MembershipPreset,
   NAME_CHARS_MAX,
+  READING_SHARE,
   REFUTE_GAP_MS_MIN,
 } from './constants.ts'
 import { isAuthentic, onEntries, onHeard, onReportHeard, onStatementHeard } from './intake.ts'
@@ -324,8 +325,8 @@ function forgetTheGone(turn: Turn): void {
 
 /**
  * A step that comes late means that this node slept: the time it slept is nobody else's silence. Every deadline moves
- * by as much, so that what waits in the sockets is read before anyone is judged (Lifeguard's motive, applied to the
- * clock).
+ * by as much, and nobody is judged in this very step: what waits in the sockets is read first (Lifeguard's motive,
+ * applied to the clock).
  */
 function doubtSelfFirst(turn: Turn): void {
   const { timing, doubtedAt, watches, table, health } = turn.state
@@ -334,13 +335,17 @@ function doubtSelfFirst(turn: Turn): void {
   if (dueAt === null) return
   const lateMs = now - Math.max(dueAt, doubtedAt)
   if (lateMs * 2 < timing.probeTimeoutMs) return
+  const readAt = now + timing.probeTimeoutMs * READING_SHARE
+  const shiftOf = (deadline: Millis): Millis => Math.max(lateMs, readAt - deadline)
   const moved = new Map(watches)
   for (const [node, watch] of watches) {
-    const probe = watch.probe === null ? null : { ...watch.probe, deadline: watch.probe.deadline + lateMs }
-    moved.set(node, { ...watch, probe, nextProbeAt: watch.nextProbeAt + lateMs })
+    const { probe, nextProbeAt } = watch
+    const later = probe === null ? null : { ...probe, deadline: probe.deadline + shiftOf(probe.deadline) }
+    moved.set(node, { ...watch, probe: later, nextProbeAt: nextProbeAt + lateMs })
   }
   for (const [node, { since, checkAt }] of table.suspicions) {
-    table.suspicions.set(node, { since: since + lateMs, checkAt: checkAt === null ? null : checkAt + lateMs })
+    const byMs = checkAt === null ? lateMs : shiftOf(checkAt)
+    table.suspicions.set(node, { since: since + byMs, checkAt: checkAt === null ? null : checkAt + byMs })
   }
   const score = healthAfter(health, timing, now, signsOfDelay(lateMs, timing))
   become(turn, { watches: moved, health: score, doubtedAt: now })

@@ -6,41 +6,14 @@ import fc from 'fast-check'
 import { type NodeId, nodeId } from '../kernel/ids.ts'
 import { seededRandom } from '../kernel/random.ts'
 import { REPORTS_PER_SUBJECT_MAX, ROSTER_MAX, STRANGE_SUBJECTS_MAX } from './constants.ts'
-import { domain, sealerOf } from './fixtures.ts'
+import { domain, report, sealerOf, statement } from './fixtures.ts'
 import { createMembership, rosterOf, step } from './membership.ts'
-import type { MemberStatement, SealedReport, SealedStatement, WatcherReport } from './messages.ts'
 import { admitReport, admitStatement, createTable, forget } from './roster.ts'
 import type { MembershipInput, MembershipState } from './state.ts'
 import { tableHash } from './sync.ts'
 
 const self = nodeId('self')
 const members = ['a', 'b', 'c', 'd'].map(nodeId)
-const sealers = new Map(members.map((node) => [node, sealerOf(node)]))
-
-function statement(
-  node: NodeId,
-  incarnation: number,
-  version = 0,
-  changes: Partial<MemberStatement> = {},
-): SealedStatement {
-  const base = { kind: 'membership/member', domain, node, incarnation, version, state: 'alive', name: node } as const
-  const message = { ...base, addresses: [], fitness: 0, canLead: true, isRelay: true, ...changes }
-  return (sealers.get(node) ?? sealerOf(node)).seal(message) as SealedStatement
-}
-
-function report(watcher: NodeId, subject: NodeId, incarnation: number, sequence: number, isGood = false): SealedReport {
-  const verdict: WatcherReport['verdict'] = isGood ? 'reachable' : 'unreachable'
-  const message = {
-    kind: 'membership/report',
-    domain,
-    subject,
-    incarnation,
-    verdict,
-    cause: 'probe-lost',
-    sequence,
-  } as const
-  return (sealers.get(watcher) ?? sealerOf(watcher)).seal(message) as SealedReport
-}
 
 const now = 5_000
 function machineAfter(inputs: readonly MembershipInput[]): MembershipState {
