@@ -1,6 +1,6 @@
-// Votes that are gone for good. Who goes on below without its majority, or loses its disk, says when it is asked that it
-// has no vote, and gets none before a leader makes it an elector again. Where too few votes are left no leader can come
-// out of the line any more, whoever returns: nothing is gained by waiting for that.
+// Votes that are gone for good. Who goes on below without its majority, or loses its disk, says when it is asked that
+// it has no vote, and gets none before a leader makes it an elector again. Where too few votes are left no leader can
+// come out of the line any more, whoever returns: nothing is gained by waiting for that.
 
 import type { ChildId } from '../overlay/kernel/ids.ts'
 import type { StepContext } from '../overlay/kernel/machine.ts'
