@@ -8,6 +8,7 @@ import type { StepContext } from '../overlay/kernel/machine.ts'
 import type { Millis } from '../overlay/kernel/time.ts'
 import { disturbedBy, isFarAhead, votedTwice } from './credibility.ts'
 import { stepDown } from './leading.ts'
+import { barrenPatienceMs, hasLostVote, inquire } from './lost-votes.ts'
 import type { Announcement, Grant } from './messages.ts'
 import { recoveryProblem } from './operator-order.ts'
 import { type Cause, compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
@@ -34,7 +35,9 @@ export function onSilence(state: ElectionState, context: StepContext, out: Elect
   if (state.register === null && !isKnown) return { ...state, standAt: now + state.timing.hintDelayMsMax }
   if (state.register === null)
     return mayFound(state, now) && hasListened(state, now) ? found(state, context, out) : waitOn(state, context)
-  if (!isElector(state)) return isOrphaned(state, now) ? onSilently(state, context, out) : waitOn(state, context)
+  if (!isElector(state) && isOrphaned(state, now)) return onSilently(state, context, out)
+  if (hasLostVote(state)) return inquire(state, context, out)
+  if (!isElector(state)) return waitOn(state, context)
   if (isQuorumLost(state, now)) return onSilently(state, context, out)
   plead(state, context, out)
   return canvass(state, context, out)
@@ -125,6 +128,7 @@ function isOrphaned(state: ElectionState, now: Millis): boolean {
   const silences = (now - state.leaderlessSince) / state.quorumLossMs
   // The only elector was this very child, which waited before it went on below and lost its vote by that.
   if (electors.length === 1 && others.length === 0) return true
+  if (hasLostVote(state) && isBarren(state, now)) return true
   // It was an elector itself, and without the vote that it lost the others are no majority: they wait for one in vain.
   if (others.length < majorityOf(electors.length)) return silences >= 2 + rankOf(state, others)
   const isDeserted = !others.some((child) => isAlive(state, child))
@@ -146,10 +150,17 @@ function isLowestToLead(state: ElectionState): boolean {
  */
 function isQuorumLost(state: ElectionState, now: Millis): boolean {
   if (state.autonomy === 'manual') return false
+  if (isBarren(state, now)) return true
   const electors = electorIds(state.register)
   const voting = electors.filter((child) => isAlive(state, child) && !state.voteless.has(child))
   const patience = (voting.length < majorityOf(electors.length) ? 1 : 2) + rankOf(state, voting)
   return now - state.leaderlessSince >= patience * state.quorumLossMs
+}
+
+/** Whether the line was waited for as long as one is that nobody can lead any more. */
+function isBarren(state: ElectionState, now: Millis): boolean {
+  const patienceMs = barrenPatienceMs(state)
+  return patienceMs !== null && now - state.leaderlessSince >= patienceMs
 }
 
 /** How many living electors go before this child. */

@@ -43,6 +43,8 @@ class Device {
   state: PressureState
   instances: readonly PressedInstance[]
   disk: Uint8Array | null = null
+  /** What a disk that hangs has yet to do; null while it does not. */
+  waiting: PressureEffect[] | null = null
 
   constructor(instances: readonly PressedInstance[] = [], disk: Uint8Array | null = null) {
     this.instances = instances
@@ -65,10 +67,21 @@ class Device {
     return words
   }
 
+  /** The disk goes on. */
+  goesOn(): string[] {
+    const waited = this.waiting ?? []
+    this.waiting = null
+    return waited.flatMap((effect) => this.#carryOut(effect))
+  }
+
   #carryOut(effect: PressureEffect): string[] {
     const name = (key: string): string => key.split('.')[2] ?? ''
     switch (effect.kind) {
       case 'persist':
+        if (this.waiting !== null) {
+          this.waiting.push(effect)
+          return []
+        }
         this.disk = effect.value
         return effect.then.flatMap((then) => this.#carryOut(then))
       case 'limit': {
@@ -103,6 +116,15 @@ for (const [what, reading] of SHORT) {
     assert.equal(device.state.level, 0)
   })
 }
+
+test('limits that a hanging disk held up do not outlive the relief', () => {
+  const device = new Device([instance('web')])
+  device.waiting = []
+  device.read(3, { cpuUsed: 0.95 })
+  device.read(3)
+  assert.equal(device.state.level, 0)
+  assert.deepEqual(device.goesOn(), ['web 1 cores, held', 'web 2 cores'])
+})
 
 test('one calm reading starts the count again, and one between the marks too', () => {
   const device = new Device()

@@ -187,13 +187,17 @@ const restrictedLimits = ({ vcpus, memoryMb }: PressedInstance): RuntimeLimits =
   holdMemory: true,
 })
 
-/** Puts back what was changed and nothing else; only then it is forgotten. */
+/**
+ * Puts back what was changed and nothing else; only then it is forgotten. After the disk, as limits are given: one that
+ * waits for a disk that hangs would come later than what takes it back.
+ */
 function relieve(state: PressureState, instances: readonly PressedInstance[]): Outcome {
   const limited = instances.filter((one) => state.limited.get(one.key) === runOf(one))
   const restored = limited.map((one) => limit(one, { vcpus: one.vcpus, memoryMb: one.memoryMb, holdMemory: false }))
   const next: PressureState = { ...state, level: 0, limited: new Map() }
   const told = tell('pressure-relieved', { level: 0, restored: restored.length })
-  return { state: next, effects: [...restored, persist(next, []), told] }
+  const putBack = restored.length === 0 ? [] : [persist(state, restored)]
+  return { state: next, effects: [...putBack, persist(next, []), told] }
 }
 
 /** One start of one version: the next one has its declared limits again. */

@@ -4,7 +4,7 @@
 import { type Autonomy, createLeaderBook, ELECTION_TIMINGS, ELECTORS_MAX_DEFAULT } from '../../election/index.ts'
 import { unreachable } from '../../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../../overlay/kernel/effect.ts'
-import { chainOf, type DomainPath, type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
+import { chainOf, type DomainPath, type NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
 import { earlier, type Millis } from '../../overlay/kernel/time.ts'
 import type { SignerFacts } from '../../overlay/wire/envelope.ts'
@@ -33,6 +33,7 @@ import { createRecords } from './records.ts'
 import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
 import { createShowing } from './showing.ts'
+import { ofCharter } from './speech.ts'
 import { authorSubmission } from './submission.ts'
 import { concernedBy, createTimetable } from './timetable.ts'
 import { createWhereabouts } from './whereabouts.ts'
@@ -260,12 +261,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         return asking.ask(input.question, at, out)
       case 'reach':
         return neighbours.reach(input.peer, input.domain, at)
-      case 'charter': {
-        const { message, to } = input
-        if (to !== null) out.push({ kind: 'send', to, message })
-        else out.push({ kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] })
-        return
-      }
+      case 'charter':
+        return void out.push(ofCharter(input))
       case 'policy':
         policies.onPolicy(input, out)
         showing.onPolicy(input.policy, out)
@@ -394,6 +391,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       take(input, at)
       spreadAllNews(at)
       settle(at)
+      if (input.kind === 'start') records.handOn((one) => requests.submit(one.message.domain, one, at, out), out)
       spreadAllNews(at)
       seatsAt = hierarchy.wakeAt()
       return isShared ? discreet(out) : out

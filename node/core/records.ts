@@ -33,8 +33,10 @@ import {
   type StorePreset,
   type StoreState,
   type StoreView,
+  slotOf,
   stepGathering,
   stepStore,
+  storePrefix,
   storeWakeAt,
 } from '../../services-registry/index.ts'
 import type { CoreEffect, CoreInput } from './effects.ts'
@@ -71,6 +73,11 @@ export interface Records {
    */
   hold(domains: readonly DomainPath[], connected: readonly NodeId[], ...turn: RecordTurn): readonly SealedRecord[]
   held(): readonly DomainPath[]
+  /**
+   * Specs of this node in stores that are not open after a start: it had its vote when it took them in, and perhaps
+   * nobody else has them. Each is handed to `submit` once, which keeps it from then on.
+   */
+  handOn(submit: (record: SealedRecord) => void, out: CoreEffect[]): void
   /** Grows whenever another spec may count, of any service: what is made of specs need not be made anew before. */
   specRevision(): number
   store(domain: DomainPath): StoreState | null
@@ -241,6 +248,19 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
       return left
     },
     held: () => [...stores.keys()],
+    handOn: (submit, out) => {
+      const isOwn = (record: SealedRecord): boolean => isSpec(record) && record.from === self.node
+      for (const [domain, records] of closed) {
+        for (const record of records.filter(isOwn)) {
+          submit(record)
+          out.push({ kind: 'persist', key: storePrefix(domain) + slotOf(record), value: null, sync: false, then: [] })
+        }
+        closed.set(
+          domain,
+          records.filter((record) => !isOwn(record)),
+        )
+      }
+    },
     specRevision: () => specRevision,
     store: (domain) => stores.get(domain) ?? null,
     view: (domain) => stores.get(domain)?.view ?? null,

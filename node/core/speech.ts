@@ -1,5 +1,5 @@
 // What a seat's election says and wants written, in the words of the node: to whom a message goes that is meant for a
-// child, and which seat hears of a write again.
+// child, and which seat hears of a write again. And to whom news of the charter goes.
 
 import {
   type Announcement,
@@ -9,8 +9,8 @@ import {
   type OwnAnnouncement,
 } from '../../election/index.ts'
 import { invariant, unreachable } from '../../overlay/kernel/assert.ts'
-import type { NodeId } from '../../overlay/kernel/ids.ts'
-import type { CoreEffect, Topic } from './effects.ts'
+import { type NodeId, ROOT } from '../../overlay/kernel/ids.ts'
+import type { CoreEffect, CoreInput, Topic } from './effects.ts'
 import { type HierarchyOptions, type Seat, saidOrHeld } from './seats.ts'
 
 export interface Speech extends Pick<HierarchyOptions, 'face'> {
@@ -53,3 +53,7 @@ function announce(own: OwnAnnouncement, { self, face, topicsFor }: Speech): Core
   const message: Announcement = { kind: 'election/announcement', ...own, node: self, ...face() }
   return { kind: 'author', message, topics: topicsFor(message) }
 }
+
+/** For one member, or for all of them. */
+export const ofCharter = ({ message, to }: Extract<CoreInput, { readonly kind: 'charter' }>): CoreEffect =>
+  to === null ? { kind: 'author', message, topics: [{ domain: ROOT, topic: 'leader' }] } : { kind: 'send', to, message }

@@ -58,3 +58,28 @@ test('a holder that was replaced while it was cut off hands on what it took in m
   )
   assert.equal(known.length, others.length)
 })
+
+test('what a device took in before it lost its vote comes to those who hold the records, at its next start', () => {
+  const stage = setStage({ nodes: 3, clusters: 1 })
+  stage.run(30_000)
+  const name = stage.leaderSeenBy('a1', ROOT) ?? assert.fail('the root is led')
+  const device = stage.device(name)
+  stage.cutOff(name)
+  const spec = serviceOf('lonely', 1)
+  stage.deploy(name, spec)
+  stage.run(200)
+  assert.deepEqual(device.core?.view.unaccepted(), [], 'it holds the records itself')
+  device.cutPower()
+  device.disk.writeNow('election//a', new Uint8Array())
+  stage.heal()
+  stage.run(5_000)
+  device.start()
+  // Enough to meet somebody, and not enough to be an elector again.
+  stage.run(4_000)
+  assert.ok(!device.core?.view.stores().some(({ domain }) => domain === ROOT))
+  for (const other of stage.devices.filter((one) => one !== device)) {
+    const store = other.core?.view.stores().find(({ domain }) => domain === ROOT)
+    assert.notEqual(store?.spec(serviceIdOf(spec)) ?? null, null, other.node)
+  }
+  stage.settle()
+})
