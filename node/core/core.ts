@@ -34,7 +34,7 @@ import { createRequests } from './requests.ts'
 import { createRosterKeeper } from './roster-keeper.ts'
 import { createShowing } from './showing.ts'
 import { authorSubmission } from './submission.ts'
-import { createTimetable, isForSeatsOrRoster } from './timetable.ts'
+import { concernedBy, createTimetable } from './timetable.ts'
 import { createWhereabouts } from './whereabouts.ts'
 
 export interface CoreOptions {
@@ -158,7 +158,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   })
 
   const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
-  const timetable = createTimetable([records, requests, asking, inventories, placing], book, roster.view)
+  const parted = { placing: [inventories, placing], others: [records, requests, asking] }
+  const timetable = createTimetable(parted, book, roster.view)
   /** When the seats want to be woken, as of the end of the last step. */
   let seatsAt = hierarchy.wakeAt()
   const most = { self, book, roster, hierarchy, neighbours, records, requests, placing }
@@ -204,7 +205,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   }
 
   const take = (input: CoreInput, at: StepContext): void => {
-    if (!isForSeatsOrRoster(input)) timetable.touch()
+    timetable.touch(concernedBy(input))
     switch (input.kind) {
       case 'operators':
         isShared = input.count > 1
@@ -285,7 +286,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
     hierarchy.onWake(at, out, news)
     roster.onWake(at, out, news)
     if ((timetable.at() ?? Number.POSITIVE_INFINITY) > at.now) return
-    timetable.touch()
+    timetable.touch('all')
     records.onWake(at, out, news)
     requests.onWake(at, out)
     asking.onWake(at, out)
@@ -304,7 +305,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   /** Tells the machines what another one learned. */
   const spreadNews = (one: News, at: StepContext): void => {
-    timetable.touch()
+    timetable.touch(one.kind === 'inventory-news' ? 'placing' : 'all')
     switch (one.kind) {
       case 'lead':
         tell('leadership-begun', one.domain, { ...one.fence })
@@ -358,7 +359,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
 
   const hold = (held: readonly DomainPath[], at: StepContext): void => {
     followedFor = held
-    timetable.touch()
+    timetable.touch('all')
     if (held.join() !== records.held().join()) {
       const left = records.hold(held, [...neighbours.connected().keys()], at, out, news)
       for (const record of left) requests.submit(record.message.domain, record, at, out)

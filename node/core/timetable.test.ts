@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createTimetable, isForSeatsOrRoster } from './timetable.ts'
+import { concernedBy, createTimetable } from './timetable.ts'
 
 function setUp() {
   const state = { dueAt: 10 as number | null, asked: 0, revision: 0, members: new Map<string, unknown>() }
@@ -14,7 +14,8 @@ function setUp() {
   }
   const later = { wakeAt: () => 50 }
   const book = { revision: () => state.revision }
-  return { state, timetable: createTimetable([later, part], book as never, () => state.members as never) }
+  const parts = { placing: [later], others: [part] }
+  return { state, timetable: createTimetable(parts, book as never, () => state.members as never) }
 }
 
 test('parts that nothing was told are asked once', () => {
@@ -26,8 +27,15 @@ test('a part that was told something is asked again', () => {
   const { state, timetable } = setUp()
   timetable.at()
   state.dueAt = null
-  timetable.touch()
+  timetable.touch('all')
   assert.deepEqual([timetable.at(), state.asked], [50, 2])
+})
+
+test('what placing was told the others are not asked about', () => {
+  const { state, timetable } = setUp()
+  timetable.at()
+  timetable.touch('placing')
+  assert.deepEqual([timetable.at(), state.asked], [10, 1])
 })
 
 test('another leader and another number of members are asked about, whoever was told of them', () => {
@@ -40,16 +48,15 @@ test('another leader and another number of members are asked about, whoever was 
   assert.equal(state.asked, 3)
 })
 
-test('what is said of records and of what runs concerns the parts, and talk of seats and members does not', () => {
-  const said = (kind: string) => isForSeatsOrRoster({ kind: 'message', opened: { message: { kind } } } as never)
-  const kinds = [
-    'election/heartbeat',
-    'membership/probe',
-    'record/spec',
-    'registry/digest',
-    'placement/ask',
-    'node/where',
+test('what is said of records concerns all parts, what devices have those that place, and talk of seats none', () => {
+  const said = (kind: string) => concernedBy({ kind: 'message', opened: { message: { kind } } } as never)
+  const [nobody, placing, all] = [
+    ['election/heartbeat', 'membership/probe'],
+    ['placement/summary', 'placement/aggregate'],
+    ['record/spec', 'registry/digest', 'placement/ask', 'node/where'],
   ]
-  assert.deepEqual(kinds.map(said), [true, true, false, false, false, false])
-  assert.equal(isForSeatsOrRoster({ kind: 'hand-over' } as never), false)
+  assert.deepEqual(nobody?.map(said), ['nobody', 'nobody'])
+  assert.deepEqual(placing?.map(said), ['placing', 'placing'])
+  assert.deepEqual(all?.map(said), ['all', 'all', 'all', 'all'])
+  assert.equal(concernedBy({ kind: 'hand-over' } as never), 'all')
 })
