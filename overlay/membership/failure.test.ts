@@ -67,6 +67,19 @@ test('its watchers together probe a member about once a second, however many the
   }
 })
 
+test('a node probes at one beat, not each whom it watches at another moment', () => {
+  const cluster = createMeetingCluster(30)
+  cluster.run(30_000)
+  const since = cluster.now()
+  cluster.run(60_000)
+  const probes = cluster.log.filter(
+    ({ at, effect }) => at >= since && effect.kind === 'send' && effect.message.kind === 'membership/probe',
+  )
+  const moments = new Set(probes.map(({ at, on }) => `${on} ${at}`))
+  const perNode = [probes.length, moments.size].map((count) => count / 60 / 30) as [number, number]
+  assert.ok(perNode[0] < 0.75 && perNode[1] < 0.4, `${perNode[0]} probes at ${perNode[1]} moments a second`)
+})
+
 test('of two nodes one may die: the lone witness waits the longest, then decides', () => {
   const cluster = createMeetingCluster(2)
   const [one, other] = nodesOf(cluster)
