@@ -83,9 +83,8 @@ export interface Leading {
   readonly progress: ReadonlyMap<ChildId, Progress>
   readonly proposals: readonly Proposal[]
   readonly heartbeatAt: Millis
-  /** When it last spoke to all electors; negative infinity before it did. */
+  /** When it last spoke to all electors, and the time before; negative infinity before it did. */
   readonly spokeAt: Millis
-  /** And the time before that. */
   readonly spokeBefore: Millis
   /** So many times in a row it spoke after all had answered, each of them soon. */
   readonly calmBeats: number
@@ -183,9 +182,7 @@ export type ElectionInput =
   | { readonly kind: 'children'; readonly children: ReadonlyMap<ChildId, ChildFact> }
   | { readonly kind: 'connection-closed'; readonly child: ChildId }
   | { readonly kind: 'connection-open'; readonly child: ChildId }
-  /**
-   * Replaces one key of the domain's memory; `committed` with the token follows, or nothing when leadership is lost.
-   */
+  /** Replaces one key of the domain's memory; `committed` with the token follows, or nothing if leadership is lost. */
   | { readonly kind: 'propose'; readonly key: string; readonly value: Uint8Array; readonly token: string }
   /**
    * An announcement of this domain that proves itself (checkProof) and is not this node's own, whether or not the

@@ -85,13 +85,13 @@ test('who votes above is handed the signs of life, and nobody what everybody is 
   assert.deepEqual(receivers(handed(sealed(announcement(3, { term: 2 })))), [])
 })
 
-test('of many children each is told again less often, and twice while it is believed', () => {
+test('of many children each is told again less often, and still while it is believed', () => {
   for (const timing of [lan, wan, metered]) {
     assert.equal(retoldEvery(1, timing), RETOLD_EVERY)
     const most = retoldEvery(10_000, timing)
-    assert.ok(most === RETOLD_EVERY || 2 * most * timing.announceMs <= timing.quorumLossMs.above, `${most}`)
+    assert.ok(most === RETOLD_EVERY || (most + 1) * timing.announceMs <= timing.quorumLossMs.above, `${most}`)
   }
-  assert.equal(retoldEvery(50, lan), 10)
+  assert.equal(retoldEvery(50, lan), 15)
 })
 
 test('everybody hears of electors once no more of them came, and of a leader once it may give orders', () => {

@@ -16,10 +16,13 @@ import type { CoreEffect, Topic } from './effects.ts'
  */
 export const RETOLD_EVERY = 7
 /**
- * Of many children nobody is told again more often than this, in all; but of each of them twice within the patience. A
- * guess: what two heartbeats of an elector cost in the same time.
+ * Of many children nobody is told again more often than this, in all; but of each of them within the patience. A guess:
+ * what three heartbeats of an elector cost in the same time. Who misses it once holds on to that leader all the same,
+ * but would for a while believe another one of no kin.
  */
-const RETOLD_INTERVAL_MS: Millis = 2_000
+const RETOLD_INTERVAL_MS: Millis = 3_000
+/** The part of the patience after which each child is told of again. */
+const RETOLD_WITHIN = 0.9
 
 for (const { announceMs, quorumLossMs } of Object.values(ELECTION_TIMINGS)) {
   invariant(RETOLD_EVERY * announceMs < quorumLossMs.above, 'a leader is told again while it is believed')
@@ -27,7 +30,7 @@ for (const { announceMs, quorumLossMs } of Object.values(ELECTION_TIMINGS)) {
 
 /** With each how many announcements everybody is told again, where the parent has so many children. */
 export function retoldEvery(children: number, { announceMs, quorumLossMs }: ElectionTiming): number {
-  const most = Math.max(RETOLD_EVERY, Math.floor(quorumLossMs.above / 2 / announceMs))
+  const most = Math.max(RETOLD_EVERY, Math.floor((quorumLossMs.above * RETOLD_WITHIN) / announceMs))
   return Math.min(most, Math.max(RETOLD_EVERY, Math.ceil((children * RETOLD_INTERVAL_MS) / announceMs)))
 }
 

@@ -160,11 +160,8 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
   })
 
   const domainOf = (peer: NodeId): DomainPath | null => neighbours.connected().get(peer)?.domain ?? null
-  const timetable = createTimetable(
-    { placing: [inventories, placing], others: [records, requests, asking] },
-    book,
-    roster.view,
-  )
+  const parted = { placing: [inventories, placing], others: [records, requests, asking] }
+  const timetable = createTimetable(parted, book, roster.view)
   /** When the seats want to be woken, as of the end of the last step. */
   let seatsAt = hierarchy.wakeAt()
   const most = { self, book, roster, hierarchy, neighbours, records, requests, placing }

@@ -110,6 +110,8 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
   /** The services whose spec came here from its author, by domain. */
   const takenIn = new Map<DomainPath, Set<ServiceId>>()
   let specRevision = 0
+  /** Who holds the records of a domain above, by its children. */
+  const holdersBelow = new Map<DomainPath, Map<DomainPath, ReadonlySet<NodeId>>>()
 
   const gathering = createGathering()
 
@@ -224,7 +226,21 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
   const holdersOf = (domain: DomainPath): readonly NodeId[] => {
     if (domain === self.domain) return members()
     const children = [...book.domains()].filter((child) => parentOf(child) === domain)
-    return [...new Set(children.flatMap(nodesBelow))]
+    const below = new Map(children.map((child) => [child, new Set(nodesBelow(child))]))
+    holdersBelow.set(domain, below)
+    return [...new Set([...below.values()].flatMap((nodes) => [...nodes]))]
+  }
+
+  /** Who came to hold a domain's records and who does not any more, as a child of it is led or elected otherwise. */
+  const noteHolders = (domain: DomainPath, child: DomainPath, ...turn: RecordTurn): void => {
+    const below = holdersBelow.get(domain) ?? new Map<DomainPath, ReadonlySet<NodeId>>()
+    const [before, after] = [below.get(child) ?? NOBODY, new Set(nodesBelow(child))]
+    holdersBelow.set(domain, below.set(child, after))
+    for (const node of before) {
+      const isElsewhere = [...below.values()].some((nodes) => nodes.has(node))
+      if (!isElsewhere) feed(domain, { kind: 'holder', node, isThere: false }, ...turn)
+    }
+    for (const node of after) if (!before.has(node)) feed(domain, { kind: 'holder', node, isThere: true }, ...turn)
   }
 
   const nodesBelow = (child: ChildId): readonly NodeId[] => {
@@ -283,8 +299,8 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     },
     onHolders: (changed, ...turn) => {
       for (const domain of [...stores.keys()]) {
-        if (domain !== self.domain && isWithin(changed, domain))
-          feed(domain, { kind: 'holders', nodes: holdersOf(domain) }, ...turn)
+        if (domain !== self.domain && domain !== changed && isWithin(changed, domain))
+          noteHolders(domain, childTowards(domain, changed, self.node) as DomainPath, ...turn)
       }
     },
     onMember: (node, isHere, ...turn) => feed(self.domain, { kind: 'holder', node, isThere: isHere }, ...turn),
@@ -305,6 +321,8 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
 
 const settlingIn = ({ settling }: StoreState): readonly SealedRecord<SpecRecord>[] =>
   [...settling.values()].map(({ record }) => record)
+
+const NOBODY: ReadonlySet<NodeId> = new Set()
 
 /** The child domain of `domain` on the way to the cluster; null in the cluster itself. */
 function domainBelow(domain: DomainPath, cluster: DomainPath): DomainPath | null {

@@ -48,7 +48,7 @@ test('another leader and another number of members are asked about, whoever was 
   assert.equal(state.asked, 3)
 })
 
-test('what is said of records concerns all parts, of what devices have those that place, and talk of seats nobody', () => {
+test('what is said of records concerns all parts, what devices have those that place, and talk of seats none', () => {
   const said = (kind: string) => concernedBy({ kind: 'message', opened: { message: { kind } } } as never)
   const [nobody, placing, all] = [
     ['election/heartbeat', 'membership/probe'],

@@ -91,9 +91,9 @@ function onReport(turn: Turn, opened: SealedReport): boolean {
  */
 export function onHeard(turn: Turn, peer: NodeId): void {
   const { table, self, timing } = turn.state
-  if (peer === self || !table.entries.has(peer)) return
-  const { now } = turn.context
   const wasHeardAt = table.heardAt.get(peer)
+  if (wasHeardAt === undefined && (peer === self || !table.entries.has(peer))) return
+  const { now } = turn.context
   table.heardAt.set(peer, now)
   if (wasHeardAt === undefined || now >= wasHeardAt + timing.hearingMs) judgeAll(turn)
 }

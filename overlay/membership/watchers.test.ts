@@ -70,6 +70,14 @@ test('who watches and who is watched are two readings of the same rings', () => 
   fc.assert(property, { seed: 20261122, numRuns: 200 })
 })
 
+test('who watches is watched, but where a neighbour was passed over', () => {
+  const all = nodes(50)
+  const rings = buildRings(all)
+  const pairs = all.flatMap((subject) => watchersIn(rings, subject).map((watcher) => [watcher, subject] as const))
+  const oneWay = pairs.filter(([watcher, subject]) => !watchersIn(rings, watcher).includes(subject))
+  assert.ok(oneWay.length <= pairs.length / 20, `${oneWay.length} of ${pairs.length}`)
+})
+
 test('no node of a thousand watches more than a few times its share', () => {
   const all = nodes(1_000)
   const rings = buildRings(all)

@@ -1,7 +1,7 @@
-// Who watches whom. Everyone stands on four rings, in an order of its own on each; on each ring the next one watches
-// you. So nobody hands out duties, a change moves few of them, and the watchers of two nodes are seldom the same (an
-// expander). After Rapid (Suresh et al., ATC'18, expander-based monitoring), but with distinct watchers: a ring's
-// next that is taken is passed over.
+// Who watches whom. Everyone stands on two rings, in an order of its own on each; on each ring both neighbours watch
+// you, and you watch them, so that a probe is a sign of life for both. Nobody hands out duties, a change moves few of
+// them, and the watchers of two nodes are seldom the same (an expander). After Rapid (Suresh et al., ATC'18,
+// expander-based monitoring), but with distinct watchers: a neighbour that is taken is passed over.
 
 import type { NodeId } from '../kernel/ids.ts'
 import { WATCHERS_PER_NODE } from './constants.ts'
@@ -44,7 +44,10 @@ export function updateRings(before: Rings, node: NodeId, isMember: boolean): Rin
 }
 
 /** With so few that everybody watches everybody, no ring is needed. */
-const ringsFor = (members: number): number => (members > WATCHERS_PER_NODE + 1 ? WATCHERS_PER_NODE : 0)
+const ringsFor = (members: number): number => (members > WATCHERS_PER_NODE + 1 ? WATCHERS_PER_NODE / WAYS.length : 0)
+
+/** Both ways round a ring: to the next one, and to the one before. */
+const WAYS = [1, -1] as const
 
 const seatOn = (ring: number, node: NodeId): Seat => ({ hash: hashText(node, ring + 1), node })
 
@@ -57,26 +60,37 @@ export function watchersIn(rings: Rings, subject: NodeId): readonly NodeId[] {
   if (rings.seats.length === 0) return rings.members.filter((node) => node !== subject)
   const chosen: NodeId[] = []
   rings.seats.forEach((seats, ring) => {
-    const start = firstAfter(seats, { hash: hashText(subject, ring + 1), node: subject })
-    for (let step = 0; step < seats.length; step++) {
-      const seat = seats[(start + step) % seats.length]
-      if (seat === undefined || seat.node === subject || chosen.includes(seat.node)) continue
-      chosen.push(seat.node)
-      break
+    const place = indexIn(seats, seatOn(ring, subject), compareSeats)
+    const isThere = seats[place]?.node === subject
+    for (const way of WAYS) {
+      // Whoever is off the ring stands before the seat that has its place.
+      const first = way === 1 && !isThere ? place : place + way
+      for (let step = 0; step < seats.length; step++) {
+        const { node } = seatAt(seats, first + way * step)
+        if (node === subject || chosen.includes(node)) continue
+        chosen.push(node)
+        break
+      }
     }
   })
   return chosen
 }
 
+/** Counted on around the ring, both ways. */
+const seatAt = (seats: readonly Seat[], index: number): Seat => seats.at(index % seats.length) as Seat
+
 /**
- * Whom `watcher` watches, among the members and those `others` that are none. On the first ring it is the next one of
- * whoever stands right before it; on each further ring one more may have been passed over.
+ * Whom `watcher` watches, among the members and those `others` that are none. It was the first choice of whoever stands
+ * right before it on the first ring; for each further choice one more may have been passed over.
  */
 export function watchedIn(rings: Rings, others: Iterable<NodeId>, watcher: NodeId): readonly NodeId[] {
   const near = new Set<NodeId>(rings.seats.length === 0 ? rings.members : [])
   rings.seats.forEach((seats, ring) => {
     const place = indexIn(seats, seatOn(ring, watcher), compareSeats)
-    for (let back = 1; back <= ring + 1; back++) near.add((seats.at((place - back) % seats.length) as Seat).node)
+    for (const [turn, way] of WAYS.entries()) {
+      const passedOver = ring * WAYS.length + turn
+      for (let back = 1; back <= passedOver + 1; back++) near.add(seatAt(seats, place - way * back).node)
+    }
   })
   for (const node of others) near.add(node)
   return [...near].filter((subject) => subject !== watcher && watchersIn(rings, subject).includes(watcher))
@@ -96,13 +110,6 @@ export function hashText(text: string, seed: number): number {
 }
 
 const compareSeats = (a: Seat, b: Seat): number => a.hash - b.hash || (a.node < b.node ? -1 : a.node > b.node ? 1 : 0)
-
-/** The index of the first seat after `seat`; the length of the ring where there is none. */
-function firstAfter(seats: readonly Seat[], seat: Seat): number {
-  const at = indexIn(seats, seat, compareSeats)
-  const there = seats[at]
-  return there !== undefined && compareSeats(there, seat) === 0 ? at + 1 : at
-}
 
 /** The index of an item in a sorted list, or where it would stand, by bisection. */
 function indexIn<T>(sorted: readonly T[], item: T, compare: (a: T, b: T) => number): number {

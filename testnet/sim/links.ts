@@ -25,6 +25,8 @@ export function createLinks(count: number): Links {
   const beliefs = Array.from({ length: count }, () => new Map<number, number>())
   const blocks = Array.from({ length: count }, () => new Map<number, number>())
   let opened = 0
+  /** How many pairs are blocked: mostly none, and that is quickly said. */
+  let blocked = 0
   return {
     believed: (from, to) => beliefs[from]?.get(to) ?? 0,
     peersOf: (from) => (beliefs[from] ?? NONE).keys(),
@@ -38,16 +40,19 @@ export function createLinks(count: number): Links {
       else beliefs[from]?.set(to, connection)
     },
     block: (from, to) => {
-      blocks[from]?.set(to, (blocks[from]?.get(to) ?? 0) + 1)
+      const before = blocks[from]?.get(to) ?? 0
+      if (before === 0) blocked += 1
+      blocks[from]?.set(to, before + 1)
     },
     unblock: (from, to) => {
       const left = (blocks[from]?.get(to) ?? 0) - 1
       if (left > 0) blocks[from]?.set(to, left)
-      else blocks[from]?.delete(to)
+      else if (blocks[from]?.delete(to) === true) blocked -= 1
     },
-    isBlocked: (from, to) => blocks[from]?.has(to) === true,
+    isBlocked: (from, to) => blocked > 0 && blocks[from]?.has(to) === true,
     clearBlocks: () => {
       for (const ofOne of blocks) ofOne.clear()
+      blocked = 0
     },
   }
 }
