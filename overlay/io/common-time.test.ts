@@ -6,7 +6,7 @@ import { keepCommonTime, takeHeartbeat } from './common-time.ts'
 import { clockwork } from './fixture-clockwork.ts'
 import { createBareNode } from './fixtures.ts'
 
-test('gossipsub and the DHT do by our clock what they did by theirs, each as often, and nothing by their own', async () => {
+test('gossipsub and the DHT do by our clock what they did by theirs, and nothing by their own', async () => {
   const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
   const clock = clockwork(50)
   const node = await createBareNode()

@@ -1,10 +1,10 @@
-// What libp2p's services do by clocks of their own is done at the moments at which this process wakes anyway (wakes.ts):
-// each wake of an idle node costs more than most of what is done in it, and these three were a sixth of them.
+// What libp2p's services do by clocks of their own is done at the moments at which this process wakes anyway
+// (wakes.ts): each wake of an idle node costs more than most of what is done in it, and these were a sixth of them.
 
 import { invariant } from '../kernel/assert.ts'
 import { type Wakes, wakes } from './wakes.ts'
 
-/** As libp2p does them: gossipsub's heartbeat, its decay (GOSSIP_DECAY in create-libp2p.ts), the DHT's nearest peers. */
+/** As libp2p does them: gossipsub's heartbeat, its decay (GOSSIP_DECAY in create-libp2p.ts), the DHT's near peers. */
 const GOSSIP_HEARTBEAT_MS = 1_000
 export const GOSSIP_DECAY_MS = 5_000
 const NEAREST_PEERS_MS = 5_000
