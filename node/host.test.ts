@@ -68,7 +68,10 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
         log.push(`send ${to}`)
         sent.push(bytes)
       },
-      publish: (topic, _bytes, hearers) => log.push(`publish ${topic} to ${hearers?.join() ?? 'whoever follows'}`),
+      publish: (topic, _bytes, hearers) => {
+        const whom = hearers?.areAll ? hearers.nodes.join() : `whoever follows, near ones ${hearers?.nodes.join()}`
+        log.push(`publish ${topic} to ${whom}`)
+      },
       follow: (topics) => log.push(`follow ${topics.join()}`),
       want: (peers) => log.push(`want ${peers.length}`),
       fetchCredential: (_hash, from, done) => {
@@ -173,7 +176,7 @@ test('what a node authors is told to itself and published, in its cluster to mem
   )
   host.input({ kind: 'start' })
   const near = `publish /coppice/${FEDERATION}/a/leader to ${SELF.node},${PEER.node}`
-  const above = `publish /coppice/${FEDERATION}/leader to whoever follows`
+  const above = `publish /coppice/${FEDERATION}/leader to whoever follows, near ones ${SELF.node},${PEER.node}`
   assert.deepEqual(log, ['input start', near, above, 'input message'])
 })
 

@@ -3,6 +3,7 @@
 // of its own.
 
 import type { CharterMessage } from '../bootstrap/messages.ts'
+import type { Hearers } from '../overlay/hearers.ts'
 import { unreachable } from '../overlay/kernel/assert.ts'
 import type { DomainEvent } from '../overlay/kernel/effect.ts'
 import type { DomainPath, FederationId, NodeId } from '../overlay/kernel/ids.ts'
@@ -36,8 +37,8 @@ export interface HostPorts {
   readonly disk: { write(key: string, value: Uint8Array | null, sync: boolean, done: () => void): void }
   readonly network: {
     send(to: NodeId, bytes: Uint8Array): void
-    /** `hearers` are all who may follow the topic; null where not all need be connected to this node. */
-    publish(topic: string, bytes: Uint8Array, hearers: readonly NodeId[] | null): void
+    /** `hearers` are who may follow the topic; null where not all of the cluster need be connected to this node. */
+    publish(topic: string, bytes: Uint8Array, hearers: Hearers | null): void
     follow(topics: readonly string[]): void
     want(peers: readonly WantedNode[]): void
     /** Asks a peer for a credential, and calls back with whether it is known now. */
@@ -177,9 +178,10 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
 
   const spread = (opened: Opened<CoreMessage>, topics: readonly Topic[]): void => {
     if (!isSendable(opened)) return
+    const nodes = membersOfMesh(core.view.roster())
     for (const topic of topics) {
       // Nobody else follows what a cluster says to itself.
-      const hearers = topic.domain === core.view.self.domain ? membersOfMesh(core.view.roster()) : null
+      const hearers = nodes === null ? null : { nodes, areAll: topic.domain === core.view.self.domain }
       network.publish(topicOf(federation, topic), opened.bytes, hearers)
     }
   }

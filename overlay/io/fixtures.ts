@@ -34,10 +34,14 @@ export const createBareNode = async (parts: Partial<Libp2pOptions> = {}): Promis
     ...parts,
   })
 
-export const factsOf = (node: NodeId, capabilities: readonly string[] = ['work', 'lead']): SignerFacts => ({
+export const factsOf = (
+  node: NodeId,
+  capabilities: readonly string[] = ['work', 'lead'],
+  domain = '/berlin' as DomainPath,
+): SignerFacts => ({
   node,
   operator: 'uTest' as OperatorId,
-  domain: '/berlin' as DomainPath,
+  domain,
   capabilities,
   labels: {},
   expiresAt: 4_102_444_800_000,

@@ -261,6 +261,7 @@ async function start(parts: Parts): Promise<NetworkPort> {
     patienceMs: options.gossipPatienceMs ?? 0,
     counters,
     onHeard: parts.paths.roundTrips.heard,
+    domainOf: (peer) => parts.connections.member(peer)?.facts.domain ?? null,
     onMessage: options.events.onMessage,
   })
   listenForDiscoveries(parts)

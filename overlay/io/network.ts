@@ -3,6 +3,7 @@
 // checked.
 
 import type { Duplex } from 'node:stream'
+import type { Hearers } from '../hearers.ts'
 import type { NodeId } from '../kernel/ids.ts'
 import type { Result } from '../kernel/result.ts'
 import type { NotDirect } from '../not-direct.ts'
@@ -87,9 +88,6 @@ export interface Gate {
   isRevoked(peer: NodeId): boolean
 }
 
-/** All who may follow a topic, where that is known. */
-export type Hearers = readonly NodeId[] | null
-
 export interface NetworkPort {
   readonly self: NodeId
   /** Multiaddrs, each with `/p2p/<id>`, under which others may reach this node. */
@@ -101,8 +99,11 @@ export interface NetworkPort {
    * full.
    */
   send(to: NodeId, bytes: Uint8Array): void
-  /** To all who follow the topic; who hears it hands it on, unless all of `hearers` hear it from this node itself. */
-  publish(topic: string, bytes: Uint8Array, hearers?: Hearers): void
+  /**
+   * To all who follow the topic; who hears it hands it on, unless all of `hearers` hear it from this node itself, and
+   * it knows of no others.
+   */
+  publish(topic: string, bytes: Uint8Array, hearers?: Hearers | null): void
   /** The topics to receive from now on; others are left. */
   follow(topics: readonly string[]): void
   /** The peers to stay connected to; others are left alone until they idle out. */

@@ -10,6 +10,7 @@ import {
   wakeAt as dialPlanWakeAt,
   step as stepDialPlan,
 } from '../../overlay/dial-plan.ts'
+import type { Hearers } from '../../overlay/hearers.ts'
 import { invariant } from '../../overlay/kernel/assert.ts'
 import type { NodeId } from '../../overlay/kernel/ids.ts'
 import type { StepContext } from '../../overlay/kernel/machine.ts'
@@ -147,14 +148,14 @@ export function createNetwork(agenda: Agenda, random: Random, endpoints: readonl
    * Hop by hop over open connections between followers; each hop takes its time and may lose the message for its
    * receiver. Where all `hearers` are one hop away there is no other.
    */
-  const publish = (from: Attached, topic: string, bytes: Uint8Array, hearers: readonly NodeId[] | null): void => {
+  const publish = (from: Attached, topic: string, bytes: Uint8Array, hearers: Hearers | null): void => {
     const following = followers.of(topic)
     const reached = new Set([from.endpoint.index])
     const near = new Set<NodeId>([from.endpoint.node])
     for (const peer of links.peersOf(from.endpoint.index)) {
       if (following.has(peer)) near.add((endpoints[peer] as Endpoint).node)
     }
-    const isHeardByAll = hearers?.every((hearer) => near.has(hearer)) ?? false
+    const isHeardByAll = hearers?.areAll === true && hearers.nodes.every((hearer) => near.has(hearer))
     let frontier: { readonly at: number; readonly delayMs: Millis }[] = [{ at: from.endpoint.index, delayMs: 0 }]
     while (frontier.length > 0) {
       const next: typeof frontier = []
