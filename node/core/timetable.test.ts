@@ -53,3 +53,13 @@ test('what is said of records and of what runs concerns the parts, and talk of s
   assert.deepEqual(kinds.map(said), [true, true, false, false, false, false])
   assert.equal(isForSeatsOrRoster({ kind: 'hand-over' } as never), false)
 })
+
+test('a timetable that was not told of what a part was told is found out', () => {
+  const { state, timetable } = setUp()
+  timetable.at()
+  assert.equal(timetable.isTrue(), true)
+  state.dueAt = 5
+  assert.equal(timetable.isTrue(), false)
+  timetable.touch()
+  assert.equal(timetable.isTrue(), true)
+})

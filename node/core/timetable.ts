@@ -11,6 +11,8 @@ export interface Timetable {
   touch(): void
   /** The earliest moment that one of the parts wants; null for none. */
   at(): Millis | null
+  /** Whether that is what the parts would say if they were asked now. */
+  isTrue(): boolean
 }
 
 /** A part asks of nobody but the leader book, and how many members there are, when it is due. */
@@ -20,16 +22,19 @@ export function createTimetable(
   roster: () => RosterView,
 ): Timetable {
   let known: { readonly at: Millis | null; readonly book: number; readonly members: number } | null = null
+  const ask = (): Millis | null => earliest(...parts.map((part) => part.wakeAt()))
+  const at = (): Millis | null => {
+    const [revision, members] = [book.revision(), roster().size]
+    if (known === null || known.book !== revision || known.members !== members)
+      known = { at: ask(), book: revision, members }
+    return known.at
+  }
   return {
     touch: () => {
       known = null
     },
-    at: () => {
-      const [revision, members] = [book.revision(), roster().size]
-      if (known === null || known.book !== revision || known.members !== members)
-        known = { at: earliest(...parts.map((part) => part.wakeAt())), book: revision, members }
-      return known.at
-    },
+    at,
+    isTrue: () => at() === ask(),
   }
 }
 
