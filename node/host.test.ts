@@ -24,7 +24,6 @@ import {
 
 const SELF = factsOf('self', '/a')
 const PEER = factsOf('peer', '/a')
-const roster = new Map([SELF, PEER].map(({ node }) => [node, { node, state: 'alive' }]))
 const where = (name: string): CoreMessage => ({ kind: 'node/where', domain: '/a' as never, node: name as NodeId })
 const send = (to: NodeId, name: string): CoreEffect => ({ kind: 'send', to, message: where(name) })
 const say = (name: string): CoreEffect => ({ kind: 'emit', event: { name, level: 'info', fields: {} } })
@@ -46,7 +45,7 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
       return answer(input)
     },
     wakeAt: () => wakeAt,
-    view: { self: SELF, roster: () => roster } as unknown as Core['view'],
+    view: { self: SELF } as unknown as Core['view'],
   }
   const ports: HostPorts = {
     clock: {
@@ -69,8 +68,8 @@ function hostWith(answer: (input: CoreInput) => readonly CoreEffect[], verify?: 
         sent.push(bytes)
       },
       publish: (topic, _bytes, hearers) => {
-        const whom = hearers?.areAll ? hearers.nodes.join() : `whoever follows, near ones ${hearers?.nodes.join()}`
-        log.push(`publish ${topic} to ${whom}`)
+        const near = hearers === null ? '' : `, near ones ${hearers.nodes.join()}`
+        log.push(`publish ${topic} to ${hearers?.areAll ? hearers.nodes.join() : `whoever follows${near}`}`)
       },
       follow: (topics) => log.push(`follow ${topics.join()}`),
       want: (peers) => log.push(`want ${peers.length}`),
@@ -172,12 +171,19 @@ test('what a node sends to itself comes back as a message and stays off the netw
 test('what a node authors is told to itself and published, in its cluster to members that are known', () => {
   const topics = ['/a', '/'].map((domain) => ({ domain: domain as never, topic: 'leader' as const }))
   const { host, log } = hostWith(({ kind }) =>
-    kind === 'start' ? [{ kind: 'author', message: where('x'), topics }] : [],
+    kind === 'start'
+      ? [
+          { kind: 'author', message: where('x'), topics: topics.slice(0, 1) },
+          { kind: 'hearers', members: [SELF.node, PEER.node] },
+          { kind: 'author', message: where('y'), topics },
+        ]
+      : [],
   )
   host.input({ kind: 'start' })
+  const early = `publish /coppice/${FEDERATION}/a/leader to whoever follows`
   const near = `publish /coppice/${FEDERATION}/a/leader to ${SELF.node},${PEER.node}`
   const above = `publish /coppice/${FEDERATION}/leader to whoever follows, near ones ${SELF.node},${PEER.node}`
-  assert.deepEqual(log, ['input start', near, above, 'input message'])
+  assert.deepEqual(log, ['input start', early, near, above, 'input message', 'input message'])
 })
 
 test('an input that comes up during a step waits until the step is over', () => {

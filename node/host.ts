@@ -16,7 +16,6 @@ import type { SealedRecord } from '../services-registry/index.ts'
 import type { Answer } from './core/asking.ts'
 import type { Core } from './core/core.ts'
 import type { CoreEffect, CoreInput, CoreMessage, ResolvedService, Topic, WantedNode } from './core/effects.ts'
-import { membersOfMesh } from './core/neighbours.ts'
 
 /** Envelopes that wait for their signer's credential; beyond it they are dropped, and come again by anti-entropy. */
 export const ENVELOPES_WAITING_MAX = 256
@@ -96,6 +95,8 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
   const queue: CoreInput[] = []
   /** What the peers proved that are connected now: on whose word alone their talk is believed. */
   const speakers = new Map<NodeId, SignerFacts>()
+  /** The members of this node's cluster, where all of them need be connected to this node. */
+  let members: readonly NodeId[] | null = null
   let isBusy = false
   let isStopped = false
   let waiting = 0
@@ -153,6 +154,9 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
         return network.want(effect.peers)
       case 'follow':
         return network.follow(effect.topics.map((topic) => topicOf(federation, topic)))
+      case 'hearers':
+        members = effect.members
+        return
       case 'charter':
         return listener.onCharter(effect.message, effect.from)
       case 'audit':
@@ -178,10 +182,9 @@ export function createHost({ self, federation, core, sealer, ports }: HostOption
 
   const spread = (opened: Opened<CoreMessage>, topics: readonly Topic[]): void => {
     if (!isSendable(opened)) return
-    const nodes = membersOfMesh(core.view.roster())
     for (const topic of topics) {
       // Nobody else follows what a cluster says to itself.
-      const hearers = nodes === null ? null : { nodes, areAll: topic.domain === core.view.self.domain }
+      const hearers = members === null ? null : { nodes: members, areAll: topic.domain === core.view.self.domain }
       network.publish(topicOf(federation, topic), opened.bytes, hearers)
     }
   }

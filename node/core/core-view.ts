@@ -17,6 +17,7 @@ import type { Records } from './records.ts'
 import type { Requests } from './requests.ts'
 import type { RosterKeeper } from './roster-keeper.ts'
 import type { Hierarchy, SeatView } from './seats.ts'
+import type { Timetable } from './timetable.ts'
 
 /** What others may look at; nothing in it may be changed. */
 export interface CoreView {
@@ -49,6 +50,8 @@ export interface CoreView {
   statedName(peer: NodeId): string | null
   /** Devices of this operator in other clusters, as far as their names were told. */
   ownElsewhere(): Iterable<NodeId>
+  /** Whether it wakes up when one of its parts is due: for whoever checks that it never sleeps on. */
+  isOnTime(): boolean
 }
 
 /** The parts that it looks into. */
@@ -65,6 +68,7 @@ interface Seen {
   readonly placing: Placing
   readonly intake: IntakeKeeper
   readonly requests: Requests
+  readonly timetable: Timetable
   readonly domainOf: CoreView['domainOf']
   readonly roundTrips: ReadonlyMap<NodeId, Millis>
 }
@@ -93,4 +97,5 @@ export const coreView = (
   addressesOf: parts.neighbours.addressesOf,
   statedName: (peer) => parts.neighbours.statementOf(peer)?.message.name || parts.names.nameOf(peer),
   ownElsewhere: parts.names.nodes,
+  isOnTime: parts.timetable.isTrue,
 })

@@ -394,6 +394,6 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
       return isShared ? discreet(out) : out
     },
     wakeAt: () => earlier(earlier(seatsAt, roster.wakeAt()), timetable.at()),
-    view: coreView(options, { ...seen, placing, intake, requests, domainOf, roundTrips }),
+    view: coreView(options, { ...seen, placing, intake, requests, timetable, domainOf, roundTrips }),
   }
 }

@@ -72,6 +72,8 @@ export type CoreEffect =
   /** The peers to be connected to, and the topics to follow, from now on. */
   | { readonly kind: 'want'; readonly peers: readonly WantedNode[] }
   | { readonly kind: 'follow'; readonly topics: readonly Topic[] }
+  /** Who may follow the cluster's topics from now on; null where not all of them need be connected to this node. */
+  | { readonly kind: 'hearers'; readonly members: readonly NodeId[] | null }
   /** A member says what is new in the charter, or wants to know: for whoever keeps ours. */
   | { readonly kind: 'charter'; readonly message: CharterMessage; readonly from: NodeId }
   /** A record that is kept when a later one takes its place; `isStep` where it is not only a later word on its use. */

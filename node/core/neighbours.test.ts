@@ -6,9 +6,9 @@ import { type Announcement, createLeaderBook, type LeaderBookView } from '../../
 import type { DomainPath, NodeId } from '../../overlay/kernel/ids.ts'
 import { seededRandom } from '../../overlay/kernel/random.ts'
 import type { Millis, UnixMillis } from '../../overlay/kernel/time.ts'
-import type { SealedStatement } from '../../overlay/membership/index.ts'
+import type { RosterView, SealedStatement } from '../../overlay/membership/index.ts'
 import type { CoreEffect } from './effects.ts'
-import { createNeighbours, REACHED_MS, topicsOf } from './neighbours.ts'
+import { createNeighbours, FULL_MESH_NODES_MAX, REACHED_MS, topicsOf } from './neighbours.ts'
 import { createWorld, factsOf, trustingSealer } from './world.test-kit.ts'
 
 const SELF = factsOf('self', '/a')
@@ -240,4 +240,30 @@ test('what is said to be wanted is what it would be if it were worked out anew a
       assert.deepEqual(said.toSorted(), wantedNames(mind.wanted(1_000, paths)).toSorted(), `seed ${seed}, ${turn}`)
     }
   }
+})
+
+test('who hears what a cluster says to itself is told when members come and go, and of a large one nobody', () => {
+  const roster = new Map<NodeId, { node: NodeId; state: string }>()
+  const mind = createNeighbours({
+    self: SELF,
+    book: createLeaderBook(),
+    roster: () => roster as unknown as RosterView,
+    watchPartners: () => NOBODY,
+    seeds: [],
+  })
+  const told = (...changes: readonly (readonly [NodeId, string])[]): readonly (number | null)[] => {
+    for (const [node, state] of changes) {
+      roster.set(node, { node, state })
+      mind.onMember(node)
+    }
+    const out: CoreEffect[] = []
+    mind.onSettled(1_000, [], out)
+    return out.flatMap((one) => (one.kind === 'hearers' ? [one.members?.length ?? null] : []))
+  }
+  assert.deepEqual(told([SELF.node, 'alive'], ['n1' as NodeId, 'alive']), [2])
+  assert.deepEqual(told(['n1' as NodeId, 'suspect']), [], 'it is here still')
+  assert.deepEqual(told(['n1' as NodeId, 'dead']), [1])
+  const many = Array.from({ length: FULL_MESH_NODES_MAX }, (_, index) => [`m${index}` as NodeId, 'alive'] as const)
+  assert.deepEqual(told(...many), [null])
+  assert.deepEqual(told(['m0' as NodeId, 'left']), [FULL_MESH_NODES_MAX])
 })

@@ -76,8 +76,10 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
   let shownPeers: ReadonlyMap<NodeId, string> = new Map()
   /** Who led each domain then whose leader is wanted, as far as that was known. */
   let shownLeaders: ReadonlyMap<DomainPath, NodeId> = new Map()
-  /** Whether all members were wanted then, being few. */
-  let shownMesh = true
+  /** All members, where they are few enough to be connected to each other; null in a larger cluster. */
+  let mesh: readonly NodeId[] | null = null
+  /** The same, as it was shown last. */
+  let shownMesh: readonly NodeId[] | null = null
   /** What leaders of other clusters are about to be asked: after it is said that they are wanted. */
   let questions: CoreEffect[] = []
 
@@ -121,7 +123,7 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
 
   const wanted = (now: Millis, seats: readonly DomainPath[]): readonly WantedNode[] => {
     const wanted = new Set<NodeId>()
-    for (const node of membersOfMesh(roster()) ?? watchPartners()) wanted.add(node)
+    for (const node of mesh ?? watchPartners()) wanted.add(node)
     for (const leader of leadersOfMine(seats).values()) wanted.add(leader)
     // In a cluster the electors are nodes; whoever is next to lead should be connected before it has to.
     for (const elector of book.leaderOf(self.domain)?.announcement.electors ?? []) wanted.add(elector as NodeId)
@@ -173,7 +175,6 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     const peers = wanted(now, pathsOf(seats))
     const peersNow = new Map(peers.map(({ peer, addresses }) => [peer, addresses.join(' ')]))
     if (!isSameInOrder(peersNow, shownPeers)) out.push({ kind: 'want', peers })
-    shownMesh = membersOfMesh(roster()) !== null
     shownPeers = peersNow
     shownLeaders = leadersOfMine(pathsOf(seats))
   }
@@ -237,8 +238,9 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
     onDisconnected: (peer) => noteConnection(peer, null),
     onMember: (node) => {
       // In a large cluster most have nothing to do with this node, and all of them may come at once.
-      const isMeshed = shownMesh || membersOfMesh(roster()) !== null
-      if (isMeshed || isClose(node) || node === self.node) revision += 1
+      const wasMeshed = mesh !== null
+      mesh = membersOfMesh(roster())
+      if (wasMeshed || mesh !== null || isClose(node) || node === self.node) revision += 1
     },
     onStatement: (opened, from, out) => {
       const { node, domain, incarnation, version } = opened.message
@@ -283,6 +285,9 @@ export function createNeighbours(options: NeighboursOptions): Neighbours {
       const isAsBefore = settled !== null && isAsSettled(settled, outlook, seats)
       if (settled?.book !== outlook.book || settled.own !== outlook.own) tellOfContacts(out)
       settled = outlook
+      // Before what this step says, which those who have just come may hear.
+      if (mesh?.join() !== shownMesh?.join()) out.unshift({ kind: 'hearers', members: mesh })
+      shownMesh = mesh
       if (!isAsBefore) showWants(now, seats, out)
       out.push(...questions)
       questions = []
@@ -329,8 +334,7 @@ export function topicsOf(cluster: DomainPath, held: readonly DomainPath[]): read
   ]
 }
 
-/** The members where they are few enough to be connected to each other; null in a larger cluster. */
-export function membersOfMesh(roster: RosterView): readonly NodeId[] | null {
+function membersOfMesh(roster: RosterView): readonly NodeId[] | null {
   const members: NodeId[] = []
   for (const entry of roster.values()) {
     if (isPresent(entry)) members.push(entry.node)

@@ -60,3 +60,13 @@ test('what is said of records concerns all parts, what devices have those that p
   assert.deepEqual(all?.map(said), ['all', 'all', 'all', 'all'])
   assert.equal(concernedBy({ kind: 'hand-over' } as never), 'all')
 })
+
+test('a timetable that was not told of what a part was told is found out', () => {
+  const { state, timetable } = setUp()
+  timetable.at()
+  assert.equal(timetable.isTrue(), true)
+  state.dueAt = 5
+  assert.equal(timetable.isTrue(), false)
+  timetable.touch('all')
+  assert.equal(timetable.isTrue(), true)
+})

@@ -14,6 +14,8 @@ export interface Timetable {
   touch(whom: Concerned): void
   /** The earliest moment that one of the parts wants; null for none. */
   at(): Millis | null
+  /** Whether that is what the parts would say if they were asked now. */
+  isTrue(): boolean
 }
 
 interface Part {
@@ -32,26 +34,30 @@ export function createTimetable(
     placing.forget()
     others.forget()
   }
+  const at = (): Millis | null => {
+    if (revision !== book.revision() || members !== roster().size) forget()
+    revision = book.revision()
+    members = roster().size
+    return earlier(placing.at(), others.at())
+  }
   return {
     touch: (whom) => {
       if (whom === 'placing') placing.forget()
       if (whom === 'all') forget()
     },
-    at: () => {
-      if (revision !== book.revision() || members !== roster().size) forget()
-      revision = book.revision()
-      members = roster().size
-      return earlier(placing.at(), others.at())
-    },
+    at,
+    isTrue: () => at() === dueAt([...parts.placing, ...parts.others]),
   }
 }
+
+const dueAt = (parts: readonly Part[]): Millis | null => earliest(...parts.map((part) => part.wakeAt()))
 
 /** What some parts said, until it is forgotten. */
 function createPage(parts: readonly Part[]): { at(): Millis | null; forget(): void } {
   let known: { readonly at: Millis | null } | null = null
   return {
     at: () => {
-      known ??= { at: earliest(...parts.map((part) => part.wakeAt())) }
+      known ??= { at: dueAt(parts) }
       return known.at
     },
     forget: () => {

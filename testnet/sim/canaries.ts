@@ -165,6 +165,15 @@ const MUTANTS: readonly Canary[] = [
     rules: ['no-swinging'],
   },
   {
+    name: 'records that come in behind the timetable’s back',
+    mutation: {
+      file: 'node/core/timetable.ts',
+      find: "|| kind.startsWith('membership/')",
+      replace: "|| kind.startsWith('membership/') || kind.startsWith('registry/')",
+    },
+    rules: ['on-time'],
+  },
+  {
     name: 'limits kept after the pressure is gone',
     mutation: {
       file: 'placement/pressure.ts',

@@ -19,6 +19,7 @@ import { type Leaderless, watchLeaderless } from './checkers/leaderless.ts'
 import { checkLeaders, type Leaders } from './checkers/leaders.ts'
 import { checkMerging } from './checkers/merging.ts'
 import { checkPreVotes } from './checkers/pre-votes.ts'
+import { checkPunctuality } from './checkers/punctuality.ts'
 import { checkRegisters } from './checkers/registers.ts'
 import { checkSilence } from './checkers/silence.ts'
 import { checkSpecs, type Specs } from './checkers/specs.ts'
@@ -128,6 +129,7 @@ export function createWorld(options: WorldOptions): World {
     checkCommits(),
     checkElectors(),
     checkPreVotes(),
+    checkPunctuality(),
     checkIncarnations(),
     checkMerging(streamOf(seed, 'merging')),
     checkGrants(),
