@@ -61,7 +61,7 @@ const DIAL_TIMEOUT_MS = 30_000
  * Who dialled may have to wait for its turn where a whole cluster comes at once, and one that is cut off comes back and
  * costs as much again. libp2p's 10 s were too short for the guests of a device with 2 % of a core. A guess.
  */
-const INBOUND_HANDSHAKE_MS_MAX = 30_000
+export const HANDSHAKE_MS_MAX = 30_000
 /** How long a stream of pings may stay open; then the peer opens another one. A guess. */
 const PING_STREAM_MS_MAX = 3_600_000
 /** The window bounds a stream's throughput on a long path: 4 MiB carries 62 MB/s at 50 ms of round trip (measured). */
@@ -175,7 +175,7 @@ const configure = (
       // Its reconnection gives up after 31 s and never tries again; the peer manager does it instead.
       reconnectRetries: 0,
       addressDialTimeout: options.addressMsMax ?? ADDRESS_DIAL_TIMEOUT_MS,
-      inboundUpgradeTimeout: INBOUND_HANDSHAKE_MS_MAX,
+      inboundUpgradeTimeout: HANDSHAKE_MS_MAX,
       dialTimeout: DIAL_TIMEOUT_MS,
       addressSorter: nearestFirst,
     },

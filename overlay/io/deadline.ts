@@ -14,23 +14,37 @@ export interface Deadline {
   end(): void
 }
 
-export function within(ms: number, outer: AbortSignal | null = null): Deadline {
+/** One that may begin anew, once there is reason to wait longer. */
+export interface Patience extends Deadline {
+  /** So many ms from now on, unless it is over. */
+  renew(ms: number): void
+}
+
+export function within(ms: number, outer: AbortSignal | null = null): Patience {
   const controller = new AbortController()
+  let isOver = false
   const onAbort = (): void => {
     end()
     controller.abort(outer?.reason)
   }
-  const endWait = after(ms, () => {
-    end()
-    controller.abort(new Error(`nothing came of it within ${ms} ms`))
-  })
+  const wait = (forMs: number): (() => void) =>
+    after(forMs, () => {
+      end()
+      controller.abort(new Error(`nothing came of it within ${forMs} ms`))
+    })
+  let endWait = wait(ms)
   const end = (): void => {
+    isOver = true
     endWait()
     outer?.removeEventListener('abort', onAbort)
   }
+  const renew = (forMs: number): void => {
+    endWait()
+    if (!isOver) endWait = wait(forMs)
+  }
   if (outer?.aborted === true) onAbort()
   else outer?.addEventListener('abort', onAbort, { once: true })
-  return { signal: controller.signal, end }
+  return { signal: controller.signal, end, renew }
 }
 
 /** Calls back after so long, unless what it returns is called first. */

@@ -50,3 +50,19 @@ test('an address that turns up is dialled while another one swallows what is sai
   assert.ok((await near.services.ping.ping(far.peerId)) > 0, 'what was found outlives the dial')
   assert.equal(found.status, 'open')
 })
+
+test('what failed is not dialled a second time because the peer store has it too', async () => {
+  const [near, far] = [await addNode(), await addNode()]
+  const addresses = far.getMultiaddrs().map(String)
+  await near.peerStore.merge(far.peerId, { multiaddrs: far.getMultiaddrs() })
+  await far.stop()
+  let dials = 0
+  const counting = Object.create(near, { dial: { value: () => Promise.reject(new Error(`dial ${++dials}`)) } })
+  const connections = { best: () => null } as unknown as DiallerSetup['connections']
+  const desk = { admitted: async () => {} } as unknown as DiallerSetup['desk']
+  const setup = { node: counting as Libp2pNode, desk, connections, counters: createCounters() }
+  const dialler = createDialler(setup, new AbortController().signal)
+  await assert.rejects(dialler.dial(idOf(far), addresses))
+  assert.equal(dials, 0)
+  await assert.rejects(dialler.dial(idOf(far), []), /dial 1/, 'and it is, where nothing was named')
+})

@@ -93,18 +93,25 @@ async function dialAny(
   signal: AbortSignal,
 ) {
   const named = toMultiaddrs(addresses, peer)
+  let failure: unknown = new Error('no address is known')
   if (named.length > 0) {
     try {
       return await dialNamed(node, directly, named, signal)
     } catch (problem) {
       signal.throwIfAborted()
       if (isRefusal(problem)) throw problem
+      failure = problem
     }
   }
   const peerId = peerIdFromString(peer)
+  const stored = (await node.peerStore.get(peerId, { signal }).catch(() => null))?.addresses ?? []
   // The DHT does not answer "unknown" while it knows nobody: it waits for somebody. So it is not asked then.
-  const stored = await node.peerStore.get(peerId, { signal }).catch(() => null)
-  if ((stored?.addresses.length ?? 0) === 0 && dhtPeers(node) === 0) throw new Error('no address is known')
+  if (stored.length === 0 && dhtPeers(node) === 0) throw failure
+  // It is asked where nothing is stored; what is stored and failed just now would only cost both ends the same again.
+  const tried = new Set(named.map(String))
+  const storedTexts = stored.map(({ multiaddr: address }) => address.toString())
+  const untried = toMultiaddrs(storedTexts, peer).some((address) => !tried.has(String(address)))
+  if (stored.length > 0 && !untried) throw failure
   return await node.dial(peerId, { signal })
 }
 

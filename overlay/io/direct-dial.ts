@@ -5,12 +5,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Connection } from '@libp2p/interface'
 import type { Multiaddr } from '@multiformats/multiaddr'
-import { dialRank, type Libp2pNode } from './create-libp2p.ts'
+import { dialRank, HANDSHAKE_MS_MAX, type Libp2pNode } from './create-libp2p.ts'
 import { within } from './deadline.ts'
 import { hostAndPortOf } from './dial-back.ts'
 import { closeQuietly } from './hello.ts'
+import type { OwnDialOptions } from './punched-tcp.ts'
 
-/** For one address; as long as libp2p tries one (create-libp2p.ts). */
+/** For one address to take the connection; as long as libp2p tries one (create-libp2p.ts). */
 const ADDRESS_MS_MAX = 5_000
 /** RFC 8305, section 5: what is recommended between the attempts. */
 const NEXT_ADDRESS_MS = 250
@@ -36,10 +37,12 @@ export function createDirectDial(node: Libp2pNode, stop: AbortSignal): DirectDia
     // Node ends a socket whenever the signal aborts that it was made with, so that must end with the dial.
     const patience = within(ADDRESS_MS_MAX, stop)
     const { signal } = patience
+    // Who took it is there, and may be as busy as this node: who gives up has it do the same work again.
+    const own: OwnDialOptions = { onTaken: () => patience.renew(HANDSHAKE_MS_MAX) }
     // Names are for libp2p to look up.
     const isPlain = hostAndPortOf(key) !== null
     const dialling = isPlain
-      ? node.services.inside.transportManager.dial(address, { signal })
+      ? node.services.inside.transportManager.dial(address, { ...own, signal })
       : node.dial(address, { signal })
     const ended = dialling.finally(() => {
       patience.end()

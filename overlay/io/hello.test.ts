@@ -12,6 +12,7 @@ import { encodeCbor } from '../wire/codec.ts'
 import { createNode, type Libp2pNode } from './create-libp2p.ts'
 import { bytesOf, createVillage, FEDERATION, newKey, PATIENCE_MS, type TestNode } from './fixtures.ts'
 import { frame, readFrame } from './frames.ts'
+import { helloMsMax } from './hello.ts'
 import { exchangeJoin, JoinUnreachableError } from './join.ts'
 import { CONTROL_PROTOCOL, HELLO_PROTOCOL, TUNNEL_PROTOCOL } from './protocols.ts'
 import { libp2pDuplex } from './stream-duplex.ts'
@@ -144,4 +145,10 @@ test('a join that reaches nobody says for each address why', async () => {
     assert.match(problem.attempts[1]?.reason ?? '', /another federation/)
     return true
   })
+})
+
+test('whose handshake took long has longer for its hello, up to half a minute', () => {
+  assert.equal(helloMsMax(5_000, 20), 5_000)
+  assert.equal(helloMsMax(5_000, 8_000), 16_000)
+  assert.equal(helloMsMax(5_000, 29_000), 30_000)
 })

@@ -9,7 +9,7 @@ import { nodeId } from '../kernel/ids.ts'
 import { err, ok } from '../kernel/result.ts'
 import { decodeBounded, encodeCbor } from '../wire/codec.ts'
 import type { SignerFacts } from '../wire/envelope.ts'
-import type { Libp2pNode } from './create-libp2p.ts'
+import { HANDSHAKE_MS_MAX, type Libp2pNode } from './create-libp2p.ts'
 import { after, within } from './deadline.ts'
 import { relaysIn } from './direct-only.ts'
 import { readFrame, writeFrame } from './frames.ts'
@@ -61,6 +61,8 @@ export interface HelloDesk {
 }
 
 interface Visit {
+  /** How long the hello may take. */
+  readonly msMax: number
   readonly member: Promise<Member>
   readonly admit: (member: Member) => void
   readonly refuse: (problem: Error) => void
@@ -84,6 +86,11 @@ const LAST_WORDS_MS = 50
 /** How long a connection may take to close in order, so that a refusal still arrives. */
 const CLOSE_TIMEOUT_MS = 1_000
 const DETAIL_CHARS_MAX = 500
+/**
+ * A hello takes about as much work as the handshake before it. Whose handshake took long has so many times that for its
+ * hello, or both ends would do all of it again. A guess.
+ */
+const HANDSHAKES_PER_HELLO = 2
 
 export async function installHello(
   node: Libp2pNode,
@@ -95,7 +102,7 @@ export async function installHello(
   const visitOf = (connection: Connection): Visit => {
     const known = visits.get(connection)
     if (known !== undefined) return known
-    const visit = openVisit(connection, timeoutMs)
+    const visit = openVisit(connection, helloMsMax(timeoutMs, Date.now() - connection.timeline.open))
     visits.set(connection, visit)
     visit.member.then(
       (member) => events.onAdmitted(connection, member),
@@ -106,7 +113,8 @@ export async function installHello(
   const greet = async (connection: Connection, opened: Promise<Stream>): Promise<void> => {
     const visit = visitOf(connection)
     try {
-      visit.admit(await exchangeHello(await opened, nodeId(connection.remotePeer.toString()), gate, timeoutMs))
+      const peer = nodeId(connection.remotePeer.toString())
+      visit.admit(await exchangeHello(await opened, peer, gate, visit.msMax))
     } catch (problem) {
       visit.refuse(asRefusal(problem))
       await closeQuietly(connection)
@@ -126,9 +134,9 @@ export async function installHello(
       connection.abort(new Error('a connection over more than one relay'))
       return
     }
-    visitOf(connection)
+    const { msMax } = visitOf(connection)
     if (connection.direction === 'inbound') return
-    const { signal, end } = within(timeoutMs)
+    const { signal, end } = within(msMax)
     const opening = connection.newStream(HELLO_PROTOCOL, { signal, runOnLimitedConnection: true })
     void greet(connection, opening.finally(end))
   })
@@ -148,13 +156,17 @@ export async function installHello(
   }
 }
 
+/** How long a hello may take, in ms: `usualMs`, and more where the handshake took long, HANDSHAKE_MS_MAX at most. */
+export const helloMsMax = (usualMs: number, handshakeMs: number): number =>
+  Math.max(usualMs, Math.min(HANDSHAKE_MS_MAX, HANDSHAKES_PER_HELLO * handshakeMs))
+
 /** Starts a connection's time: who has not proved membership by then is dropped, unless it is joining. */
-function openVisit(connection: Connection, timeoutMs: number): Visit {
+function openVisit(connection: Connection, msMax: number): Visit {
   const { promise, resolve, reject } = Promise.withResolvers<Member>()
-  const visit: Visit = { member: promise, admit: resolve, refuse: reject, exempt: false, letThrough: null }
-  const settle = after(timeoutMs, () => {
+  const visit: Visit = { msMax, member: promise, admit: resolve, refuse: reject, exempt: false, letThrough: null }
+  const settle = after(msMax, () => {
     if (visit.exempt) return
-    visit.refuse(new HelloRefused('us', 'no-hello', `no hello within ${timeoutMs} ms`))
+    visit.refuse(new HelloRefused('us', 'no-hello', `no hello within ${msMax} ms`))
     void closeQuietly(connection)
   })
   promise.then(settle, settle)

@@ -126,7 +126,11 @@ const OPEN_PROTOCOLS: readonly string[] = [
  */
 const LONELY_BELOW = 4
 const DISCOVERY_DIAL_TIMEOUT_MS = 10_000
-const IDENTIFY_TIMEOUT_MS = 5_000
+/**
+ * Twice. Whoever is busy is not given up for it: a dead connection is cut by who looks for signs of life, and another
+ * one would cost both ends a handshake. A guess.
+ */
+const IDENTIFY_TIMEOUT_MS = 15_000
 
 interface Parts {
   readonly options: NetworkOptions

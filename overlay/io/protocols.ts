@@ -35,7 +35,10 @@ export const ANSWER_BYTES_MAX = 12_582_912
 export const CREDENTIAL_BYTES_MAX = 16_384
 export const CREDENTIAL_HASH_BYTES = 32
 
-/** How long each side has to prove membership on a new connection (DESIGN section 4: "dropped after 5 s"). */
+/**
+ * How long each side has to prove membership on a new connection (DESIGN section 4: "dropped after 5 s"), unless its
+ * handshake took long (hello.ts).
+ */
 export const HELLO_TIMEOUT_MS = 5_000
 /** How long one request over a relay, or of a member, may take; longer than the hello's time: it waits for a disk. */
 export const JOIN_TIMEOUT_MS = 10_000

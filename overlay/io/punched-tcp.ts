@@ -6,12 +6,16 @@ import type { Connection, Upgrader } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { invariant } from '../kernel/assert.ts'
 
-/** Of the options of a dial, those that are ours: the socket to use instead of dialling, and who begins to speak. */
-export interface PunchedOptions {
+/** Of the options of a dial, those that are ours. */
+export interface OwnDialOptions {
+  /** The socket to use instead of dialling. */
   readonly socket?: Socket
+  /** Who begins to speak. */
   readonly initiator?: boolean
+  /** The other end's kernel has taken the connection; its process may be as busy as it likes. */
+  readonly onTaken?: () => void
 }
-interface DialOptions extends PunchedOptions {
+interface DialOptions extends OwnDialOptions {
   readonly upgrader: Upgrader
 }
 
@@ -27,7 +31,11 @@ export const punchedTcp = (): ReturnType<typeof tcp> => {
     const inner = transport as unknown as TcpTransport
     const { dial, _connect } = inner
     invariant(typeof _connect === 'function', 'the TCP transport connects where we look for it')
-    inner._connect = async (address, options) => options.socket ?? (await _connect.call(inner, address, options))
+    inner._connect = async (address, options) => {
+      const socket = options.socket ?? (await _connect.call(inner, address, options))
+      options.onTaken?.()
+      return socket
+    }
     inner.dial = (address, options) =>
       dial.call(
         inner,
