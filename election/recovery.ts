@@ -11,6 +11,7 @@ import { stepDown } from './leading.ts'
 import type { Announcement, Grant } from './messages.ts'
 import { recoveryProblem } from './operator-order.ts'
 import { type Cause, compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
+import { save, withoutVotes } from './saved.ts'
 import { adoptTerm, canvass, stand } from './standing.ts'
 import {
   drawName,
@@ -21,8 +22,6 @@ import {
   isElector,
   type Leading,
   lineOf,
-  save,
-  withoutVotes,
 } from './state.ts'
 import { plead } from './witness.ts'
 
