@@ -199,8 +199,7 @@ function onOwnLine(
 
 /**
  * Two leaders of one term: an elector voted for both, which is signed and stands in the announcements. Both give way
- * and
- * wait, so that the next one is elected by those who are honest.
+ * and wait, so that the next one is elected by those who are honest.
  */
 function onTwin(
   state: ElectionState,
@@ -345,8 +344,7 @@ export function survives(own: LineSide, other: LineSide, granted: string | null)
 
 /**
  * Of a trunk's electors so many must have been electors when the branch broke off that they may be its majority:
- * anybody
- * can name a line of its own after one that was left, but not have it led by those who led it.
+ * anybody can name a line of its own after one that was left, but not have it led by those who led it.
  */
 function brokeOffFrom(branch: LineSide, trunk: LineSide): boolean {
   const { predecessor } = branch
