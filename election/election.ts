@@ -17,6 +17,7 @@ import { isGenuine } from './proof.ts'
 import { announceIfDue } from './proving.ts'
 import { onAnnounced, onGranted, onOrdered, onSilence, riseAbove } from './recovery.ts'
 import { compareTerms, compareVersions, electorIds, type RegisterVersion, versionOf } from './register.ts'
+import { save } from './saved.ts'
 import { grantLate, onPreVote, onPreVoteAnswer, onStandNow, onVote, onVoteRefused, onVoteRequest } from './standing.ts'
 import {
   drawTimeout,
@@ -26,7 +27,6 @@ import {
   isElector,
   lineOf,
   patienceOf,
-  save,
 } from './state.ts'
 import { isWhole, type Pace, recounted, shortestTimeoutMs, withHeartbeat } from './timing.ts'
 import { onPlea } from './witness.ts'

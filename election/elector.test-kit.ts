@@ -6,7 +6,8 @@ import { seededRandom } from '../overlay/kernel/random.ts'
 import { ELECTION_TIMINGS } from './constants.ts'
 import { step } from './election.ts'
 import type { ElectorMessage } from './messages.ts'
-import { createElection, type ElectionEffect, type ElectionInput, type ElectionState, encodeSaved } from './state.ts'
+import { encodeSaved } from './saved.ts'
+import { createElection, type ElectionEffect, type ElectionInput, type ElectionState } from './state.ts'
 import { nodes, sealBy, voteBy } from './wire.test-kit.ts'
 
 export const berlin = '/berlin' as DomainPath

@@ -34,6 +34,7 @@ export {
 export { type RecoveryProblem, recoveryProblem } from './operator-order.ts'
 export { checkProof, type ProofProblem, speaksFor } from './proof.ts'
 export { compareTerms, electorIds, majorityOf, type Register } from './register.ts'
+export { isTied, seatKey } from './saved.ts'
 export { mayOpenAbove, waitsForBelow } from './speaking.ts'
 export {
   type Autonomy,
@@ -46,9 +47,7 @@ export {
   type ElectionState,
   type Fence,
   isElector,
-  isTied,
   type Meeting,
   type OwnAnnouncement,
-  seatKey,
 } from './state.ts'
 export { addressed, heardAs, isDoubtful, objectionTo } from './witness.ts'

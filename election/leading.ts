@@ -23,6 +23,7 @@ import {
   type RegisterVersion,
   versionOf,
 } from './register.ts'
+import { save } from './saved.ts'
 import {
   drawRetry,
   drawTimeout,
@@ -34,7 +35,6 @@ import {
   type Progress,
   type Proposal,
   patienceOf,
-  save,
 } from './state.ts'
 import { isCalm, isQuick, leaseOf, type RoundTrip, UNANSWERED, withAnswer } from './timing.ts'
 

@@ -18,6 +18,7 @@ import {
   senderOf,
   type WitnessMessage,
 } from './messages.ts'
+import { seatKey } from './saved.ts'
 import { mayOpenAbove, waitsForBelow } from './speaking.ts'
 import {
   type Autonomy,
@@ -28,7 +29,6 @@ import {
   type ElectionInput,
   type ElectionState,
   type Fence,
-  seatKey,
 } from './state.ts'
 import { clusterOf, sealerOf } from './wire.test-kit.ts'
 import { addressed, heardAs, objectionTo } from './witness.ts'

@@ -2,6 +2,7 @@
 // vote carries the proof that its signer speaks for that domain.
 
 import { type ChildId, type DomainPath, isDomain, parentOf } from '../overlay/kernel/ids.ts'
+import { oncePerObject } from '../overlay/kernel/memo.ts'
 import { err, ok, type Result } from '../overlay/kernel/result.ts'
 import type { Opened } from '../overlay/wire/envelope.ts'
 import { type Announcement, type ElectorMessage, senderOf, type Vote } from './messages.ts'
@@ -18,19 +19,9 @@ export type ProofProblem =
 
 /**
  * Checks an announcement by itself: who signed it, and that a majority of the electors it names voted for its leader.
+ * One envelope comes from many, in proofs and beside votes, and is opened once (overlay/wire/lately.ts).
  */
-export function checkProof(opened: Opened<Announcement>): Result<Announcement, ProofProblem> {
-  const known = checked.get(opened)
-  if (known !== undefined) return known
-  const outcome = check(opened)
-  checked.set(opened, outcome)
-  return outcome
-}
-
-/** One envelope comes from many, in proofs and beside votes, and is opened once (overlay/wire/lately.ts). */
-const checked = new WeakMap<Opened<Announcement>, Result<Announcement, ProofProblem>>()
-
-function check(opened: Opened<Announcement>): Result<Announcement, ProofProblem> {
+export const checkProof = oncePerObject((opened: Opened<Announcement>): Result<Announcement, ProofProblem> => {
   const { message: announcement, from } = opened
   const { domain, leader, node, electors } = announcement
   if (from !== node || (!isDomain(leader) && leader !== node)) return err('not-the-leader')
@@ -50,7 +41,7 @@ function check(opened: Opened<Announcement>): Result<Announcement, ProofProblem>
   }
   if (!voters.has(leader)) return err('not-the-leader')
   return voters.size >= majorityOf(electors.length) ? ok(announcement) : err('no-majority')
-}
+})
 
 function checkVote(vote: Opened<Vote>, announcement: Announcement): ProofProblem | null {
   const { message, from, signer } = vote

@@ -12,6 +12,7 @@ import { barrenPatienceMs, hasLostVote, inquire } from './lost-votes.ts'
 import type { Announcement, Grant } from './messages.ts'
 import { recoveryProblem } from './operator-order.ts'
 import { type Cause, compareTerms, electorIds, majorityOf, NO_VERSION, type Register, versionOf } from './register.ts'
+import { save, withoutVotes } from './saved.ts'
 import { adoptTerm, canvass, stand } from './standing.ts'
 import {
   drawName,
@@ -22,8 +23,6 @@ import {
   isElector,
   type Leading,
   lineOf,
-  save,
-  withoutVotes,
 } from './state.ts'
 import { plead } from './witness.ts'
 
@@ -211,8 +210,7 @@ function onOwnLine(
 
 /**
  * Two leaders of one term: an elector voted for both, which is signed and stands in the announcements. Both give way
- * and
- * wait, so that the next one is elected by those who are honest.
+ * and wait, so that the next one is elected by those who are honest.
  */
 function onTwin(
   state: ElectionState,
@@ -357,8 +355,7 @@ export function survives(own: LineSide, other: LineSide, granted: string | null)
 
 /**
  * Of a trunk's electors so many must have been electors when the branch broke off that they may be its majority:
- * anybody
- * can name a line of its own after one that was left, but not have it led by those who led it.
+ * anybody can name a line of its own after one that was left, but not have it led by those who led it.
  */
 function brokeOffFrom(branch: LineSide, trunk: LineSide): boolean {
   const { predecessor } = branch

@@ -12,6 +12,7 @@ import { beginLeading, greet, stepDown } from './leading.ts'
 import type { PreVote, PreVoteAnswer, StandNow, Vote, VoteRefused, VoteRequest } from './messages.ts'
 import { isProven, isUnprovable, voteRequestOf } from './proving.ts'
 import { compareTerms, compareVersions, electorIds, majorityOf, ticketIn, versionOf } from './register.ts'
+import { save } from './saved.ts'
 import {
   drawRetry,
   drawSplit,
@@ -25,7 +26,6 @@ import {
   patienceOf,
   type Role,
   retryMsMin,
-  save,
 } from './state.ts'
 
 type Candidacy = Pick<PreVote, 'register' | 'candidate'>

@@ -33,8 +33,7 @@ export interface RunningNode {
 
 /**
  * Starts a node on its folder; in an empty one it founds a federation of one. Rejects with CoppiceError:
- * `folder-in-use`,
- * `store-damaged`, `port-in-use`, `damaged-key` and others, each with what to do.
+ * `folder-in-use`, `store-damaged`, `port-in-use`, `damaged-key` and others, each with what to do.
  */
 export async function createNode(options: NodeOptions): Promise<RunningNode> {
   const { promise: failed, resolve: fail } = Promise.withResolvers<Error>()

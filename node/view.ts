@@ -287,17 +287,10 @@ export function specOf(core: CoreView, service: ServiceId): SealedRecord<SpecRec
   return [...waiting, ...held].find((record) => record.message.spec !== null) ?? null
 }
 
-/** Records do not change, and each call of a service asks for its spec. */
-const specsRead = new WeakMap<SealedRecord<SpecRecord>, ServiceSpec | null>()
-
 export function readSpec(record: SealedRecord<SpecRecord> | null): ServiceSpec | null {
   if (record === null || record.message.spec === null) return null
-  const known = specsRead.get(record)
-  if (known !== undefined) return known
   const decoded = decodeSpec(record.message.spec)
-  const spec = decoded.ok ? decoded.value : null
-  specsRead.set(record, spec)
-  return spec
+  return decoded.ok ? decoded.value : null
 }
 
 /** The spec among what is known of one service. */

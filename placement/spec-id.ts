@@ -1,6 +1,7 @@
 // A short name for what an instance runs: two specs with the same id start the same thing, so an instance whose id is
 // the wanted one is kept and not started anew. How many replicas there are, and how they rank, changes no instance.
 
+import { oncePerObject } from '../overlay/kernel/memo.ts'
 import { encodeSpec, type ServiceSpec, SPEC_DEFAULTS } from './spec.ts'
 
 /** What the leader and callers go by, and a running instance does not: changing it starts nothing anew. */
@@ -21,16 +22,7 @@ const OF_NO_CONCERN = {
  * 16 hex digits of FNV-1a over the canonical bytes of what concerns one instance. Not cryptographic: it guards no
  * trust.
  */
-export function specIdOf(spec: ServiceSpec): string {
-  const known = ids.get(spec)
-  if (known !== undefined) return known
-  const id = fnv1a64(encodeSpec({ ...spec, ...OF_NO_CONCERN }))
-  ids.set(spec, id)
-  return id
-}
-
-/** Of specs that were asked for before: `decodeSpec` gives the same one to all who read the same record. */
-const ids = new WeakMap<ServiceSpec, string>()
+export const specIdOf = oncePerObject((spec: ServiceSpec): string => fnv1a64(encodeSpec({ ...spec, ...OF_NO_CONCERN })))
 
 /** The offset basis, 0xcbf29ce484222325, in two halves. */
 const OFFSET_BASIS = { high: 0xcbf29ce4, low: 0x84222325 }

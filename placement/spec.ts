@@ -3,6 +3,7 @@
 // one of its own.
 
 import type { ServiceId } from '../overlay/kernel/ids.ts'
+import { oncePerObject } from '../overlay/kernel/memo.ts'
 import { err, type Result } from '../overlay/kernel/result.ts'
 import { decodeBounded } from '../overlay/wire/codec.ts'
 import {
@@ -207,20 +208,16 @@ export const serviceIdOf = (spec: Pick<ServiceSpec, 'app' | 'appNamespace' | 'na
 
 export const encodeSpec = (spec: ServiceSpec): Uint8Array => encodeWith(serviceSpecSchema, spec)
 
-/** What was read, as long as somebody holds the bytes: a leader, a device and a view read the same record. */
-const decoded = new WeakMap<Uint8Array, Result<ServiceSpec, string>>()
-
-/** Reads the canonical form out of a record, once for the same bytes; the error names the field. */
+/**
+ * Reads the canonical form out of a record, once for the same bytes: a leader, a device and a view read the same
+ * record. The error names the field.
+ */
 export function decodeSpec(bytes: Uint8Array): Result<ServiceSpec, string> {
-  const known = decoded.get(bytes)
-  if (known !== undefined) return known
-  const read = readSpec(bytes)
-  decoded.set(bytes, read)
-  return read
+  return readOnce(bytes)
 }
 
-function readSpec(bytes: Uint8Array): Result<ServiceSpec, string> {
+const readOnce = oncePerObject((bytes: Uint8Array): Result<ServiceSpec, string> => {
   const raw = decodeBounded(bytes)
   if (!raw.ok) return err(raw.error.detail)
   return readWith(serviceSpecSchema, raw.value, () => err('no envelope belongs here'))
-}
+})

@@ -22,20 +22,24 @@ export function createChildDomains(
   timing: ElectionTiming,
   face: () => Pick<Announcement, 'fitness'>,
 ): ChildDomains {
-  const firstProvenAt = new Map<DomainPath, Millis>()
+  /** When each was proven last, and since when without a break in which it would not have counted as alive. */
+  const proven = new Map<DomainPath, { readonly at: Millis; readonly since: Millis }>()
+  const patienceMs = ANNOUNCEMENTS_MISSED_MAX * timing.announceMs
   const childrenOf = (parent: DomainPath): readonly DomainPath[] =>
     [...book.domains()].filter((domain) => parentOf(domain) === parent)
   return {
     onProven: (domain, now) => {
-      if (!firstProvenAt.has(domain)) firstProvenAt.set(domain, now)
+      const before = proven.get(domain)
+      const isUnbroken = before !== undefined && now - before.at < patienceMs
+      proven.set(domain, { at: now, since: isUnbroken ? before.since : now })
     },
     factsIn: (parent, own, now) =>
       childrenOf(parent).flatMap((child): ChildFact[] => {
         const known = book.leaderOf(child)
         if (known === null) return []
         const isOwn = child === own
-        const alive = isOwn || now - known.heardAt < ANNOUNCEMENTS_MISSED_MAX * timing.announceMs
-        const steadySince = firstProvenAt.get(child) ?? now
+        const alive = isOwn || now - known.heardAt < patienceMs
+        const steadySince = proven.get(child)?.since ?? now
         const fitness = isOwn ? face().fitness : known.announcement.fitness
         return [{ child, alive, steadySince, fitness, canLead: true }]
       }),

@@ -2,6 +2,7 @@
 // parts by the hash of the node it is about, so that each part stands for itself and its loss costs only itself.
 
 import type { NodeId } from '../kernel/ids.ts'
+import { oncePerObject } from '../kernel/memo.ts'
 import { shuffled } from '../kernel/random.ts'
 import {
   DIGEST_ITEMS,
@@ -121,9 +122,9 @@ export function tableHash(table: RosterTable): number {
     low = (low + hash.low) >>> 0
     high = (high + hash.high) >>> 0
   }
-  for (const entry of table.entries.values()) add(entryHashes.get(entry) ?? hashEntry(entry))
+  for (const entry of table.entries.values()) add(hashEntry(entry))
   for (const bySubject of table.reports.values()) {
-    for (const report of bySubject.values()) add(reportHashes.get(report) ?? hashReport(report))
+    for (const report of bySubject.values()) add(hashReport(report))
   }
   return (high % 2 ** 20) * 2 ** 32 + low
 }
@@ -133,23 +134,15 @@ interface FactHash {
   readonly high: number
 }
 
-/** Of what is held: every greeting asks for all of them, and few have changed since the one before. */
-const entryHashes = new WeakMap<RosterEntry, FactHash>()
-const reportHashes = new WeakMap<SealedReport, FactHash>()
-
 const hashFact = (fact: string): FactHash => ({ low: hashText(fact, 101), high: hashText(fact, 102) })
 
-function hashEntry(entry: RosterEntry): FactHash {
-  const hash = hashFact(`${entry.node} ${entry.incarnation} ${entry.version}`)
-  entryHashes.set(entry, hash)
-  return hash
-}
-
-function hashReport(report: SealedReport): FactHash {
-  const hash = hashFact(`${report.message.subject} ${report.from} ${report.message.sequence}`)
-  reportHashes.set(report, hash)
-  return hash
-}
+// Every greeting asks for the hashes of all that is held, and little of it has changed since the one before.
+const hashEntry = oncePerObject(({ node, incarnation, version }: RosterEntry) =>
+  hashFact(`${node} ${incarnation} ${version}`),
+)
+const hashReport = oncePerObject(({ message, from }: SealedReport) =>
+  hashFact(`${message.subject} ${from} ${message.sequence}`),
+)
 
 /** What this node holds of a part. */
 export function describe(table: RosterTable, part: number, parts: number): DigestDetail {

@@ -1,6 +1,5 @@
 // A member lies about who leads. It is one of five devices of a cluster, its key may lead, and it gets nothing: no
-// order
-// of its own is obeyed, and the others go on being led.
+// order of its own is obeyed, and the others go on being led.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

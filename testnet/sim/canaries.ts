@@ -53,7 +53,7 @@ const MUTANTS: readonly Canary[] = [
   {
     name: 'vote written without the candidate',
     mutation: {
-      file: 'election/state.ts',
+      file: 'election/saved.ts',
       find: 'encodeSaved({ epoch, term, votedFor, ',
       replace: 'encodeSaved({ epoch, term, votedFor: null, ',
     },
