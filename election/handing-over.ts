@@ -26,6 +26,10 @@ function heirsOf(state: ElectionState): readonly ChildId[] {
 /** Whether anybody could take over from this leader. */
 export const hasHeir = (state: ElectionState): boolean => heirsOf(state).length > 0
 
+/** Whether one of them takes leadership on: who is drained itself would only pass it on again. */
+export const hasAbleHeir = (state: ElectionState): boolean =>
+  heirsOf(state).some((child) => state.children.get(child)?.canLead === true)
+
 /** Asks the best elector to stand at once. */
 export function transfer(state: ElectionState, context: StepContext, out: ElectionEffect[]): ElectionState {
   const [heir] = heirsOf(state)

@@ -11,7 +11,7 @@ export {
 export { isTwinOf } from './credibility.ts'
 export { step, wakeAt } from './election.ts'
 export { type FitnessReading, fitnessOf } from './fitness.ts'
-export { hasHeir } from './handing-over.ts'
+export { hasAbleHeir, hasHeir } from './handing-over.ts'
 export {
   createLeaderBook,
   type KnownLeadership,

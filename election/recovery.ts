@@ -244,7 +244,9 @@ function onOtherLine(
   const isElecting = isElector(state)
   // A line that had no leader for so long is given up for one that has, whichever of the two would have gone on.
   const isForlorn = !isLeader && (!isElecting || context.now - state.leaderlessSince >= state.quorumLossMs)
-  const isHeld = isLeader || state.leader !== null || !isForlorn
+  // So is one that nobody can lead any more, before this one goes on from it as well.
+  const isGivenUp = isForlorn && (state.leader === null || barrenPatienceMs(state) !== null)
+  const isHeld = isLeader || !isGivenUp
   if (isHeld && survives(sideOf(register), announcement, newestGrant(register, granted)))
     return moveAbove(state, announcement, context, out)
   // Nobody comes down to a lower epoch: the line that goes on will rise above this one; and what is below may be long

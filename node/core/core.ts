@@ -235,7 +235,7 @@ export function createCore(options: CoreOptions, memory: CoreMemory, context: St
         roster.onReading(input.reading, input.loopDelayMs, at, out, news)
         placing.onReading(input.reading, at, out)
         // Whoever is drained may be elected all the same, where nobody else stood in time.
-        if (intake.current() === 'draining' && chain.some(leads) && roster.hasOtherLeader())
+        if (intake.current() === 'draining' && chain.some(leads) && hierarchy.hasAbleHeir())
           hierarchy.handOver(at, out, news)
         return
       case 'runtimes':

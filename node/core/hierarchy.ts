@@ -10,6 +10,7 @@ import {
   type ElectionEffect,
   type ElectionInput,
   type ElectorMessage,
+  hasAbleHeir,
   heardAs,
   isTied,
   isTwinOf,
@@ -351,6 +352,10 @@ export function createHierarchy(options: HierarchyOptions): Hierarchy {
     handOver: (...turn) => {
       handOver.begin()
       handOverNext(...turn)
+    },
+    hasAbleHeir: () => {
+      const seat = seatIn(options.cluster)
+      return seat !== undefined && hasAbleHeir(seat.state)
     },
     isHandedOver: () => handOver.isDone && lingering.size === 0,
     onWake: (...turn) => {

@@ -51,8 +51,6 @@ export interface RosterKeeper {
   watchPartners(): readonly NodeId[]
   /** The members as candidates for elector: the same table all the time. */
   children(): ReadonlyMap<NodeId, ChildFact>
-  /** Whether any other member could lead. */
-  hasOtherLeader(): boolean
   /** The members that are not known to be gone. */
   present(): readonly NodeId[]
   isGone(node: NodeId): boolean
@@ -128,6 +126,7 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     }
   }
 
+  /** Whether any other member could lead. */
   const hasOtherLeader = (): boolean =>
     [...rosterOf(state).values()].some(
       (one) => one.node !== self.node && one.canLead && (one.state === 'alive' || one.state === 'suspect'),
@@ -141,7 +140,6 @@ export function createRosterKeeper(options: RosterKeeperOptions): RosterKeeper {
     view: () => rosterOf(state),
     watchPartners: () => watchPartnersOf(state),
     children: () => children,
-    hasOtherLeader,
     present: () => presentNodes(rosterOf(state)),
     isGone: (node) => {
       const standing = rosterOf(state).get(node)?.state

@@ -115,6 +115,8 @@ export interface Hierarchy {
   handOver(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   /** Whether that is through: nothing is led any more that somebody else could take over. */
   isHandedOver(): boolean
+  /** Whether somebody could take the own cluster over who would lead it for long. */
+  hasAbleHeir(): boolean
   onWake(context: StepContext, out: CoreEffect[], events: Sink<HierarchyEvent>): void
   wakeAt(): Millis | null
   seats(): readonly SeatView[]

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isElector } from '../../election/index.ts'
 import { type DomainPath, ROOT } from '../../overlay/kernel/ids.ts'
 import type { Millis } from '../../overlay/kernel/time.ts'
 import type { Device } from '../sim/device.ts'
@@ -85,4 +86,29 @@ test('a node that leads nothing, or that nobody could take over from, stops at o
   alone.run(5_000)
   alone.device('a1').input({ kind: 'hand-over' })
   assert.ok(alone.device('a1').core?.view.isHandedOver())
+})
+
+test('drained devices do not hand their cluster to each other while the only open one has no vote', () => {
+  const stage = setStage({ nodes: 3, clusters: 1 })
+  stage.run(30_000)
+  const leader = stage.leaderSeenBy('a1', ROOT) ?? assert.fail('the root is led')
+  const [open, other] = stage.devices.filter(({ node }) => node !== leader)
+  assert.ok(open !== undefined && other !== undefined)
+  open.wipe()
+  open.start()
+  for (const { node } of [stage.device(leader), other]) {
+    stage.device(node).input({ kind: 'ask', question: { node, set: 'draining', requestId: `drain ${node}` } })
+  }
+  stage.run(3_000)
+  const termOf = (): number => {
+    const seats = [stage.device(leader), other].flatMap(({ core }) => core?.view.seats()[0] ?? [])
+    assert.ok(!open.core?.view.seats().some(({ state }) => isElector(state)))
+    return Math.max(...seats.map(({ state }) => state.term))
+  }
+  const term = termOf()
+  // A device is measured every five seconds, and made an elector when it was steady for ten.
+  stage.run(5_500)
+  assert.equal(termOf(), term)
+  stage.run(30_000)
+  assert.equal(stage.leaderSeenBy('a1', ROOT), open.node)
 })
