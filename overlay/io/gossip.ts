@@ -21,6 +21,13 @@ const GOSSIP_HEAD_BYTES = 1 + GOSSIP_NONCE_BYTES
 const HAND_ON = 0
 /** All who are to hear it hear it from who said it: each copy that was handed on would be one too many. */
 const HEARD_BY_ALL = 1
+/**
+ * Topics on which nothing is urgent: what members say of themselves, and reports, which go to those concerned besides.
+ * What comes on them waits up to so long until it is handed on, in ms: between two that have it by then one hands it to
+ * the other, and not each to each. Less than half of what membership gives gossip (`newsWaitMs` of `lan`); a guess.
+ */
+const UNHURRIED = /\/(summary|alert)$/
+const UNHURRIED_MS = 100
 
 /** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
 interface WaitingGossip {
@@ -53,7 +60,7 @@ export function publish({ services, peerId }: Libp2pNode, counters: Counters, sa
 }
 
 export interface GossipHearing {
-  /** Up to how long it waits until it is handed on, in ms; 0: not at all. */
+  /** Up to how long it waits until it is handed on, in ms; 0: not at all, but on topics on which nothing is urgent. */
   readonly patienceMs: number
   readonly counters: Counters
   /** Something came over a connection. */
@@ -67,7 +74,8 @@ export function hearGossip(node: Libp2pNode, { patienceMs, counters, onHeard, on
     if (only !== undefined && another === undefined) onHeard(only)
     const from = nodeId(propagationSource.toString())
     const isMalformed = msg.data.length <= GOSSIP_HEAD_BYTES
-    handOn(node, msgId, from, isMalformed || msg.data[0] === HEARD_BY_ALL ? null : patienceMs)
+    const waitMs = UNHURRIED.test(msg.topic) ? Math.max(patienceMs, UNHURRIED_MS) : patienceMs
+    handOn(node, msgId, from, isMalformed || msg.data[0] === HEARD_BY_ALL ? null : waitMs)
     if (isMalformed) return counters.add('gossip-malformed')
     onMessage(msg.data.subarray(GOSSIP_HEAD_BYTES), from, msg.topic)
   })
