@@ -28,6 +28,13 @@ const HEARD_BY_ALL = 1
 const HEARD_NEARBY = 2
 /** One in 16 million others has the same; a wrong one costs a member a message that is said again. */
 const MARK_BYTES = 3
+/**
+ * Topics on which nothing is urgent: what members say of themselves, and reports, which go to those concerned besides.
+ * What comes on them waits up to so long until it is handed on, in ms: between two that have it by then one hands it to
+ * the other, and not each to each. Less than half of what membership gives gossip (`newsWaitMs` of `lan`); a guess.
+ */
+const UNHURRIED = /\/(summary|alert)$/
+const UNHURRIED_MS = 100
 
 /** What gossipsub's option `asyncValidation` asks for; its published type leaves it out. */
 interface WaitingGossip {
@@ -71,7 +78,7 @@ function headOf(isHeard: boolean, areAll: boolean, author: NodeId): Uint8Array {
 const markOf = (author: NodeId): Uint8Array => createHash('sha256').update(author).digest().subarray(0, MARK_BYTES)
 
 export interface GossipHearing {
-  /** Up to how long it waits until it is handed on, in ms; 0: not at all. */
+  /** Up to how long it waits until it is handed on, in ms; 0: not at all, but on topics on which nothing is urgent. */
   readonly patienceMs: number
   readonly counters: Counters
   /** Something came over a connection. */
@@ -89,7 +96,8 @@ export function hearGossip(node: Libp2pNode, hearing: GossipHearing): void {
     const from = nodeId(propagationSource.toString())
     const isMalformed = msg.data.length <= GOSSIP_HEAD_BYTES
     const isForOthers = !isMalformed && hasOtherHearers(node, hearing, msg, from)
-    handOn(node, msgId, from, isForOthers ? patienceMs : null)
+    const waitMs = UNHURRIED.test(msg.topic) ? Math.max(patienceMs, UNHURRIED_MS) : patienceMs
+    handOn(node, msgId, from, isForOthers ? waitMs : null)
     if (isMalformed) return counters.add('gossip-malformed')
     onMessage(msg.data.subarray(GOSSIP_HEAD_BYTES), from, msg.topic)
   })
