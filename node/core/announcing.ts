@@ -17,8 +17,8 @@ import type { CoreEffect, Topic } from './effects.ts'
 export const RETOLD_EVERY = 7
 /**
  * Of many children nobody is told again more often than this, in all; but of each of them within the patience. A guess:
- * what three heartbeats of an elector cost in the same time. Who misses it once holds on to that leader all the same, but
- * would for a while believe another one of no kin.
+ * what three heartbeats of an elector cost in the same time. Who misses it once holds on to that leader all the same,
+ * but would for a while believe another one of no kin.
  */
 const RETOLD_INTERVAL_MS: Millis = 3_000
 /** The part of the patience after which each child is told of again. */
