@@ -231,7 +231,7 @@ export function createRecords({ self, preset, book, loaded, members, leads }: Re
     return [...new Set([...below.values()].flatMap((nodes) => [...nodes]))]
   }
 
-  /** Who came to hold a domain's records and who does not any more, as a child of it is led or elected otherwise. */
+  /** Who came to hold a domain's records and who does not any more, now that a child has other leaders or electors. */
   const noteHolders = (domain: DomainPath, child: DomainPath, ...turn: RecordTurn): void => {
     const below = holdersBelow.get(domain) ?? new Map<DomainPath, ReadonlySet<NodeId>>()
     const [before, after] = [below.get(child) ?? NOBODY, new Set(nodesBelow(child))]

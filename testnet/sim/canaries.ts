@@ -177,7 +177,7 @@ const MUTANTS: readonly Canary[] = [
     name: 'limits kept after the pressure is gone',
     mutation: {
       file: 'placement/pressure.ts',
-      find: 'effects: [...restored, persist(next, []), told]',
+      find: 'effects: [...putBack, persist(next, []), told]',
       replace: 'effects: [persist(next, []), told]',
     },
     clusters: 1,

@@ -24,12 +24,13 @@ const idleOf = (nodes: number) => {
   return idle
 }
 
-test('each of twelve that are left in peace is probed and answered about once a second', () => {
+test('each of twelve that are left in peace probes or is probed about once a second', () => {
   const { kinds, virtualMs } = idleOf(12)
   assert.equal(virtualMs, IDLE_MS)
   for (const kind of ['membership/probe', 'membership/ack']) {
     const each = (kinds.find((one) => one.kind === kind)?.messages ?? 0) / (12 * 60)
-    assert.ok(each > 0.7 && each < 1.1, `${each} ${kind} for each node and second`)
+    // One probe is a sign of life for both.
+    assert.ok(each > 0.5 && each < 0.8, `${each} ${kind} for each node and second`)
   }
 })
 
