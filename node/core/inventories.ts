@@ -115,6 +115,8 @@ export function createInventories(options: InventoriesOptions): Inventories {
   /** Whether the latest says enough that the leader was not told; null where that has to be looked at again. */
   let isUntold: boolean | null = null
   let told: { readonly leader: NodeId; readonly at: Millis; readonly summary: NodeSummary } | null = null
+  /** What was said under a lower incarnation is older, to others, than what they heard before this node lost its disk. */
+  let saidUnder = 0
 
   const spreadDue = (): Millis => {
     const crowdedMs = options.members() * SPREAD_INTERVAL_MS
@@ -132,7 +134,10 @@ export function createInventories(options: InventoriesOptions): Inventories {
     return isUntold ? told.at + timing.summaryMsMin : null
   }
 
-  const summaryDue = (): Millis | null => (latest === null ? null : earlier(spreadDue(), tellDue(latest)))
+  const summaryDue = (): Millis | null => {
+    if (latest === null) return null
+    return incarnation() > saidUnder ? 0 : earlier(spreadDue(), tellDue(latest))
+  }
 
   const nextSummary = (summary: NodeSummary): SummaryMessage => {
     sequence += 1
@@ -142,6 +147,11 @@ export function createInventories(options: InventoriesOptions): Inventories {
 
   const saySummary = ({ now, random }: StepContext, out: CoreEffect[]): void => {
     if (latest === null) return
+    if (incarnation() > saidUnder) {
+      saidUnder = incarnation()
+      told = null
+      spreadAt = null
+    }
     const leader = book.nodeOf(self.domain)
     const due = tellDue(latest)
     if (leader !== null && due !== null && due <= now) {
