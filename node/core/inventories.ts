@@ -115,7 +115,7 @@ export function createInventories(options: InventoriesOptions): Inventories {
   /** Whether the latest says enough that the leader was not told; null where that has to be looked at again. */
   let isUntold: boolean | null = null
   let told: { readonly leader: NodeId; readonly at: Millis; readonly summary: NodeSummary } | null = null
-  /** What was said under a lower incarnation is older, to others, than what they heard before this node lost its disk. */
+  /** What was said under a lower incarnation counts less than what others heard before this node lost its disk. */
   let saidUnder = 0
 
   const spreadDue = (): Millis => {

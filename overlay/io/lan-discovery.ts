@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
-import type { PeerId } from '@libp2p/interface'
+import type { PeerId, Startable } from '@libp2p/interface'
 import type { AddressManager } from '@libp2p/interface-internal'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
@@ -33,10 +33,10 @@ export type OnNeighbour = (peer: PeerId, addresses: readonly Multiaddr[]) => voi
 /** A service of libp2p, started and stopped with it. `tag` is the name that is asked for: who has it answers. */
 export const lanDiscovery =
   (tag: string, onNeighbour: OnNeighbour) =>
-  (components: Components): LanDiscovery =>
+  (components: Components): Startable =>
     new LanDiscovery(tag, onNeighbour, components)
 
-class LanDiscovery {
+class LanDiscovery implements Startable {
   readonly #tag: string
   readonly #onNeighbour: OnNeighbour
   readonly #components: Components
