@@ -20,19 +20,22 @@ import {
 } from './elector.test-kit.ts'
 import { recoveryProblem } from './operator-order.ts'
 import type { ElectionState } from './state.ts'
-import { createWorld, domainOf, QUICK } from './world.test-kit.ts'
+import { createWorld, domainOf, QUICK, type World } from './world.test-kit.ts'
 
 /** When it has listened for long enough to know that nobody is there. */
 const LISTENED_MS = 10_000
 
-test('a domain under manual autonomy waits, and goes on by an operator’s order, but not against a majority', () => {
-  const quorumLossMs = { cluster: 8_000, above: 8_000 }
-  const world = createWorld({
-    seed: 2,
+/** A root and one cluster of three, which go on without a majority only where an operator says so. */
+const manualWorld = (seed: number): World =>
+  createWorld({
+    seed,
     clusters: { berlin: 3 },
     autonomy: 'manual',
-    timing: { ...QUICK, quorumLossMs },
+    timing: { ...QUICK, quorumLossMs: { cluster: 8_000, above: 8_000 } },
   })
+
+test('a domain under manual autonomy waits, and goes on by an operator’s order, but not against a majority', () => {
+  const world = manualWorld(2)
   world.run(8_000)
   const leader = world.agreed(berlin) as NodeId
   assert.equal(world.recover(leader, berlin), 'leader-heard')
@@ -105,13 +108,7 @@ test('who has just started has not listened yet, and goes nowhere by an order', 
 })
 
 test('a root whose only elector went on without its majority goes on by an order too', () => {
-  const quorumLossMs = { cluster: 8_000, above: 8_000 }
-  const world = createWorld({
-    seed: 3,
-    clusters: { berlin: 3 },
-    autonomy: 'manual',
-    timing: { ...QUICK, quorumLossMs },
-  })
+  const world = manualWorld(3)
   const root = domainOf('/')
   world.until('a root', () => world.agreed(root) !== null, 15_000)
   world.run(8_000)

@@ -18,7 +18,7 @@ import {
 import { hashName, markOf } from './digest.ts'
 import { merge } from './merge.ts'
 import type { Fence, SealedRecord } from './record.ts'
-import type { Origin, StoreEffect, StoreState } from './state.ts'
+import type { Origin, SettlingSpec, StoreEffect, StoreState } from './state.ts'
 import { countOf, dropRecord, keyOf, putRecord } from './table.ts'
 import {
   compareRecords,
@@ -53,7 +53,7 @@ export function admit(state: StoreState, record: SealedRecord, by: Delivery, con
   const { table, settling } = state
   const slot = slotOf(record)
   const written = settling.get(slot)
-  if (written !== undefined && isSameRecord(record, written.record)) return onSettling(state, slot, by)
+  if (written !== undefined && isSameRecord(record, written.record)) return onSettling(state, slot, written, by)
   const held = laterOf(table.entries.get(slot)?.record, written?.record)
   if (held !== undefined) {
     if (isSameRecord(record, held)) return { state, effects: [], outcome: 'known' }
@@ -76,9 +76,8 @@ const laterOf = (held: SealedRecord | undefined, written: SealedRecord | undefin
   held === undefined || written === undefined ? (held ?? written) : merge(held, written)
 
 /** It is on its way to the disk already: who says it once more is answered with the first. */
-function onSettling(state: StoreState, slot: string, by: Delivery): Admission {
-  const written = state.settling.get(slot)
-  if (!isNew(by.origin) || written === undefined) return { state, effects: [], outcome: 'known' }
+function onSettling(state: StoreState, slot: string, written: SettlingSpec, by: Delivery): Admission {
+  if (!isNew(by.origin)) return { state, effects: [], outcome: 'known' }
   state.settling.set(slot, { ...written, reply: [...written.reply, ...by.reply] })
   return { state, effects: [], outcome: 'accepted' }
 }
